@@ -1,0 +1,107 @@
+/**
+ * The catalogue of error codes: stable across major versions, while messages may change.
+ * `docs/errors/README.md` repeats this table; a test compares the two.
+ */
+export const ERROR_CATALOGUE = {
+  // Misuse: the calling program is wrong. Thrown as TypeError or RangeError.
+  INVALID_ARGUMENT: "An argument has the wrong type or an impossible value.",
+  UNKNOWN_OPTION: "An options object has a member that this version does not know.",
+  INVALID_KEY: "A key is of a kind that cannot be a key, or holds NaN or a lone surrogate.",
+  INVALID_VALUE: "The codec cannot encode this value, or cannot decode what is stored.",
+  KEY_TOO_LARGE: "The encoded key is longer than the limit `keyBytesMax`.",
+  VALUE_TOO_LARGE: "The encoded value is longer than the limit `valueBytesMax`.",
+  COMMIT_TOO_LARGE: "One batch holds more entries or bytes than a commit may.",
+  RESERVED_KEY: "The key lies in the range that the store keeps for its own data.",
+  // The state of the store.
+  CLOSED: "The store, snapshot or replicator is closed.",
+  LOCKED: "Another process, or this one, holds the data directory.",
+  STORE_FAILED: "An earlier failure made the store read-only; reopen it to recover.",
+  DURABILITY_UNKNOWN: "A sync failed: whether the commit survives is decided at the next open.",
+  ROLLED_BACK: "The log refused this commit, or one before it that it stands on; nothing of it remains.",
+  SNAPSHOT_GONE: "The version asked for is no longer kept, or not yet reached.",
+  ABORTED: "The caller's AbortSignal ended the wait.",
+  TIMEOUT: "What was waited for did not happen within the given time.",
+  INVARIANT: "A bug in Fulmar: an internal invariant does not hold.",
+  // The disk.
+  DISK_FULL: "The disk or a quota is full; the commit was taken back and nothing was lost.",
+  ACCESS_DENIED: "The process may not read or write a file or directory that it needs.",
+  IO_ERROR: "The operating system reported an error of the storage device.",
+  PATH_UNUSABLE: "The path cannot hold a data directory: it is a file, or its parent is missing.",
+  NOT_A_STORE: "The directory holds files of something else, or a store without its manifest.",
+  CORRUPT: "Stored bytes fail their checksum or contradict each other; nothing was changed.",
+  FORMAT_NEWER: "A newer version of Fulmar wrote these files.",
+  // Peers.
+  ADDRESS_IN_USE: "Another program listens on this address.",
+  ADDRESS_INVALID: "The address cannot be parsed, resolved or listened on.",
+  INSECURE_LISTEN: "Listening beyond loopback needs a secret.",
+  AUTHENTICATION_FAILED: "The peer does not know the cluster's secret.",
+  PROTOCOL_VERSION: "The peer speaks no protocol version in common with this one.",
+  PROTOCOL_VIOLATION: "The peer sent bytes that the protocol does not allow.",
+  CONNECTION_LOST: "The connection to the peer ended or could not be made.",
+  DUPLICATE_PEER: "The peer is this node itself, or connected already.",
+} as const;
+
+/** One of the stable codes of {@link ERROR_CATALOGUE}. */
+export type ErrorCode = keyof typeof ERROR_CATALOGUE;
+
+/** Facts that go with an error, for programs; keys are stable for a code, messages are not. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/** Any failure of the store that is not the calling program's mistake. Look at `code`. */
+export class FulmarError extends Error {
+  override readonly name: string = "FulmarError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+  constructor(code: ErrorCode, message: string, details: ErrorDetails & { cause?: unknown } = {}) {
+    const { cause, ...rest } = details;
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = rest;
+  }
+}
+
+/** Misuse: wrong kind of argument. A `TypeError` that also carries a `code`. */
+export class FulmarTypeError extends TypeError {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Misuse: an argument beyond a limit. A `RangeError` that also carries a `code`. */
+export class FulmarRangeError extends RangeError {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The `code` of any error that has one; undefined for others. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Turns an error of the file system (ENOSPC, EACCES, ...) into one of the catalogue. */
+export function fileError(cause: unknown, action: string, path: string): FulmarError {
+  if (cause instanceof FulmarError) return cause;
+  const system = codeOf(cause) ?? "unknown error";
+  const details = { path, system, cause };
+  switch (system) {
+    case "ENOSPC":
+    case "EDQUOT":
+    case "EFBIG":
+      return new FulmarError("DISK_FULL", `no space to ${action} ${path} (${system}): free some space`, details);
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new FulmarError("ACCESS_DENIED", `not allowed to ${action} ${path} (${system}): check owner and mode`, details);
+    case "ENOTDIR":
+    case "ENAMETOOLONG":
+      return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})`, details);
+    default:
+      return new FulmarError("IO_ERROR", `cannot ${action} ${path} (${system})`, details);
+  }
+}

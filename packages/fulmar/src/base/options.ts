@@ -1,0 +1,26 @@
+import { FulmarRangeError, FulmarTypeError } from "./errors.js";
+
+/** Refuses an options argument that is not an object or has a member outside `known`. */
+export function checkOptions(options: unknown, known: readonly string[], where: string): void {
+  if (options === undefined) return;
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: options must be an object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new FulmarTypeError("UNKNOWN_OPTION", `${where}: unknown option "${name}"; known: ${known.join(", ")}`);
+    }
+  }
+}
+
+/** An integer option within `[least, most]`, or its default. */
+export function integerOption(value: unknown, name: string, fallback: number, least: number, most: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== "number" || !Number.isInteger(value)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${String(value)}`);
+  }
+  if (value < least || value > most) {
+    throw new FulmarRangeError("INVALID_ARGUMENT", `${name} must be between ${least} and ${most}, not ${value}`);
+  }
+  return value;
+}

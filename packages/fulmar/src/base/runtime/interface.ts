@@ -1,0 +1,180 @@
+/**
+ * The runtime seam: the only doors from the library to the outside. Node implementations stand in
+ * `runtime/node`, simulated twins in `testing/`. Nothing else in the library reads a clock, draws a
+ * random number, touches a disk or a network.
+ */
+
+export interface Clock {
+  /** Wall time in ms since 1970. May jump in both directions. */
+  wallMs(): number;
+  /** Milliseconds since some fixed moment. Never goes back. */
+  monotonicMs(): number;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Timers {
+  /** Runs `task` after the present synchronous work and every promise continuation that is ready, before any I/O. */
+  soon(task: () => void): void;
+  /** Runs `task` once, `delayMs` from now. A background timer does not keep the process alive. */
+  after(delayMs: number, task: () => void, options?: { readonly background?: boolean }): Timer;
+  /** Resolves after the event loop had a turn, so that long work lets I/O through. */
+  turn(): Promise<void>;
+}
+
+export interface Random {
+  /** Fills `target` with bytes that nobody can predict (simulated: from the seed). */
+  fill(target: Uint8Array): void;
+  /** A uniform integer in [0, bound), 1 <= bound <= 2^32. For jitter and choice, not for secrets. */
+  below(bound: number): number;
+}
+
+export interface Checksum {
+  /** CRC-32/IEEE of `bytes[from, to)`, continued from `seed`. */
+  crc32(bytes: Uint8Array, from: number, to: number, seed: number): number;
+}
+
+export interface Cryptography {
+  sha256(bytes: Uint8Array): Uint8Array;
+  hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** HKDF-SHA-256 (RFC 5869). */
+  deriveKey(secret: Uint8Array, salt: Uint8Array, info: string, lengthBytes: number): Uint8Array;
+  /** Compares without telling by its duration where the two differ. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+  /** AES-256-GCM: ciphertext followed by its 16-byte tag. A nonce (12 bytes) must never repeat under one key. */
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** The plaintext, or undefined if key, nonce or bytes are not those that were sealed. */
+  unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
+}
+
+export interface Diagnostics {
+  /** Publishes an event; `details` is called only when somebody listens. */
+  emit(event: string, details: () => object): void;
+}
+
+/** An open file. Positions and sizes in bytes. Errors are those of the system: an `Error` with `code` such as "ENOSPC". */
+export interface FileHandle {
+  readonly path: string;
+  /** Writes in line and returns the bytes written, which may be fewer than given. Survives a killed process, not a power cut. */
+  writeNow(bytes: Uint8Array, position: number): number;
+  /** Writes off the event loop; may be short like {@link writeNow}. `bytes` must not change until it resolves. */
+  write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Reads up to `target.length` bytes; fewer only at the end of the file; 0 beyond it. */
+  read(target: Uint8Array, position: number): Promise<number>;
+  size(): Promise<number>;
+  truncate(sizeBytes: number): Promise<void>;
+  /** fdatasync off the event loop: every earlier write of this file, and the size it needs, is on stable storage. */
+  syncData(): Promise<void>;
+  /** The same in line, blocking the event loop. */
+  syncDataNow(): void;
+  close(): Promise<void>;
+}
+
+export interface FileStatus {
+  readonly kind: "file" | "directory" | "other";
+  readonly sizeBytes: number;
+  /** Names this very file: differs for a copy, stays through a rename. */
+  readonly identity: string;
+}
+
+export interface DirectoryLock {
+  release(): Promise<void>;
+}
+
+/** `read`: must exist. `update`: must exist, read and write. `create`: must not exist, read and write, mode 0600. */
+export type OpenMode = "read" | "update" | "create";
+
+export interface FileSystem {
+  open(path: string, mode: OpenMode): Promise<FileHandle>;
+  /** Undefined when nothing is there. Follows symbolic links. */
+  status(path: string): Promise<FileStatus | undefined>;
+  /** Names in a directory, sorted. */
+  list(path: string): Promise<string[]>;
+  /** Creates one directory, mode 0700, with missing parents; no error when it exists. */
+  makeDirectory(path: string): Promise<void>;
+  /** Atomically replaces `to`. Durable after `syncDirectory` of the parent. */
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** fsync of a directory: creations, renames and removals in it are on stable storage. */
+  syncDirectory(path: string): Promise<void>;
+  /** The absolute path without symbolic links. */
+  realPath(path: string): Promise<string>;
+  join(directory: string, name: string): string;
+  parent(path: string): string;
+  /**
+   * Takes the one writer's lock of a directory. Rejects with `LOCKED` (details: `pid` of the holder)
+   * while any live process, this one included, holds it; what a dead process left is no obstacle.
+   */
+  lock(directory: string): Promise<DirectoryLock>;
+}
+
+export interface ConnectionHandler {
+  /** One whole frame. The handler owns `bytes`. Must not throw. */
+  frame(bytes: Uint8Array): void;
+  /** `queuedBytes` fell to zero after having been above it. */
+  drained(): void;
+  /** Called once; nothing follows. Without `cause` the other side, or `close`, ended it in order. */
+  closed(cause?: Error): void;
+}
+
+/** A connection that carries whole frames, in order while it lives (simulated networks may break even that). */
+export interface Connection {
+  /** Where the other side is, for people: "127.0.0.1:4100". */
+  readonly remote: string;
+  /** Bytes given to `send` and not yet taken by the network. */
+  readonly queuedBytes: number;
+  /** Begins delivery; nothing is delivered, and nothing lost, before. */
+  start(handler: ConnectionHandler): void;
+  /** Queues a frame. `frame` must not change afterwards. No-op on a closed connection. */
+  send(frame: Uint8Array): void;
+  /** A longer incoming frame closes the connection before its memory is allocated. */
+  limitFrames(frameBytesMax: number): void;
+  /** Stops and resumes delivery, which makes the sender wait. */
+  pause(): void;
+  resume(): void;
+  /** Ends the connection; frames already sent are still delivered where possible. */
+  close(): void;
+}
+
+export interface Listener {
+  /** The address really bound, with the port that the system chose: "127.0.0.1:43121". */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  /** Longest incoming frame until {@link Connection.limitFrames} says otherwise. */
+  readonly frameBytesMax: number;
+}
+
+export interface ListenOptions extends TransportOptions {
+  /** More connections at once are refused. */
+  readonly connectionsMax: number;
+}
+
+export interface ConnectOptions extends TransportOptions {
+  readonly timeoutMs: number;
+}
+
+export interface Transport {
+  /** `address` is "host:port"; port 0 lets the system choose. Rejects with ADDRESS_IN_USE or ADDRESS_INVALID. */
+  listen(address: string, options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  /** Rejects with CONNECTION_LOST or ADDRESS_INVALID. */
+  connect(address: string, options: ConnectOptions): Promise<Connection>;
+  /** Whether an address can only be reached from this machine. */
+  isLoopback(address: string): boolean;
+}
+
+/** Everything that the library may ask of its surroundings. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly checksum: Checksum;
+  readonly cryptography: Cryptography;
+  readonly diagnostics: Diagnostics;
+  readonly fileSystem: FileSystem;
+  readonly transport: Transport;
+}

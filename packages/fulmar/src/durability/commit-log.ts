@@ -1,0 +1,48 @@
+/**
+ * What the committer needs of a log. The log groups commits, hands groups to the operating system in
+ * order, syncs, and reports how far each is; it never looks into a commit.
+ */
+
+/** Where the committer encodes the commit: exactly `length` bytes at `at`. */
+export interface CommitSpace {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+}
+
+export interface LogObserver {
+  /** Every commit up to `version` is wholly handed to the operating system. Versions rise. */
+  logged(version: number): void;
+  /** Every commit up to `version` is on stable storage. Versions rise and never pass `logged`. */
+  synced(version: number): void;
+  /**
+   * The log could not take the commits after `version` and has made sure that no trace of them can
+   * return. Called synchronously when it happens, so that memory is rolled back at once...
+   */
+  refused(version: number, error: Error): void;
+  /** ... and this when it is certain on disk; only then may the writers be told. */
+  refusalDurable(): void;
+  /** A sync failed, or a refusal could not be made certain: the outcome of everything above `synced` is unknown, and the log takes nothing more. */
+  failed(error: Error): void;
+}
+
+/** When un-synced commits are synced although nobody waits for it; whichever comes first. */
+export interface FlushPolicy {
+  readonly intervalMs: number;
+  readonly commits: number;
+  readonly bytes: number;
+}
+
+export interface CommitLog {
+  readonly logged: number;
+  readonly synced: number;
+  /**
+   * Reserves space for the encoded commit of the next version. The caller fills it and calls
+   * {@link end} before anything else happens.
+   */
+  begin(version: number, lengthBytes: number): CommitSpace;
+  end(): void;
+  /** Somebody waits for everything appended so far to be logged, or synced. */
+  want(level: "logged" | "synced"): void;
+  /** Hands over what is pending and syncs, in order, then stops taking commits. */
+  close(): Promise<void>;
+}

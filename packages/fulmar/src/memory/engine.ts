@@ -1,0 +1,108 @@
+import type { KeyRange } from "../keys/range.js";
+
+/**
+ * The memory engine: every version of every key that somebody can still see, as encoded entries.
+ * Two engines implement this interface and are tested against each other. Nothing here knows disks,
+ * peers, codecs or wall time; a deadline is only an order to the engine, the caller judges it.
+ */
+
+/** A record inside the engine. Valid until the engine changes, or while a pin keeps its version. */
+export type Ref = number;
+/** No record. */
+export const NONE: Ref = 0;
+/** Read at the newest version. */
+export const LATEST = Number.MAX_SAFE_INTEGER;
+
+export interface Cursor {
+  /** The next record, or NONE at the end. */
+  next(): Ref;
+}
+
+/** Keeps the state of one version readable. Release is idempotent. */
+export interface Pin {
+  readonly version: number;
+  release(): void;
+}
+
+/** Count and 128-bit sum (mod 2^128, least significant word first) of the hashes of the entries in a range. */
+export interface Digest {
+  readonly count: number;
+  readonly sum: Uint32Array;
+}
+
+/** Writes the 128-bit hash of the entry at `at` into `into` (four words). Equal for replicas, whatever their origin numbers. */
+export type EntryHash = (bytes: Uint8Array, at: number, into: Uint32Array) => void;
+
+export interface EngineOptions {
+  readonly hash: EntryHash;
+}
+
+export interface MemoryUsage {
+  /** Keys whose newest version is not a tombstone; expired ones count until they are swept. */
+  readonly entries: number;
+  readonly tombstones: number;
+  /** Versions kept only for pins or because they are not settled yet. */
+  readonly oldVersions: number;
+  /** Encoded bytes of all versions. */
+  readonly recordBytes: number;
+  /** Bytes of everything else: indexes, links, free space. An estimate in the plain engine. */
+  readonly overheadBytes: number;
+}
+
+/** Takes entries in ascending key order, one version a key, into an empty engine. */
+export interface BulkLoader {
+  add(version: number, bytes: Uint8Array, at: number, length: number): void;
+  /** Builds the indexes. `version` becomes the engine's version, settled. */
+  finish(version: number): void;
+}
+
+export interface MemoryEngine {
+  /** Version of the newest commit applied. */
+  readonly version: number;
+  /** Commits up to here can no longer be rolled back. */
+  readonly settled: number;
+  /**
+   * Whether a tombstone stays after everybody who could see what it deleted is gone. A store without
+   * peers needs none; it is set before the first peer is met and never unset.
+   */
+  keepTombstones: boolean;
+
+  /** The record of `key` that is visible at version `at`: a tombstone too, NONE if there is none. */
+  find(key: Uint8Array, at: number): Ref;
+  /**
+   * Records visible at `at` in key order, tombstones included. With a pinned `at` the cursor goes on
+   * through any later changes; otherwise it must be used up before the next change.
+   */
+  scan(range: KeyRange, at: number, reverse: boolean): Cursor;
+  /** Records visible at `at` that `origin` wrote with `afterSeq < seq <= throughSeq`, in order of seq; tombstones included. Pins as in {@link scan}. */
+  byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor;
+  /** Newest records with a deadline at or before `throughMs`, earliest first, without tombstones. To be used up before the next change. */
+  byDeadline(throughMs: number): Cursor;
+  /** The earliest deadline among newest records that are not tombstones; Infinity without one. */
+  nextDeadline(): number;
+  /** Digest of the records visible at `at` in a range, tombstones included. */
+  digest(range: KeyRange, at: number): Digest;
+
+  /** The array that holds a record's encoded entry, starting at {@link offset}. A view into memory that will be reused: copy what leaves the library. */
+  slab(ref: Ref): Uint8Array;
+  offset(ref: Ref): number;
+  /** The commit that wrote a record. */
+  versionOf(ref: Ref): number;
+
+  /**
+   * Applies one entry of commit `version`, copying its bytes. Versions never decrease; entries of one
+   * commit come one after the other without a reader between; of two for the same key the later stays.
+   */
+  put(version: number, bytes: Uint8Array, at: number, length: number): void;
+  /** Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs it. */
+  settle(version: number): void;
+  /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
+  rollback(version: number): void;
+  /** Pins a version between {@link settled} and {@link version}, both included. */
+  pin(version: number): Pin;
+
+  load(): BulkLoader;
+  usage(): MemoryUsage;
+  /** Walks everything and throws INVARIANT if any structure contradicts another or the accounting. For tests. */
+  verify(): void;
+}

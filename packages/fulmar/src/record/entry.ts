@@ -1,0 +1,158 @@
+import { isU53, readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
+
+/**
+ * An entry is one version of one key. Its bytes are the same in memory, in the log, in a checkpoint
+ * and on the wire; only the small origin number is resolved by a dictionary of each place.
+ *
+ * ```text
+ *  0  u16 keyLength     2  u8 flags     3  u8 zero     4  u32 valueLength
+ *  8  u32 origin       12  u32 valueChecksum
+ * 16  u64 hlc          24  u64 seq
+ * 32  u64 expiresAt, only with HAS_DEADLINE
+ * ..  key, value
+ * ```
+ */
+
+const KEY_LENGTH = 0;
+const FLAGS = KEY_LENGTH + 2;
+const VALUE_LENGTH = FLAGS + 2;
+const ORIGIN = VALUE_LENGTH + 4;
+const VALUE_CHECKSUM = ORIGIN + 4;
+const HLC = VALUE_CHECKSUM + 4;
+const SEQ = HLC + 8;
+const DEADLINE = SEQ + 8;
+
+/** Bytes of an entry before its deadline and key. */
+export const ENTRY_HEADER_BYTES = DEADLINE;
+const DEADLINE_BYTES = 8;
+
+/** The key is deleted. The entry has no value. */
+export const TOMBSTONE = 1;
+/** The entry carries a deadline. */
+export const HAS_DEADLINE = 2;
+/** A tombstone that the sweeper left: it keeps stamp and value checksum of the entry that expired. */
+export const EXPIRED = 4;
+const KNOWN_FLAGS = TOMBSTONE | HAS_DEADLINE | EXPIRED;
+
+/** The fields of an entry, for writing one. */
+export interface EntryFields {
+  key: Uint8Array;
+  /** Empty for a tombstone. */
+  value: Uint8Array;
+  flags: number;
+  origin: number;
+  hlc: number;
+  seq: number;
+  /** Wall ms since 1970; used only with HAS_DEADLINE. */
+  deadline: number;
+  valueChecksum: number;
+}
+
+export function entryBytes(keyLength: number, valueLength: number, flags: number): number {
+  return ENTRY_HEADER_BYTES + ((flags & HAS_DEADLINE) === 0 ? 0 : DEADLINE_BYTES) + keyLength + valueLength;
+}
+
+/** Writes an entry at `at` and returns the position after it. */
+export function writeEntry(bytes: Uint8Array, at: number, fields: EntryFields): number {
+  writeU16(bytes, at + KEY_LENGTH, fields.key.length);
+  bytes[at + FLAGS] = fields.flags;
+  bytes[at + FLAGS + 1] = 0;
+  writeU32(bytes, at + VALUE_LENGTH, fields.value.length);
+  writeU32(bytes, at + ORIGIN, fields.origin);
+  writeU32(bytes, at + VALUE_CHECKSUM, fields.valueChecksum);
+  writeU64(bytes, at + HLC, fields.hlc);
+  writeU64(bytes, at + SEQ, fields.seq);
+  let next = at + ENTRY_HEADER_BYTES;
+  if ((fields.flags & HAS_DEADLINE) !== 0) {
+    writeU64(bytes, next, fields.deadline);
+    next += DEADLINE_BYTES;
+  }
+  bytes.set(fields.key, next);
+  next += fields.key.length;
+  bytes.set(fields.value, next);
+  return next + fields.value.length;
+}
+
+export function flagsOf(bytes: Uint8Array, at: number): number {
+  return bytes[at + FLAGS];
+}
+
+export function isTombstone(bytes: Uint8Array, at: number): boolean {
+  return (bytes[at + FLAGS] & TOMBSTONE) !== 0;
+}
+
+export function originOf(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + ORIGIN);
+}
+
+/** Resolves the origin to another dictionary's number, in place. */
+export function setOrigin(bytes: Uint8Array, at: number, origin: number): void {
+  writeU32(bytes, at + ORIGIN, origin);
+}
+
+export function valueChecksumOf(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + VALUE_CHECKSUM);
+}
+
+export function hlcOf(bytes: Uint8Array, at: number): number {
+  return readU64(bytes, at + HLC);
+}
+
+export function seqOf(bytes: Uint8Array, at: number): number {
+  return readU64(bytes, at + SEQ);
+}
+
+/** The deadline in wall ms; Infinity when there is none. */
+export function deadlineOf(bytes: Uint8Array, at: number): number {
+  return (bytes[at + FLAGS] & HAS_DEADLINE) === 0 ? Number.POSITIVE_INFINITY : readU64(bytes, at + DEADLINE);
+}
+
+export function keyStart(bytes: Uint8Array, at: number): number {
+  return at + ENTRY_HEADER_BYTES + ((bytes[at + FLAGS] & HAS_DEADLINE) === 0 ? 0 : DEADLINE_BYTES);
+}
+
+export function keyLengthOf(bytes: Uint8Array, at: number): number {
+  return readU16(bytes, at + KEY_LENGTH);
+}
+
+export function valueLengthOf(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + VALUE_LENGTH);
+}
+
+export function valueStart(bytes: Uint8Array, at: number): number {
+  return keyStart(bytes, at) + keyLengthOf(bytes, at);
+}
+
+/** A copy of the key. */
+export function keyOf(bytes: Uint8Array, at: number): Uint8Array {
+  const start = keyStart(bytes, at);
+  return bytes.slice(start, start + keyLengthOf(bytes, at));
+}
+
+/** A view of the value: whoever hands it out copies it first. */
+export function valueView(bytes: Uint8Array, at: number): Uint8Array {
+  const start = valueStart(bytes, at);
+  return bytes.subarray(start, start + valueLengthOf(bytes, at));
+}
+
+export function entryLength(bytes: Uint8Array, at: number): number {
+  return entryBytes(keyLengthOf(bytes, at), valueLengthOf(bytes, at), flagsOf(bytes, at));
+}
+
+/**
+ * The length of the entry at `at`, or 0 if no well-formed entry fits before `end`. For bytes from
+ * outside: it reads nothing beyond `end`, whatever the lengths claim.
+ */
+export function checkedEntryLength(bytes: Uint8Array, at: number, end: number): number {
+  if (end - at < ENTRY_HEADER_BYTES) return 0;
+  const flags = flagsOf(bytes, at);
+  const valueLength = valueLengthOf(bytes, at);
+  if ((flags & ~KNOWN_FLAGS) !== 0 || bytes[at + FLAGS + 1] !== 0) return 0;
+  if ((flags & EXPIRED) !== 0 && (flags & TOMBSTONE) === 0) return 0;
+  if ((flags & TOMBSTONE) !== 0 && valueLength !== 0) return 0;
+  const length = entryBytes(keyLengthOf(bytes, at), valueLength, flags);
+  if (length > end - at) return 0;
+  if (!isU53(bytes, at + HLC) || !isU53(bytes, at + SEQ)) return 0;
+  if ((flags & HAS_DEADLINE) !== 0 && !isU53(bytes, at + DEADLINE)) return 0;
+  return length;
+}
