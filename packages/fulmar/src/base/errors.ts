@@ -93,11 +93,19 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
     case "ENOSPC":
     case "EDQUOT":
     case "EFBIG":
-      return new FulmarError("DISK_FULL", `no space to ${action} ${path} (${system}): free some space`, details);
+      return new FulmarError(
+        "DISK_FULL",
+        `no space to ${action} ${path} (${system}): free some space`,
+        details,
+      );
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new FulmarError("ACCESS_DENIED", `not allowed to ${action} ${path} (${system}): check owner and mode`, details);
+      return new FulmarError(
+        "ACCESS_DENIED",
+        `not allowed to ${action} ${path} (${system}): check owner and mode`,
+        details,
+      );
     case "ENOTDIR":
     case "ENAMETOOLONG":
       return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})`, details);

@@ -8,19 +8,31 @@ export function checkOptions(options: unknown, known: readonly string[], where: 
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
-      throw new FulmarTypeError("UNKNOWN_OPTION", `${where}: unknown option "${name}"; known: ${known.join(", ")}`);
+      throw new FulmarTypeError(
+        "UNKNOWN_OPTION",
+        `${where}: unknown option "${name}"; known: ${known.join(", ")}`,
+      );
     }
   }
 }
 
 /** An integer option within `[least, most]`, or its default. */
-export function integerOption(value: unknown, name: string, fallback: number, least: number, most: number): number {
+export function integerOption(
+  value: unknown,
+  name: string,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !Number.isInteger(value)) {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${String(value)}`);
   }
   if (value < least || value > most) {
-    throw new FulmarRangeError("INVALID_ARGUMENT", `${name} must be between ${least} and ${most}, not ${value}`);
+    throw new FulmarRangeError(
+      "INVALID_ARGUMENT",
+      `${name} must be between ${least} and ${most}, not ${value}`,
+    );
   }
   return value;
 }

@@ -86,7 +86,13 @@ export function readCoverage(
   return { changes, next };
 }
 
-function readHoles(bytes: Uint8Array, at: number, end: number, count: number, upTo: number): Hole[] | undefined {
+function readHoles(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  count: number,
+  upTo: number,
+): Hole[] | undefined {
   if (count > (end - at) / HOLE_BYTES) return undefined;
   const holes: Hole[] = [];
   let least = 1;
@@ -114,7 +120,12 @@ export interface CommitView {
  * Decodes `bytes[at, end)` as a commit, checking every length, and that every origin is between 1 and
  * `origins`. Undefined when it is not well-formed to the last byte.
  */
-export function readCommit(bytes: Uint8Array, at: number, end: number, origins: number): CommitView | undefined {
+export function readCommit(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  origins: number,
+): CommitView | undefined {
   if (end - at < COMMIT_HEADER_BYTES) return undefined;
   const entryCount = readU32(bytes, at);
   const coverage = readCoverage(bytes, at + COMMIT_HEADER_BYTES, end, readU32(bytes, at + 4), origins);

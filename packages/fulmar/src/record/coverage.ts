@@ -154,7 +154,8 @@ function missingBelow(coverage: OriginCoverage, upTo: number): Hole[] {
   if (coverage.upTo < upTo) {
     const last = missing.at(-1);
     const from = coverage.upTo + 1;
-    if (last !== undefined && last.to === coverage.upTo) missing[missing.length - 1] = { from: last.from, to: upTo };
+    if (last !== undefined && last.to === coverage.upTo)
+      missing[missing.length - 1] = { from: last.from, to: upTo };
     else missing.push({ from, to: upTo });
   }
   return missing;

@@ -160,7 +160,11 @@ export interface ConnectOptions extends TransportOptions {
 
 export interface Transport {
   /** `address` is "host:port"; port 0 lets the system choose. Rejects with ADDRESS_IN_USE or ADDRESS_INVALID. */
-  listen(address: string, options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  listen(
+    address: string,
+    options: ListenOptions,
+    accept: (connection: Connection) => void,
+  ): Promise<Listener>;
   /** Rejects with CONNECTION_LOST or ADDRESS_INVALID. */
   connect(address: string, options: ConnectOptions): Promise<Connection>;
   /** Whether an address can only be reached from this machine. */

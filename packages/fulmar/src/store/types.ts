@@ -1,0 +1,155 @@
+import type { Limits } from "../base/limits.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import type { Codec } from "../codec/codec.js";
+import type { KeyPart } from "../keys/key.js";
+import type { Stamp } from "../record/stamp.js";
+
+/** A string, number, bigint, boolean, `Uint8Array`, or an array (tuple) of these. */
+export type Key = KeyPart | readonly KeyPart[];
+
+/**
+ * When the promise of a write resolves. `memory`: applied, lost with the process. `relaxed`: handed to
+ * the operating system, survives a killed process. `full`: on stable storage, survives a power cut.
+ */
+export type Durability = "memory" | "relaxed" | "full";
+
+/** Reports long work while a store opens: how many of about how many entries are loaded. */
+export type ProgressListener = (progress: {
+  readonly phase: "checkpoint" | "log";
+  readonly entries: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+}) => void;
+
+/** When a store writes a checkpoint by itself; whichever comes first. */
+export interface CheckpointPolicy {
+  /** After so many commits since the last one. Unlimited unless set. */
+  readonly everyCommits?: number;
+  /** After so many ms, if anything changed. Unlimited unless set. */
+  readonly everyMs?: number;
+  /** After so many bytes of log; without it, when the log has outgrown the last checkpoint (16 MiB at least). */
+  readonly everyBytes?: number;
+}
+
+export interface OpenOptions<V = unknown> {
+  /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
+  readonly durability?: Durability;
+  /** How values become bytes: `json` (default), `bytes`, `text`, or your own. */
+  readonly codec?: Codec<V> | "json" | "bytes" | "text";
+  /** A label for people, in status and logs. At most 255 bytes. */
+  readonly name?: string;
+  readonly limits?: Partial<Limits>;
+  /** Size at which a log segment is followed by the next, in bytes; 16 MiB unless set, 64 KiB at least. */
+  readonly segmentBytes?: number;
+  /** Longest time that a logged commit stays un-synced, in ms; 1000 unless set. */
+  readonly flushInterval?: number;
+  /** Most commits that stay un-synced; 100,000 unless set. */
+  readonly flushCommits?: number;
+  /** Most bytes that stay un-synced; 16 MiB unless set. */
+  readonly flushBytes?: number;
+  /** `inline` syncs a lone commit in the calling turn: faster for one writer, but it blocks the event loop meanwhile. */
+  readonly sync?: "background" | "inline";
+  readonly checkpoint?: CheckpointPolicy;
+  readonly onProgress?: ProgressListener;
+  /** The surroundings; Node's unless set. The simulator gives its own. */
+  readonly runtime?: Runtime;
+}
+
+export interface WriteOptions {
+  /** A stronger or weaker level for this write only. */
+  readonly durability?: Durability;
+  /** Time to live in ms; not readable from then on. A write without it clears an earlier one. */
+  readonly ttl?: number;
+  /** The same as an absolute time in ms since 1970. Not together with `ttl`. */
+  readonly expiresAt?: number;
+  /** Also return the entry that was replaced. */
+  readonly previous?: boolean;
+}
+
+/** What a write resolves to. */
+export interface Written<V = unknown> {
+  /** The commit's number in this store. */
+  readonly version: number;
+  readonly stamp: Stamp;
+  /** With `previous: true`: the entry that was replaced, if there was one. */
+  readonly previous?: Entry<V>;
+}
+
+export interface Entry<V = unknown> {
+  readonly key: Key;
+  /** Undefined in a tombstone only. */
+  readonly value: V;
+  readonly version: number;
+  readonly stamp: Stamp;
+  /** Wall ms since 1970, if the entry expires. */
+  readonly expiresAt?: number;
+  /** Set on a deleted or expired key that was asked for with `tombstones: true`. */
+  readonly tombstone?: "deleted" | "expired";
+}
+
+/** Which keys. `prefix` cannot be combined with bounds on the same side; all bounds hold together. */
+export interface RangeOptions {
+  /** Strings that begin so; for a tuple, tuples that begin with these elements. */
+  readonly prefix?: Key;
+  readonly gt?: Key;
+  readonly gte?: Key;
+  readonly lt?: Key;
+  readonly lte?: Key;
+}
+
+export interface ListOptions extends RangeOptions {
+  readonly reverse?: boolean;
+  /** At most so many entries. */
+  readonly limit?: number;
+}
+
+export type BatchOperation<V = unknown> =
+  | {
+      readonly type: "set";
+      readonly key: Key;
+      readonly value: V;
+      readonly ttl?: number;
+      readonly expiresAt?: number;
+    }
+  | { readonly type: "delete"; readonly key: Key };
+
+/** One change of a published commit. Values are decoded when asked for. */
+export interface Change<V = unknown> {
+  readonly type: "set" | "delete";
+  readonly key: Key;
+  /** Undefined for a deletion. */
+  readonly value: V | undefined;
+  readonly stamp: Stamp;
+  readonly expiresAt?: number;
+  /** Why: a local or merged write, a deletion, or expiry. */
+  readonly reason: "written" | "deleted" | "expired";
+}
+
+/** A commit as watchers see it: whole, in order, and never before it is durable at its level. */
+export interface CommitEvent<V = unknown> {
+  readonly version: number;
+  /** Whether it was merged from a peer. */
+  readonly remote: boolean;
+  readonly changes: readonly Change<V>[];
+}
+
+/** Figures and state of a store; numbers of commits are versions. */
+export interface StoreStatus {
+  readonly state: "open" | "failed" | "closed";
+  readonly name: string;
+  /** The data directory, if there is one. */
+  readonly directory?: string;
+  readonly storeId: string;
+  /** The identity that this store's writes are stamped with. */
+  readonly incarnation: string;
+  readonly entries: number;
+  readonly tombstones: number;
+  readonly version: { readonly applied: number; readonly logged: number; readonly synced: number; readonly published: number };
+  /** The sequence number that the next local commit gets. */
+  readonly nextSeq: number;
+  /** Whether there are commits that no checkpoint holds. */
+  readonly dirty: boolean;
+  readonly log?: { readonly segments: number; readonly bytes: number };
+  readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
+  readonly memory: { readonly recordBytes: number; readonly overheadBytes: number; readonly oldVersions: number };
+}

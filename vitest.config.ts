@@ -1,0 +1,20 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const source = (path: string): string => fileURLToPath(new URL(`./packages/${path}`, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    // Tests run on the sources, so that a failure points at the line to mend and no build is needed first.
+    alias: [
+      { find: /^fulmar$/, replacement: source("fulmar/src/index.ts") },
+      { find: /^fulmar\/(sync|testing)$/, replacement: source("fulmar/src/$1/index.ts") },
+      { find: /^@fulmar\/filesync$/, replacement: source("filesync/src/index.ts") },
+    ],
+  },
+  test: {
+    include: ["{packages/*,simulator,bench}/test/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
