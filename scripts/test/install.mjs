@@ -1,0 +1,26 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * Why the installed packages are not those of package-lock.json, or undefined when they are. Compares
+ * with the record that npm keeps of what it installed; optional packages may be absent on this platform.
+ */
+export function staleInstallation(root) {
+  const installedPath = join(root, "node_modules", ".package-lock.json");
+  if (!existsSync(installedPath)) return "nothing is installed yet";
+  const wanted = readLock(join(root, "package-lock.json"));
+  const installed = readLock(installedPath);
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (!path.includes("node_modules/")) continue;
+    const found = installed[path];
+    if (found === undefined && (entry.optional || entry.peer)) continue;
+    if (found === undefined) return `${path} is missing`;
+    if (found.version !== entry.version) return `${path} is ${found.version}, not ${entry.version}`;
+    if (!existsSync(join(root, path))) return `${path} has been removed`;
+  }
+  return undefined;
+}
+
+function readLock(path) {
+  return JSON.parse(readFileSync(path, "utf8")).packages;
+}
