@@ -3,14 +3,9 @@ import type { Runtime } from "../base/runtime/interface.js";
 import type { Cursor, MemoryEngine } from "../memory/engine.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
+import type { Refusal } from "../transaction/merge.js";
 
-/** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
-export interface Refusal {
-  readonly origin: OriginId;
-  readonly seq: number;
-  /** `ahead`: stamped too far in the future. `too-large`: over a limit. `forged`: contradicts a commit with the same origin and number, or claims to be this node's own. */
-  readonly reason: "ahead" | "too-large" | "forged";
-}
+export type { Refusal } from "../transaction/merge.js";
 
 export interface MergeResult {
   /** The commit that holds the merge; the present version if nothing changed. */

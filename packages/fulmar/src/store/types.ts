@@ -144,12 +144,21 @@ export interface StoreStatus {
   readonly incarnation: string;
   readonly entries: number;
   readonly tombstones: number;
-  readonly version: { readonly applied: number; readonly logged: number; readonly synced: number; readonly published: number };
+  readonly version: {
+    readonly applied: number;
+    readonly logged: number;
+    readonly synced: number;
+    readonly published: number;
+  };
   /** The sequence number that the next local commit gets. */
   readonly nextSeq: number;
   /** Whether there are commits that no checkpoint holds. */
   readonly dirty: boolean;
   readonly log?: { readonly segments: number; readonly bytes: number };
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
-  readonly memory: { readonly recordBytes: number; readonly overheadBytes: number; readonly oldVersions: number };
+  readonly memory: {
+    readonly recordBytes: number;
+    readonly overheadBytes: number;
+    readonly oldVersions: number;
+  };
 }

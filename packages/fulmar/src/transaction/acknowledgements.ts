@@ -1,0 +1,49 @@
+import { type Waiter, Waiters } from "./waiters.js";
+
+/** When the promise of a commit resolves; see `Durability` of the store. */
+export type Level = "memory" | "relaxed" | "full";
+
+/** The promises that the log's progress settles. */
+export class Acknowledgements {
+  readonly #logged = new Waiters();
+  readonly #synced = new Waiters();
+  #refused: { readonly waiters: readonly Waiter[]; readonly error: Error }[] = [];
+
+  /** A promise of `result` that resolves when its version has reached `level`. */
+  promise<R extends { readonly version: number }>(result: R, level: Level): Promise<R> {
+    if (level === "memory") return Promise.resolve(result);
+    const waiters = level === "full" ? this.#synced : this.#logged;
+    return new Promise((resolve, reject) => {
+      waiters.add({ version: result.version, resolve: () => resolve(result), reject });
+    });
+  }
+
+  logged(version: number): void {
+    this.#logged.release(version);
+  }
+
+  synced(version: number): void {
+    this.#synced.release(version);
+  }
+
+  /** Sets aside whoever waits for commits above `version`: the log refused them, but a crash could still bring them back. */
+  refuse(version: number, error: Error): void {
+    const waiters = [...this.#logged.takeAbove(version), ...this.#synced.takeAbove(version)];
+    this.#refused.push({ waiters, error });
+  }
+
+  /** What was refused is certain not to return: its writers may know. */
+  rejectRefused(): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    for (const { waiters, error } of refused) for (const waiter of waiters) waiter.reject(error);
+  }
+
+  /** Nobody will ever know more: rejects everybody. */
+  rejectAll(error: Error): void {
+    const waiters = [...this.#logged.takeAbove(-1), ...this.#synced.takeAbove(-1)];
+    for (const refusal of this.#refused) waiters.push(...refusal.waiters);
+    this.#refused = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}

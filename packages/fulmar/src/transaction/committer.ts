@@ -1,0 +1,398 @@
+import { assert } from "../base/assert.js";
+import { FulmarError, FulmarRangeError } from "../base/errors.js";
+import { type Limits, RECORD_BYTES_MAX } from "../base/limits.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import type { CommitLog, LogObserver } from "../durability/commit-log.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import {
+  COMMIT_HEADER_BYTES,
+  type CoverageChange,
+  coverageBytes,
+  writeCommitHead,
+} from "../record/commit.js";
+import type { Coverage } from "../record/coverage.js";
+import { type EntryFields, entryBytes, writeEntry } from "../record/entry.js";
+import type { HybridClock } from "../record/hybrid-clock.js";
+import type { OriginTable } from "../record/origins.js";
+import type { Stamp } from "../record/stamp.js";
+import { Acknowledgements, type Level } from "./acknowledgements.js";
+import { CoverageLedger } from "./coverage-ledger.js";
+import { deadlineCommit } from "./expiry.js";
+import { type MergePlan, planCoverage, planMerge, type Refusal } from "./merge.js";
+import { Pins, type StatePin } from "./pins.js";
+import { type CommitNotice, NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
+
+/** One change of a local commit, encoded but not stamped yet. */
+export interface LocalWrite {
+  readonly key: Uint8Array;
+  /** Empty for a deletion. */
+  readonly value: Uint8Array;
+  readonly flags: number;
+  readonly deadline: number;
+}
+
+export interface Committed {
+  readonly version: number;
+  readonly stamp: Stamp;
+}
+
+export interface Merged {
+  readonly version: number;
+  readonly applied: number;
+  readonly stale: number;
+  readonly refused: readonly Refusal[];
+}
+
+export interface CommitterParts {
+  readonly runtime: Runtime;
+  readonly engine: MemoryEngine;
+  readonly origins: OriginTable;
+  readonly clock: HybridClock;
+  readonly limits: Limits;
+  /** The numbers to continue from. */
+  readonly version: number;
+  readonly seq: number;
+  readonly coverage: Coverage;
+}
+
+export interface CommitterListener {
+  /** Commits that somebody watches are published; in order. */
+  published(notices: readonly CommitNotice[]): void;
+  /** The synced coverage grew, or commits were synced. */
+  synced(): void;
+  /** The store cannot write any more. */
+  failed(error: Error): void;
+}
+
+/** The origin number of the store itself in its dictionary. */
+export const OWN_ORIGIN = 1;
+
+/**
+ * The one door: everything that changes the store goes through here, whether a local write, a merge
+ * from a peer or an expiry. Each commit is validated, stamped, numbered, encoded once into the log's
+ * buffer, copied from there into memory, and acknowledged and published when it is durable enough.
+ *
+ * Invariants: versions and sequence numbers rise and are never given out twice, not even after a
+ * refusal; memory never shows less than what was acknowledged; `settled <= published <= logged`.
+ */
+export class Committer implements LogObserver {
+  readonly #parts: CommitterParts;
+  readonly #listener: CommitterListener;
+  readonly #ledger: CoverageLedger;
+  readonly #publication: Publication;
+  readonly #acknowledgements = new Acknowledgements();
+  readonly #pins: Pins;
+  #log: CommitLog | undefined;
+  #version: number;
+  #seq: number;
+  #synced: number;
+  #failure: Error | undefined;
+  #retainers = 0;
+  #replicating = false;
+  #watched = false;
+  #publishing = false;
+
+  constructor(parts: CommitterParts, listener: CommitterListener) {
+    this.#parts = parts;
+    this.#listener = listener;
+    this.#pins = new Pins(parts.engine);
+    this.#version = parts.version;
+    this.#seq = parts.seq;
+    this.#synced = parts.engine.version;
+    this.#ledger = new CoverageLedger(parts.coverage);
+    this.#publication = new Publication(parts.engine.version);
+  }
+
+  /** The log reports to the committer, so it comes after it; to be called once, before any commit. */
+  attach(log: CommitLog): void {
+    assert(this.#log === undefined, "one log for one committer");
+    this.#log = log;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Sequence number of the newest local commit. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** The newest version ever given out, refused ones included. */
+  get lastVersion(): number {
+    return this.#version;
+  }
+
+  get syncedVersion(): number {
+    return this.#synced;
+  }
+
+  get loggedVersion(): number {
+    return this.#log?.logged ?? 0;
+  }
+
+  get publishedVersion(): number {
+    return this.#publication.published;
+  }
+
+  /** What memory shows as covered, foreign origins only. */
+  get appliedCoverage(): Coverage {
+    return this.#ledger.applied;
+  }
+
+  /** What is covered and synced, own commits included once replication began. */
+  get syncedCoverage(): Coverage {
+    return this.#ledger.synced;
+  }
+
+  /** Whether notices of commits are collected for watchers. */
+  set watched(watched: boolean) {
+    this.#watched = watched;
+  }
+
+  /** Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write. */
+  commit(writes: readonly LocalWrite[], level: Level): Promise<Committed> {
+    const { origins, clock } = this.#parts;
+    this.#assertWritable();
+    const size = this.#sizeOf(writes);
+    const stamp = { hlc: clock.next(0), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
+    const version = ++this.#version;
+    this.#apply(version, writes.length, size, [], (bytes, at, put) => {
+      let next = at;
+      for (const write of writes) {
+        const end = writeEntry(bytes, next, this.#stamped(write, stamp));
+        put(next, end - next);
+        next = end;
+      }
+    });
+    if (this.#replicating) this.#ledger.record(version, stamp.origin, { upTo: stamp.seq, holes: [] });
+    const done = this.#acknowledgements.promise({ version, stamp }, level);
+    this.#seal(version, level, false, writes);
+    return done;
+  }
+
+  /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
+  merge(pages: readonly Uint8Array[], adds: Coverage): Promise<Merged> {
+    const { engine, origins, clock, limits } = this.#parts;
+    this.#assertWritable();
+    const context = { engine, origins, clock, limits, ownOrigin: OWN_ORIGIN, ownSeq: this.#seq };
+    const plan = planMerge(context, pages);
+    const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
+    const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };
+    if (plan.winners.length === 0 && coverage.size === 0) {
+      const version = engine.version;
+      return this.flush().then(() => ({ version, ...result }));
+    }
+    const changes = [...coverage].map(([id, covered]) => ({ origin: origins.intern(id), coverage: covered }));
+    if (plan.winnersBytes + coverageBytes(changes) > RECORD_BYTES_MAX - 65536) {
+      throw new FulmarRangeError("COMMIT_TOO_LARGE", "a merge is larger than one log record can be");
+    }
+    clock.observe(plan.hlc);
+    const version = ++this.#version;
+    this.#applyMerge(version, plan, changes);
+    for (const [id, covered] of coverage) this.#ledger.record(version, id, covered);
+    const done = this.#acknowledgements.promise({ version, ...result }, "full");
+    this.#seal(version, "full", true, plan.winners);
+    return done;
+  }
+
+  /**
+   * Turns entries whose deadline has passed, at most `limit`, into tombstones that keep their stamp:
+   * expiry is no new write, so replicas that sweep at different moments still agree. Returns how many.
+   */
+  sweep(limit: number): number {
+    if (this.#failure !== undefined) return 0;
+    const expired = deadlineCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
+    if (expired.length === 0) return 0;
+    const size = expired.reduce((sum, fields) => sum + entryBytes(fields.key.length, 0, fields.flags), 0);
+    const version = ++this.#version;
+    this.#apply(version, expired.length, size, [], (bytes, at, put) => {
+      let next = at;
+      for (const fields of expired) {
+        const end = writeEntry(bytes, next, fields);
+        put(next, end - next);
+        next = end;
+      }
+    });
+    this.#seal(version, "relaxed", false, expired);
+    return expired.length;
+  }
+
+  /** Resolves when every commit so far is synced. */
+  flush(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const version = this.#parts.engine.version;
+    if (version <= this.#synced) return Promise.resolve();
+    const done = this.#acknowledgements.promise({ version }, "full").then(() => undefined);
+    this.#log?.want("synced");
+    return done;
+  }
+
+  /** From now on un-synced commits are kept apart and own commits are covered: what replication needs. */
+  async beginReplication(): Promise<void> {
+    if (this.#replicating) return;
+    this.#replicating = true;
+    this.#retainers++;
+    const { origins, engine } = this.#parts;
+    this.#ledger.record(engine.version, origins.id(OWN_ORIGIN), { upTo: this.#seq, holes: [] });
+    await this.flush();
+    this.#ledger.advance(this.#synced);
+  }
+
+  /** Pins the newest synced state. Resolves once what is applied now is in it. */
+  async pinSynced(): Promise<StatePin> {
+    this.#retainers++;
+    try {
+      await this.flush();
+      return this.pin(this.#synced);
+    } finally {
+      this.#retainers--;
+    }
+  }
+
+  /** Pins a version that is still kept: between the settled and the newest one. */
+  pin(version: number): StatePin {
+    return this.#pins.pin(Math.min(version, this.#parts.engine.version));
+  }
+
+  logged(version: number): void {
+    this.#acknowledgements.logged(version);
+    this.#publish();
+  }
+
+  synced(version: number): void {
+    this.#synced = version;
+    this.#ledger.advance(version);
+    this.#acknowledgements.synced(version);
+    this.#publish();
+    this.#listener.synced();
+  }
+
+  refused(version: number, error: Error): void {
+    const { engine } = this.#parts;
+    this.#pins.killAbove(version);
+    engine.rollback(version);
+    this.#ledger.rollback(version);
+    this.#publication.rollback(version);
+    this.#acknowledgements.refuse(version, error);
+  }
+
+  refusalDurable(): void {
+    this.#acknowledgements.rejectRefused();
+  }
+
+  failed(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#acknowledgements.rejectAll(error);
+    this.#listener.failed(error);
+  }
+
+  #assertWritable(): void {
+    if (this.#failure === undefined) return;
+    const message = "the store is read-only after an earlier failure: close it and open it again";
+    throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
+  }
+
+  #sizeOf(writes: readonly LocalWrite[]): number {
+    const { limits } = this.#parts;
+    if (writes.length > limits.commitEntriesMax) {
+      const message = `a batch of ${writes.length} entries is over the limit of ${limits.commitEntriesMax}`;
+      throw new FulmarRangeError("COMMIT_TOO_LARGE", message);
+    }
+    let size = 0;
+    for (const write of writes) size += entryBytes(write.key.length, write.value.length, write.flags);
+    if (size > limits.commitBytesMax && writes.length > 1) {
+      const message = `a batch of ${size} bytes is over the limit of ${limits.commitBytesMax}: split it`;
+      throw new FulmarRangeError("COMMIT_TOO_LARGE", message);
+    }
+    return size;
+  }
+
+  #stamped(write: LocalWrite, stamp: Stamp): EntryFields {
+    const { checksum } = this.#parts.runtime;
+    return {
+      key: write.key,
+      value: write.value,
+      flags: write.flags,
+      origin: OWN_ORIGIN,
+      hlc: stamp.hlc,
+      seq: stamp.seq,
+      deadline: write.deadline,
+      valueChecksum: checksum.crc32(write.value, 0, write.value.length, 0),
+    };
+  }
+
+  /** Encodes a commit into the log's buffer and applies each entry from there. */
+  #apply(
+    version: number,
+    entryCount: number,
+    entriesBytes: number,
+    changes: readonly CoverageChange[],
+    fill: (bytes: Uint8Array, at: number, put: (at: number, length: number) => void) => void,
+  ): void {
+    assert(this.#log !== undefined, "a committer has its log before its first commit");
+    const { engine } = this.#parts;
+    const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + entriesBytes;
+    const space = this.#log.begin(version, length);
+    const first = writeCommitHead(space.bytes, space.at, entryCount, changes);
+    let filled = first;
+    fill(space.bytes, first, (at, entryLength) => {
+      engine.put(version, space.bytes, at, entryLength);
+      filled = at + entryLength;
+    });
+    assert(filled === space.at + length, "a commit fills exactly the space reserved for it");
+  }
+
+  #applyMerge(version: number, plan: MergePlan, changes: readonly CoverageChange[]): void {
+    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, (bytes, at, put) => {
+      let next = at;
+      for (const winner of plan.winners) {
+        bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), next);
+        put(next, winner.length);
+        next += winner.length;
+      }
+    });
+  }
+
+  /** Closes the record, after everybody who waits for it is in line. */
+  #seal(
+    version: number,
+    level: Level,
+    remote: boolean,
+    changed: readonly { readonly key: Uint8Array }[],
+  ): void {
+    assert(this.#log !== undefined, "a committer has its log before its first commit");
+    // Even a commit of level `memory` is shown to others only once it survives this process.
+    this.#publication.add(version, level === "full" ? NEEDS_SYNCED : NEEDS_LOGGED);
+    if (this.#watched) {
+      this.#publication.notify({ version, remote, keys: changed.map((change) => change.key) });
+    }
+    this.#log.end();
+    if (level === "full" || this.#replicating) this.#log.want("synced");
+    else if (level === "relaxed") this.#log.want("logged");
+  }
+
+  #publish(): void {
+    // A watcher may write, which brings us back here: the outer call goes on with what that added.
+    if (this.#publishing) return;
+    this.#publishing = true;
+    try {
+      for (;;) {
+        const notices = this.#publication.advance(this.loggedVersion, this.#synced);
+        if (notices.length === 0) break;
+        this.#listener.published(notices);
+      }
+    } finally {
+      this.#publishing = false;
+    }
+    this.#settle();
+  }
+
+  #settle(): void {
+    const { engine } = this.#parts;
+    const kept = this.#retainers > 0 ? this.#synced : this.loggedVersion;
+    const version = Math.min(this.#publication.published, kept, engine.version);
+    if (version > engine.settled) engine.settle(version);
+  }
+}

@@ -1,0 +1,205 @@
+import { assert } from "../base/assert.js";
+import type { Limits } from "../base/limits.js";
+import { CLOCK_DRIFT_MS_MAX } from "../base/limits.js";
+import { LATEST, type MemoryEngine, NONE } from "../memory/engine.js";
+import type { Coverage, OriginCoverage } from "../record/coverage.js";
+import { Coverage as CoverageSet } from "../record/coverage.js";
+import {
+  checkedEntryLength,
+  hlcOf,
+  keyLengthOf,
+  keyOf,
+  originOf,
+  seqOf,
+  valueChecksumOf,
+  valueLengthOf,
+} from "../record/entry.js";
+import type { HybridClock } from "../record/hybrid-clock.js";
+import type { OriginId, OriginTable } from "../record/origins.js";
+
+/** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
+export interface Refusal {
+  readonly origin: OriginId;
+  readonly seq: number;
+  /**
+   * `ahead`: stamped too far in the future. `too-large`: over a limit of this store. `forged`:
+   * contradicts a commit with the same origin and number, or claims to be this store's own.
+   */
+  readonly reason: "ahead" | "too-large" | "forged";
+}
+
+/** An entry that wins its key. */
+export interface Winner {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  readonly length: number;
+  readonly key: Uint8Array;
+}
+
+export interface MergePlan {
+  readonly winners: readonly Winner[];
+  readonly winnersBytes: number;
+  readonly stale: number;
+  readonly refused: readonly Refusal[];
+  /** The greatest stamp time among the winners. */
+  readonly hlc: number;
+}
+
+interface MergeContext {
+  readonly engine: MemoryEngine;
+  readonly origins: OriginTable;
+  readonly clock: HybridClock;
+  readonly limits: Limits;
+  readonly ownOrigin: number;
+  /** The newest sequence number that this store has given out. */
+  readonly ownSeq: number;
+}
+
+/**
+ * Decides what of some foreign entries changes this store: last writer wins, by stamp, key by key. A
+ * commit of which one entry is refused is refused as a whole. Changes nothing itself.
+ */
+export function planMerge(context: MergeContext, pages: readonly Uint8Array[]): MergePlan {
+  const refused = findRefusals(context, pages);
+  const best = new Map<string, Winner>();
+  let stale = 0;
+  for (const bytes of pages) {
+    for (let at = 0, length = 0; at < bytes.length; at += length) {
+      length = checkedEntryLength(bytes, at, bytes.length);
+      assert(length > 0, "merged pages hold well-formed entries");
+      if (refused.has(dot(bytes, at))) continue;
+      const key = keyOf(bytes, at);
+      const name = binaryString(key);
+      const rival = best.get(name);
+      const beatsRival = rival === undefined || compareEntries(context, bytes, at, rival.bytes, rival.at) > 0;
+      if (!beatsRival || !beatsStored(context, key, bytes, at)) {
+        stale++;
+        continue;
+      }
+      if (rival !== undefined) stale++;
+      best.set(name, { bytes, at, length, key });
+    }
+  }
+  let winnersBytes = 0;
+  let hlc = 0;
+  for (const winner of best.values()) {
+    winnersBytes += winner.length;
+    hlc = Math.max(hlc, hlcOf(winner.bytes, winner.at));
+  }
+  return { winners: [...best.values()], winnersBytes, stale, refused: [...refused.values()], hlc };
+}
+
+function findRefusals(context: MergeContext, pages: readonly Uint8Array[]): Map<string, Refusal> {
+  const refused = new Map<string, Refusal>();
+  // One commit has one time: two times for one (origin, seq) are a forgery or a broken writer.
+  const times = new Map<string, number>();
+  for (const bytes of pages) {
+    for (let at = 0, length = 0; at < bytes.length; at += length) {
+      length = checkedEntryLength(bytes, at, bytes.length);
+      assert(length > 0, "merged pages hold well-formed entries");
+      const name = dot(bytes, at);
+      const hlc = hlcOf(bytes, at);
+      const reason = (times.get(name) ?? hlc) !== hlc ? "forged" : refusalOf(context, bytes, at);
+      times.set(name, hlc);
+      if (reason === undefined || refused.has(name)) continue;
+      refused.set(name, { origin: context.origins.id(originOf(bytes, at)), seq: seqOf(bytes, at), reason });
+    }
+  }
+  return refused;
+}
+
+function refusalOf(context: MergeContext, bytes: Uint8Array, at: number): Refusal["reason"] | undefined {
+  const { engine, clock, limits, origins } = context;
+  const origin = originOf(bytes, at);
+  const seq = seqOf(bytes, at);
+  const hlc = hlcOf(bytes, at);
+  if (origin === context.ownOrigin && seq > context.ownSeq) return "forged";
+  if (clock.isAhead(hlc, CLOCK_DRIFT_MS_MAX) && hlc > clock.last) return "ahead";
+  if (keyLengthOf(bytes, at) > limits.keyBytesMax) return "too-large";
+  if (valueLengthOf(bytes, at) > limits.valueBytesMax) return "too-large";
+  const twin = engine.byOrigin(origin, seq - 1, seq, LATEST).next();
+  if (twin !== NONE && hlcOf(engine.slab(twin), engine.offset(twin)) !== hlc) return "forged";
+  const stored = engine.find(keyOf(bytes, at), LATEST);
+  if (stored === NONE) return undefined;
+  const slab = engine.slab(stored);
+  const offset = engine.offset(stored);
+  const same = compareStoredStamps(origins, bytes, at, slab, offset) === 0;
+  return same && valueChecksumOf(bytes, at) !== valueChecksumOf(slab, offset) ? "forged" : undefined;
+}
+
+function beatsStored(context: MergeContext, key: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  const { engine } = context;
+  const stored = engine.find(key, LATEST);
+  if (stored === NONE) return true;
+  return compareEntries(context, bytes, at, engine.slab(stored), engine.offset(stored)) > 0;
+}
+
+function compareEntries(
+  { origins }: MergeContext,
+  a: Uint8Array,
+  aAt: number,
+  b: Uint8Array,
+  bAt: number,
+): number {
+  return compareStoredStamps(origins, a, aAt, b, bAt);
+}
+
+/** The order of two entries' stamps, as `compareStamps`, without building them. */
+function compareStoredStamps(
+  origins: OriginTable,
+  a: Uint8Array,
+  aAt: number,
+  b: Uint8Array,
+  bAt: number,
+): number {
+  const time = hlcOf(a, aAt) - hlcOf(b, bAt);
+  if (time !== 0) return time;
+  const originA = originOf(a, aAt);
+  const originB = originOf(b, bAt);
+  if (originA !== originB) return origins.id(originA) < origins.id(originB) ? -1 : 1;
+  return seqOf(a, aAt) - seqOf(b, bAt);
+}
+
+/**
+ * The coverage of each foreign origin after a merge that adds `adds` and refused some commits; only
+ * those that change.
+ */
+export function planCoverage(
+  now: Coverage,
+  adds: Coverage,
+  refused: readonly Refusal[],
+  ownId: OriginId,
+): Map<OriginId, OriginCoverage> {
+  const after = new CoverageSet();
+  for (const [origin, coverage] of adds.origins()) {
+    if (origin === ownId) continue;
+    after.set(origin, now.of(origin));
+    const added = new CoverageSet();
+    added.set(origin, coverage);
+    for (const refusal of refused) {
+      if (refusal.origin === origin) added.punch(origin, { from: refusal.seq, to: refusal.seq });
+    }
+    after.join(added);
+  }
+  const changes = new Map<OriginId, OriginCoverage>();
+  for (const [origin, coverage] of after.origins()) {
+    if (!sameCoverage(coverage, now.of(origin))) changes.set(origin, coverage);
+  }
+  return changes;
+}
+
+function sameCoverage(a: OriginCoverage, b: OriginCoverage): boolean {
+  if (a.upTo !== b.upTo || a.holes.length !== b.holes.length) return false;
+  return a.holes.every((hole, i) => hole.from === b.holes[i].from && hole.to === b.holes[i].to);
+}
+
+function dot(bytes: Uint8Array, at: number): string {
+  return `${originOf(bytes, at)}:${seqOf(bytes, at)}`;
+}
+
+/** A string with one character for each byte: a key for `Map`. */
+function binaryString(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]);
+  return text;
+}

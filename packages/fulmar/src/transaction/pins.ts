@@ -1,0 +1,63 @@
+import type { MemoryEngine, Pin } from "../memory/engine.js";
+
+/** A pinned version of the store. */
+export interface StatePin {
+  readonly version: number;
+  /** False once the log refused commits that this state shows: it is no state of the store any more. */
+  readonly alive: boolean;
+  /** Idempotent. */
+  release(): void;
+}
+
+/** The pins on an engine, so that a rollback can declare those above it dead. */
+export class Pins {
+  readonly #engine: MemoryEngine;
+  readonly #open = new Set<OpenPin>();
+
+  constructor(engine: MemoryEngine) {
+    this.#engine = engine;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  pin(version: number): StatePin {
+    const pin = new OpenPin(this.#engine.pin(version), (closed) => this.#open.delete(closed));
+    this.#open.add(pin);
+    return pin;
+  }
+
+  /** Before the engine rolls back to `version`. */
+  killAbove(version: number): void {
+    for (const pin of this.#open) if (pin.version > version) pin.kill();
+  }
+}
+
+class OpenPin implements StatePin {
+  readonly #pin: Pin;
+  readonly #closed: (pin: OpenPin) => void;
+  #alive = true;
+
+  constructor(pin: Pin, closed: (pin: OpenPin) => void) {
+    this.#pin = pin;
+    this.#closed = closed;
+  }
+
+  get version(): number {
+    return this.#pin.version;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  kill(): void {
+    this.#alive = false;
+  }
+
+  release(): void {
+    this.#closed(this);
+    this.#pin.release();
+  }
+}
