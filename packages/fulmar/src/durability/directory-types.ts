@@ -1,0 +1,107 @@
+import type { MemoryEngine } from "../memory/engine.js";
+import type { Coverage } from "../record/coverage.js";
+import type { OriginId } from "../record/origins.js";
+import type { FlushPolicy } from "./commit-log.js";
+
+/** Progress of opening or verifying: how much of the present phase's bytes has been read. */
+export interface DirectoryProgress {
+  readonly phase: "checkpoint" | "log";
+  readonly entries: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+}
+
+export interface DirectoryOptions {
+  /** Size at which a log segment is followed by the next, in bytes. */
+  readonly segmentBytes: number;
+  readonly flush: FlushPolicy;
+  /** Sync a lone small group in the calling turn, blocking the event loop meanwhile. */
+  readonly inlineSync: boolean;
+  readonly onProgress?: (progress: DirectoryProgress) => void;
+}
+
+/** What opening a data directory found. */
+export interface Recovered {
+  /** The last version that counts as used: found, plus the jump after an unclean stop. The next commit gets a higher one. */
+  readonly version: number;
+  /** The last sequence number of {@link incarnation} that counts as used, the jump included. */
+  readonly seq: number;
+  /** The highest hybrid time of any stamp found. */
+  readonly hlc: number;
+  /** Coverage of foreign origins, and of this store's own up to the last commit found. */
+  readonly coverage: Coverage;
+  /** Whether the last writer closed in order. */
+  readonly clean: boolean;
+  /** Whether the directory was created by this open. */
+  readonly created: boolean;
+  /** The store's identity, as 32 hexadecimal digits; copies of a directory share it. */
+  readonly storeId: string;
+  readonly incarnation: OriginId;
+  readonly hadPeers: boolean;
+  /** Entries read from the checkpoint and the log. */
+  readonly entries: number;
+  /** Commits replayed from the log. */
+  readonly commits: number;
+  /** Bytes of a torn tail that were cut off: commits that were never acknowledged as synced. */
+  readonly cutBytes: number;
+}
+
+/** The state that a checkpoint writes: one settled version, pinned by the caller until the checkpoint is done. */
+export interface CheckpointSource {
+  readonly version: number;
+  /** The last sequence number used at `version`. */
+  readonly seq: number;
+  /** The highest hybrid time used at `version`. */
+  readonly hlc: number;
+  /** Coverage at `version`. Must not change while the checkpoint runs. */
+  readonly coverage: Coverage;
+  readonly engine: MemoryEngine;
+  /** Resolves when every commit up to `version` is synced; rejects when that cannot be. */
+  synced(): Promise<void>;
+}
+
+export interface CheckpointResult {
+  readonly version: number;
+  readonly number: number;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export interface DirectoryStatus {
+  readonly segments: number;
+  readonly logBytes: number;
+  readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
+  /** Bytes of log that a recovery would replay. */
+  readonly logBytesSinceCheckpoint: number;
+}
+
+/** What an orderly close states about the last commit. */
+export interface FinalState {
+  readonly seq: number;
+  readonly hlc: number;
+  readonly version: number;
+  /** False when the log failed or the caller cannot vouch for the numbers. */
+  readonly clean: boolean;
+}
+
+/** One thing that verification found. `problem`: the directory will not open. `note`: harmless, worth knowing. */
+export interface Finding {
+  readonly severity: "problem" | "note";
+  readonly file: string;
+  readonly offset?: number;
+  readonly message: string;
+}
+
+export interface VerifyReport {
+  /** Whether the directory opens with everything that was ever acknowledged as synced, as far as its bytes tell. */
+  readonly ok: boolean;
+  readonly clean: boolean;
+  readonly storeId: string;
+  readonly incarnation: OriginId;
+  readonly version: number;
+  readonly checkpoint?: { readonly number: number; readonly version: number; readonly entries: number; readonly bytes: number };
+  readonly segments: number;
+  readonly commits: number;
+  readonly entries: number;
+  readonly findings: readonly Finding[];
+}
