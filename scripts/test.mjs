@@ -51,7 +51,7 @@ const STEPS = [
     command: installed("knip/bin/knip.js", "--no-progress"),
   },
   {
-    name: "install",
+    name: "tarball",
     title: "the packed packages in an empty project",
     command: script("scripts/package/consume.mjs"),
   },
