@@ -5,6 +5,8 @@
 
 /** Longest encoded key, in bytes: keys are copied into index nodes and compared often. */
 export const KEY_BYTES_MAX = 4096;
+/** How deep the tuples of a key may nest: reading one back is recursive. */
+export const KEY_TUPLE_DEPTH_MAX = 64;
 /** Longest encoded value, in bytes: one value must fit a frame and a log record. */
 export const VALUE_BYTES_MAX = 64 * 1024 * 1024;
 /** Most entries of one commit: a commit is applied in one synchronous step. */

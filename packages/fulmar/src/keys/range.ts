@@ -25,6 +25,11 @@ export function inRange(key: Uint8Array, range: KeyRange): boolean {
   return compareBytes(key, range.from) >= 0 && (range.to === undefined || compareBytes(key, range.to) < 0);
 }
 
+/** Whether no key can be in a range. */
+export function isEmptyRange(range: KeyRange): boolean {
+  return range.to !== undefined && compareBytes(range.from, range.to) >= 0;
+}
+
 /** The least key above `key`: `key` followed by a zero byte. */
 export function successor(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1);

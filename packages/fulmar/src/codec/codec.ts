@@ -1,0 +1,138 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { decodeUtf8, encodeUtf8 } from "../keys/utf8.js";
+
+/** How values become bytes and back. */
+export interface Codec<V> {
+  /** For messages and status. */
+  readonly name: string;
+  /**
+   * The bytes of a value. The store copies them before anything else happens, so that they may belong
+   * to the caller or be reused. Must not write to the store.
+   */
+  encode(value: V): Uint8Array;
+  /**
+   * The value of bytes that `encode` made. `bytes` may be a view into memory that is reused after the
+   * call: copy what the value keeps of it. Whatever is returned is the reader's own.
+   */
+  decode(bytes: Uint8Array): V;
+}
+
+/** The codecs that can be chosen by name. */
+export type CodecName = "json" | "bytes" | "text";
+
+/**
+ * Anything that `JSON.stringify` can write, as UTF-8; `toJSON` is honoured. Refused: `undefined`,
+ * functions, symbols, bigints anywhere, and where the value itself is one of these (they would turn
+ * into something else in silence): NaN, infinities, byte arrays, `Map`, `Set`, promises. Deeper inside
+ * a value those become what `JSON.stringify` makes of them. A member named `__proto__` comes back as an
+ * ordinary own property.
+ */
+export const jsonCodec: Codec<unknown> = Object.freeze({
+  name: "json",
+  encode(value: unknown): Uint8Array {
+    const loss = jsonLoss(value);
+    if (loss !== undefined) throw invalidValue(loss);
+    const text = stringify(value);
+    if (text === undefined) throw invalidValue(`JSON cannot hold a value of type ${typeof value}`);
+    // JSON.stringify escapes lone surrogates, so that its result always has a UTF-8 form.
+    return encodeUtf8(text) as Uint8Array;
+  },
+  decode(bytes: Uint8Array): unknown {
+    const text = decodeUtf8(bytes);
+    if (text === undefined)
+      throw invalidValue("the stored bytes are not UTF-8, so no JSON: was another codec used?");
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw invalidValue(`the stored bytes are not JSON (${reason(error)}): was another codec used?`);
+    }
+  },
+});
+
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    throw invalidValue(`JSON cannot hold this value: ${reason(error)}`);
+  }
+}
+
+/** Why a value would not come back as it is; undefined when nothing speaks against it. */
+function jsonLoss(value: unknown): string | undefined {
+  if (typeof value === "number" && !Number.isFinite(value)) return `JSON cannot hold ${value}`;
+  if (typeof value !== "object" || value === null) return undefined;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return 'JSON cannot hold bytes: open the store with codec "bytes", or encode them as text';
+  }
+  if (value instanceof Map || value instanceof Set) {
+    return 'JSON cannot hold a Map or Set: store an array of its entries, or encode it yourself with codec "bytes"';
+  }
+  return value instanceof Promise ? "the value is a promise: await it first" : undefined;
+}
+
+/** A `Uint8Array` in, the reader's own copy out. */
+export const bytesCodec: Codec<Uint8Array> = Object.freeze({
+  name: "bytes",
+  encode(value: Uint8Array): Uint8Array {
+    if (value instanceof Uint8Array) return value;
+    throw invalidValue(`codec "bytes" takes a Uint8Array, not a value of type ${typeof value}`);
+  },
+  decode(bytes: Uint8Array): Uint8Array {
+    // Not `slice`, which on a Buffer is a view.
+    return new Uint8Array(bytes);
+  },
+});
+
+/** Strings as UTF-8. A lone surrogate has no UTF-8 form and is refused. */
+export const textCodec: Codec<string> = Object.freeze({
+  name: "text",
+  encode(value: string): Uint8Array {
+    if (typeof value !== "string") {
+      throw invalidValue(`codec "text" takes a string, not a value of type ${typeof value}`);
+    }
+    const bytes = encodeUtf8(value);
+    if (bytes === undefined) throw invalidValue("the string holds a lone surrogate, which has no UTF-8 form");
+    return bytes;
+  },
+  decode(bytes: Uint8Array): string {
+    const text = decodeUtf8(bytes);
+    if (text === undefined) throw invalidValue("the stored bytes are not UTF-8: was another codec used?");
+    return text;
+  },
+});
+
+const CODECS: ReadonlyMap<unknown, Codec<unknown>> = new Map<unknown, Codec<unknown>>([
+  [undefined, jsonCodec],
+  ["json", jsonCodec],
+  ["bytes", bytesCodec as Codec<unknown>],
+  ["text", textCodec as Codec<unknown>],
+]);
+
+/**
+ * The codec that an option names or is; `json` when it is absent.
+ *
+ * @throws FulmarTypeError `INVALID_ARGUMENT` for anything else.
+ */
+export function resolveCodec<V>(option: Codec<V> | CodecName | undefined): Codec<V> {
+  const named = CODECS.get(option);
+  if (named !== undefined) return named as Codec<V>;
+  if (isCodec<V>(option)) return option;
+  throw new FulmarTypeError(
+    "INVALID_ARGUMENT",
+    'codec must be "json", "bytes", "text" or an object with name, encode and decode',
+  );
+}
+
+function isCodec<V>(option: unknown): option is Codec<V> {
+  if (typeof option !== "object" || option === null) return false;
+  const { name, encode, decode } = option as Partial<Codec<V>>;
+  return typeof name === "string" && typeof encode === "function" && typeof decode === "function";
+}
+
+function invalidValue(message: string): FulmarTypeError {
+  return new FulmarTypeError("INVALID_VALUE", message);
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

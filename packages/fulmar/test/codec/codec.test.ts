@@ -1,0 +1,132 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { bytesCodec, type Codec, jsonCodec, resolveCodec, textCodec } from "../../src/codec/codec.js";
+
+const invalidValue = expect.objectContaining({ code: "INVALID_VALUE" });
+
+describe("jsonCodec", () => {
+  it("round trips every JSON value", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(jsonCodec.decode(jsonCodec.encode(value))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
+  });
+
+  it("round trips strings that need care", () => {
+    for (const text of ["", "\ufeffmark", "é".repeat(100), "\ud800 alone", "\0", "\u{1F426}"]) {
+      expect(jsonCodec.decode(jsonCodec.encode(text))).toBe(text);
+    }
+  });
+
+  it.each<[string, unknown]>([
+    ["undefined", undefined],
+    ["a function", () => 1],
+    ["a symbol", Symbol("s")],
+    ["NaN", Number.NaN],
+    ["an infinity", Number.NEGATIVE_INFINITY],
+    ["a bigint", 1n],
+    ["a nested bigint", { deep: [1n] }],
+    ["bytes", new Uint8Array(3)],
+    ["a Buffer", Buffer.from("x")],
+    ["an ArrayBuffer", new ArrayBuffer(1)],
+    ["a Map", new Map([["a", 1]])],
+    ["a Set", new Set([1])],
+    ["a promise", Promise.resolve(1)],
+  ])("refuses %s", (_name, value) => {
+    expect(() => jsonCodec.encode(value)).toThrow(invalidValue);
+    expect(() => jsonCodec.encode(value)).toThrow(TypeError);
+  });
+
+  it("names the way out for bytes", () => {
+    expect(() => jsonCodec.encode(new Uint8Array())).toThrow(/codec "bytes"/);
+  });
+
+  it("refuses a cyclic value", () => {
+    const value: { self?: unknown } = {};
+    value.self = value;
+    expect(() => jsonCodec.encode(value)).toThrow(invalidValue);
+  });
+
+  it("refuses bytes that are no JSON", () => {
+    for (const bytes of [new Uint8Array(), Buffer.from("{"), Uint8Array.of(0x22, 0xff, 0x22)]) {
+      expect(() => jsonCodec.decode(bytes)).toThrow(invalidValue);
+    }
+  });
+
+  it("keeps a member named __proto__ an ordinary one", () => {
+    const value = JSON.parse('{"__proto__":{"polluted":true}}');
+    const decoded = jsonCodec.decode(jsonCodec.encode(value)) as Record<string, unknown>;
+    expect(Object.hasOwn(decoded, "__proto__")).toBe(true);
+    expect(decoded.polluted).toBeUndefined();
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+});
+
+describe("bytesCodec", () => {
+  it("hands out a copy, even of a Buffer", () => {
+    for (const stored of [Uint8Array.of(1, 2, 3), Buffer.from([1, 2, 3])]) {
+      const value = bytesCodec.decode(stored);
+      stored[0] = 9;
+      expect(value).toEqual(Uint8Array.of(1, 2, 3));
+    }
+  });
+
+  it("copies out of shared memory into memory of its own", () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(4)).subarray(1, 3);
+    expect(bytesCodec.decode(shared).buffer).toBeInstanceOf(ArrayBuffer);
+  });
+
+  it.each(["text", [1], new ArrayBuffer(1), new Uint16Array(1), undefined, null])("refuses %s", (value) => {
+    expect(() => bytesCodec.encode(value as Uint8Array)).toThrow(invalidValue);
+  });
+});
+
+describe("textCodec", () => {
+  it("round trips well-formed strings", () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: "binary" }),
+        (value) => void expect(textCodec.decode(textCodec.encode(value))).toBe(value),
+      ),
+    );
+    const long = `\ufeff${"é\0".repeat(200)}`;
+    expect(textCodec.decode(textCodec.encode(long))).toBe(long);
+  });
+
+  it("reads from shared memory", () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(3));
+    shared.set([0xc3, 0xa9, 0x21]);
+    expect(textCodec.decode(shared)).toBe("é!");
+    expect(jsonCodec.decode(new Uint8Array(new SharedArrayBuffer(1)).fill(0x31))).toBe(1);
+  });
+
+  it("refuses lone surrogates, other values and bytes that are not UTF-8", () => {
+    expect(() => textCodec.encode("\ud800")).toThrow(invalidValue);
+    expect(() => textCodec.encode(1 as unknown as string)).toThrow(invalidValue);
+    expect(() => textCodec.decode(Uint8Array.of(0xc3))).toThrow(invalidValue);
+  });
+});
+
+describe("resolveCodec", () => {
+  it("knows names, takes codecs and falls back on json", () => {
+    const own: Codec<number> = {
+      name: "own",
+      encode: (value) => Uint8Array.of(value),
+      decode: (bytes) => bytes[0],
+    };
+    expect(resolveCodec(own)).toBe(own);
+    expect([undefined, "json", "bytes", "text"].map((name) => resolveCodec(name as "json").name)).toEqual([
+      "json",
+      "json",
+      "bytes",
+      "text",
+    ]);
+  });
+
+  it.each(["JSON", "toString", null, 1, {}, { name: "x", encode: () => 1 }])("refuses %s", (option) => {
+    expect(() => resolveCodec(option as "json")).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT" }),
+    );
+  });
+});
