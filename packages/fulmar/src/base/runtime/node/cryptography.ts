@@ -1,0 +1,65 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  timingSafeEqual,
+} from "node:crypto";
+import { assert } from "../../assert.js";
+import type { Cryptography } from "../interface.js";
+
+const CIPHER = "aes-256-gcm";
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** A Buffer is a Uint8Array with another `slice` and `toString`; nothing of it shall leave this folder. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+function checkSizes(key: Uint8Array, nonce: Uint8Array): void {
+  assert(key.length === KEY_BYTES, "an encryption key has 32 bytes");
+  assert(nonce.length === NONCE_BYTES, "a nonce has 12 bytes");
+}
+
+export const nodeCryptography: Cryptography = Object.freeze({
+  sha256(bytes: Uint8Array): Uint8Array {
+    return plain(createHash("sha256").update(bytes).digest());
+  },
+  hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
+    return plain(createHmac("sha256", key).update(message).digest());
+  },
+  deriveKey(secret: Uint8Array, salt: Uint8Array, info: string, lengthBytes: number): Uint8Array {
+    return new Uint8Array(hkdfSync("sha256", secret, salt, info, lengthBytes));
+  },
+  equal(a: Uint8Array, b: Uint8Array): boolean {
+    // The lengths of what is compared here (digests and tags) are public.
+    return a.length === b.length && timingSafeEqual(a, b);
+  },
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array {
+    checkSizes(key, nonce);
+    const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+    const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
+    // GCM is a stream: `update` returns as many bytes as it takes, and `final` none.
+    sealed.set(cipher.update(plaintext), 0);
+    cipher.final();
+    sealed.set(cipher.getAuthTag(), plaintext.length);
+    return sealed;
+  },
+  unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+    checkSizes(key, nonce);
+    if (sealed.length < TAG_BYTES) return undefined;
+    const length = sealed.length - TAG_BYTES;
+    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAuthTag(sealed.subarray(length));
+    const opened = decipher.update(sealed.subarray(0, length));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    return plain(opened);
+  },
+});

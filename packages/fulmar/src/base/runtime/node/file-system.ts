@@ -1,0 +1,60 @@
+import { mkdir, open as openHandle, readdir, realpath, rename, stat, unlink } from "node:fs/promises";
+import * as nodePath from "node:path";
+import { codeOf } from "../../errors.js";
+import type { FileStatus, FileSystem } from "../interface.js";
+import { lockDirectory } from "./directory-lock.js";
+import { openFile } from "./file-handle.js";
+
+const DIRECTORY_MODE = 0o700;
+/** What Windows answers to a request to sync a directory, which it neither has nor needs. */
+const NO_DIRECTORY_SYNC = new Set(["EISDIR", "EPERM", "EINVAL", "EACCES"]);
+
+async function status(path: string): Promise<FileStatus | undefined> {
+  try {
+    const stats = await stat(path, { bigint: true });
+    const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
+    // An inode number alone is reused after a removal; with its time of birth it names one file.
+    return { kind, sizeBytes: Number(stats.size), identity: `${stats.ino}:${stats.birthtimeNs}` };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function list(path: string): Promise<string[]> {
+  // The default order of `sort` is by code unit, the same on every machine.
+  return (await readdir(path)).sort();
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    const handle = await openHandle(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (process.platform === "win32" && NO_DIRECTORY_SYNC.has(codeOf(error) ?? "")) return;
+    throw error;
+  }
+}
+
+/** The file system of the machine. Apart from `lock`, errors are those of the system, with their `code`. */
+export const nodeFileSystem: FileSystem = Object.freeze({
+  open: openFile,
+  status,
+  list,
+  makeDirectory,
+  rename: (from: string, to: string) => rename(from, to),
+  remove: (path: string) => unlink(path),
+  syncDirectory,
+  realPath: (path: string) => realpath(path),
+  join: (directory: string, name: string) => nodePath.join(directory, name),
+  parent: (path: string) => nodePath.dirname(nodePath.resolve(path)),
+  lock: (directory: string) => lockDirectory(directory),
+});
