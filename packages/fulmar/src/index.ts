@@ -1,1 +1,38 @@
-export * from "./base/errors.js";
+/**
+ * Fulmar: an embedded, ordered, durable, replicated key-value store.
+ *
+ * @packageDocumentation
+ */
+export {
+  ERROR_CATALOGUE,
+  type ErrorCode,
+  type ErrorDetails,
+  FulmarError,
+  FulmarRangeError,
+  FulmarTypeError,
+} from "./base/errors.js";
+export type { Limits } from "./base/limits.js";
+export type { Runtime } from "./base/runtime/interface.js";
+export { bytesCodec, type Codec, jsonCodec, textCodec } from "./codec/codec.js";
+export type { KeyPart } from "./keys/key.js";
+export { compareStamps, type Stamp } from "./record/stamp.js";
+export { open } from "./store/open.js";
+export type { List, Store } from "./store/store.js";
+export type {
+  BatchOperation,
+  Change,
+  CheckpointPolicy,
+  CheckpointSummary,
+  CommitEvent,
+  Durability,
+  Entry,
+  Key,
+  ListOptions,
+  OpenOptions,
+  ProgressListener,
+  RangeOptions,
+  StoreStatus,
+  WriteOptions,
+  Written,
+} from "./store/types.js";
+export type { Watch } from "./store/watchers.js";

@@ -1,3 +1,4 @@
+import { FulmarTypeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import type { Cursor, MemoryEngine } from "../memory/engine.js";
@@ -61,4 +62,19 @@ export interface StorePort {
   beginReplication(): Promise<void>;
   /** Writes or deletes (undefined) one key of the store's own data, under prefix F6, and replicates it like any other. */
   setReserved(key: Uint8Array, value: Uint8Array | undefined): Promise<unknown>;
+}
+
+const PORTS = new WeakMap<object, StorePort>();
+
+/** Called once by each store. */
+export function registerPort(store: object, port: StorePort): void {
+  PORTS.set(store, port);
+}
+
+/** The port of an open store. */
+export function portOf(store: object): StorePort {
+  const port = PORTS.get(store);
+  if (port === undefined)
+    throw new FulmarTypeError("INVALID_ARGUMENT", "expected a store that open() returned");
+  return port;
 }

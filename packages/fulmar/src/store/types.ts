@@ -1,11 +1,10 @@
 import type { Limits } from "../base/limits.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
-import type { KeyPart } from "../keys/key.js";
+import type { Key } from "../keys/key.js";
 import type { Stamp } from "../record/stamp.js";
 
-/** A string, number, bigint, boolean, `Uint8Array`, or an array (tuple) of these. */
-export type Key = KeyPart | readonly KeyPart[];
+export type { Key } from "../keys/key.js";
 
 /**
  * When the promise of a write resolves. `memory`: applied, lost with the process. `relaxed`: handed to
@@ -161,4 +160,12 @@ export interface StoreStatus {
     readonly overheadBytes: number;
     readonly oldVersions: number;
   };
+}
+
+/** What a checkpoint holds. */
+export interface CheckpointSummary {
+  /** The newest commit in it. */
+  readonly version: number;
+  readonly entries: number;
+  readonly bytes: number;
 }

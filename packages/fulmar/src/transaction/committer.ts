@@ -239,12 +239,12 @@ export class Committer implements LogObserver {
     this.#ledger.advance(this.#synced);
   }
 
-  /** Pins the newest synced state. Resolves once what is applied now is in it. */
-  async pinSynced(): Promise<StatePin> {
+  /** Pins the newest synced state, with what it covers. Resolves once what is applied now is in it. */
+  async pinSynced(): Promise<{ readonly pin: StatePin; readonly coverage: Coverage }> {
     this.#retainers++;
     try {
       await this.flush();
-      return this.pin(this.#synced);
+      return { pin: this.pin(this.#synced), coverage: this.#ledger.synced.copy() };
     } finally {
       this.#retainers--;
     }

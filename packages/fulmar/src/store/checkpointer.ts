@@ -1,0 +1,112 @@
+import { FulmarError } from "../base/errors.js";
+import type { Runtime, Timer } from "../base/runtime/interface.js";
+import type { DataDirectory } from "../durability/data-directory.js";
+import type { CheckpointResult } from "../durability/directory-types.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import type { HybridClock } from "../record/hybrid-clock.js";
+import type { Committer } from "../transaction/committer.js";
+import type { CheckpointPolicy } from "./types.js";
+
+/** A log shorter than this is never a reason for a checkpoint by itself, in bytes. */
+const LOG_BYTES_MIN = 16 * 1024 * 1024;
+/** After a failed checkpoint the next one by policy waits so long, in ms. */
+const RETRY_MS = 5000;
+
+export interface CheckpointerParts {
+  readonly runtime: Runtime;
+  readonly directory: DataDirectory;
+  readonly committer: Committer;
+  readonly engine: MemoryEngine;
+  readonly clock: HybridClock;
+  readonly policy: Required<CheckpointPolicy>;
+}
+
+/** Writes checkpoints: one at a time, by hand or by policy, beside the writes. */
+export class Checkpointer {
+  readonly #parts: CheckpointerParts;
+  #running: Promise<CheckpointResult> | undefined;
+  #timer: Timer | undefined;
+  #notBeforeMs = 0;
+  /** Version of the newest commit that a checkpoint holds. */
+  #version: number;
+  #stopped = false;
+
+  constructor(parts: CheckpointerParts) {
+    this.#parts = parts;
+    this.#version = parts.directory.status().checkpoint?.version ?? 0;
+    this.#schedule();
+  }
+
+  /** Whether some commit is in no checkpoint. */
+  get dirty(): boolean {
+    return this.#parts.engine.version > this.#version;
+  }
+
+  /** Writes a checkpoint of everything applied now. One that runs already is waited for first, since it may miss the newest commits. */
+  async run(): Promise<CheckpointResult> {
+    while (this.#running !== undefined) await this.#running.catch(() => undefined);
+    this.#running = this.#write();
+    try {
+      return await this.#running;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Starts a checkpoint in the background if the policy asks for one; called after commits are synced. */
+  consider(): void {
+    if (this.#running !== undefined || this.#stopped || !this.dirty) return;
+    const { runtime, policy, engine, directory } = this.#parts;
+    if (runtime.clock.monotonicMs() < this.#notBeforeMs) return;
+    const { logBytesSinceCheckpoint, checkpoint } = directory.status();
+    const bytes =
+      policy.everyBytes === 0 ? Math.max(LOG_BYTES_MIN, checkpoint?.bytes ?? 0) : policy.everyBytes;
+    const commits = engine.version - this.#version;
+    if (logBytesSinceCheckpoint >= bytes || commits >= policy.everyCommits) this.#runInBackground();
+  }
+
+  /** Takes no new checkpoint and waits for the one that runs. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#running?.catch(() => undefined);
+  }
+
+  #runInBackground(): void {
+    this.run().catch((error: unknown) => {
+      // The store works on without it: the log holds everything. The next try comes later.
+      this.#notBeforeMs = this.#parts.runtime.clock.monotonicMs() + RETRY_MS;
+      this.#parts.runtime.diagnostics.emit("checkpoint-error", () => ({ error }));
+    });
+  }
+
+  #schedule(): void {
+    const { runtime, policy } = this.#parts;
+    if (policy.everyMs === Number.MAX_SAFE_INTEGER) return;
+    const due = (): void => {
+      if (this.dirty && this.#running === undefined) this.#runInBackground();
+      if (!this.#stopped) this.#schedule();
+    };
+    this.#timer = runtime.timers.after(policy.everyMs, due, { background: true });
+  }
+
+  async #write(): Promise<CheckpointResult> {
+    const { directory, committer, engine, clock } = this.#parts;
+    if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
+    const { pin, coverage } = await committer.pinSynced();
+    try {
+      const result = await directory.checkpoint({
+        version: pin.version,
+        seq: committer.seq,
+        hlc: clock.last,
+        coverage,
+        engine,
+        synced: async () => {},
+      });
+      this.#version = Math.max(this.#version, pin.version);
+      return result;
+    } finally {
+      pin.release();
+    }
+  }
+}

@@ -1,0 +1,212 @@
+import { FulmarError } from "../base/errors.js";
+import type { Limits } from "../base/limits.js";
+import type { Runtime, Timers } from "../base/runtime/interface.js";
+import type { Codec } from "../codec/codec.js";
+import type { DataDirectory } from "../durability/data-directory.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import { Coverage } from "../record/coverage.js";
+import type { HybridClock } from "../record/hybrid-clock.js";
+import type { OriginTable } from "../record/origins.js";
+import { type Committed, Committer, type LocalWrite, OWN_ORIGIN } from "../transaction/committer.js";
+import { MemoryLog } from "../transaction/memory-log.js";
+import type { StatePin } from "../transaction/pins.js";
+import type { CommitNotice } from "../transaction/publication.js";
+import { Checkpointer } from "./checkpointer.js";
+import { Reader } from "./reader.js";
+import type { Settings } from "./settings.js";
+import { Sweeper } from "./sweeper.js";
+import type { CheckpointSummary, Durability, StoreStatus } from "./types.js";
+import { Watchers } from "./watchers.js";
+
+/** What `open` has put together before there is a store. */
+export interface CoreParts<V> {
+  readonly runtime: Runtime;
+  readonly settings: Settings<V>;
+  readonly engine: MemoryEngine;
+  readonly origins: OriginTable;
+  readonly clock: HybridClock;
+  readonly storeId: string;
+  /** Undefined for a store without a directory. */
+  readonly directory: { readonly path: string; readonly data: DataDirectory } | undefined;
+}
+
+/** What a store is made of, wired together, and its life from open to closed. */
+export class StoreCore<V> {
+  readonly parts: CoreParts<V>;
+  readonly committer: Committer;
+  readonly reader: Reader<V>;
+  readonly watchers: Watchers<V>;
+  readonly #checkpointer: Checkpointer | undefined;
+  readonly #sweeper: Sweeper;
+  readonly #syncedListeners = new Set<() => void>();
+  readonly #endListeners = new Set<(cause?: Error) => void>();
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: CoreParts<V>) {
+    this.parts = parts;
+    const { runtime, settings, engine, origins, clock, directory } = parts;
+    this.reader = new Reader(engine, origins, clock, settings.codec);
+    this.watchers = new Watchers(this.reader, runtime.diagnostics, (count) => {
+      this.committer.watched = count > 0;
+    });
+    const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
+    const { version, seq, coverage } = recovered;
+    const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
+    this.committer = new Committer(start, {
+      published: (notices) => this.#published(notices),
+      synced: () => this.#synced(),
+      failed: (error) => this.#end(error),
+    });
+    const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
+    this.committer.attach(log);
+    this.#sweeper = new Sweeper({
+      timers: runtime.timers,
+      nowMs: () => clock.nowMs(),
+      nextDeadline: () => engine.nextDeadline(),
+      sweep: (limit) => this.committer.sweep(limit),
+    });
+    this.#sweeper.expect(engine.nextDeadline());
+    if (directory !== undefined) {
+      const { committer } = this;
+      const policy = settings.checkpoint;
+      this.#checkpointer = new Checkpointer({
+        runtime,
+        directory: directory.data,
+        committer,
+        engine,
+        clock,
+        policy,
+      });
+    }
+  }
+
+  get engine(): MemoryEngine {
+    return this.parts.engine;
+  }
+
+  get limits(): Limits {
+    return this.parts.settings.limits;
+  }
+
+  get codec(): Codec<V> {
+    return this.parts.settings.codec;
+  }
+
+  get timers(): Timers {
+    return this.parts.runtime.timers;
+  }
+
+  /** Whether writes are possible. */
+  get writable(): boolean {
+    return this.#closing === undefined && this.committer.failure === undefined;
+  }
+
+  assertOpen(): void {
+    if (this.#closing !== undefined) throw new FulmarError("CLOSED", "the store is closed: open it again");
+  }
+
+  commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed> {
+    this.assertOpen();
+    const done = this.committer.commit(writes, level ?? this.parts.settings.durability);
+    for (const write of writes) if (write.deadline !== 0) this.#sweeper.expect(write.deadline);
+    return done;
+  }
+
+  /** After a merge, which may have brought deadlines. */
+  expectDeadlines(): void {
+    this.#sweeper.expect(this.engine.nextDeadline());
+  }
+
+  pin(): StatePin {
+    this.assertOpen();
+    return this.committer.pin(this.engine.version);
+  }
+
+  async checkpoint(): Promise<CheckpointSummary> {
+    if (this.#checkpointer !== undefined) {
+      const { version, entries, bytes } = await this.#checkpointer.run();
+      return { version, entries, bytes };
+    }
+    return { version: this.engine.version, entries: this.engine.usage().entries, bytes: 0 };
+  }
+
+  /** Calls `listener` after each sync; returns the way to stop. */
+  onSynced(listener: () => void): () => void {
+    this.#syncedListeners.add(listener);
+    return () => this.#syncedListeners.delete(listener);
+  }
+
+  /** Calls `listener` when the store closes or fails; returns the way to stop. */
+  onEnd(listener: (cause?: Error) => void): () => void {
+    this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  status(): StoreStatus {
+    const { engine, parts, committer } = this;
+    const usage = engine.usage();
+    const base = {
+      state: this.#state(),
+      name: parts.settings.name,
+      storeId: parts.storeId,
+      incarnation: parts.origins.id(OWN_ORIGIN),
+      entries: usage.entries,
+      tombstones: usage.tombstones,
+      version: {
+        applied: engine.version,
+        logged: Math.min(engine.version, committer.loggedVersion),
+        synced: committer.syncedVersion,
+        published: committer.publishedVersion,
+      },
+      nextSeq: committer.seq + 1,
+      dirty: this.#checkpointer?.dirty ?? false,
+      memory: {
+        recordBytes: usage.recordBytes,
+        overheadBytes: usage.overheadBytes,
+        oldVersions: usage.oldVersions,
+      },
+    };
+    if (parts.directory === undefined) return base;
+    const { segments, logBytes, checkpoint } = parts.directory.data.status();
+    const stored = { ...base, directory: parts.directory.path, log: { segments, bytes: logBytes } };
+    return checkpoint === undefined ? stored : { ...stored, checkpoint };
+  }
+
+  #state(): StoreStatus["state"] {
+    if (this.#closing !== undefined) return "closed";
+    return this.committer.failure === undefined ? "open" : "failed";
+  }
+
+  #published(notices: readonly CommitNotice[]): void {
+    this.watchers.publish(notices);
+  }
+
+  #synced(): void {
+    this.#checkpointer?.consider();
+    for (const listener of [...this.#syncedListeners]) listener();
+  }
+
+  #end(cause?: Error): void {
+    this.#sweeper.stop();
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const listener of listeners) listener(cause);
+  }
+
+  async #close(): Promise<void> {
+    this.#end();
+    const { directory, clock, engine } = this.parts;
+    // What was written before this call is still acknowledged; a failure is reported to those who wait for it.
+    await this.committer.flush().catch(() => undefined);
+    await this.#checkpointer?.stop();
+    this.watchers.clear();
+    const clean = this.committer.failure === undefined;
+    const { seq } = this.committer;
+    await directory?.data.close({ seq, hlc: clock.last, version: engine.version, clean });
+  }
+}

@@ -1,0 +1,64 @@
+import { toHex } from "../base/bytes.js";
+import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import { DataDirectory } from "../durability/data-directory.js";
+import { createEntryHash } from "../memory/entry-hash.js";
+import { createPlainEngine } from "../memory/plain/plain-engine.js";
+import { HybridClock } from "../record/hybrid-clock.js";
+import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
+import { type CoreParts, StoreCore } from "./core.js";
+import { registerPort } from "./port.js";
+import { resolveSettings } from "./settings.js";
+import { Store } from "./store.js";
+import { createPort } from "./store-port.js";
+import type { OpenOptions } from "./types.js";
+
+/**
+ * Opens a store: durable with a directory, which is created when missing, in memory without. One
+ * process at a time can have a directory open.
+ *
+ * Rejects with INVALID_ARGUMENT or UNKNOWN_OPTION; LOCKED (details: `pid` of the holder); ACCESS_DENIED,
+ * DISK_FULL, IO_ERROR or PATH_UNUSABLE; NOT_A_STORE when the directory holds something else; CORRUPT
+ * (details: `file`, `offset`) when what was surely written does not read back; FORMAT_NEWER. A directory
+ * that was refused is unchanged.
+ *
+ * @example
+ * ```ts
+ * import { open } from "fulmar";
+ *
+ * const db = await open("./data", { durability: "full" });
+ * await db.set(["user", 1], { name: "Ada" });
+ * for (const { key, value } of db.list({ prefix: ["user"] })) console.log(key, value);
+ * await db.close();
+ * ```
+ */
+export async function open<V = unknown>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
+  const settings = resolveSettings(directory, options);
+  const runtime = options.runtime ?? nodeRuntime();
+  const origins = new OriginTable();
+  const clock = new HybridClock(runtime.clock);
+  const engine = createPlainEngine({ hash: createEntryHash(runtime.cryptography, origins) });
+  const base = { runtime, settings, engine, origins, clock };
+  let parts: CoreParts<V>;
+  if (directory === undefined) {
+    origins.intern(randomId());
+    parts = { ...base, storeId: randomId(), directory: undefined };
+  } else {
+    const { segmentBytes, flush, inlineSync, onProgress } = settings;
+    const shape = { segmentBytes, flush, inlineSync };
+    const wishes = onProgress === undefined ? shape : { ...shape, onProgress };
+    const data = await DataDirectory.open(runtime, directory, engine, origins, wishes);
+    clock.observe(data.recovered.hlc);
+    engine.keepTombstones = data.recovered.hadPeers;
+    parts = { ...base, storeId: data.recovered.storeId, directory: { path: directory, data } };
+  }
+  const core = new StoreCore(parts);
+  const store = new Store(core);
+  registerPort(store, createPort(core));
+  return store;
+
+  function randomId(): string {
+    const bytes = new Uint8Array(ORIGIN_ID_BYTES);
+    runtime.random.fill(bytes);
+    return toHex(bytes);
+  }
+}

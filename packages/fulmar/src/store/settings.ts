@@ -1,0 +1,112 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { DEFAULT_LIMITS, type Limits, NAME_BYTES_MAX } from "../base/limits.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import { type Codec, resolveCodec } from "../codec/codec.js";
+import type { FlushPolicy } from "../durability/commit-log.js";
+import type { CheckpointPolicy, Durability, OpenOptions, ProgressListener } from "./types.js";
+
+const OPEN_OPTIONS = [
+  "durability",
+  "codec",
+  "name",
+  "limits",
+  "segmentBytes",
+  "flushInterval",
+  "flushCommits",
+  "flushBytes",
+  "sync",
+  "checkpoint",
+  "onProgress",
+  "runtime",
+] as const satisfies readonly (keyof OpenOptions)[];
+
+const MIB = 1024 * 1024;
+const DURABILITIES: readonly unknown[] = ["memory", "relaxed", "full"] satisfies Durability[];
+
+/** The options of `open`, checked and completed. */
+export interface Settings<V> {
+  readonly durability: Durability;
+  readonly codec: Codec<V>;
+  readonly name: string;
+  readonly limits: Limits;
+  readonly segmentBytes: number;
+  readonly flush: FlushPolicy;
+  readonly inlineSync: boolean;
+  readonly checkpoint: Required<CheckpointPolicy>;
+  readonly onProgress: ProgressListener | undefined;
+}
+
+/** @throws TypeError or RangeError with a code that says which option is wrong. */
+export function resolveSettings<V>(directory: string | undefined, options: OpenOptions<V>): Settings<V> {
+  checkOptions(options, OPEN_OPTIONS, "open");
+  if (directory !== undefined && (typeof directory !== "string" || directory === "")) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "open: the directory must be a non-empty string");
+  }
+  const { sync, onProgress } = options;
+  if (sync !== undefined && sync !== "background" && sync !== "inline") {
+    throw new FulmarTypeError(
+      "INVALID_ARGUMENT",
+      `sync must be "background" or "inline", not ${String(sync)}`,
+    );
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "onProgress must be a function");
+  }
+  return {
+    durability: checkDurability(options.durability) ?? (directory === undefined ? "memory" : "full"),
+    codec: resolveCodec(options.codec),
+    name: checkName(options.name) ?? "",
+    limits: resolveLimits(options.limits),
+    segmentBytes: integerOption(options.segmentBytes, "segmentBytes", 16 * MIB, 65_536, 1024 * MIB),
+    flush: {
+      intervalMs: integerOption(options.flushInterval, "flushInterval", 1000, 1, 3_600_000),
+      commits: integerOption(options.flushCommits, "flushCommits", 100_000, 1, 500_000),
+      bytes: integerOption(options.flushBytes, "flushBytes", 16 * MIB, 1, 1024 * MIB),
+    },
+    inlineSync: sync === "inline",
+    checkpoint: resolveCheckpoint(options.checkpoint),
+    onProgress,
+  };
+}
+
+/** Checks a durability level; undefined stays undefined. */
+export function checkDurability(value: unknown): Durability | undefined {
+  if (value === undefined) return undefined;
+  if (DURABILITIES.includes(value)) return value as Durability;
+  throw new FulmarTypeError(
+    "INVALID_ARGUMENT",
+    `durability must be "memory", "relaxed" or "full", not ${String(value)}`,
+  );
+}
+
+function checkName(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string" || new TextEncoder().encode(value).length > NAME_BYTES_MAX) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", `name must be a string of at most ${NAME_BYTES_MAX} bytes`);
+  }
+  return value;
+}
+
+function resolveLimits(limits: Partial<Limits> | undefined): Limits {
+  checkOptions(limits, Object.keys(DEFAULT_LIMITS), "limits");
+  const lowered = (name: keyof Limits): number =>
+    integerOption(limits?.[name], `limits.${name}`, DEFAULT_LIMITS[name], 1, DEFAULT_LIMITS[name]);
+  return {
+    keyBytesMax: lowered("keyBytesMax"),
+    valueBytesMax: lowered("valueBytesMax"),
+    commitEntriesMax: lowered("commitEntriesMax"),
+    commitBytesMax: lowered("commitBytesMax"),
+  };
+}
+
+function resolveCheckpoint(policy: CheckpointPolicy | undefined): Required<CheckpointPolicy> {
+  const names = ["everyCommits", "everyMs", "everyBytes"] as const;
+  checkOptions(policy, names, "checkpoint");
+  const unlimited = Number.MAX_SAFE_INTEGER;
+  return {
+    everyCommits: integerOption(policy?.everyCommits, "checkpoint.everyCommits", unlimited, 1, unlimited),
+    everyMs: integerOption(policy?.everyMs, "checkpoint.everyMs", unlimited, 10, unlimited),
+    // 0: when the log has outgrown the last checkpoint.
+    everyBytes: integerOption(policy?.everyBytes, "checkpoint.everyBytes", 0, 1, unlimited),
+  };
+}

@@ -1,0 +1,66 @@
+import { assert } from "../base/assert.js";
+import { OWN_PREFIX } from "../keys/key.js";
+import type { Coverage } from "../record/coverage.js";
+import { TOMBSTONE } from "../record/entry.js";
+import type { OriginId } from "../record/origins.js";
+import { OWN_ORIGIN } from "../transaction/committer.js";
+import type { StoreCore } from "./core.js";
+import type { Cut, MergeResult, StorePort } from "./port.js";
+
+const NO_VALUE = new Uint8Array(0);
+
+/** The door of a store for replication. */
+export function createPort<V>(core: StoreCore<V>): StorePort {
+  const { parts, committer, engine } = core;
+  return {
+    runtime: parts.runtime,
+    name: parts.settings.name,
+    incarnation: parts.origins.id(OWN_ORIGIN),
+    limits: core.limits,
+    origins: parts.origins,
+    engine,
+    get writable() {
+      return core.writable;
+    },
+    coverage: () => committer.syncedCoverage,
+    cut: () => openCut(core),
+    merge: (pages, adds) => merge(core, pages, adds),
+    onSynced: (listener) => core.onSynced(listener),
+    onEnd: (listener) => core.onEnd(listener),
+    async beginReplication() {
+      core.assertOpen();
+      engine.keepTombstones = true;
+      await parts.directory?.data.rememberPeers();
+      await committer.beginReplication();
+    },
+    async setReserved(key, value) {
+      core.assertOpen();
+      assert(key[0] === OWN_PREFIX, "the store's own data has its own prefix");
+      const flags = value === undefined ? TOMBSTONE : 0;
+      return committer.commit([{ key, value: value ?? NO_VALUE, flags, deadline: 0 }], "full");
+    },
+  };
+}
+
+function openCut<V>({ committer, engine, parts }: StoreCore<V>): Cut {
+  const pin = committer.pin(committer.syncedVersion);
+  return {
+    version: pin.version,
+    coverage: committer.syncedCoverage.copy(),
+    entries(origin: OriginId, afterSeq: number, throughSeq: number) {
+      return engine.byOrigin(parts.origins.intern(origin), afterSeq, throughSeq, pin.version);
+    },
+    release: () => pin.release(),
+  };
+}
+
+async function merge<V>(
+  core: StoreCore<V>,
+  pages: readonly Uint8Array[],
+  adds: Coverage,
+): Promise<MergeResult> {
+  core.assertOpen();
+  const done = core.committer.merge(pages, adds);
+  core.expectDeadlines();
+  return done;
+}

@@ -1,0 +1,323 @@
+import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
+import { DEADLINE_MS_MAX } from "../base/limits.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import { describeKey, encodeKey, userRanges } from "../keys/key.js";
+import { ALL_KEYS, type KeyRange } from "../keys/range.js";
+import { resolveRange } from "../keys/resolve.js";
+import { LATEST, NONE, type Ref } from "../memory/engine.js";
+import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
+import type { Committed, LocalWrite } from "../transaction/committer.js";
+import type { StoreCore } from "./core.js";
+import { Listing } from "./listing.js";
+import { checkDurability } from "./settings.js";
+import type {
+  BatchOperation,
+  CheckpointSummary,
+  CommitEvent,
+  Entry,
+  Key,
+  ListOptions,
+  RangeOptions,
+  StoreStatus,
+  WriteOptions,
+  Written,
+} from "./types.js";
+import type { Watch } from "./watchers.js";
+
+const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const satisfies readonly (keyof RangeOptions)[];
+const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit"] as const;
+const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
+const NO_VALUE = new Uint8Array(0);
+
+/** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
+export type List<T> = Iterable<T> & AsyncIterable<T>;
+
+/**
+ * An ordered map from keys to values that lives in memory and, with a directory, on disk. Reads are
+ * synchronous and show every write at once; the promise of a write resolves when it is durable at its
+ * level. Get one from `open`.
+ *
+ * @example
+ * ```ts
+ * import { open } from "fulmar";
+ *
+ * const db = await open();
+ * await db.set("user:1", { name: "Ada" });
+ * console.log(db.get("user:1"));
+ * await db.close();
+ * ```
+ */
+export class Store<V = unknown> {
+  readonly #core: StoreCore<V>;
+
+  /** @internal Stores come from `open`. */
+  constructor(core: StoreCore<V>) {
+    this.#core = core;
+  }
+
+  /** Number of the newest commit that memory shows; grows with each commit, also across restarts. */
+  get version(): number {
+    return this.#core.engine.version;
+  }
+
+  /** The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE, CLOSED */
+  get(key: Key): V | undefined {
+    const ref = this.#find(key);
+    return ref === NONE ? undefined : this.#core.reader.value(ref);
+  }
+
+  /** Whether a key has a value. @throws as {@link get} */
+  has(key: Key): boolean {
+    return this.#find(key) !== NONE;
+  }
+
+  /** The values of several keys, in the same order, of one moment. @throws as {@link get} */
+  getMany(keys: Iterable<Key>): (V | undefined)[] {
+    return Array.from(keys, (key) => this.get(key));
+  }
+
+  /**
+   * Value, version, stamp and deadline of a key, or undefined. With `tombstones`, also what is known of
+   * a deleted or expired key. @throws as {@link get}
+   */
+  entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
+    checkOptions(options, ["tombstones"], "entry");
+    if (options.tombstones !== true) {
+      const ref = this.#find(key);
+      return ref === NONE ? undefined : this.#core.reader.entry(ref, this.#core.reader.nowMs());
+    }
+    this.#core.assertOpen();
+    const ref = this.#core.engine.find(this.#encode(key), LATEST);
+    return ref === NONE ? undefined : this.#core.reader.entry(ref, this.#core.reader.nowMs());
+  }
+
+  /**
+   * Entries in key order, as of the moment when the iteration begins; later writes do not show.
+   * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
+   */
+  list(options: ListOptions = {}): List<Entry<V>> {
+    const { reader } = this.#core;
+    return this.#listing(options, (ref, nowMs) => reader.entry(ref, nowMs));
+  }
+
+  /** The keys that {@link list} would give. */
+  keys(options: ListOptions = {}): List<Key> {
+    return this.#listing(options, (ref) => this.#core.reader.key(ref));
+  }
+
+  /** The values that {@link list} would give. */
+  values(options: ListOptions = {}): List<V> {
+    return this.#listing(options, (ref) => this.#core.reader.value(ref));
+  }
+
+  /** How many keys of a range have a value. Takes time in proportion to the range. */
+  count(options: RangeOptions = {}): number {
+    checkOptions(options, RANGE_OPTIONS, "count");
+    this.#core.assertOpen();
+    const { reader, engine } = this.#core;
+    const nowMs = reader.nowMs();
+    let count = 0;
+    for (const range of this.#userRanges(options)) {
+      const cursor = engine.scan(range, LATEST, false);
+      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (reader.isLive(ref, nowMs)) count++;
+    }
+    return count;
+  }
+
+  /**
+   * Sets a key. Readers see it at once; the promise resolves when it is durable at its level.
+   *
+   * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
+   * the call is wrong; with DISK_FULL or IO_ERROR when the log refused it, and then it is taken back;
+   * with DURABILITY_UNKNOWN after a failed sync; with STORE_FAILED or CLOSED.
+   */
+  set(key: Key, value: V, options: WriteOptions = {}): Promise<Written<V>> {
+    return this.#attempt(() => {
+      checkOptions(options, SET_OPTIONS, "set");
+      const write = this.#setting(key, value, options.ttl, options.expiresAt);
+      return this.#writeOne(write, options);
+    });
+  }
+
+  /** Deletes a key; no error if it is absent. Rejects as {@link set}. */
+  delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<V>> {
+    return this.#attempt(() => {
+      checkOptions(options, ["durability", "previous"], "delete");
+      return this.#writeOne(this.#deletion(key), options);
+    });
+  }
+
+  /**
+   * Applies all operations or none, as one commit: for readers, in the log, for watchers and on peers.
+   * Of two operations on one key the later counts. Rejects as {@link set}, and with COMMIT_TOO_LARGE.
+   */
+  batch(
+    operations: Iterable<BatchOperation<V>>,
+    options: Pick<WriteOptions, "durability"> = {},
+  ): Promise<Written<V>> {
+    return this.#attempt(() => {
+      checkOptions(options, ["durability"], "batch");
+      const writes = Array.from(operations, (operation) => this.#operation(operation));
+      return this.#core.commit(writes, this.#level(options));
+    });
+  }
+
+  /**
+   * Calls `listener` for each published commit that changes keys of a range, with those changes: whole,
+   * in order of version, and never before the commit is durable at its level (`relaxed` at least, with
+   * a directory). A listener that throws is reported on the diagnostics channel `fulmar:watch-error`.
+   */
+  watch(range: RangeOptions, listener: (commit: CommitEvent<V>) => void): Watch {
+    checkOptions(range, RANGE_OPTIONS, "watch");
+    if (typeof listener !== "function") {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "watch: the listener must be a function");
+    }
+    this.#core.assertOpen();
+    return this.#core.watchers.add(this.#userRanges(range), listener);
+  }
+
+  /** Resolves when every write so far is on stable storage. Rejects with DURABILITY_UNKNOWN after a failed sync. */
+  flush(): Promise<void> {
+    return this.#attempt(() => {
+      this.#core.assertOpen();
+      return this.#core.committer.flush();
+    });
+  }
+
+  /**
+   * Writes everything into a new checkpoint, beside the writes, and lets go of the log before it. With
+   * no directory it resolves at once. Rejects with DISK_FULL or IO_ERROR, which leaves the store as it was.
+   */
+  checkpoint(): Promise<CheckpointSummary> {
+    return this.#attempt(() => {
+      this.#core.assertOpen();
+      return this.#core.checkpoint();
+    });
+  }
+
+  /** Turns expired entries into tombstones now, at most `limit` of them, and returns how many. The store does so by itself, too. */
+  sweep(limit = 1000): number {
+    this.#core.assertOpen();
+    return this.#core.committer.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
+  }
+
+  /**
+   * A fingerprint of a range (of everything, the store's own data included, without one): hexadecimal,
+   * equal on replicas that hold the same entries. Covers keys, stamps and value checksums.
+   */
+  digest(options?: RangeOptions): string {
+    checkOptions(options, RANGE_OPTIONS, "digest");
+    this.#core.assertOpen();
+    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#core.limits.keyBytesMax);
+    const { count, sum } = this.#core.engine.digest(range, LATEST);
+    const words = Array.from(sum, (word) => word.toString(16).padStart(8, "0")).reverse();
+    return `${words.join("")}-${count.toString(16)}`;
+  }
+
+  /** State, identity and figures. Works on a closed store, too. */
+  status(): StoreStatus {
+    return this.#core.status();
+  }
+
+  /** Finishes what is written, releases the directory. Idempotent; later calls of other methods fail with CLOSED. */
+  close(): Promise<void> {
+    return this.#core.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #encode(key: Key): Uint8Array {
+    return encodeKey(key, this.#core.limits.keyBytesMax);
+  }
+
+  #find(key: Key): Ref {
+    this.#core.assertOpen();
+    return this.#core.reader.findLive(this.#encode(key));
+  }
+
+  #userRanges(options: RangeOptions): KeyRange[] {
+    return userRanges(resolveRange(options, this.#core.limits.keyBytesMax));
+  }
+
+  #listing<T>(options: ListOptions, select: (ref: Ref, nowMs: number) => T): List<T> {
+    checkOptions(options, LIST_OPTIONS, "list");
+    this.#core.assertOpen();
+    if (options.reverse !== undefined && typeof options.reverse !== "boolean") {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "reverse must be true or false");
+    }
+    const limit = integerOption(options.limit, "limit", Number.MAX_SAFE_INTEGER, 0, Number.MAX_SAFE_INTEGER);
+    const shape = { reverse: options.reverse ?? false, limit };
+    return new Listing(this.#core, this.#userRanges(options), shape, select);
+  }
+
+  /** A wrong call rejects like any other failure, so that callers have one place to look. */
+  #attempt<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return work();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #level(options: Pick<WriteOptions, "durability">): WriteOptions["durability"] {
+    return checkDurability(options.durability);
+  }
+
+  #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<V>> {
+    const level = this.#level(options);
+    if (options.previous !== true) return this.#core.commit([write], level);
+    const { reader } = this.#core;
+    const ref = reader.findLive(write.key);
+    const previous = ref === NONE ? undefined : reader.entry(ref, reader.nowMs());
+    const done = this.#core.commit([write], level);
+    return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
+  }
+
+  #operation(operation: BatchOperation<V>): LocalWrite {
+    if (typeof operation !== "object" || operation === null) {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
+    }
+    if (operation.type === "set") {
+      return this.#setting(operation.key, operation.value, operation.ttl, operation.expiresAt);
+    }
+    if (operation.type === "delete") return this.#deletion(operation.key);
+    const { type } = operation as { type: unknown };
+    throw new FulmarTypeError(
+      "INVALID_ARGUMENT",
+      `batch: type must be "set" or "delete", not ${String(type)}`,
+    );
+  }
+
+  #setting(key: Key, value: V, ttl: number | undefined, expiresAt: number | undefined): LocalWrite {
+    const bytes = this.#core.codec.encode(value);
+    const { valueBytesMax } = this.#core.limits;
+    if (!(bytes instanceof Uint8Array)) {
+      throw new FulmarTypeError(
+        "INVALID_VALUE",
+        `codec ${this.#core.codec.name} did not return a Uint8Array`,
+      );
+    }
+    if (bytes.length > valueBytesMax) {
+      const message = `the value of ${describeKey(key)} has ${bytes.length} bytes; the limit is ${valueBytesMax}`;
+      throw new FulmarRangeError("VALUE_TOO_LARGE", message);
+    }
+    const deadline = this.#deadline(ttl, expiresAt);
+    return { key: this.#encode(key), value: bytes, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+  }
+
+  #deletion(key: Key): LocalWrite {
+    return { key: this.#encode(key), value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
+  }
+
+  #deadline(ttl: number | undefined, expiresAt: number | undefined): number {
+    if (ttl === undefined && expiresAt === undefined) return 0;
+    if (ttl !== undefined && expiresAt !== undefined) {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "give either ttl or expiresAt, not both");
+    }
+    if (ttl === undefined) return integerOption(expiresAt, "expiresAt", 0, 1, DEADLINE_MS_MAX);
+    const lifeMs = integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
+    return Math.min(DEADLINE_MS_MAX, Math.floor(this.#core.reader.nowMs()) + lifeMs);
+  }
+}
