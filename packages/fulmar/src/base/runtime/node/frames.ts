@@ -108,7 +108,7 @@ export class FrameDecoder {
 
   #exhausted(): undefined {
     // Lets go of the input, which would otherwise be kept until the next one comes.
-    this.#input: Uint8Array = EMPTY_BYTES;
+    this.#input = EMPTY_BYTES;
     this.#at = 0;
     return undefined;
   }
