@@ -1,0 +1,75 @@
+import { Coverage, type Hole, type OriginCoverage } from "../record/coverage.js";
+import type { OriginId } from "../record/origins.js";
+
+/** What `to` covers and `from` does not, as sorted intervals of sequence numbers. */
+export function missing(from: OriginCoverage, to: OriginCoverage): Hole[] {
+  const owed = from.holes.filter((hole) => hole.from <= to.upTo);
+  if (to.upTo > from.upTo) owed.push({ from: from.upTo + 1, to: to.upTo });
+  const result: Hole[] = [];
+  for (const interval of owed) subtract({ from: interval.from, to: Math.min(interval.to, to.upTo) }, to.holes, result);
+  return result;
+}
+
+/** Appends to `into` what of `interval` lies outside the sorted `holes`. */
+function subtract(interval: Hole, holes: readonly Hole[], into: Hole[]): void {
+  let from = interval.from;
+  for (const hole of holes) {
+    if (hole.to < from) continue;
+    if (hole.from > interval.to) break;
+    if (hole.from > from) into.push({ from, to: hole.from - 1 });
+    from = hole.to + 1;
+  }
+  if (from <= interval.to) into.push({ from, to: interval.to });
+}
+
+/** The part of a coverage up to `through`. */
+export function upThrough(coverage: OriginCoverage, through: number): OriginCoverage {
+  if (through >= coverage.upTo) return coverage;
+  const holes: Hole[] = [];
+  for (const hole of coverage.holes) {
+    if (hole.from <= through) holes.push({ from: hole.from, to: Math.min(hole.to, through) });
+  }
+  return { upTo: through, holes };
+}
+
+/** Where a cut begins and ends, for the origins that it changes. */
+export interface Interval {
+  readonly from: Coverage;
+  readonly to: Coverage;
+}
+
+/**
+ * What `ours` has beyond `base`. Holes of `base` stay holes, because commits that were refused are not
+ * worth repeating with every cut, unless `withHoles` is set.
+ */
+export function difference(base: Coverage, ours: Coverage, withHoles: boolean): Interval {
+  const from = new Coverage();
+  const to = new Coverage();
+  for (const [origin, coverage] of ours.origins()) {
+    const known = base.of(origin);
+    const isNews = withHoles ? missing(known, coverage).length > 0 : coverage.upTo > known.upTo;
+    if (!isNews) continue;
+    from.set(origin, known);
+    to.set(origin, coverage);
+    if (!withHoles) for (const hole of known.holes) to.punch(origin, hole);
+  }
+  return { from, to };
+}
+
+/** What is covered once all pages up to (origin, seq) are there: origins before `origin` wholly, `origin` up to `seq`. */
+export function prefixOf(to: Coverage, origin: OriginId, seq: number): Coverage {
+  const prefix = new Coverage();
+  if (seq === 0) return prefix;
+  for (const [id, coverage] of to.origins()) {
+    if (id < origin) prefix.set(id, coverage);
+    else if (id === origin) prefix.set(id, upThrough(coverage, seq));
+  }
+  return prefix;
+}
+
+/** How many commits `other` is behind `ours`, as far as sequence numbers tell. */
+export function lagOf(ours: Coverage, other: Coverage): number {
+  let lag = 0;
+  for (const [origin, coverage] of ours.origins()) lag += Math.max(0, coverage.upTo - other.of(origin).upTo);
+  return lag;
+}
