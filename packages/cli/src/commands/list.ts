@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import type { Entry, Key, ListOptions } from "fulmar";
+import { entryToJson } from "../entries.js";
+import { type Io, LineWriter } from "../io.js";
+import { describeKey, keyToJson, parseKey } from "../keys.js";
+import { withStore } from "../session.js";
+import { valueToLine } from "../values.js";
+import { type EntryOptions, wholeNumber, withEntryOptions } from "./options.js";
+
+const BOUNDS = ["prefix", "gt", "gte", "lt", "lte"] as const;
+
+interface ListCommandOptions extends EntryOptions, Partial<Record<(typeof BOUNDS)[number], string>> {
+  readonly reverse?: true;
+  readonly limit?: number;
+  readonly keysOnly?: true;
+}
+
+/** `fulmar list DIR` */
+export function addList(program: Command, io: Io): void {
+  withEntryOptions(program.command("list").description("print entries in order of key: key, tab, value"))
+    .argument("<dir>", "data directory")
+    .option("--prefix <key>", "strings that begin so; with --key-json, tuples that begin with these elements")
+    .option("--gt <key>", "keys above")
+    .option("--gte <key>", "keys from, this one included")
+    .option("--lt <key>", "keys below")
+    .option("--lte <key>", "keys up to, this one included")
+    .option("--reverse", "from the last key to the first")
+    .option("--limit <count>", "at most so many", wholeNumber(0))
+    .option("--keys-only", "leave out the values")
+    .action((directory: string, options: ListCommandOptions) => list(directory, options, io));
+}
+
+async function list(directory: string, options: ListCommandOptions, io: Io): Promise<void> {
+  const range = rangeOf(options);
+  await withStore(directory, options, io, async (store) => {
+    const lines = new LineWriter(io.stdout);
+    if (options.keysOnly) {
+      for (const key of store.keys(range)) await lines.line(keyLine(key, options));
+    } else {
+      for (const entry of store.list(range)) await lines.line(entryLine(entry, options));
+    }
+    await lines.flush();
+  });
+}
+
+function rangeOf(options: ListCommandOptions): ListOptions {
+  const bounds = BOUNDS.flatMap((name) => {
+    const text = options[name];
+    return text === undefined ? [] : [[name, parseKey(text, options.keyJson === true)] as const];
+  });
+  return {
+    ...Object.fromEntries(bounds),
+    ...(options.reverse && { reverse: true }),
+    ...(options.limit !== undefined && { limit: options.limit }),
+  };
+}
+
+function keyLine(key: Key, options: ListCommandOptions): string {
+  return options.json ? JSON.stringify(keyToJson(key)) : describeKey(key);
+}
+
+function entryLine(entry: Entry<unknown>, options: ListCommandOptions): string {
+  if (options.json) return JSON.stringify(entryToJson(entry));
+  return `${describeKey(entry.key)}\t${valueToLine(entry.value, options.codec)}`;
+}

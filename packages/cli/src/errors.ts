@@ -1,0 +1,59 @@
+import { codeOf } from "fulmar";
+
+/** A failure that only the command line knows: it has a code like those of the library. */
+export class CommandError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What is printed of an error; the object that `--json` prints. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  /** What to do next. */
+  readonly hint?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  USAGE: "run `fulmar help` or `fulmar help COMMAND`",
+  INVALID_KEY:
+    'with --key-json a key is JSON: a string, number, boolean, array, {"bytes":"<base64>"} or {"bigint":"12"}',
+  INVALID_VALUE: "choose the codec that the store is written with: --codec json, text or bytes",
+  LOCKED: "close the store in that process, or stop the process, and try again",
+  CORRUPT: "run `fulmar check DIR`, keep a copy, and restore the damaged file from a backup",
+  PATH_UNUSABLE: "check the path; `fulmar set --create` makes a new store",
+  NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",
+  ACCESS_DENIED: "run as the user that owns the directory, or change its mode",
+  FORMAT_NEWER: "use the version of fulmar that wrote it, or a later one",
+  DISK_FULL: "free some space and try again; nothing was lost",
+  DURABILITY_UNKNOWN: "read the key to see whether the write survived, and look at the device",
+  INVARIANT: "this is a bug: please report it with the message and a copy of the directory",
+};
+
+/** Turns anything thrown into what a person and a program need to know. */
+export function reportOf(error: unknown): ErrorReport {
+  const code = codeOf(error) ?? "UNEXPECTED";
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = HINTS[code];
+  const details = detailsOf(error);
+  return { code, message, ...(hint !== undefined && { hint }), ...(details !== undefined && { details }) };
+}
+
+function detailsOf(error: unknown): Record<string, unknown> | undefined {
+  if (typeof error !== "object" || error === null || !("details" in error)) return undefined;
+  const details = error.details;
+  if (typeof details !== "object" || details === null || Object.keys(details).length === 0) return undefined;
+  return { ...details };
+}
+
+/** The lines that a person reads on stderr. */
+export function describeReport(report: ErrorReport): string {
+  const pid = report.details?.pid;
+  const holder = pid !== undefined && !report.message.includes(String(pid)) ? ` (process ${pid})` : "";
+  const next = report.hint === undefined ? "" : `  ${report.hint}\n`;
+  return `fulmar: ${report.message}${holder} [${report.code}]\n${next}`;
+}

@@ -1,0 +1,36 @@
+import type { Sink } from "./io.js";
+
+const WIDTH = 30;
+const STEP_MS = 100;
+
+/** A progress bar on one line of a terminal; nothing at all where nobody is watching. */
+export class ProgressBar {
+  readonly #sink: Sink;
+  #drawn = false;
+  #nextMs = 0;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  update(label: string, done: number, total: number): void {
+    if (!this.#sink.interactive || performance.now() < this.#nextMs) return;
+    this.#nextMs = performance.now() + STEP_MS;
+    this.#drawn = true;
+    const share = total > 0 ? Math.min(1, done / total) : 0;
+    const filled = Math.round(share * WIDTH);
+    const bar = "#".repeat(filled).padEnd(WIDTH, "-");
+    this.#draw(`\r\u001b[K${label} [${bar}] ${Math.floor(share * 100)} %`);
+  }
+
+  /** Wipes the line, so that what follows stands alone. */
+  clear(): void {
+    if (this.#drawn) this.#draw("\r\u001b[K");
+    this.#drawn = false;
+  }
+
+  #draw(text: string): void {
+    // A terminal that went away is noticed by the command's own output.
+    this.#sink.write(text).catch(() => {});
+  }
+}

@@ -1,0 +1,69 @@
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { addCheck } from "./commands/check.js";
+import { addDelete } from "./commands/delete.js";
+import { addGet } from "./commands/get.js";
+import { addList } from "./commands/list.js";
+import { addSet } from "./commands/set.js";
+import { addStatus } from "./commands/status.js";
+import { CommandError, describeReport, reportOf } from "./errors.js";
+import { EXIT, EXIT_CODES, exitCodeOf } from "./exit-codes.js";
+import { type Io, PipeClosed } from "./io.js";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+/** Runs one command line, without the program's own name, and resolves to its exit code. Never rejects. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const printed: string[] = [];
+  try {
+    await programOf(io, printed).parseAsync(argv, { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    return await settle(error, argv, printed, io).catch(pipeOrFailure);
+  }
+}
+
+function programOf(io: Io, printed: string[]): Command {
+  const program = new Command("fulmar")
+    .description("Read, write, list and check a Fulmar store on this machine.")
+    .version(version)
+    .helpCommand("help [command]", "explain a command")
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => printed.push(text), writeErr: () => {}, outputError: () => {} })
+    .addHelpText("after", exitCodesHelp());
+  for (const add of [addGet, addSet, addDelete, addList, addStatus, addCheck]) add(program, io);
+  return program;
+}
+
+function exitCodesHelp(): string {
+  return `\nExit codes:\n${EXIT_CODES.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n")}\n`;
+}
+
+async function settle(error: unknown, argv: readonly string[], printed: string[], io: Io): Promise<number> {
+  if (error instanceof PipeClosed) return EXIT.ok;
+  if (error instanceof CommanderError && error.exitCode === 0) {
+    await io.stdout.write(printed.join(""));
+    return EXIT.ok;
+  }
+  const cause = error instanceof CommanderError ? usageError(error) : error;
+  const report = reportOf(cause);
+  await io.stderr.write(wantsJson(argv) ? `${JSON.stringify(report)}\n` : describeReport(report));
+  return exitCodeOf(cause);
+}
+
+function usageError(error: CommanderError): CommandError {
+  // Without any command commander has help to show instead of a message.
+  if (error.code === "commander.help")
+    return new CommandError("USAGE", "say what to do: get, set, delete, list, status or check");
+  return new CommandError("USAGE", error.message.replace(/^error: /, ""));
+}
+
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end < 0 ? argv.length : end).includes("--json");
+}
+
+function pipeOrFailure(error: unknown): number {
+  return error instanceof PipeClosed ? EXIT.ok : EXIT.failed;
+}

@@ -1,0 +1,55 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Durability, FulmarError, fileError, open, type Store } from "fulmar";
+import type { Io } from "./io.js";
+import { ProgressBar } from "./progress.js";
+import type { CodecName } from "./values.js";
+
+/** What each data directory holds; without it there is no store. */
+const MANIFEST = "MANIFEST";
+
+export interface SessionOptions {
+  readonly codec: CodecName;
+  readonly durability?: Durability;
+  /** Makes a new store where there is none. */
+  readonly create?: boolean;
+}
+
+/** Opens the store, lets `work` use it, and closes it whatever happens. */
+export async function withStore<T>(
+  directory: string,
+  options: SessionOptions,
+  io: Io,
+  work: (store: Store<unknown>) => Promise<T>,
+): Promise<T> {
+  if (options.create !== true) await requireStore(directory);
+  const progress = new ProgressBar(io.stderr);
+  const store = await open<unknown>(directory, {
+    codec: options.codec,
+    ...(options.durability !== undefined && { durability: options.durability }),
+    onProgress: ({ phase, bytes, bytesTotal }) => progress.update(`reading ${phase}`, bytes, bytesTotal),
+  }).finally(() => progress.clear());
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** `open` would make a store of nothing, which no command that reads may do. */
+export async function requireStore(directory: string): Promise<void> {
+  const kind = await statusOf(directory);
+  if (kind === undefined) throw new FulmarError("PATH_UNUSABLE", `there is no directory ${directory}`);
+  if (!kind.isDirectory()) throw new FulmarError("PATH_UNUSABLE", `${directory} is not a directory`);
+  if ((await statusOf(join(directory, MANIFEST))) !== undefined) return;
+  throw new FulmarError("NOT_A_STORE", `${directory} holds no store: it has no file ${MANIFEST}`);
+}
+
+async function statusOf(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fileError(error, "read", path);
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * The complete programs in a Markdown text: fenced blocks of JavaScript or TypeScript that import from
+ * "fulmar". Others are fragments. A block stands for a program exactly as the reader sees it.
+ */
+export function programsOf(text) {
+  const programs = [];
+  let block;
+  for (const [index, line] of text.split("\n").entries()) {
+    const fence = /^```(\w*)\s*$/.exec(line);
+    if (fence === null) {
+      block?.lines.push(line);
+    } else if (block === undefined) {
+      block = { language: fence[1], line: index + 1, lines: [] };
+    } else {
+      if (isProgram(block)) programs.push({ ...block, code: `${block.lines.join("\n")}\n` });
+      block = undefined;
+    }
+  }
+  return programs;
+}
+
+function isProgram({ language, lines }) {
+  if (!["js", "mjs", "javascript", "ts", "typescript"].includes(language)) return false;
+  return lines.some((line) => /^import .*from "fulmar(\/\w+)?";$/.test(line));
+}

@@ -1,0 +1,80 @@
+// Runs every program in examples/, and every complete program in the documentation, against the built
+// packages. Each runs in a directory of its own, must end by itself, and must exit with 0.
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import ts from "typescript";
+import { PUBLISHED, root } from "../package/pack.mjs";
+import { programsOf } from "./blocks.mjs";
+
+const TIMEOUT_MS = 60_000;
+/** Inside the workspace, so that `import "fulmar"` finds the built package. */
+const compiled = join(root, ".cache", "documentation");
+
+function examples() {
+  const directory = join(root, "examples");
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => ({ name: `examples/${name}`, path: join(directory, name, "main.mjs") }));
+}
+
+function pages() {
+  const guides = join(root, "docs", "guides");
+  const found = existsSync(guides) ? readdirSync(guides).map((name) => join(guides, name)) : [];
+  const readmes = [root, ...PUBLISHED.map((path) => join(root, path)), join(root, "docs", "errors")];
+  const all = [...readmes.map((directory) => join(directory, "README.md")), ...found];
+  return all.filter((path) => path.endsWith(".md") && existsSync(path));
+}
+
+function documentation() {
+  rmSync(compiled, { recursive: true, force: true });
+  mkdirSync(compiled, { recursive: true });
+  let count = 0;
+  return pages().flatMap((page) =>
+    programsOf(readFileSync(page, "utf8")).map(({ code, line }) => {
+      count += 1;
+      const path = join(compiled, `${count}.mjs`);
+      writeFileSync(path, compile(code));
+      return { name: `${relative(root, page)}:${line}`, path };
+    }),
+  );
+}
+
+/** JavaScript of this Node from either language: types away, `await using` spelt out. */
+function compile(code) {
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+  return ts.transpileModule(code, { compilerOptions }).outputText;
+}
+
+function run({ name, path }) {
+  const cwd = mkdtempSync(join(tmpdir(), "fulmar-example-"));
+  try {
+    const result = spawnSync(process.execPath, [path], { cwd, encoding: "utf8", timeout: TIMEOUT_MS });
+    if (result.status === 0) {
+      console.log(`ok      ${name}`);
+      return true;
+    }
+    const end =
+      result.error?.code === "ETIMEDOUT"
+        ? `did not end within ${TIMEOUT_MS / 1000} s`
+        : `exit ${result.status}`;
+    console.error(`FAILED  ${name}: ${end}\n${result.stdout}${result.stderr}`);
+    return false;
+  } finally {
+    rmSync(cwd, { recursive: true, force: true });
+  }
+}
+
+const programs = [...examples(), ...documentation()];
+const failed = programs.filter((program) => !run(program));
+console.log(`${programs.length - failed.length} of ${programs.length} programs ran to their end`);
+process.exitCode = failed.length === 0 && programs.length > 0 ? 0 : 1;
