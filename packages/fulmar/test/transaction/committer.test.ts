@@ -1,0 +1,294 @@
+import { describe, expect, test } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
+import { readCommit } from "../../src/record/commit.js";
+import { Coverage } from "../../src/record/coverage.js";
+import { committerFixture, covering, deletion, OTHER, OWN, PEER, setting, stateOf } from "./fixture.js";
+
+const DISK_FULL = new FulmarError("DISK_FULL", "no space");
+const UNKNOWN = new FulmarError("DURABILITY_UNKNOWN", "a sync failed");
+
+describe("acknowledgement", () => {
+  test("each level resolves exactly when the log is so far, and memory shows the write at once", async () => {
+    const { committer, log, read } = committerFixture();
+    const memory = committer.commit([setting("a", "1")], "memory");
+    const relaxed = committer.commit([setting("b", "2")], "relaxed");
+    const full = committer.commit([setting("c", "3")], "full");
+    expect([read("a"), read("b"), read("c")]).toEqual(["1", "2", "3"]);
+    expect(await stateOf(memory)).toBe("resolved");
+    expect(await stateOf(relaxed)).toBe("pending");
+    log.log(2);
+    expect(await stateOf(relaxed)).toBe("resolved");
+    log.log(3);
+    expect(await stateOf(full)).toBe("pending");
+    log.sync(3);
+    expect(await full).toEqual({ version: 3, stamp: { hlc: expect.any(Number), origin: OWN, seq: 3 } });
+  });
+
+  test("the log is asked for what is waited for, and no more", () => {
+    const { committer, log } = committerFixture();
+    void committer.commit([setting("a", "1")], "memory");
+    expect(log.wants).toEqual([]);
+    void committer.commit([setting("a", "1")], "relaxed");
+    expect(log.wants).toEqual(["logged"]);
+    void committer.commit([setting("a", "1")], "full");
+    expect(log.wants).toEqual(["logged", "synced"]);
+  });
+
+  test("flush waits for everything so far, and for nothing later", async () => {
+    const { committer, log } = committerFixture();
+    void committer.commit([setting("a", "1")], "relaxed");
+    const flushed = committer.flush();
+    void committer.commit([setting("b", "1")], "relaxed");
+    log.log(2);
+    log.sync(1);
+    expect(await stateOf(flushed)).toBe("resolved");
+  });
+});
+
+describe("publication", () => {
+  test("commits are shown in order, each only when it is as durable as it asked for", () => {
+    const { committer, log, published } = committerFixture();
+    void committer.commit([setting("a", "1")], "relaxed");
+    void committer.commit([setting("b", "2")], "full");
+    void committer.commit([setting("c", "3")], "memory");
+    expect(published).toEqual([]);
+    log.log(3);
+    expect(published.map((notice) => notice.version)).toEqual([1]);
+    log.sync(2);
+    expect(published.map((notice) => notice.version)).toEqual([1, 2, 3]);
+  });
+
+  test("settling follows publication, so that what nobody outside saw can still be taken back", () => {
+    const { committer, log, engine } = committerFixture();
+    void committer.commit([setting("a", "1")], "full");
+    log.log();
+    expect(engine.settled).toBe(0);
+    log.sync();
+    expect(engine.settled).toBe(1);
+  });
+});
+
+describe("refusal by the log", () => {
+  test("T-WAL-06: memory goes back to the last logged commit; writers hear only when it is certain", async () => {
+    const { committer, log, read, published } = committerFixture();
+    await Promise.all([committer.commit([setting("a", "1")], "relaxed"), Promise.resolve(log.log())]);
+    const second = committer.commit([setting("a", "2"), setting("b", "2")], "relaxed");
+    const third = committer.commit([deletion("a")], "full");
+    log.refuse(1, DISK_FULL);
+    expect([read("a"), read("b")]).toEqual(["1", undefined]);
+    expect(await stateOf(second)).toBe("pending");
+    committer.refusalDurable();
+    await expect(second).rejects.toMatchObject({ code: "DISK_FULL" });
+    await expect(third).rejects.toMatchObject({ code: "DISK_FULL" });
+    expect(published.map((notice) => notice.version)).toEqual([1]);
+  });
+
+  test("numbers of refused commits are not given out again, and writing goes on", async () => {
+    const { committer, log, read } = committerFixture();
+    const refused = committer.commit([setting("a", "1")], "relaxed");
+    log.refuse(0, DISK_FULL);
+    committer.refusalDurable();
+    await expect(refused).rejects.toMatchObject({ code: "DISK_FULL" });
+    const next = committer.commit([setting("a", "2")], "relaxed");
+    log.log();
+    const { version, stamp } = await next;
+    expect([version, stamp.seq, read("a")]).toEqual([2, 2, "2"]);
+  });
+
+  test("a pin above the last logged commit is dead afterwards, one below lives on", () => {
+    const { committer, log, read } = committerFixture();
+    void committer.commit([setting("a", "1")], "relaxed");
+    log.log();
+    const below = committer.pin(1);
+    committer.commit([setting("a", "2")], "relaxed").catch(() => undefined);
+    const above = committer.pin(2);
+    log.refuse(1, DISK_FULL);
+    committer.refusalDurable();
+    expect([below.alive, above.alive]).toEqual([true, false]);
+    expect(read("a", below.version)).toBe("1");
+    below.release();
+    above.release();
+  });
+
+  test("T-SYNC-05: a refused merge takes its coverage back", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture();
+    const merged = committer.merge([foreign(PEER, 1, clock.next(0), "k", "v")], covering(PEER, 1));
+    expect(committer.appliedCoverage.covers(PEER, 1)).toBe(true);
+    log.refuse(0, DISK_FULL);
+    committer.refusalDurable();
+    await expect(merged).rejects.toMatchObject({ code: "DISK_FULL" });
+    expect(read("k")).toBeUndefined();
+    expect(committer.appliedCoverage.covers(PEER, 1)).toBe(false);
+  });
+});
+
+test("T-WAL-07: after a failed sync waiting commits are unknown, memory still reads, writes are refused", async () => {
+  const { committer, log, read, failures } = committerFixture();
+  const unknown = committer.commit([setting("a", "1")], "full");
+  log.log();
+  committer.failed(UNKNOWN);
+  await expect(unknown).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+  expect(read("a")).toBe("1");
+  expect(() => committer.commit([setting("a", "2")], "memory")).toThrow(
+    expect.objectContaining({ code: "STORE_FAILED" }),
+  );
+  expect(read("a")).toBe("1");
+  await expect(committer.flush()).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+  expect(failures).toHaveLength(1);
+});
+
+describe("merge", () => {
+  test("the greater stamp wins, whichever comes first, and what loses changes nothing", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture();
+    const hlc = clock.next(0);
+    const merge = async (page: Uint8Array, upTo: number) => {
+      const done = committer.merge([page], covering(PEER, upTo));
+      log.log();
+      log.sync();
+      return done;
+    };
+    expect(await merge(foreign(PEER, 2, hlc + 5, "k", "late"), 0)).toMatchObject({ applied: 1, stale: 0 });
+    expect(await merge(foreign(PEER, 1, hlc, "k", "early"), 0)).toMatchObject({ applied: 0, stale: 1 });
+    expect(read("k")).toBe("late");
+    expect(await merge(foreign(PEER, 3, hlc + 9, "k", undefined), 3)).toMatchObject({ applied: 1 });
+    expect(read("k")).toBeUndefined();
+  });
+
+  test("equal times are decided by the writer's identity, as everywhere", async () => {
+    const { committer, foreign, clock, read } = committerFixture();
+    const hlc = clock.next(0);
+    void committer.merge([foreign(OTHER, 1, hlc, "k", "other")], new Coverage());
+    void committer.merge([foreign(PEER, 1, hlc, "k", "peer")], new Coverage());
+    expect(read("k")).toBe("other");
+  });
+
+  test("T-CLK-01: a local write is stamped above the version that it replaces, however far ahead that is", async () => {
+    const { committer, log, foreign, clock, wall, read } = committerFixture();
+    clock.observe(clock.next(0));
+    const ahead = clock.next(0) + 50_000 * 4096;
+    void committer.merge([foreign(PEER, 1, ahead, "k", "peer")], covering(PEER, 1));
+    wall.ms -= 100_000;
+    const local = committer.commit([setting("k", "local")], "relaxed");
+    log.log();
+    expect((await local).stamp.hlc).toBeGreaterThan(ahead);
+    expect(read("k")).toBe("local");
+  });
+
+  test("T-CLK-02: a commit from the far future is a hole; others, also of the same page, are merged", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture();
+    const now = clock.next(0);
+    const pages = [
+      foreign(PEER, 1, now, "a", "1"),
+      foreign(PEER, 2, now + 61_000 * 4096, "b", "2"),
+      foreign(PEER, 3, now + 1, "c", "3"),
+      foreign(OTHER, 1, now + 2, "d", "4"),
+    ];
+    const adds = covering(PEER, 3);
+    adds.set(OTHER, { upTo: 1, holes: [] });
+    const done = committer.merge(pages, adds);
+    log.log();
+    log.sync();
+    expect(await done).toMatchObject({ applied: 3, refused: [{ origin: PEER, seq: 2, reason: "ahead" }] });
+    expect([read("a"), read("b"), read("c"), read("d")]).toEqual(["1", undefined, "3", "4"]);
+    expect(committer.syncedCoverage.of(PEER)).toEqual({ upTo: 3, holes: [{ from: 2, to: 2 }] });
+    expect(committer.syncedCoverage.covers(OTHER, 1)).toBe(true);
+    expect(clock.last).toBeLessThan(now + 61_000 * 4096);
+  });
+
+  test("a commit with one refused entry is refused whole", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture({ limits: { valueBytesMax: 4 } });
+    const hlc = clock.next(0);
+    const pages = [foreign(PEER, 1, hlc, "x", "ok"), foreign(PEER, 1, hlc, "y", "too long")];
+    const done = committer.merge(pages, covering(PEER, 1));
+    log.log();
+    log.sync();
+    expect(await done).toMatchObject({ applied: 0, refused: [{ seq: 1, reason: "too-large" }] });
+    expect([read("x"), read("y")]).toEqual([undefined, undefined]);
+    expect(committer.syncedCoverage.covers(PEER, 1)).toBe(false);
+  });
+
+  test("T-ID-05: one number with two contents is refused, in one merge and across merges", async () => {
+    const { committer, foreign, clock, read } = committerFixture();
+    const hlc = clock.next(0);
+    void committer.merge([foreign(PEER, 1, hlc, "k", "first")], covering(PEER, 1));
+    const forgeries = [foreign(PEER, 1, hlc, "k", "second"), foreign(PEER, 1, hlc + 7, "other", "third")];
+    for (const forged of forgeries) {
+      const plan = committer.merge([forged], new Coverage());
+      void plan.catch(() => undefined);
+    }
+    expect(read("k")).toBe("first");
+    expect(read("other")).toBeUndefined();
+  });
+
+  test("T-SEC-ACK: a number of our own that we never gave out is refused", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture();
+    const done = committer.merge([foreign(OWN, 9, clock.next(0), "k", "forged")], new Coverage());
+    log.log();
+    log.sync();
+    expect(await done).toMatchObject({ applied: 0, refused: [{ origin: OWN, seq: 9, reason: "forged" }] });
+    expect(read("k")).toBeUndefined();
+  });
+
+  test("of two versions of a key in one merge only the winner is logged", async () => {
+    const { committer, log, foreign, clock, read, origins } = committerFixture();
+    const hlc = clock.next(0);
+    const pages = [foreign(PEER, 2, hlc + 2, "k", "new"), foreign(PEER, 1, hlc, "k", "old")];
+    void committer.merge(pages, covering(PEER, 2));
+    const record = log.records[0].bytes;
+    expect(readCommit(record, 0, record.length, origins.size)?.entryCount).toBe(1);
+    expect(read("k")).toBe("new");
+  });
+
+  test("synced coverage never runs ahead of the log", () => {
+    const { committer, log, foreign, clock } = committerFixture();
+    void committer.merge([foreign(PEER, 1, clock.next(0), "k", "v")], covering(PEER, 1));
+    log.log();
+    expect(committer.syncedCoverage.covers(PEER, 1)).toBe(false);
+    log.sync();
+    expect(committer.syncedCoverage.covers(PEER, 1)).toBe(true);
+  });
+});
+
+describe("replication keeps un-synced state apart", () => {
+  test("own commits are covered once synced, and a cut of the synced version misses later ones", async () => {
+    const { committer, log, read } = committerFixture();
+    await committer.beginReplication();
+    void committer.commit([setting("k", "1")], "relaxed");
+    log.log();
+    log.sync();
+    void committer.commit([setting("k", "2")], "relaxed");
+    log.log();
+    expect(committer.syncedCoverage.of(OWN).upTo).toBe(1);
+    const pin = committer.pin(committer.syncedVersion);
+    expect([read("k", pin.version), read("k")]).toEqual(["1", "2"]);
+    pin.release();
+    log.sync();
+    expect(committer.syncedCoverage.of(OWN).upTo).toBe(2);
+  });
+
+  test("T-ID-04: every commit asks for its sync, whatever its level", async () => {
+    const { committer, log } = committerFixture();
+    await committer.beginReplication();
+    log.wants.length = 0;
+    void committer.commit([setting("k", "1")], "memory");
+    expect(log.wants).toEqual(["synced"]);
+  });
+});
+
+describe("expiry", () => {
+  test("T-TTL-05: a sweep keeps the stamp, changes no digest input, and watchers hear of it", () => {
+    const { committer, log, engine, wall, read, published } = committerFixture();
+    void committer.commit([setting("k", "v", wall.ms + 1000)], "relaxed");
+    const before = engine.digest({ from: new Uint8Array(0), to: undefined }, 1);
+    log.log();
+    engine.keepTombstones = true;
+    expect(committer.sweep(10)).toBe(0);
+    wall.ms += 1000;
+    expect(committer.sweep(10)).toBe(1);
+    log.log();
+    expect(read("k")).toBeUndefined();
+    expect(published.map((notice) => notice.version)).toEqual([1, 2]);
+    expect(engine.digest({ from: new Uint8Array(0), to: undefined }, 2)).toEqual(before);
+    expect(committer.sweep(10)).toBe(0);
+  });
+});
