@@ -1,0 +1,69 @@
+/**
+ * A process that obeys orders about one lock, as lines on its input, and reports on its output:
+ * "take <directory>" -> "held" or "refused <code> <pid>"; "release" -> "released"; "block <ms>" -> "blocking",
+ * and the event loop stands still; "race <directory> <marker> <rounds>" -> "won <n>" or "broken <reason>".
+ */
+import { closeSync, openSync, unlinkSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { DirectoryLock } from "../../src/base/runtime/interface.js";
+import { lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
+
+let lock: DirectoryLock | undefined;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function describe(error: unknown): string {
+  const { code, details } = error as { code?: string; details?: { pid?: number } };
+  return `${code} ${details?.pid}`;
+}
+
+async function take(directory: string): Promise<void> {
+  try {
+    lock = await lockDirectory(directory);
+    say("held");
+  } catch (error) {
+    say(`refused ${describe(error)}`);
+  }
+}
+
+/** Wants the lock over and over; whoever has it must be alone with the marker file. */
+async function race(directory: string, marker: string, rounds: number): Promise<void> {
+  let won = 0;
+  for (let round = 0; round < rounds; round++) {
+    let mine: DirectoryLock;
+    try {
+      mine = await lockDirectory(directory);
+    } catch (error) {
+      if ((error as { code?: string }).code === "LOCKED") continue;
+      return say(`broken ${String(error)}`);
+    }
+    won++;
+    try {
+      closeSync(openSync(marker, "wx"));
+    } catch (error) {
+      return say(`broken two holders: ${String(error)}`);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    unlinkSync(marker);
+    await mine.release();
+  }
+  say(`won ${won}`);
+}
+
+async function obey(order: string): Promise<void> {
+  const [verb, ...words] = order.split(" ");
+  if (verb === "take") await take(words[0]);
+  else if (verb === "race") await race(words[0], words[1], Number(words[2]));
+  else if (verb === "release") {
+    await lock?.release();
+    say("released");
+  } else if (verb === "block") {
+    process.stdout.write("blocking\n", () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(words[0]));
+    });
+  }
+}
+
+createInterface({ input: process.stdin }).on("line", (order) => void obey(order));
