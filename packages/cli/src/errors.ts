@@ -1,5 +1,3 @@
-import { codeOf } from "fulmar";
-
 /** A failure that only the command line knows: it has a code like those of the library. */
 export class CommandError extends Error {
   readonly code: string;
@@ -7,6 +5,12 @@ export class CommandError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** The `code` of any error that has one, ours, the library's or the system's. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
 }
 
 /** What is printed of an error; the object that `--json` prints. */

@@ -1,4 +1,4 @@
-import { codeOf } from "fulmar";
+import { codeOf } from "./errors.js";
 
 /** What a shell script can branch on; each is explained in the README and by `fulmar help`. */
 export const EXIT = {

@@ -15,15 +15,19 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 /** Runs one command line, without the program's own name, and resolves to its exit code. Never rejects. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const printed: string[] = [];
+  let code: number = EXIT.ok;
+  const answer = (chosen: number): void => {
+    code = chosen;
+  };
   try {
-    await programOf(io, printed).parseAsync(argv, { from: "user" });
-    return EXIT.ok;
+    await programOf(io, printed, answer).parseAsync(argv, { from: "user" });
+    return code;
   } catch (error) {
     return await settle(error, argv, printed, io).catch(pipeOrFailure);
   }
 }
 
-function programOf(io: Io, printed: string[]): Command {
+function programOf(io: Io, printed: string[], answer: (code: number) => void): Command {
   const program = new Command("fulmar")
     .description("Read, write, list and check a Fulmar store on this machine.")
     .version(version)
@@ -32,7 +36,8 @@ function programOf(io: Io, printed: string[]): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => printed.push(text), writeErr: () => {}, outputError: () => {} })
     .addHelpText("after", exitCodesHelp());
-  for (const add of [addGet, addSet, addDelete, addList, addStatus, addCheck]) add(program, io);
+  for (const add of [addGet, addSet, addDelete, addList, addStatus]) add(program, io);
+  addCheck(program, io, answer);
   return program;
 }
 

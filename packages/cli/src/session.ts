@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Durability, FulmarError, fileError, open, type Store } from "fulmar";
+import { type Durability, FulmarError, open, type Store } from "fulmar";
+import { codeOf } from "./errors.js";
 import type { Io } from "./io.js";
 import { ProgressBar } from "./progress.js";
 import type { CodecName } from "./values.js";
@@ -48,8 +49,10 @@ export async function requireStore(directory: string): Promise<void> {
 async function statusOf(path: string) {
   try {
     return await stat(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw fileError(error, "read", path);
+  } catch (cause) {
+    const system = codeOf(cause);
+    if (system === "ENOENT") return undefined;
+    const code = system === "EACCES" || system === "EPERM" ? "ACCESS_DENIED" : "PATH_UNUSABLE";
+    throw new FulmarError(code, `cannot look at ${path} (${system})`, { path, system, cause });
   }
 }

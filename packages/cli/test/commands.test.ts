@@ -1,0 +1,214 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { open } from "fulmar";
+import { describe, expect, it } from "vitest";
+import { freshPath, fulmar, RecordingSink } from "./support.js";
+
+/** A store with three entries of the JSON codec. */
+async function sample(): Promise<string> {
+  const directory = await freshPath();
+  const store = await open(directory);
+  await store.batch([
+    { type: "set", key: "a", value: 1 },
+    { type: "set", key: "b", value: { deep: [true, null] } },
+    { type: "set", key: ["user", 1], value: "Ada" },
+  ]);
+  await store.close();
+  return directory;
+}
+
+describe("set, get and delete", () => {
+  it("round the values of each codec", async () => {
+    for (const [codec, value] of [
+      ["json", '{"name":"Ada"}'],
+      ["text", "line one\nline two"],
+      ["bytes", "AAEC/w=="],
+    ]) {
+      const directory = await freshPath();
+      const set = await fulmar(["set", directory, "key", value, "--codec", codec, "--create"]);
+      expect(set, codec).toMatchObject({ code: 0, err: "" });
+      expect(await fulmar(["get", directory, "key", "--codec", codec])).toEqual({
+        code: 0,
+        out: `${value}\n`,
+        err: "",
+      });
+      expect((await fulmar(["delete", directory, "key", "--codec", codec])).code).toBe(0);
+      expect((await fulmar(["get", directory, "key", "--codec", codec])).code).toBe(1);
+    }
+  });
+
+  it("take keys of any kind as JSON", async () => {
+    const directory = await sample();
+    expect((await fulmar(["get", directory, '["user",1]', "--key-json"])).out).toBe('"Ada"\n');
+    const key = '[{"bytes":"AAE="},{"bigint":"-12345678901234567890"}]';
+    await fulmar(["set", directory, key, "1", "--key-json"]);
+    expect(JSON.parse((await fulmar(["get", directory, key, "--key-json", "--json"])).out)).toMatchObject({
+      key: JSON.parse(key),
+      value: 1,
+    });
+  });
+
+  it("print version, stamp and deadline as JSON", async () => {
+    const directory = await sample();
+    const set = JSON.parse((await fulmar(["set", directory, "soon", "1", "--ttl", "3600000", "--json"])).out);
+    const entry = JSON.parse((await fulmar(["get", directory, "soon", "--json"])).out);
+    expect(entry).toEqual({ key: "soon", value: 1, ...set, expiresAt: expect.any(Number) });
+    expect(set.stamp).toEqual({
+      hlc: expect.any(Number),
+      origin: expect.stringMatching(/^[0-9a-f]{32}$/),
+      seq: expect.any(Number),
+    });
+  });
+
+  it("read a value from standard input", async () => {
+    const directory = await freshPath();
+    const raw = Uint8Array.of(0, 255, 10);
+    await fulmar(["set", directory, "k", "--stdin", "--codec", "bytes", "--create"], { input: raw });
+    expect((await fulmar(["get", directory, "k", "--codec", "bytes"])).out).toBe("AP8K\n");
+    expect((await fulmar(["set", directory, "k", "1", "--stdin"])).code).toBe(2);
+    expect((await fulmar(["set", directory, "k"])).code).toBe(2);
+  });
+
+  it("say so when there is no such key", async () => {
+    const directory = await sample();
+    for (const command of ["get", "delete"]) {
+      expect(await fulmar([command, directory, "c"])).toMatchObject({
+        code: 1,
+        out: "",
+        err: expect.stringContaining("KEY_NOT_FOUND"),
+      });
+    }
+  });
+
+  it("show a terminal nothing that could steer it", async () => {
+    const directory = await freshPath();
+    await fulmar(["set", directory, "k", "\u001b[2Jx", "--codec", "text", "--create"]);
+    const stdout = new RecordingSink({ interactive: true });
+    expect((await fulmar(["get", directory, "k", "--codec", "text"], { stdout })).out).toBe(
+      '"\\u001b[2Jx"\n',
+    );
+    expect((await fulmar(["list", directory, "--codec", "text"])).out).not.toContain("\u001b");
+  });
+});
+
+describe("list", () => {
+  it("prints key, tab, value in order of key", async () => {
+    const directory = await sample();
+    expect((await fulmar(["list", directory])).out).toBe(
+      'a\t1\nb\t{"deep":[true,null]}\n["user",1]\t"Ada"\n',
+    );
+  });
+
+  it("takes bounds, order and limit", async () => {
+    const directory = await sample();
+    const keys = async (...options: string[]): Promise<string[]> =>
+      (await fulmar(["list", directory, "--keys-only", ...options])).out.split("\n").slice(0, -1);
+    expect(await keys("--prefix", "a")).toEqual(["a"]);
+    expect(await keys("--gt", "a", "--lte", "b")).toEqual(["b"]);
+    expect(await keys("--gte", "a", "--lt", "b")).toEqual(["a"]);
+    expect(await keys("--reverse", "--limit", "2")).toEqual(['["user",1]', "b"]);
+    expect(await keys("--prefix", '["user"]', "--key-json")).toEqual(['["user",1]']);
+    expect(await keys("--limit", "0")).toEqual([]);
+  });
+
+  it("prints JSON lines", async () => {
+    const { out } = await fulmar(["list", await sample(), "--json"]);
+    const lines = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ key, value }) => [key, value])).toEqual([
+      ["a", 1],
+      ["b", { deep: [true, null] }],
+      [["user", 1], "Ada"],
+    ]);
+  });
+
+  it("ends in peace when its reader goes away", async () => {
+    const stdout = new RecordingSink({ closesAfter: 0 });
+    expect(await fulmar(["list", await sample()], { stdout })).toMatchObject({ code: 0, err: "" });
+  });
+});
+
+describe("status", () => {
+  it("tells size and identity", async () => {
+    const directory = await sample();
+    expect((await fulmar(["status", directory])).out).toMatch(/^entries +3 /m);
+    const json = JSON.parse((await fulmar(["status", directory, "--json"])).out);
+    expect(json).toMatchObject({ entries: 3, storeId: expect.any(String), state: "open" });
+  });
+});
+
+describe("a directory without a store", () => {
+  const reading = [["get", "k"], ["list"], ["status"], ["check"], ["delete", "k"], ["set", "k", "1"]];
+
+  it("is not made into one, except by set --create", async () => {
+    for (const [command, ...rest] of reading) {
+      const missing = await freshPath();
+      expect(await fulmar([command, missing, ...rest]), command).toMatchObject({ code: 5, out: "" });
+      expect(existsSync(missing), command).toBe(false);
+
+      const empty = await freshPath();
+      mkdirSync(empty);
+      const { code, err } = await fulmar([command, empty, ...rest, "--json"]);
+      expect(code, command).toBe(5);
+      expect(JSON.parse(err)).toMatchObject({ code: "NOT_A_STORE", hint: expect.any(String) });
+      expect(existsSync(join(empty, "MANIFEST")), command).toBe(false);
+    }
+  });
+
+  it("may be a file", async () => {
+    const path = await freshPath();
+    writeFileSync(path, "");
+    expect(await fulmar(["list", path])).toMatchObject({
+      code: 5,
+      err: expect.stringContaining("PATH_UNUSABLE"),
+    });
+  });
+
+  it("with other files is left alone by set --create", async () => {
+    const path = await freshPath();
+    mkdirSync(path);
+    writeFileSync(join(path, "thesis.txt"), "");
+    expect((await fulmar(["set", path, "k", "1", "--create"])).code).toBe(5);
+    expect(existsSync(join(path, "MANIFEST"))).toBe(false);
+  });
+});
+
+describe("a damaged store", () => {
+  it("is refused with the code for damage", async () => {
+    const directory = await sample();
+    await rm(join(directory, "log"), { recursive: true });
+    expect((await fulmar(["list", directory])).code).toBe(4);
+    const { code, out } = await fulmar(["check", directory, "--json"]);
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      ok: false,
+      findings: [expect.objectContaining({ severity: "problem" })],
+    });
+    expect((await fulmar(["check", directory])).out).toMatch(/DAMAGED/);
+  });
+
+  it("is told from a sound one by check", async () => {
+    const directory = await sample();
+    expect(await fulmar(["check", directory])).toMatchObject({
+      code: 0,
+      err: "",
+      out: expect.stringContaining("3 entries"),
+    });
+    expect(JSON.parse((await fulmar(["check", directory, "--json"])).out)).toMatchObject({
+      ok: true,
+      entries: 3,
+    });
+  });
+
+  it("shows progress to people only", async () => {
+    const directory = await sample();
+    const stderr = new RecordingSink({ interactive: true });
+    await fulmar(["check", directory], { stderr });
+    expect(stderr.text).toContain("checking");
+    // Wiped at the end, so that it does not stay beside the result.
+    expect(stderr.text.endsWith("\r\u001b[K")).toBe(true);
+  });
+});
