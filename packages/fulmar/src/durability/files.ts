@@ -1,0 +1,131 @@
+import { FulmarError, fileError } from "../base/errors.js";
+import type { FileHandle, FileSystem, OpenMode, Runtime } from "../base/runtime/interface.js";
+
+/** The error for stored bytes that cannot be right. `offset` is where in the file they are. */
+export function corrupt(file: string, offset: number, what: string): FulmarError {
+  const remedy = 'nothing was changed; run "fulmar check", then restore a backup or copy from a peer';
+  return new FulmarError("CORRUPT", `${file} is damaged at byte ${offset}: ${what}; ${remedy}`, {
+    file,
+    offset,
+  });
+}
+
+export function formatNewer(file: string, version: number): FulmarError {
+  const message = `${file} has format ${version}, which a newer version of Fulmar wrote: update Fulmar`;
+  return new FulmarError("FORMAT_NEWER", message, { file, version });
+}
+
+/** Awaits a file operation and turns its error into one of the catalogue. */
+export async function attempt<T>(action: string, path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    throw fileError(cause, action, path);
+  }
+}
+
+export function openFile(fileSystem: FileSystem, path: string, mode: OpenMode): Promise<FileHandle> {
+  return attempt(mode === "create" ? "create" : "open", path, fileSystem.open(path, mode));
+}
+
+/** Opens a file for the time of `work`. */
+export async function withFile<T>(
+  fileSystem: FileSystem,
+  path: string,
+  mode: OpenMode,
+  work: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  const handle = await openFile(fileSystem, path, mode);
+  try {
+    return await work(handle);
+  } finally {
+    await attempt("close", path, handle.close());
+  }
+}
+
+/** Writes all of `bytes`, going on after short writes. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const count = await attempt("write", handle.path, handle.write(bytes.subarray(done), position + done));
+    if (count <= 0) throw fileError(undefined, "write", handle.path);
+    done += count;
+  }
+}
+
+/** Reads until `target` is full or the file ends; returns the bytes read. */
+export async function readFully(handle: FileHandle, target: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < target.length) {
+    const count = await attempt("read", handle.path, handle.read(target.subarray(done), position + done));
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+export async function syncFile(handle: FileHandle): Promise<void> {
+  await attempt("sync", handle.path, handle.syncData());
+}
+
+export async function syncDirectory(fileSystem: FileSystem, path: string): Promise<void> {
+  await attempt("sync", path, fileSystem.syncDirectory(path));
+}
+
+/** Removes a file if it is there. */
+export async function removeFile(fileSystem: FileSystem, path: string): Promise<void> {
+  if ((await attempt("look at", path, fileSystem.status(path))) === undefined) return;
+  await attempt("remove", path, fileSystem.remove(path));
+}
+
+/** Creates a file under a temporary name, fills and syncs it, and gives it its name durably. */
+export async function createDurably(
+  fileSystem: FileSystem,
+  temporary: string,
+  path: string,
+  fill: (handle: FileHandle) => Promise<void>,
+): Promise<FileHandle> {
+  await removeFile(fileSystem, temporary);
+  const handle = await openFile(fileSystem, temporary, "create");
+  try {
+    await fill(handle);
+    await syncFile(handle);
+    await attempt("rename", path, fileSystem.rename(temporary, path));
+    await syncDirectory(fileSystem, fileSystem.parent(path));
+    return handle;
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    await removeFile(fileSystem, temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Lets I/O through during long work: at the latest after this much work or time. */
+const SLICE_BYTES = 256 * 1024;
+const SLICE_MS = 2;
+
+/** Gives the event loop a turn often enough that no other work waits long. */
+export class Pacer {
+  readonly #runtime: Runtime;
+  #bytes = 0;
+  #sinceMs: number;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+    this.#sinceMs = runtime.clock.monotonicMs();
+  }
+
+  /** Counts work; true when it is time to await {@link rest}. */
+  worked(bytes: number): boolean {
+    this.#bytes += bytes;
+    if (this.#bytes >= SLICE_BYTES) return true;
+    // Reading the clock costs as much as a small entry, so not for each.
+    if ((this.#bytes & 0x3fff) >= bytes) return false;
+    return this.#runtime.clock.monotonicMs() - this.#sinceMs >= SLICE_MS;
+  }
+
+  async rest(): Promise<void> {
+    await this.#runtime.timers.turn();
+    this.#bytes = 0;
+    this.#sinceMs = this.#runtime.clock.monotonicMs();
+  }
+}

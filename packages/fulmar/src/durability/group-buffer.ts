@@ -1,0 +1,163 @@
+import { readU32, readU64, writeU32 } from "../base/bytes.js";
+import type { Checksum } from "../base/runtime/interface.js";
+import type { OriginTable } from "../record/origins.js";
+import {
+  closeRecord,
+  DEFINITION_BYTES,
+  KIND_COMMIT,
+  OPENING_BYTES,
+  RECORD_HEAD_BYTES,
+  RECORD_TAIL_BYTES,
+  recordBytes,
+  writeOpening,
+  writeRecordHead,
+} from "./segment-format.js";
+
+const KEPT_BYTES = 1024 * 1024;
+const LEAST_BYTES = 16 * 1024;
+
+/** Position in the log right after a record. */
+export interface GroupEnd {
+  /** Bytes of the group up to here. */
+  readonly bytes: number;
+  readonly commits: number;
+  readonly version: number;
+  readonly crc: number;
+}
+
+/** Records that will be handed to the operating system together. */
+export class GroupBuffer {
+  readonly #checksum: Checksum;
+  readonly #origins: OriginTable;
+  #bytes = new Uint8Array(LEAST_BYTES);
+  #filled = 0;
+  #commits = 0;
+  #crc: number;
+  #version: number;
+  /** Origins below and at this number are defined in the present segment. */
+  #defined = 0;
+  #headAt = 0;
+  #headCrc = 0;
+  #payloadLength = 0;
+
+  constructor(checksum: Checksum, origins: OriginTable, crc: number, version: number) {
+    this.#checksum = checksum;
+    this.#origins = origins;
+    this.#crc = crc;
+    this.#version = version;
+  }
+
+  get filled(): number {
+    return this.#filled;
+  }
+
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Checksum of the last record, and its version. */
+  get crc(): number {
+    return this.#crc;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The records, as a view that the next change invalidates. */
+  get content(): Uint8Array {
+    return this.#bytes.subarray(0, this.#filled);
+  }
+
+  /** Adds the opening of a new segment; the group must be empty. */
+  open(salt: Uint8Array, syncedThrough: number, previousSegment: number, previousEnd: number): void {
+    this.#reserve(OPENING_BYTES);
+    this.#crc = writeOpening(this.#checksum, this.#bytes, 0, salt, {
+      base: this.#version,
+      syncedThrough,
+      predecessorCrc: this.#crc,
+      previousSegment,
+      previousEnd,
+    });
+    this.#filled = OPENING_BYTES;
+    this.#defined = 0;
+  }
+
+  /** Bytes of the record for a commit of this length. */
+  recordBytes(lengthBytes: number): number {
+    return recordBytes(4 + (this.#origins.size - this.#defined) * DEFINITION_BYTES + lengthBytes);
+  }
+
+  /** Reserves a record and returns where the commit belongs in `bytes`. */
+  begin(salt: Uint8Array, version: number, syncedThrough: number, lengthBytes: number): { bytes: Uint8Array; at: number } {
+    const length = this.recordBytes(lengthBytes);
+    this.#reserve(length);
+    this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;
+    this.#headAt = this.#filled;
+    this.#headCrc = writeRecordHead(this.#checksum, this.#bytes, this.#headAt, salt, {
+      payloadLength: this.#payloadLength,
+      kind: KIND_COMMIT,
+      version,
+      syncedThrough,
+      predecessorCrc: this.#crc,
+    });
+    this.#version = version;
+    return { bytes: this.#bytes, at: this.#define(this.#headAt + RECORD_HEAD_BYTES) };
+  }
+
+  end(): void {
+    this.#crc = closeRecord(this.#checksum, this.#bytes, this.#headAt, this.#payloadLength, this.#headCrc);
+    this.#filled = this.#headAt + recordBytes(this.#payloadLength);
+    this.#commits++;
+  }
+
+  /** The end of the last record that lies wholly in the first `bytes`, starting from the state before the group. */
+  wholeWithin(bytes: number, before: GroupEnd): GroupEnd {
+    let end = before;
+    for (let at = 0; at < this.#filled; ) {
+      const next = at + recordBytes(readU32(this.#bytes, at));
+      if (next > bytes) break;
+      const commits = end.commits + (readU32(this.#bytes, at + 4) === KIND_COMMIT ? 1 : 0);
+      const crc = readU32(this.#bytes, next - RECORD_TAIL_BYTES);
+      end = { bytes: next, commits, version: readU64(this.#bytes, at + 16), crc };
+      at = next;
+    }
+    return end;
+  }
+
+  /** Empties the group after it was handed over. */
+  clear(): void {
+    this.#filled = 0;
+    this.#commits = 0;
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(LEAST_BYTES);
+  }
+
+  /** Empties the group and goes on from an earlier record; origins are defined anew. */
+  rewind(crc: number, version: number): void {
+    this.clear();
+    this.#crc = crc;
+    this.#version = version;
+    this.#defined = 0;
+  }
+
+  #define(at: number): number {
+    const count = this.#origins.size - this.#defined;
+    writeU32(this.#bytes, at, count);
+    let next = at + 4;
+    for (let i = 0; i < count; i++) {
+      writeU32(this.#bytes, next, ++this.#defined);
+      this.#bytes.set(this.#origins.idBytes(this.#defined), next + 4);
+      next += DEFINITION_BYTES;
+    }
+    return next;
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#filled + length;
+    if (needed <= this.#bytes.length) return;
+    // Doubling makes a group of n bytes cost O(n) copies; a huge record gets exactly what it needs.
+    const bytes = new Uint8Array(Math.max(needed, Math.min(2 * this.#bytes.length, needed + KEPT_BYTES)));
+    bytes.set(this.content);
+    this.#bytes = bytes;
+  }
+}

@@ -1,0 +1,67 @@
+import type { FileSystem } from "../base/runtime/interface.js";
+
+/** Suffix of files that are being written: never read, removed at the next open. */
+export const TEMPORARY = ".tmp";
+
+const SEGMENT_NAME = /^(\d{12,15})\.log$/;
+const CHECKPOINT_NAME = /^(\d{12,15})$/;
+
+/** Where the parts of a data directory are. */
+export interface Layout {
+  readonly root: string;
+  readonly manifest: string;
+  readonly log: string;
+  readonly checkpoints: string;
+}
+
+export function layoutOf(fileSystem: FileSystem, root: string): Layout {
+  return {
+    root,
+    manifest: fileSystem.join(root, "MANIFEST"),
+    log: fileSystem.join(root, "log"),
+    checkpoints: fileSystem.join(root, "checkpoint"),
+  };
+}
+
+/** Whether a name in the root directory is one that this program writes. */
+export function isRootName(name: string): boolean {
+  return (
+    name === "MANIFEST" ||
+    name === `MANIFEST${TEMPORARY}` ||
+    name === "log" ||
+    name === "checkpoint" ||
+    name.startsWith("LOCK")
+  );
+}
+
+export function segmentName(number: number): string {
+  return `${String(number).padStart(12, "0")}.log`;
+}
+
+export function checkpointName(number: number): string {
+  return String(number).padStart(12, "0");
+}
+
+/** The number in a segment's name; undefined for other names. */
+export function segmentNumber(name: string): number | undefined {
+  return numberIn(SEGMENT_NAME, name);
+}
+
+export function checkpointNumber(name: string): number | undefined {
+  return numberIn(CHECKPOINT_NAME, name);
+}
+
+/** Whether a name is that of a segment or checkpoint that was never finished. */
+export function isTemporary(name: string): boolean {
+  if (!name.endsWith(TEMPORARY)) return false;
+  const finished = name.slice(0, -TEMPORARY.length);
+  return segmentNumber(finished) !== undefined || checkpointNumber(finished) !== undefined;
+}
+
+function numberIn(pattern: RegExp, name: string): number | undefined {
+  const digits = pattern.exec(name)?.[1];
+  if (digits === undefined) return undefined;
+  const number = Number(digits);
+  // One file, one name: a number padded differently is a stranger.
+  return number > 0 && digits === String(number).padStart(12, "0") ? number : undefined;
+}

@@ -1,0 +1,184 @@
+import type { Runtime } from "../base/runtime/interface.js";
+import { attempt, corrupt, openFile } from "./files.js";
+import { type Layout, segmentName, segmentNumber } from "./layout.js";
+import type { LogEnd, Manifest } from "./manifest.js";
+import { OPENING_BYTES, RECYCLED, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-format.js";
+import {
+  inspectSegment,
+  type Link,
+  type Mark,
+  type RecordVisitor,
+  readRecords,
+  type SegmentFile,
+  searchRemainder,
+} from "./segment-reader.js";
+
+/** A segment of the live log, as read. */
+export interface LiveSegment {
+  readonly file: SegmentFile;
+  readonly header: SegmentHeader;
+  /** The last version before this segment. */
+  readonly base: number;
+  /** Where its valid records end. */
+  readonly end: number;
+  readonly lastVersion: number;
+  readonly marks: readonly Mark[];
+}
+
+export interface LogScan {
+  readonly live: readonly LiveSegment[];
+  /** Segments that hold nothing of the log: prepared ones, and what stands behind a cut. */
+  readonly dead: readonly SegmentFile[];
+  readonly end: LogEnd;
+  /** Every version up to here is known to have been synced by the process that wrote it. */
+  readonly proven: number;
+  /** Whether bytes stand behind the end that could be a torn record. */
+  readonly torn: boolean;
+  readonly cutBytes: number;
+  /** The highest segment number in the directory. */
+  readonly lastNumber: number;
+}
+
+export interface ScanVisitor extends RecordVisitor {
+  /** A segment begins: origin numbers are defined anew. */
+  segment(header: SegmentHeader): void;
+}
+
+/**
+ * Reads the whole log in order. It ends at the first record that is not valid: a torn tail, unless
+ * something proves that this position had been synced, which makes it corruption.
+ */
+export async function scanLog(
+  runtime: Runtime,
+  layout: Layout,
+  manifest: Manifest,
+  visitor: ScanVisitor,
+  progress: (bytes: number, bytesTotal: number) => void,
+): Promise<LogScan> {
+  const files = await listSegments(runtime, layout, manifest);
+  const first = files[0];
+  if (first?.number !== manifest.firstSegment) {
+    throw corrupt(runtime.fileSystem.join(layout.log, segmentName(manifest.firstSegment)), 0, "it is missing");
+  }
+  if (first.opening === undefined) throw corrupt(first.path, SEGMENT_HEADER_BYTES, "its first record is not valid");
+  if (first.opening.base > manifest.checkpoint.version) {
+    const what = `the log begins after version ${first.opening.base}, the checkpoint ends before it`;
+    throw corrupt(first.path, SEGMENT_HEADER_BYTES, what);
+  }
+  const link: Link = { crc: 0, version: first.opening.base, syncedThrough: 0 };
+  const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  let bytesRead = 0;
+  const live: LiveSegment[] = [];
+  for (const file of files) {
+    if (file !== first && !continues(file, live[live.length - 1], link)) break;
+    live.push(await readSegment(runtime, file, link, visitor, (bytes) => progress((bytesRead += bytes), bytesTotal)));
+  }
+  const dead = files.slice(live.length);
+  const last = live[live.length - 1];
+  const end: LogEnd = { segment: last.file.number, position: last.end, crc: link.crc, version: link.version };
+  const rest = await weigh(runtime, manifest, last, dead, end, link);
+  const lastNumber = files[files.length - 1].number;
+  return { live, dead, end, lastNumber, proven: rest.proven, torn: rest.torn, cutBytes: rest.cutBytes };
+}
+
+async function listSegments(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<SegmentFile[]> {
+  const { fileSystem } = runtime;
+  const files: SegmentFile[] = [];
+  const names = await attempt("list", layout.log, fileSystem.list(layout.log));
+  const numbers = names.map(segmentNumber).filter((number) => number !== undefined);
+  for (const number of numbers.sort((a, b) => a - b)) {
+    if (number < manifest.firstSegment) continue;
+    const path = fileSystem.join(layout.log, segmentName(number));
+    files.push(await inspectSegment(runtime, path, number, manifest.storeId));
+  }
+  return files;
+}
+
+function continues(file: SegmentFile, previous: LiveSegment, link: Link): boolean {
+  const { opening } = file;
+  return (
+    opening !== undefined &&
+    opening.previousSegment === previous.file.number &&
+    opening.previousEnd === previous.end &&
+    opening.predecessorCrc === link.crc &&
+    opening.base === link.version
+  );
+}
+
+async function readSegment(
+  runtime: Runtime,
+  file: SegmentFile,
+  link: Link,
+  visitor: ScanVisitor,
+  advance: (bytes: number) => void,
+): Promise<LiveSegment> {
+  const { header, opening } = file;
+  if (header === undefined || opening === undefined) throw corrupt(file.path, 0, "its header is not valid");
+  link.crc = opening.crc;
+  link.syncedThrough = Math.max(link.syncedThrough, opening.syncedThrough);
+  visitor.segment(header);
+  const handle = await openFile(runtime.fileSystem, file.path, "read");
+  try {
+    const { end, marks } = await readRecords(runtime, handle, file, link, visitor, advance);
+    return { file, header, base: opening.base, end, lastVersion: link.version, marks };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Decides between a torn tail and corruption by everything that stands behind the end. */
+async function weigh(
+  runtime: Runtime,
+  manifest: Manifest,
+  last: LiveSegment,
+  dead: readonly SegmentFile[],
+  end: LogEnd,
+  link: Link,
+): Promise<{ proven: number; torn: boolean; cutBytes: number }> {
+  const { path } = last.file;
+  const { synced, checkpoint } = manifest;
+  let proven = Math.max(link.syncedThrough, checkpoint.version, synced.version);
+  let cutBytes = 0;
+  let torn = false;
+  for (const file of [last.file, ...dead]) {
+    const from = file === last.file ? last.end : SEGMENT_HEADER_BYTES;
+    const handle = await openFile(runtime.fileSystem, file.path, "read");
+    try {
+      const rest = await searchRemainder(runtime, handle, file, from);
+      proven = Math.max(proven, rest.syncedThrough);
+      if (file === last.file) torn = rest.lastNonZero >= 0;
+      const recycled = ((file.header?.flags ?? 0) & RECYCLED) !== 0;
+      cutBytes += Math.max(0, (recycled ? rest.lastHead : rest.lastNonZero) - from);
+    } finally {
+      await handle.close();
+    }
+  }
+  if (proven > end.version) {
+    const what = `the record after version ${end.version} is not valid, though it was synced`;
+    throw corrupt(path, end.position, what);
+  }
+  const behind = synced.segment > end.segment || (synced.segment === end.segment && synced.position > end.position);
+  if (behind) throw corrupt(path, end.position, "the log ends before what was synced");
+  if (manifest.clean) checkCleanEnd(path, synced, end);
+  checkMissing(runtime, last, dead);
+  return { proven, torn, cutBytes };
+}
+
+function checkCleanEnd(path: string, expected: LogEnd, found: LogEnd): void {
+  if (expected.segment === found.segment && expected.position === found.position && expected.crc === found.crc) return;
+  throw corrupt(path, found.position, "the log does not end where the last orderly close left it");
+}
+
+/** Segments come into being durably before they are used, so a gap in the chain is a lost file. */
+function checkMissing(runtime: Runtime, last: LiveSegment, dead: readonly SegmentFile[]): void {
+  const present = new Set(dead.map((file) => file.number));
+  for (const { opening, path } of dead) {
+    const previous = opening?.previousSegment ?? 0;
+    if (previous <= last.file.number || present.has(previous)) continue;
+    const { fileSystem } = runtime;
+    throw corrupt(fileSystem.join(fileSystem.parent(path), segmentName(previous)), 0, "it is missing");
+  }
+}
+
+/** Where the records of a segment begin. */
+export const FIRST_RECORD_AT = SEGMENT_HEADER_BYTES + OPENING_BYTES;

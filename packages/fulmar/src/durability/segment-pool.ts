@@ -1,0 +1,192 @@
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import { fromHex } from "../base/bytes.js";
+import { attempt, createDurably, openFile, removeFile, syncDirectory, syncFile, writeFully } from "./files.js";
+import { type Layout, segmentName, TEMPORARY } from "./layout.js";
+import {
+  RECYCLED,
+  SALT_BYTES,
+  SEGMENT_HEADER_BYTES,
+  writeOpening,
+  writeSegmentHeader,
+} from "./segment-format.js";
+
+const SLICE_BYTES = 256 * 1024;
+/** Zeros synced at once: more would delay the syncs of commits. */
+const SYNC_EVERY_BYTES = 2 * 1024 * 1024;
+
+/** A segment ready to be appended to. */
+export interface PreparedSegment {
+  readonly number: number;
+  readonly path: string;
+  readonly handle: FileHandle;
+  readonly salt: Uint8Array;
+  /** Bytes that the file has, so that appending within them changes no metadata. */
+  readonly capacity: number;
+}
+
+export interface SegmentIdentity {
+  readonly storeId: string;
+  readonly incarnation: string;
+}
+
+/** Makes segments before they are needed, from old ones where there are any. */
+export class SegmentPool {
+  readonly #runtime: Runtime;
+  readonly #layout: Layout;
+  readonly #identity: SegmentIdentity;
+  readonly #segmentBytes: number;
+  #nextNumber: number;
+  #spare: string | undefined;
+  #ready: PreparedSegment | undefined;
+  #work: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(
+    runtime: Runtime,
+    layout: Layout,
+    identity: SegmentIdentity,
+    segmentBytes: number,
+    nextNumber: number,
+  ) {
+    this.#runtime = runtime;
+    this.#layout = layout;
+    this.#identity = identity;
+    this.#segmentBytes = segmentBytes;
+    this.#nextNumber = nextNumber;
+  }
+
+  get ready(): boolean {
+    return this.#ready !== undefined;
+  }
+
+  /** Takes the prepared segment. */
+  take(): PreparedSegment | undefined {
+    const prepared = this.#ready;
+    this.#ready = undefined;
+    return prepared;
+  }
+
+  /** Begins to prepare the next segment unless that is done or under way. */
+  prepare(): void {
+    if (this.#stopped || this.#ready !== undefined || this.#work !== undefined) return;
+    this.#work = this.#prepare()
+      .then((prepared) => {
+        this.#ready = prepared;
+      })
+      // Without a prepared segment the present one grows; the next call tries again.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#work = undefined;
+      });
+  }
+
+  /** Keeps an old segment for reuse, or removes it. */
+  async retire(path: string): Promise<void> {
+    if (this.#spare === undefined && this.#ready === undefined && this.#work === undefined && !this.#stopped) {
+      const status = await attempt("look at", path, this.#runtime.fileSystem.status(path));
+      if (status !== undefined && status.sizeBytes >= this.#segmentBytes) {
+        this.#spare = path;
+        return;
+      }
+    }
+    await removeFile(this.#runtime.fileSystem, path);
+  }
+
+  /** Stops and removes what was prepared but not used. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    await this.#work;
+    const prepared = this.take();
+    if (prepared !== undefined) {
+      await attempt("close", prepared.path, prepared.handle.close());
+      await removeFile(this.#runtime.fileSystem, prepared.path);
+    }
+    if (this.#spare !== undefined) await removeFile(this.#runtime.fileSystem, this.#spare);
+    this.#spare = undefined;
+  }
+
+  /** Makes a small segment that begins with its opening, durably: for a log that must go on at once. */
+  async createOpened(opening: Parameters<typeof writeOpening>[4]): Promise<PreparedSegment & { crc: number; end: number }> {
+    const number = this.#nextNumber++;
+    const path = this.#path(number);
+    const salt = newSalt(this.#runtime);
+    const head = this.#header(number, 0, salt);
+    const record = new Uint8Array(SEGMENT_HEADER_BYTES + 64);
+    record.set(head);
+    const crc = writeOpening(this.#runtime.checksum, record, SEGMENT_HEADER_BYTES, salt, opening);
+    const end = SEGMENT_HEADER_BYTES + 60;
+    const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, (file) =>
+      writeFully(file, record.subarray(0, end), 0),
+    );
+    return { number, path, handle, salt, capacity: end, crc, end };
+  }
+
+  async #prepare(): Promise<PreparedSegment> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    const number = this.#nextNumber++;
+    const path = this.#path(number);
+    const salt = newSalt(this.#runtime);
+    if (spare !== undefined) return this.#recycle(spare, number, path, salt);
+    const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, async (file) => {
+      await writeFully(file, this.#header(number, 0, salt), 0);
+      await this.#fill(file);
+    });
+    return { number, path, handle, salt, capacity: this.#segmentBytes };
+  }
+
+  async #fill(file: FileHandle): Promise<void> {
+    const zeros = new Uint8Array(Math.min(SLICE_BYTES, this.#segmentBytes));
+    let unsynced = 0;
+    for (let at = SEGMENT_HEADER_BYTES; at < this.#segmentBytes && !this.#stopped; ) {
+      const length = Math.min(zeros.length, this.#segmentBytes - at);
+      await writeFully(file, zeros.subarray(0, length), at);
+      at += length;
+      unsynced += length;
+      if (unsynced >= SYNC_EVERY_BYTES) {
+        await syncFile(file);
+        unsynced = 0;
+      }
+      await this.#runtime.timers.turn();
+    }
+  }
+
+  /** The new header is durable before the new name, so that under this name the old records never parse. */
+  async #recycle(spare: string, number: number, path: string, salt: Uint8Array): Promise<PreparedSegment> {
+    const { fileSystem } = this.#runtime;
+    const handle = await openFile(fileSystem, spare, "update");
+    try {
+      await writeFully(handle, this.#header(number, RECYCLED, salt), 0);
+      await syncFile(handle);
+      await attempt("rename", spare, fileSystem.rename(spare, path));
+      await syncDirectory(fileSystem, this.#layout.log);
+      return { number, path, handle, salt, capacity: await attempt("look at", path, handle.size()) };
+    } catch (error) {
+      await handle.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #path(number: number): string {
+    return this.#runtime.fileSystem.join(this.#layout.log, segmentName(number));
+  }
+
+  #header(number: number, flags: number, salt: Uint8Array): Uint8Array {
+    const { storeId, incarnation } = this.#identity;
+    const fields = { number, flags, salt };
+    return writeSegmentHeader(
+      this.#runtime.checksum,
+      fields,
+      fromHex(storeId) ?? new Uint8Array(16),
+      fromHex(incarnation) ?? new Uint8Array(16),
+    );
+  }
+}
+
+/** A salt that no other segment has. It never begins with a zero, so that zeros are skipped quickly in a search. */
+export function newSalt(runtime: Runtime): Uint8Array {
+  const salt = new Uint8Array(SALT_BYTES);
+  runtime.random.fill(salt);
+  if (salt[0] === 0) salt[0] = 1 + runtime.random.below(255);
+  return salt;
+}

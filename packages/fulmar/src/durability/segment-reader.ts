@@ -1,0 +1,243 @@
+import { readU32, readU64 } from "../base/bytes.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import { segmentName } from "./layout.js";
+import {
+  KIND_COMMIT,
+  KIND_OPENING,
+  OPENING_BYTES,
+  OPENING_PAYLOAD_BYTES,
+  RECORD_HEAD_BYTES,
+  RECORD_SALT_AT,
+  type RecordHead,
+  readRecordHead,
+  readSegmentHeader,
+  recordBytes,
+  SALT_BYTES,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from "./segment-format.js";
+
+/** Where a segment says that the log continues from. */
+export interface Opening {
+  readonly base: number;
+  readonly syncedThrough: number;
+  readonly predecessorCrc: number;
+  readonly previousSegment: number;
+  readonly previousEnd: number;
+  /** Checksum of the opening itself. */
+  readonly crc: number;
+}
+
+export interface SegmentFile {
+  readonly number: number;
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Undefined when the file is empty or all zeros: it was never used. */
+  readonly header: SegmentHeader | undefined;
+  /** Undefined when the segment was prepared but not begun, or when its first record is damaged. */
+  readonly opening: Opening | undefined;
+}
+
+/** Takes the records of a segment in order. */
+export interface RecordVisitor {
+  /** A commit's payload is `bytes[at, end)`, valid during the call. False: it is malformed in spite of its checksum. */
+  commit(version: number, bytes: Uint8Array, at: number, end: number): boolean;
+}
+
+/** The state of reading: the link that the next record must name, and what is known of the last one. */
+export interface Link {
+  crc: number;
+  version: number;
+  /** The highest version that any record so far calls synced. */
+  syncedThrough: number;
+}
+
+/** Opens a segment, checks its header and finds its opening. */
+export async function inspectSegment(
+  runtime: Runtime,
+  path: string,
+  number: number,
+  storeId: string | undefined,
+): Promise<SegmentFile> {
+  return withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const sizeBytes = await handle.size();
+    const reader = new ChunkReader(handle, sizeBytes);
+    const header = await readHeader(runtime, reader, path);
+    if (header === undefined) return { number, path, sizeBytes, header, opening: undefined };
+    if (header.number !== number) {
+      throw corrupt(path, 16, `it was written as segment ${segmentName(header.number)} and renamed`);
+    }
+    if (storeId !== undefined && header.storeId !== storeId) {
+      throw corrupt(path, 32, "it belongs to another store");
+    }
+    const opening = await readOpening(runtime, reader, header.salt);
+    return { number, path, sizeBytes, header, opening };
+  });
+}
+
+async function readHeader(
+  runtime: Runtime,
+  reader: ChunkReader,
+  path: string,
+): Promise<SegmentHeader | undefined> {
+  const at = await reader.load(0, SEGMENT_HEADER_BYTES);
+  const bytes = reader.bytes.subarray(0, at < 0 ? 0 : SEGMENT_HEADER_BYTES);
+  const header = readSegmentHeader(runtime.checksum, bytes);
+  if (typeof header === "number") throw formatNewer(path, header);
+  if (header !== undefined) return header;
+  const pacer = new Pacer(runtime);
+  if ((await lastNonZero(reader, 0, pacer)) >= 0) throw corrupt(path, 0, "the segment header is not valid");
+  return undefined;
+}
+
+async function readOpening(
+  runtime: Runtime,
+  reader: ChunkReader,
+  salt: Uint8Array,
+): Promise<Opening | undefined> {
+  const at = await reader.load(SEGMENT_HEADER_BYTES, OPENING_BYTES);
+  if (at < 0) return undefined;
+  const { bytes } = reader;
+  const head = readRecordHead(runtime.checksum, bytes, at, salt);
+  if (head?.kind !== KIND_OPENING || head.payloadLength !== OPENING_PAYLOAD_BYTES) return undefined;
+  const crc = checkedPayloadCrc(runtime, bytes, at, head);
+  if (crc === undefined) return undefined;
+  return {
+    base: head.version,
+    syncedThrough: head.syncedThrough,
+    predecessorCrc: head.predecessorCrc,
+    previousSegment: readU64(bytes, at + RECORD_HEAD_BYTES),
+    previousEnd: readU64(bytes, at + RECORD_HEAD_BYTES + 8),
+    crc,
+  };
+}
+
+function checkedPayloadCrc(
+  runtime: Runtime,
+  bytes: Uint8Array,
+  at: number,
+  head: RecordHead,
+): number | undefined {
+  const payload = at + RECORD_HEAD_BYTES;
+  const end = payload + head.payloadLength;
+  const crc = runtime.checksum.crc32(bytes, payload, end, head.headCrc);
+  return readU32(bytes, end) === crc ? crc : undefined;
+}
+
+/** A place that reading can start again from: every record before `position` has at most `version`. */
+export interface Mark {
+  readonly position: number;
+  readonly version: number;
+}
+
+const MARK_EVERY_BYTES = 256 * 1024;
+
+/**
+ * Reads records after the opening until the first that is not valid. Moves `link` along and returns
+ * where the valid records end, with marks on the way.
+ */
+export async function readRecords(
+  runtime: Runtime,
+  handle: FileHandle,
+  segment: SegmentFile,
+  link: Link,
+  visitor: RecordVisitor,
+  advance: (bytes: number) => void,
+): Promise<{ end: number; marks: Mark[] }> {
+  const reader = new ChunkReader(handle, segment.sizeBytes);
+  const salt = segment.header?.salt ?? new Uint8Array(SALT_BYTES);
+  const pacer = new Pacer(runtime);
+  let position = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+  const marks: Mark[] = [{ position, version: link.version }];
+  for (;;) {
+    let at = reader.index(position, RECORD_HEAD_BYTES);
+    if (at < 0) at = await reader.load(position, RECORD_HEAD_BYTES);
+    if (at < 0) break;
+    const head = readRecordHead(runtime.checksum, reader.bytes, at, salt);
+    if (head === undefined) break;
+    const length = recordBytes(head.payloadLength);
+    at = reader.index(position, length);
+    if (at < 0) at = await reader.load(position, length);
+    if (at < 0 || !follows(head, link)) break;
+    const crc = checkedPayloadCrc(runtime, reader.bytes, at, head);
+    if (crc === undefined) break;
+    const payload = at + RECORD_HEAD_BYTES;
+    if (!visitor.commit(head.version, reader.bytes, payload, payload + head.payloadLength)) {
+      throw corrupt(segment.path, position, `the commit of version ${head.version} is malformed`);
+    }
+    link.crc = crc;
+    link.version = head.version;
+    link.syncedThrough = Math.max(link.syncedThrough, head.syncedThrough);
+    position += length;
+    const last = marks[marks.length - 1];
+    if (position - last.position >= MARK_EVERY_BYTES) marks.push({ position, version: link.version });
+    advance(length);
+    if (pacer.worked(length)) await pacer.rest();
+  }
+  return { end: position, marks };
+}
+
+function follows(head: RecordHead, link: Link): boolean {
+  return head.kind === KIND_COMMIT && head.predecessorCrc === link.crc && head.version > link.version;
+}
+
+/** What stands behind the valid records of a segment. */
+export interface Remainder {
+  /** The highest version that any record head there calls synced; 0 without one. */
+  readonly syncedThrough: number;
+  /** Position after the last byte that is not zero; -1 when all are. */
+  readonly lastNonZero: number;
+  /** Position after the last record head of this segment; -1 without one. */
+  readonly lastHead: number;
+}
+
+/** Looks at every byte from `from` on for heads of this segment's records. */
+export async function searchRemainder(
+  runtime: Runtime,
+  handle: FileHandle,
+  segment: SegmentFile,
+  from: number,
+): Promise<Remainder> {
+  const reader = new ChunkReader(handle, segment.sizeBytes);
+  const pacer = new Pacer(runtime);
+  const salt = segment.header?.salt;
+  let syncedThrough = 0;
+  let lastHead = -1;
+  for (let position = from; salt !== undefined && position < segment.sizeBytes; ) {
+    const length = Math.min(64 * 1024, segment.sizeBytes - position);
+    const start = await reader.load(position, length);
+    if (start < 0) break;
+    const { bytes } = reader;
+    const end = start + length;
+    let next = bytes.indexOf(salt[0], start + RECORD_SALT_AT);
+    for (; next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end; next = bytes.indexOf(salt[0], next + 1)) {
+      const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
+      if (head === undefined) continue;
+      syncedThrough = Math.max(syncedThrough, head.syncedThrough);
+      lastHead = position + (next - start) + RECORD_HEAD_BYTES;
+    }
+    // Heads may lie across the border of two steps.
+    position = length < 64 * 1024 ? segment.sizeBytes : position + length - (RECORD_HEAD_BYTES - 1);
+    if (pacer.worked(length)) await pacer.rest();
+  }
+  return { syncedThrough, lastHead, lastNonZero: await lastNonZero(reader, from, pacer) };
+}
+
+async function lastNonZero(reader: ChunkReader, from: number, pacer: Pacer): Promise<number> {
+  let last = -1;
+  for (let position = from; position < reader.sizeBytes; ) {
+    const length = Math.min(64 * 1024, reader.sizeBytes - position);
+    const start = await reader.load(position, length);
+    if (start < 0) break;
+    for (let i = start + length - 1; i >= start; i--) {
+      if (reader.bytes[i] === 0) continue;
+      last = position + (i - start) + 1;
+      break;
+    }
+    position += length;
+    if (pacer.worked(length)) await pacer.rest();
+  }
+  return last;
+}
