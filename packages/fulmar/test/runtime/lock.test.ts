@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { FulmarError } from "../../src/base/errors.js";
 import { lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
-import { compileContender, Contender } from "./lock-support.js";
+import { Contender, compileContender } from "./lock-support.js";
 
 /** Short enough to not make the suite slow, long enough for a live answer. */
 const IMPATIENT = { answerMs: 300, settleMs: 300 };
@@ -44,7 +44,10 @@ function child(): Contender {
 }
 
 /** A process that is announced under `name` and says `lines`; what it does then is up to the test. */
-async function announced(name: string, ...lines: object[]): Promise<{ withdraw(): void; asked: Promise<Socket> }> {
+async function announced(
+  name: string,
+  ...lines: object[]
+): Promise<{ withdraw(): void; asked: Promise<Socket> }> {
   let seen: (socket: Socket) => void;
   const asked = new Promise<Socket>((resolve) => {
     seen = resolve;

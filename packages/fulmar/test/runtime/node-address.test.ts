@@ -18,8 +18,28 @@ test("parses and formats names, IPv4 and IPv6", () => {
 });
 
 test("refuses what is no address", () => {
-  const bad = ["", ":", "host", ":80", "host:", "host:x", "host:65536", "host:-1", "host:1.5", "::1:80", "[::1]"];
-  bad.push("[host]:80", "a b:80", "host:80 ", "http://host:80", "-a:1", "host:123456", `${"a".repeat(300)}:1`);
+  const bad = [
+    "",
+    ":",
+    "host",
+    ":80",
+    "host:",
+    "host:x",
+    "host:65536",
+    "host:-1",
+    "host:1.5",
+    "::1:80",
+    "[::1]",
+  ];
+  bad.push(
+    "[host]:80",
+    "a b:80",
+    "host:80 ",
+    "http://host:80",
+    "-a:1",
+    "host:123456",
+    `${"a".repeat(300)}:1`,
+  );
   for (const text of bad) {
     expect(() => parseAddress(text), text).toThrow(expect.objectContaining({ code: "ADDRESS_INVALID" }));
     expect(isLoopbackAddress(text)).toBe(false);
@@ -28,10 +48,24 @@ test("refuses what is no address", () => {
 });
 
 test("knows what can only be reached from this machine", () => {
-  for (const text of ["127.0.0.1:1", "127.255.255.254:1", "[::1]:1", "localhost:1", "LOCALHOST:1", "[::ffff:127.0.0.1]:1"]) {
+  for (const text of [
+    "127.0.0.1:1",
+    "127.255.255.254:1",
+    "[::1]:1",
+    "localhost:1",
+    "LOCALHOST:1",
+    "[::ffff:127.0.0.1]:1",
+  ]) {
     expect(isLoopbackAddress(text), text).toBe(true);
   }
-  for (const text of ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "127.evil.org:1", "127.0.0.1.evil.org:1", "128.0.0.1:1"]) {
+  for (const text of [
+    "0.0.0.0:1",
+    "[::]:1",
+    "10.0.0.1:1",
+    "127.evil.org:1",
+    "127.0.0.1.evil.org:1",
+    "128.0.0.1:1",
+  ]) {
     expect(isLoopbackAddress(text), text).toBe(false);
   }
   for (const text of ["127.0.0.256:1", "localhost.evil.org:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"]) {

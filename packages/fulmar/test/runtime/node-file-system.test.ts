@@ -111,7 +111,10 @@ test("names are listed by code unit", async () => {
 
 test("rename replaces, remove removes, and both say when there is nothing", async () => {
   const [a, b] = ["a", "b"].map((name) => join(root, name));
-  for (const [path, value] of [[a, 1], [b, 2]] as const) {
+  for (const [path, value] of [
+    [a, 1],
+    [b, 2],
+  ] as const) {
     const file = await fileSystem.open(path, "create");
     file.writeNow(bytes(value), 0);
     await file.close();

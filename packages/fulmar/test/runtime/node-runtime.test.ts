@@ -33,7 +33,9 @@ test("checksum: both implementations agree on ranges, seeds and continuation", (
       const middle = from + (cut % (bytes.length - from + 1));
       const whole = checksum.crc32(bytes, from, bytes.length, seed);
       expect(whole).toBe(crc32(bytes, from, bytes.length, seed));
-      expect(checksum.crc32(bytes, middle, bytes.length, checksum.crc32(bytes, from, middle, seed))).toBe(whole);
+      expect(checksum.crc32(bytes, middle, bytes.length, checksum.crc32(bytes, from, middle, seed))).toBe(
+        whole,
+      );
     }),
     { numRuns: 500 },
   );
