@@ -12,11 +12,11 @@ export const KEY_COUNT = 100_000;
 export const VALUE_BYTES = 100;
 
 /** Sixteen bytes, as the comparison with other stores uses. */
-export function keyOf(index: number): string {
+export function keyAt(index: number): string {
   return `user:${index.toString().padStart(11, "0")}`;
 }
 
-export function valueOf(index: number): Uint8Array {
+export function valueAt(index: number): Uint8Array {
   const value = new Uint8Array(VALUE_BYTES);
   for (let i = 0; i < VALUE_BYTES; i++) value[i] = (index * 31 + i * 7) & 255;
   return value;

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { open } from "fulmar";
 import { replicate } from "fulmar/sync";
-import { KEY_COUNT, keyOf, type Measurement, quantile, valueOf } from "./measure.js";
+import { KEY_COUNT, keyAt, type Measurement, quantile, valueAt } from "./measure.js";
 
 const PEER = fileURLToPath(new URL("./peer-process.js", import.meta.url));
 const ROUNDS = 500;
@@ -27,7 +27,7 @@ async function withPeer<T>(
 export async function replicationThroughput(directory: string): Promise<Measurement> {
   const db = await open<Uint8Array>(directory, { codec: "bytes", durability: "relaxed" });
   for (let i = 0; i < KEY_COUNT; i += 1000) {
-    await Promise.all(Array.from({ length: 1000 }, (_, j) => db.set(keyOf(i + j), valueOf(i + j))));
+    await Promise.all(Array.from({ length: 1000 }, (_, j) => db.set(keyAt(i + j), valueAt(i + j))));
   }
   await db.flush();
   return withPeer(directory, async (_peer, address) => {
@@ -52,14 +52,14 @@ export async function writeToVisible(directory: string): Promise<Measurement> {
   const db = await open<Uint8Array>(directory, { codec: "bytes" });
   return withPeer(directory, async (peer, address) => {
     const replicator = await replicate(db, { peers: [address] });
-    await db.set("warm", valueOf(0));
+    await db.set("warm", valueAt(0));
     await replicator.synced(undefined, { peers: 1, timeoutMs: 60_000 });
     const latencies: number[] = [];
     const start = performance.now();
     for (let i = 0; i < ROUNDS; i++) {
       const begin = performance.now();
       const seen = once(peer, "message");
-      void db.set("probe", valueOf(i));
+      void db.set("probe", valueAt(i));
       await seen;
       latencies.push(performance.now() - begin);
     }

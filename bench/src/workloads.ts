@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Durability, open, type Store } from "fulmar";
-import { concurrently, KEY_COUNT, keyOf, type Measurement, quantile, shuffled, valueOf } from "./measure.js";
+import { concurrently, KEY_COUNT, keyAt, type Measurement, quantile, shuffled, valueAt } from "./measure.js";
 import { replicationThroughput, writeToVisible } from "./replication.js";
 
 const WRITE_MS_MAX = 4000;
@@ -14,7 +14,7 @@ function setting(durability: Durability, writers: number): Workload {
     const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
     const order = shuffled(KEY_COUNT);
     const run = await concurrently(writers, KEY_COUNT, WRITE_MS_MAX, (i) =>
-      db.set(keyOf(order[i]), valueOf(i)),
+      db.set(keyAt(order[i]), valueAt(i)),
     );
     await db.close();
     const { operations, latencies } = run;
@@ -29,7 +29,7 @@ async function filled(directory: string | undefined): Promise<Store<Uint8Array>>
   const order = shuffled(KEY_COUNT);
   for (let i = 0; i < KEY_COUNT; i += 1000) {
     await Promise.all(
-      Array.from({ length: 1000 }, (_, j) => db.set(keyOf(order[i + j]), valueOf(order[i + j]))),
+      Array.from({ length: 1000 }, (_, j) => db.set(keyAt(order[i + j]), valueAt(order[i + j]))),
     );
   }
   await db.flush();
@@ -58,7 +58,7 @@ function batches(durability: Durability): Workload {
       db.batch(
         Array.from({ length: 100 }, (_, j) => {
           const index = order[i * 100 + j];
-          return { type: "set", key: keyOf(index), value: valueOf(index) } as const;
+          return { type: "set", key: keyAt(index), value: valueAt(index) } as const;
         }),
       ),
     );
@@ -104,7 +104,7 @@ export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload
     "get-hit",
     reading("get, random hit", (db, order) => {
       let found = 0;
-      for (const index of order) if (db.get(keyOf(index)) !== undefined) found++;
+      for (const index of order) if (db.get(keyAt(index)) !== undefined) found++;
       return found;
     }),
   ],
@@ -120,7 +120,7 @@ export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload
     "list-100",
     reading("list, ranges of 100 (entries)", (db, order) => {
       let seen = 0;
-      for (let i = 0; i < 1000; i++) for (const _ of db.list({ gte: keyOf(order[i]), limit: 100 })) seen++;
+      for (let i = 0; i < 1000; i++) for (const _ of db.list({ gte: keyAt(order[i]), limit: 100 })) seen++;
       return seen;
     }),
   ],

@@ -2,7 +2,7 @@ import { toHex } from "../base/bytes.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { createEntryHash } from "../memory/entry-hash.js";
-import { createPlainEngine } from "../memory/plain/plain-engine.js";
+import { createPlainEngine } from "../memory/plain/engine.js";
 import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";

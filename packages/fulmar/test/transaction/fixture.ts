@@ -3,7 +3,7 @@ import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { encodeKey, type Key } from "../../src/keys/key.js";
 import { LATEST, NONE } from "../../src/memory/engine.js";
 import { createEntryHash } from "../../src/memory/entry-hash.js";
-import { createPlainEngine } from "../../src/memory/plain/plain-engine.js";
+import { createPlainEngine } from "../../src/memory/plain/engine.js";
 import { Coverage } from "../../src/record/coverage.js";
 import {
   type EntryFields,
