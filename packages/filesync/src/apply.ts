@@ -1,0 +1,163 @@
+import { chmod, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { assemble } from "./assemble.js";
+import type { MirrorContext } from "./context.js";
+import { isOwnWrite, refuse, remember } from "./context.js";
+import type { DiskState } from "./disk.js";
+import { isMissing, look, samePrint, systemCode } from "./disk.js";
+import type { IndexRecord } from "./local-index.js";
+import { NO_PRINT } from "./local-index.js";
+import type { FileMeta } from "./model.js";
+
+/**
+ * What became of a change in the store. `waiting`: chunks are missing. `blocked`: a directory that is not
+ * empty, or a file where a directory is needed, is in the way. `moved`: the disk changed meanwhile.
+ */
+export type Applied = "applied" | "waiting" | "refused" | "blocked" | "moved";
+
+/** Puts the store's state of a path on the disk, if the disk still is as `disk` says. */
+export async function applyMeta(
+  context: MirrorContext,
+  path: string,
+  meta: FileMeta,
+  disk: DiskState,
+  known: IndexRecord | undefined,
+): Promise<Applied> {
+  if (!(await context.root.confines(path))) {
+    refuse(context, path, "link");
+    return "refused";
+  }
+  if (await context.root.collides(path)) {
+    refuse(context, path, "case");
+    return "refused";
+  }
+  const applied =
+    meta.kind === "directory"
+      ? await applyDirectory(context, path, meta, disk, known)
+      : await applyFile(context, path, meta, disk, known);
+  if (applied === "applied") {
+    const concurrent = known !== undefined && isOwnWrite(context, known.writeId);
+    if (concurrent && !meta.replaces.includes(known.writeId) && known.sha256 !== meta.sha256) {
+      context.counters.conflicts++;
+    }
+    context.counters.downloaded++;
+    context.onAction("written", path);
+  }
+  return applied;
+}
+
+async function applyFile(
+  context: MirrorContext,
+  path: string,
+  meta: FileMeta,
+  disk: DiskState,
+  known: IndexRecord | undefined,
+): Promise<Applied> {
+  const absolute = context.root.absolute(path);
+  context.waiting.set(path, meta.writeId);
+  const assembly = await assemble(context, meta);
+  if (assembly === "damaged") refuse(context, path, "content");
+  if (typeof assembly !== "object") return "waiting";
+  context.waiting.delete(path);
+  try {
+    if (disk.kind === "directory" && !(await removeDirectory(absolute))) return "blocked";
+    const expected: DiskState = disk.kind === "directory" ? { kind: "absent" } : disk;
+    const { writeId, sha256 } = meta;
+    await context.index.set(path, {
+      ...(known ?? { kind: "none", print: NO_PRINT, checkedAtMs: 0, sha256: "", writeId: "" }),
+      pending: { direction: "download", kind: "file", writeId, sha256 },
+    });
+    if (!sameState(await look(absolute), expected)) return "moved";
+    await rename(assembly.staged, absolute);
+  } finally {
+    await rm(assembly.staged, { force: true });
+  }
+  const checkedAtMs = Date.now();
+  const placed = await look(absolute);
+  if (placed.kind !== "file") return "moved";
+  const { sha256, writeId } = meta;
+  // The mode is what was asked for: should somebody have changed it since, it shows as a change.
+  const print = { ...placed.print, mode: meta.mode };
+  await remember(context, path, known, { kind: "file", print, checkedAtMs, sha256, writeId });
+  return "applied";
+}
+
+async function applyDirectory(
+  context: MirrorContext,
+  path: string,
+  meta: FileMeta,
+  disk: DiskState,
+  known: IndexRecord | undefined,
+): Promise<Applied> {
+  const absolute = context.root.absolute(path);
+  context.waiting.delete(path);
+  if (!sameState(await look(absolute), disk)) return "moved";
+  if (disk.kind === "file") await unlink(absolute);
+  if (disk.kind !== "directory") await mkdir(absolute, { mode: 0o700 });
+  await chmod(absolute, meta.mode);
+  const print = { ...NO_PRINT, mode: meta.mode };
+  const { writeId } = meta;
+  await remember(context, path, known, { kind: "directory", print, checkedAtMs: Date.now(), sha256: "", writeId });
+  return "applied";
+}
+
+/** Deletes from the disk what was deleted in the store, if the disk still is as `disk` says. */
+export async function applyDeletion(
+  context: MirrorContext,
+  path: string,
+  disk: DiskState,
+  known: IndexRecord,
+): Promise<Applied> {
+  const absolute = context.root.absolute(path);
+  context.waiting.delete(path);
+  if (disk.kind === "directory") {
+    if (!(await removeDirectory(absolute))) {
+      // It stays for what is in it; if that stays too, the rescan puts the directory back into the store.
+      await remember(context, path, known, { ...known, writeId: "" });
+      return "blocked";
+    }
+  } else {
+    if (!sameState(await look(absolute), disk)) return "moved";
+    await unlink(absolute);
+  }
+  await remember(context, path, known, undefined);
+  context.counters.downloaded++;
+  context.onAction("deleted-on-disk", path);
+  return "applied";
+}
+
+/** Makes a directory that is only known from what lies in it. */
+export async function makeImplied(context: MirrorContext, path: string): Promise<void> {
+  const absolute = context.root.absolute(path);
+  try {
+    await mkdir(absolute);
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return;
+    throw error;
+  }
+  const made = await look(absolute);
+  if (made.kind !== "directory") return;
+  const { print } = made;
+  const record: IndexRecord = { kind: "directory", print, checkedAtMs: Date.now(), sha256: "", writeId: "" };
+  await remember(context, path, context.index.get(path), record);
+}
+
+/** False if something is in it. */
+async function removeDirectory(absolute: string): Promise<boolean> {
+  try {
+    await rmdir(absolute);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return true;
+    const code = systemCode(error);
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function sameState(now: DiskState, before: DiskState): boolean {
+  if (now.kind === "absent" || now.kind === "other" || before.kind === "absent" || before.kind === "other") {
+    return now.kind === before.kind;
+  }
+  if (now.kind === "directory") return before.kind === "directory";
+  return before.kind === "file" && samePrint(now.print, before.print);
+}
