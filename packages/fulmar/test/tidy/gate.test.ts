@@ -1,0 +1,128 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { programsOf } from "../../../../scripts/examples/blocks.mjs";
+import { checkContents } from "../../../../scripts/package/contents.mjs";
+import { staleInstallation } from "../../../../scripts/test/install.mjs";
+import { summarize } from "../../../../scripts/test/summary.mjs";
+
+const made: string[] = [];
+
+afterEach(() => {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A project with these files, whose contents are written as JSON. */
+function projectWith(files: Readonly<Record<string, object>>): string {
+  const root = mkdtempSync(join(tmpdir(), "fulmar-gate-"));
+  made.push(root);
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), JSON.stringify(content));
+  }
+  return root;
+}
+
+describe("the installation", () => {
+  const lock = {
+    packages: {
+      "": {},
+      "packages/a": { version: "1.0.0" },
+      "node_modules/b": { version: "2.0.0" },
+      "node_modules/for-others": { version: "3.0.0", optional: true },
+    },
+  };
+  const manifest = { "node_modules/b/package.json": {} };
+
+  it("is fresh when what the lock names is there", () => {
+    const installed = { packages: { "node_modules/b": { version: "2.0.0" } } };
+    const root = projectWith({
+      ...manifest,
+      "package-lock.json": lock,
+      "node_modules/.package-lock.json": installed,
+    });
+    expect(staleInstallation(root)).toBeUndefined();
+  });
+
+  it("is stale when a package is missing, removed, or of another version", () => {
+    const other = { packages: { "node_modules/b": { version: "2.0.1" } } };
+    const stale = (files: Readonly<Record<string, object>>): string | undefined =>
+      staleInstallation(projectWith({ "package-lock.json": lock, ...files }));
+    expect(stale({})).toBe("nothing is installed yet");
+    expect(stale({ "node_modules/.package-lock.json": { packages: {} } })).toBe("node_modules/b is missing");
+    expect(stale({ ...manifest, "node_modules/.package-lock.json": other })).toBe(
+      "node_modules/b is 2.0.1, not 2.0.0",
+    );
+    const gone = { packages: { "node_modules/b": { version: "2.0.0" } } };
+    expect(stale({ "node_modules/.package-lock.json": gone })).toBe("node_modules/b has been removed");
+  });
+});
+
+describe("the summary", () => {
+  it("names what was skipped and why, and ends with the totals", () => {
+    const text = summarize([
+      { name: "build", durationMs: 1234, passed: 1, failed: 0, skipped: [] },
+      {
+        name: "vitest",
+        durationMs: 60_000,
+        passed: 7,
+        failed: 2,
+        skipped: [{ name: "a > b", reason: "no browser" }],
+      },
+    ]);
+    expect(text.split("\n")).toEqual([
+      "step    result  time    passed",
+      "build   ok      1.2 s   1/1",
+      "vitest  FAILED  60.0 s  7/9",
+      "",
+      "skipped:",
+      "  a > b: no browser",
+      "",
+      "8 passed, 2 failed, 1 skipped",
+    ]);
+  });
+});
+
+describe("programs in the documentation", () => {
+  it("are the blocks that import from fulmar", () => {
+    const page = [
+      "```ts",
+      'import { open } from "fulmar";',
+      "await open();",
+      "```",
+      "```js",
+      "db.get(1);",
+      "```",
+      "```sh",
+      'import { open } from "fulmar";',
+      "```",
+      "```js",
+      'import { replicate } from "fulmar/sync";',
+      "```",
+    ];
+    expect(programsOf(page.join("\n")).map(({ line, code }) => [line, code])).toEqual([
+      [1, 'import { open } from "fulmar";\nawait open();\n'],
+      [11, 'import { replicate } from "fulmar/sync";\n'],
+    ]);
+  });
+});
+
+describe("a packed package", () => {
+  const good = ["package.json", "README.md", "LICENSE", "dist/index.js"];
+
+  it("holds its pages and what was built, and nothing else", () => {
+    expect(checkContents("a", good)).toEqual([]);
+    for (const missing of good)
+      expect(
+        checkContents(
+          "a",
+          good.filter((path) => path !== missing),
+        ),
+        missing,
+      ).not.toEqual([]);
+    for (const surplus of ["test/a.ts", "dist/.tsbuildinfo", "src/index.ts", "dist/a.test.js"]) {
+      expect(checkContents("a", [...good, surplus]), surplus).not.toEqual([]);
+    }
+  });
+});
