@@ -1,0 +1,82 @@
+import type { Clock, Timer, Timers } from "../../base/runtime/interface.js";
+import type { SimulatedProcess } from "./process.js";
+import type { Scheduler } from "./scheduler.js";
+
+/** 2026-01-01T00:00:00Z: the wall time at which every world begins. */
+const EPOCH_MS = 1_767_225_600_000;
+/** Virtual time that one turn of the event loop takes, so that a loop of turns cannot stop the clock. */
+const TURN_MS = 0.001;
+
+/** How far a machine's clock is from the truth. */
+export interface ClockOptions {
+  /** Wall time minus true time at the beginning. */
+  readonly offsetMs?: number;
+  /** Milliseconds that this clock gains per true millisecond: 0.0001 is 100 ppm fast. */
+  readonly drift?: number;
+}
+
+/** The clock of one machine: offset, drift and jumps of wall time. Monotonic time drifts but never jumps. */
+export class SimulatedClock implements Clock {
+  readonly #scheduler: Scheduler;
+  readonly #rate: number;
+  #offsetMs: number;
+
+  constructor(scheduler: Scheduler, options: ClockOptions = {}) {
+    this.#scheduler = scheduler;
+    this.#rate = 1 + (options.drift ?? 0);
+    this.#offsetMs = options.offsetMs ?? 0;
+  }
+
+  wallMs(): number {
+    return Math.floor(EPOCH_MS + this.#offsetMs + this.#scheduler.nowMs * this.#rate);
+  }
+
+  monotonicMs(): number {
+    return this.#scheduler.nowMs * this.#rate;
+  }
+
+  /** Sets wall time forward, or back when negative, as an operator or a time service may. */
+  jump(byMs: number): void {
+    this.#offsetMs += byMs;
+  }
+
+  /** True milliseconds that pass while this clock counts `localMs`. */
+  trueMs(localMs: number): number {
+    return localMs / this.#rate;
+  }
+}
+
+/** Timers of one process on virtual time; they end with the process. */
+export class SimulatedTimers implements Timers {
+  readonly #scheduler: Scheduler;
+  readonly #clock: SimulatedClock;
+  readonly #process: SimulatedProcess;
+
+  constructor(scheduler: Scheduler, clock: SimulatedClock, process: SimulatedProcess) {
+    this.#scheduler = scheduler;
+    this.#clock = clock;
+    this.#process = process;
+    process.onKill(() => scheduler.forget(process));
+  }
+
+  soon(task: () => void): void {
+    if (this.#process.alive) this.#scheduler.soon(task, this.#process);
+  }
+
+  after(delayMs: number, task: () => void, options: { readonly background?: boolean } = {}): Timer {
+    if (!this.#process.alive) return { cancel: () => {} };
+    const timeMs = this.#scheduler.nowMs + this.#clock.trueMs(Math.max(0, delayMs));
+    return this.#scheduler.at(timeMs, "timer", task, {
+      owner: this.#process,
+      background: options.background ?? false,
+    });
+  }
+
+  /** Never resolves for a process that died meanwhile: its program stopped here. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.#process.alive) return;
+      this.#scheduler.at(this.#scheduler.nowMs + TURN_MS, "turn", resolve, { owner: this.#process });
+    });
+  }
+}

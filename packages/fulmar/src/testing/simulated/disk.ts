@@ -1,0 +1,247 @@
+import { FulmarError } from "../../base/errors.js";
+import type { FileSystem } from "../../base/runtime/interface.js";
+import { type CrashOptions, crashImage, crashImages, fingerprint } from "./crash.js";
+import {
+  type DiskFault,
+  DiskFaults,
+  type DiskOperation,
+  type DiskOperationKind,
+  mutates,
+} from "./disk-faults.js";
+import { DiskState } from "./disk-state.js";
+import type { FileInode } from "./inode.js";
+import { mustFind } from "./namespace.js";
+import type { DiskProfile } from "./pending.js";
+import { Prng } from "./prng.js";
+import type { SimulatedProcess } from "./process.js";
+import type { Scheduler } from "./scheduler.js";
+import { SimulatedFileSystem } from "./simulated-file-system.js";
+import { SystemError } from "./system-error.js";
+import type { Trace } from "./trace.js";
+
+/** Makes the asynchronous calls of a disk take virtual time, so that un-awaited ones overtake each other. */
+export interface DiskLatency {
+  readonly scheduler: Scheduler;
+  readonly leastMs: number;
+  readonly mostMs: number;
+}
+
+export interface DiskOptions {
+  /** A number or text, or a stream forked for this disk. */
+  readonly seed?: number | string | Prng;
+  /** `posix-strict` unless given: a program must be right under it. */
+  readonly profile?: DiskProfile;
+  /** 512 or 4096 (unless given). */
+  readonly sectorBytes?: 512 | 4096;
+  /** True unless given. */
+  readonly sectorAtomic?: boolean;
+  /** False unless given. */
+  readonly staleGarbage?: boolean;
+  /** Most bytes of all files together: a write that meets it is short, the next one fails with ENOSPC. */
+  readonly quotaBytes?: number;
+  /** Most files open at once: one more fails with EMFILE. */
+  readonly openFilesMax?: number;
+  /** Without it calls have their effect at once and their promises resolve by themselves. */
+  readonly latency?: DiskLatency | undefined;
+  readonly trace?: Trace | undefined;
+}
+
+/** Told of every call before its effect (`before`) and after it succeeded (`after`). May kill the caller. */
+export type DiskHook = (operation: DiskOperation, phase: "before" | "after") => void;
+
+/** Calls made through one process. */
+export interface DiskCall {
+  readonly process: SimulatedProcess;
+  readonly kind: DiskOperationKind;
+  readonly path: string;
+}
+
+/**
+ * A disk that loses, tears and reorders what was not synced. Programs use it through {@link fileSystem};
+ * tests cut its power, copy it, look at it and break it. What it promises is written at {@link DiskProfile};
+ * beyond that: an acknowledged sync is never lost, and a killed process loses nothing that it wrote.
+ */
+export class SimulatedDisk {
+  readonly faults: DiskFaults;
+  readonly options: DiskOptions;
+  quotaBytes: number;
+  onOperation: DiskHook | undefined;
+  readonly prng: Prng;
+  #state: DiskState;
+  #operations = 0;
+  #openFiles = 0;
+  readonly #processes = new Set<SimulatedProcess>();
+  readonly #locks = new Map<string, SimulatedProcess>();
+
+  constructor(options: DiskOptions = {}, state?: DiskState) {
+    this.options = options;
+    const seed = options.seed ?? 1;
+    this.prng = seed instanceof Prng ? seed : new Prng(seed).fork("disk");
+    this.faults = new DiskFaults(this.prng.fork("faults"));
+    this.quotaBytes = options.quotaBytes ?? Number.POSITIVE_INFINITY;
+    this.#state =
+      state ??
+      new DiskState({ profile: options.profile ?? "posix-strict", sectorBytes: options.sectorBytes ?? 4096 });
+  }
+
+  /** The disk as one process sees it. The process's death closes its files and releases its locks. */
+  fileSystem(process: SimulatedProcess): FileSystem {
+    if (!this.#processes.has(process)) {
+      this.#processes.add(process);
+      process.onKill(() => this.#leave(process));
+    }
+    return new SimulatedFileSystem(this, process);
+  }
+
+  /** For the file system built on this disk; tests use {@link image}. */
+  get state(): DiskState {
+    return this.#state;
+  }
+
+  /** Calls made so far. */
+  get operations(): number {
+    return this.#operations;
+  }
+
+  /** Operations that a power cut may still lose. */
+  get unsynced(): number {
+    return this.#state.pending.size;
+  }
+
+  /** Kills every process that uses the disk and leaves a random legal image of it. */
+  powerCut(prng: Prng = this.prng): void {
+    for (const process of [...this.#processes]) process.kill({ silent: true });
+    this.#state = crashImage(this.#state, this.#crash(), prng);
+  }
+
+  /** An independent copy with the same un-synced operations: no processes, locks, faults or hook. */
+  fork(): SimulatedDisk {
+    return this.#copy(this.#state.fork());
+  }
+
+  /**
+   * Disks as a power cut may leave this one now, each different: every one of them when there are at most
+   * `limit` combinations, otherwise a sample that holds nothing-persisted and everything-persisted.
+   */
+  *durableImages(limit = 4096, prng: Prng = this.prng): Generator<SimulatedDisk> {
+    for (const state of crashImages(this.#state, limit, this.#crash(), prng)) yield this.#copy(state);
+  }
+
+  /** Every file with its bytes: as a program sees it, or as the least that a power cut leaves. */
+  image(view: "volatile" | "durable" = "volatile"): Map<string, Uint8Array> {
+    const files = new Map<string, Uint8Array>();
+    for (const [path, inode] of this.#state.walk(view)) {
+      if (inode.kind === "file") files.set(path, inode[view].toBytes());
+    }
+    return files;
+  }
+
+  /** Equal for two disks with the same durable names and bytes. */
+  fingerprint(): string {
+    return fingerprint(this.#state);
+  }
+
+  /** Bit rot: inverts bits of a file at rest; random ones unless `bits` (counted from its start) says which. */
+  rot(path: string, options: { readonly bits?: readonly number[]; readonly count?: number } = {}): void {
+    const file = this.fileAt(path);
+    const sizeBits = file.durable.sizeBytes * 8;
+    const bits = options.bits ?? Array.from({ length: options.count ?? 1 }, () => this.prng.below(sizeBits));
+    for (const bit of bits) {
+      file.durable.flip(bit);
+      if (bit < file.volatile.sizeBytes * 8) file.volatile.flip(bit);
+    }
+  }
+
+  /** The system's writeback of a file fails while nobody waits for it: the next sync, on any handle, reports it once. */
+  failWriteback(path: string, afterSync: "clean" | "revert" = "clean"): void {
+    const file = this.fileAt(path);
+    this.loseUnsynced(file, afterSync);
+    file.deferredError = true;
+  }
+
+  /** What a failed sync does to a file; see {@link DiskFault.afterSync}. */
+  loseUnsynced(file: FileInode, afterSync: "clean" | "revert"): void {
+    this.#state.lose(file.number);
+    if (afterSync === "revert") {
+      file.durable.clearBeyond(file.durable.sizeBytes);
+      file.volatile = file.durable.fork();
+    }
+  }
+
+  fileAt(path: string): FileInode {
+    const inode = mustFind(this.#state, path, "open");
+    if (inode.kind !== "file") throw new SystemError("EISDIR", "open", path);
+    return inode;
+  }
+
+  /** Runs one call: hook, fault, effect, hook. `effect` gets the faults that do more than throw. */
+  perform<T>(call: DiskCall, effect: (fault: DiskFault | undefined) => T): T {
+    call.process.assertAlive();
+    const { kind, path } = call;
+    const operation: DiskOperation = { number: ++this.#operations, kind, path, mutates: mutates(kind) };
+    this.onOperation?.(operation, "before");
+    call.process.assertAlive();
+    this.options.trace?.note(`disk ${kind} ${path}`, operation.number);
+    const fault = this.faults.match(operation);
+    const partial = kind === "write" || kind === "sync";
+    if (fault?.code !== undefined && !partial) throw new SystemError(fault.code, kind, path);
+    const result = effect(fault);
+    this.onOperation?.(operation, "after");
+    call.process.assertAlive();
+    return result;
+  }
+
+  /** Bytes that files may still grow by. */
+  freeBytes(): number {
+    if (this.quotaBytes === Number.POSITIVE_INFINITY) return this.quotaBytes;
+    let used = 0;
+    for (const inode of this.#state.inodes.values()) {
+      if (inode.kind === "file") used += inode.volatile.sizeBytes;
+    }
+    return Math.max(0, this.quotaBytes - used);
+  }
+
+  /** Counts an open file; refuses it when there are too many. */
+  countOpen(path: string): void {
+    if (this.#openFiles >= (this.options.openFilesMax ?? Number.POSITIVE_INFINITY)) {
+      throw new SystemError("EMFILE", "open", path);
+    }
+    this.#openFiles++;
+  }
+
+  countClose(): void {
+    this.#openFiles--;
+  }
+
+  lock(path: string, process: SimulatedProcess): void {
+    const holder = this.#locks.get(path);
+    if (holder !== undefined) {
+      throw new FulmarError("LOCKED", `process ${holder.pid} holds ${path}`, { path, pid: holder.pid });
+    }
+    this.#locks.set(path, process);
+  }
+
+  unlock(path: string): void {
+    this.#locks.delete(path);
+  }
+
+  #crash(): CrashOptions {
+    return {
+      sectorAtomic: this.options.sectorAtomic ?? true,
+      staleGarbage: this.options.staleGarbage ?? false,
+    };
+  }
+
+  #copy(state: DiskState): SimulatedDisk {
+    const { latency: _latency, trace: _trace, ...options } = this.options;
+    return new SimulatedDisk(
+      { ...options, seed: this.prng.fork("copy"), quotaBytes: this.quotaBytes },
+      state,
+    );
+  }
+
+  #leave(process: SimulatedProcess): void {
+    this.#processes.delete(process);
+    for (const [path, holder] of this.#locks) if (holder === process) this.#locks.delete(path);
+  }
+}
