@@ -30,6 +30,11 @@ const STEPS = [
   },
   { name: "build", title: "type-check and build", command: installed("typescript/bin/tsc", "-b") },
   {
+    name: "types",
+    title: "type-check the tests",
+    command: installed("typescript/bin/tsc", "--project", "tsconfig.tests.json"),
+  },
+  {
     name: "vitest",
     title: "unit, property, scenario and tidy tests",
     command: script("scripts/test/vitest.mjs", vitestReport),
