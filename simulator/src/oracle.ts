@@ -1,0 +1,107 @@
+import { compareStamps, type Entry, type Key, type Stamp } from "fulmar";
+
+/** How a write ended, as far as its writer knows. */
+export type Outcome = "unknown" | "acknowledged" | "refused";
+
+/** One key of one commit that some node issued. */
+export interface IssuedWrite {
+  readonly key: string;
+  readonly stamp: Stamp;
+  /** Undefined for a deletion. */
+  readonly value: string | undefined;
+  outcome: Outcome;
+  /** Whether no crash may lose it: acknowledged on stable storage, or seen on another node. */
+  safe: boolean;
+}
+
+export class SimulationFailure extends Error {
+  override readonly name = "SimulationFailure";
+}
+
+export function fail(message: string): never {
+  throw new SimulationFailure(message);
+}
+
+export function keyName(key: Key): string {
+  return JSON.stringify(key);
+}
+
+export function stampName({ hlc, origin, seq }: Stamp): string {
+  return `${hlc}/${origin.slice(0, 6)}/${seq}`;
+}
+
+/** Knows every write that any node ever issued, and judges what nodes show. */
+export class Oracle {
+  readonly #writes = new Map<string, Map<string, IssuedWrite>>();
+  #issued = 0;
+  #acknowledged = 0;
+
+  get issued(): number {
+    return this.#issued;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  issue(key: Key, stamp: Stamp, value: string | undefined): IssuedWrite {
+    const name = keyName(key);
+    const write: IssuedWrite = { key: name, stamp, value, outcome: "unknown", safe: false };
+    const ofKey = this.#writes.get(name) ?? new Map<string, IssuedWrite>();
+    this.#writes.set(name, ofKey);
+    const id = stampName(stamp);
+    if (ofKey.has(id)) fail(`the stamp ${id} was given out twice for ${name}`);
+    ofKey.set(id, write);
+    this.#issued++;
+    return write;
+  }
+
+  acknowledge(writes: readonly IssuedWrite[], synced: boolean): void {
+    this.#acknowledged += writes.length;
+    for (const write of writes) {
+      write.outcome = "acknowledged";
+      if (synced) write.safe = true;
+    }
+  }
+
+  refuse(writes: readonly IssuedWrite[]): void {
+    for (const write of writes) write.outcome = "refused";
+  }
+
+  /** Another node shows a write: its writer must have had it on stable storage. */
+  seenElsewhere(key: Key, stamp: Stamp, where: string): void {
+    const write = this.#find(keyName(key), stamp);
+    if (write === undefined) fail(`${where} shows a write of ${keyName(key)} that nobody issued`);
+    write.safe = true;
+  }
+
+  /** Whether what a node shows for a key was ever written so, and not refused for certain. */
+  checkShown(key: Key, entry: Entry | undefined, where: string): void {
+    if (entry === undefined) return;
+    const write = this.#find(keyName(key), entry.stamp);
+    if (write === undefined)
+      fail(`${where} shows ${keyName(key)} at ${stampName(entry.stamp)}: never written`);
+    const value = entry.tombstone === undefined ? entry.value : undefined;
+    if (write.value !== value) fail(`${where} shows ${keyName(key)} as ${value}, written was ${write.value}`);
+    if (write.outcome === "refused") fail(`${where} shows a refused write of ${keyName(key)}`);
+  }
+
+  /** Whether nothing safe is newer than what a node shows for each key. With `origin`, only that writer's. */
+  checkNothingLost(read: (key: Key) => Entry | undefined, where: string, origin?: string): void {
+    for (const [name, writes] of this.#writes) {
+      const key = JSON.parse(name) as Key;
+      const entry = read(key);
+      this.checkShown(key, entry, where);
+      for (const write of writes.values()) {
+        if (!write.safe || (origin !== undefined && write.stamp.origin !== origin)) continue;
+        if (entry !== undefined && compareStamps(entry.stamp, write.stamp) >= 0) continue;
+        const shown = entry === undefined ? "nothing" : stampName(entry.stamp);
+        fail(`${where} lost a safe write of ${name} at ${stampName(write.stamp)}: shows ${shown}`);
+      }
+    }
+  }
+
+  #find(name: string, stamp: Stamp): IssuedWrite | undefined {
+    return this.#writes.get(name)?.get(stampName(stamp));
+  }
+}

@@ -1,0 +1,65 @@
+import type { Prng } from "fulmar/testing";
+
+/** What one seed expands to. Each seed turns a random part of the faults on: a swarm finds more than all at once. */
+export interface Scenario {
+  readonly nodes: number;
+  /** `mesh`: discovery connects everybody. `chain`: each node knows its neighbours only. */
+  readonly topology: "mesh" | "chain";
+  readonly writes: number;
+  readonly powerCuts: number;
+  readonly kills: number;
+  readonly partitions: number;
+  readonly fullDisks: number;
+  readonly clockJumps: number;
+  readonly sealed: boolean;
+  readonly bootstrap: "atomic" | "progressive";
+  readonly diskProfile: "posix-strict" | "ext4-like";
+  readonly sectorAtomic: boolean;
+  readonly network: {
+    readonly lossProbability: number;
+    readonly duplicateProbability: number;
+    readonly reorderProbability: number;
+    readonly delayMs: readonly [number, number];
+  };
+  /** Wall clock offset of each node, in ms. */
+  readonly clockOffsetsMs: readonly number[];
+  readonly pageBytes: number;
+  readonly segmentBytes: number;
+  readonly checkpointCommits: number;
+  readonly pairs: number;
+  readonly singles: number;
+  /** Virtual duration of the part with faults, in ms. */
+  readonly durationMs: number;
+}
+
+export function scenarioOf(prng: Prng): Scenario {
+  const nodes = 3;
+  const often = (probability: number, value: number): number => (prng.chance(0.6) ? probability * value : 0);
+  return {
+    nodes,
+    topology: prng.chance(0.3) ? "chain" : "mesh",
+    writes: 200 + prng.below(200),
+    powerCuts: 3 + prng.below(3),
+    kills: prng.below(3),
+    partitions: 2 + prng.below(3),
+    fullDisks: prng.below(3),
+    clockJumps: prng.below(3),
+    sealed: prng.chance(0.3),
+    bootstrap: prng.chance(0.3) ? "progressive" : "atomic",
+    diskProfile: prng.chance(0.6) ? "posix-strict" : "ext4-like",
+    sectorAtomic: prng.chance(0.5),
+    network: {
+      lossProbability: often(prng.fraction(), 0.1),
+      duplicateProbability: often(prng.fraction(), 0.1),
+      reorderProbability: often(prng.fraction(), 0.2),
+      delayMs: [1, 1 + prng.below(60)],
+    },
+    clockOffsetsMs: Array.from({ length: nodes }, () => prng.between(-20_000, 20_000)),
+    pageBytes: prng.chance(0.5) ? 1024 : 65_536,
+    segmentBytes: 65_536,
+    checkpointCommits: prng.chance(0.5) ? 50 : 1000,
+    pairs: 1 + prng.below(10),
+    singles: 1 + prng.below(20),
+    durationMs: 20_000 + prng.below(40_000),
+  };
+}
