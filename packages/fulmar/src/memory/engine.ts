@@ -63,7 +63,8 @@ export interface MemoryEngine {
   readonly settled: number;
   /**
    * Whether a tombstone stays after everybody who could see what it deleted is gone. A store without
-   * peers needs none; it is set before the first peer is met and never unset.
+   * peers needs none; it is set before the first peer is met and never unset, and before a load of
+   * what such a store held is finished.
    */
   keepTombstones: boolean;
 
@@ -94,7 +95,10 @@ export interface MemoryEngine {
    * commit come one after the other without a reader between; of two for the same key the later stays.
    */
   put(version: number, bytes: Uint8Array, at: number, length: number): void;
-  /** Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs it. */
+  /**
+   * Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs
+   * it. A version above the newest, of a commit without entries, becomes the newest.
+   */
   settle(version: number): void;
   /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
   rollback(version: number): void;

@@ -1,0 +1,221 @@
+import { assert } from "../../base/assert.js";
+import { compareBytes } from "../../base/bytes.js";
+import type { KeyRange } from "../../keys/range.js";
+import { entryLength, keyLengthOf, keyStart } from "../../record/entry.js";
+import { addHash, DIGEST_WORDS } from "../digest.js";
+import {
+  type BulkLoader,
+  type Cursor,
+  type Digest,
+  type EngineOptions,
+  LATEST,
+  type MemoryEngine,
+  type MemoryUsage,
+  NONE,
+  type Pin,
+  type Ref,
+} from "../engine.js";
+import { deadlineCursor, originCursor, scanCursor } from "./cursors.js";
+import { PlainIndexes } from "./indexes.js";
+import { PinSet } from "./pins.js";
+import { type PlainRecord, visibleIn } from "./record.js";
+import { verifyEngine } from "./verify.js";
+import { VersionQueue } from "./version-queue.js";
+
+/**
+ * The simple engine: plain JavaScript objects and sorted arrays. Correctness and clarity come first; it
+ * is what the off-heap engine is tested against. Search and change cost O(log n), digests O(range).
+ */
+export function createPlainEngine(options: EngineOptions): MemoryEngine {
+  return new PlainEngine(options);
+}
+
+class PlainEngine implements MemoryEngine {
+  readonly #options: EngineOptions;
+  readonly #indexes = new PlainIndexes();
+  readonly #unsettled = new VersionQueue();
+  readonly #pins = new PinSet((held) => {
+    for (const record of held) this.#reconsider(record);
+  });
+  #version = 0;
+  #settled = 0;
+  #keepTombstones = false;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get settled(): number {
+    return this.#settled;
+  }
+
+  get keepTombstones(): boolean {
+    return this.#keepTombstones;
+  }
+
+  set keepTombstones(keep: boolean) {
+    assert(keep || !this.#keepTombstones, "tombstones are kept for good once they are kept");
+    this.#keepTombstones = keep;
+  }
+
+  find(key: Uint8Array, at: number): Ref {
+    const chain = this.#indexes.chainOf(key, 0, key.length);
+    return chain === undefined ? NONE : (visibleIn(chain, at)?.ref ?? NONE);
+  }
+
+  scan(range: KeyRange, at: number, reverse: boolean): Cursor {
+    return scanCursor(this.#indexes.chains, range, at, reverse);
+  }
+
+  byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
+    return originCursor(this.#indexes.origins.get(origin), afterSeq, throughSeq, at);
+  }
+
+  byDeadline(throughMs: number): Cursor {
+    return deadlineCursor(this.#indexes.deadlines, throughMs);
+  }
+
+  nextDeadline(): number {
+    return this.#indexes.deadlines.first?.deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  digest(range: KeyRange, at: number): Digest {
+    const sum = new Uint32Array(DIGEST_WORDS);
+    const hash = new Uint32Array(DIGEST_WORDS);
+    const cursor = this.scan(range, at, false);
+    let count = 0;
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      this.#options.hash(this.slab(ref), this.offset(ref), hash);
+      addHash(sum, hash);
+      count++;
+    }
+    return { count, sum };
+  }
+
+  slab(ref: Ref): Uint8Array {
+    return this.#indexes.table.get(ref).bytes;
+  }
+
+  offset(_ref: Ref): number {
+    return 0;
+  }
+
+  versionOf(ref: Ref): number {
+    return this.#indexes.table.get(ref).version;
+  }
+
+  put(version: number, bytes: Uint8Array, at: number, length: number): void {
+    assert(version >= this.#version, "versions never decrease");
+    assert(version > this.#settled, "a settled commit takes no more entries");
+    this.#version = version;
+    this.#unsettled.push(this.#insert(version, bytes, at, length));
+  }
+
+  settle(version: number): void {
+    if (version <= this.#settled) return;
+    this.#settled = version;
+    // A commit without entries advances nothing but the version.
+    this.#version = Math.max(this.#version, version);
+    for (const record of this.#unsettled.takeThrough(version)) {
+      if (record.older !== undefined) this.#reconsider(record.older);
+      this.#reconsider(record);
+    }
+  }
+
+  rollback(version: number): void {
+    assert(version >= this.#settled, "what is settled is not rolled back");
+    const touched: PlainRecord[] = this.#pins.dropAbove(version);
+    for (const record of this.#unsettled.takeAbove(version)) {
+      if (record.older !== undefined) touched.push(record.older);
+      this.#indexes.removeNewest(record);
+    }
+    this.#version = Math.min(this.#version, version);
+    for (const record of touched) this.#reconsider(record);
+  }
+
+  pin(version: number): Pin {
+    assert(version >= this.#settled && version <= this.#version, "a pin is between settled and newest");
+    return this.#pins.pin(version);
+  }
+
+  load(): BulkLoader {
+    assert(this.#version === 0 && this.#indexes.table.size === 0, "only an empty engine is loaded");
+    let last: Uint8Array | undefined;
+    let versionMax = 0;
+    let finished = false;
+    const tombstones: PlainRecord[] = [];
+    return {
+      add: (version, bytes, at, length) => {
+        assert(!finished, "a finished load takes no more entries");
+        const record = this.#insert(version, bytes, at, length);
+        assert(last === undefined || compareBytes(last, record.key) < 0, "loaded keys ascend");
+        last = record.key;
+        versionMax = Math.max(versionMax, version);
+        if (record.tombstone) tombstones.push(record);
+      },
+      finish: (version) => {
+        assert(!finished && version >= versionMax, "a load ends at or above its versions");
+        finished = true;
+        this.#version = version;
+        this.#settled = version;
+        for (const record of tombstones) this.#reconsider(record);
+      },
+    };
+  }
+
+  usage(): MemoryUsage {
+    return this.#indexes.usage();
+  }
+
+  verify(): void {
+    verifyEngine({
+      indexes: this.#indexes,
+      pins: this.#pins,
+      unsettled: this.#unsettled,
+      version: this.#version,
+      settled: this.#settled,
+      keepTombstones: this.#keepTombstones,
+    });
+  }
+
+  #insert(version: number, bytes: Uint8Array, at: number, length: number): PlainRecord {
+    assert(length === entryLength(bytes, at), "an entry is as long as it says");
+    const copy = new Uint8Array(length);
+    copy.set(bytes.subarray(at, at + length));
+    const start = keyStart(copy, 0);
+    const end = start + keyLengthOf(copy, 0);
+    const chain = this.#indexes.chainOf(copy, start, end);
+    if (chain === undefined) return this.#indexes.addFirst(copy.slice(start, end), version, copy);
+    if (chain.newest.version < version) return this.#indexes.supersede(chain, version, copy);
+    return this.#indexes.replaceNewest(chain, version, copy);
+  }
+
+  /** Frees a record that neither a rollback nor a pin can need, or leaves it with the pin that does. */
+  #reconsider(record: PlainRecord): void {
+    if (!record.live || !this.#isFinal(record)) return;
+    const { newer } = record;
+    const pinned = this.#pins.highest(record.version, newer?.version ?? LATEST);
+    if (pinned !== undefined) {
+      pinned.held.add(record);
+      return;
+    }
+    if (newer === undefined) {
+      this.#indexes.removeNewest(record);
+      return;
+    }
+    this.#indexes.removeOld(record, newer);
+    // It may have been the last that a tombstone hid.
+    this.#reconsider(newer);
+  }
+
+  /** Whether only pins can still keep a record: no rollback uncovers it, and it is no reader's newest entry. */
+  #isFinal(record: PlainRecord): boolean {
+    if (record.newer !== undefined) return record.newer.version <= this.#settled;
+    const hides = record.older !== undefined;
+    return record.tombstone && !this.#keepTombstones && !hides && record.version <= this.#settled;
+  }
+}
