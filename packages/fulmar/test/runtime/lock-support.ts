@@ -63,6 +63,11 @@ export class Contender {
     return this.#reports.shift()!;
   }
 
+  /** No more orders: the process ends if nothing else holds it. */
+  dismiss(): void {
+    this.#process.stdin!.end();
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#process.kill(name);
   }

@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -52,7 +52,9 @@ async function announced(
   const asked = new Promise<Socket>((resolve) => {
     seen = resolve;
   });
+  const own: Socket[] = [];
   const server = createServer((socket) => {
+    own.push(socket);
     sockets.push(socket);
     socket.on("error", () => {});
     for (const line of lines) socket.write(`${JSON.stringify(line)}\n`);
@@ -62,7 +64,7 @@ async function announced(
   await new Promise<void>((resolve) => server.listen(join(directory, name), resolve));
   const withdraw = (): void => {
     server.close();
-    for (const socket of sockets) socket.end();
+    for (const socket of own) socket.end();
   };
   return { withdraw, asked };
 }
@@ -116,6 +118,14 @@ test("a holder killed with SIGKILL leaves no obstacle and, after the next releas
   expect(readdirSync(directory)).toEqual([]);
 });
 
+test("a held lock does not keep its process alive", async () => {
+  const holder = child();
+  expect(await holder.order(`take ${directory}`)).toBe("held");
+  holder.dismiss();
+  await holder.exited;
+  await (await lockDirectory(directory)).release();
+});
+
 test("a temporary socket left by a dead process is removed, other files are not", async () => {
   const temporary = `LOCKING-${"a".repeat(32)}`;
   const dying = createServer();
@@ -149,6 +159,7 @@ test("a symbolic link to the directory is the same lock", async () => {
   symlinkSync(directory, link, "dir");
   const lock = await lockDirectory(link);
   expect((await refusal(lockDirectory(directory))).code).toBe("LOCKED");
+  expect((await refusal(lockDirectory(link))).details).toEqual({ pid: process.pid, directory });
   expect(await child().order(`take ${directory}`)).toBe(`refused LOCKED ${process.pid}`);
   await lock.release();
   expect(await child().order(`take ${link}`)).toBe("held");
@@ -190,11 +201,36 @@ test("we wait for a greater candidate to withdraw", async () => {
   await (await attempt).release();
 });
 
+test("who asks while we are a candidate is told when we become holder", async () => {
+  const other = await announced(HIGH, { pid: 7, state: "candidate" });
+  const attempt = lockDirectory(directory);
+  await other.asked;
+  const ours = readdirSync(directory).find((name) => name !== HIGH)!;
+  const asker = connect(join(directory, ours)).setEncoding("utf8");
+  sockets.push(asker);
+  const heard: string[] = [];
+  const next = (): Promise<void> =>
+    new Promise((resolve) => asker.once("data", (text) => resolve(void heard.push(String(text)))));
+  await next();
+  other.withdraw();
+  await next();
+  const answer = (state: string): string => `${JSON.stringify({ pid: process.pid, state })}\n`;
+  expect(heard).toEqual([answer("candidate"), answer("holder")]);
+  await (await attempt).release();
+});
+
 test("a greater candidate that becomes holder makes us withdraw", async () => {
   const other = await announced(HIGH, { pid: 7, state: "candidate" });
   const attempt = refusal(lockDirectory(directory));
   (await other.asked).write(`${JSON.stringify({ pid: 7, state: "holder" })}\n`);
   expect((await attempt).details.pid).toBe(7);
+});
+
+test("a holder in another container is no other for having our process number", async () => {
+  await announced(HIGH, { pid: process.pid, state: "holder" });
+  const error = await refusal(lockDirectory(directory));
+  expect(error.details.pid).toBe(process.pid);
+  expect(error.message).toContain(`process ${process.pid}`);
 });
 
 test("a candidate that never decides, is silent or talks nonsense counts as holding", async () => {

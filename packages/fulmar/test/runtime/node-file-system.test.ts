@@ -56,9 +56,10 @@ test("modes: read cannot write, update needs the file, create needs its absence"
 test("a closed handle takes nothing more, and close waits for what is under way", async () => {
   const path = join(root, "a");
   const file = await fileSystem.open(path, "create");
-  const large = new Uint8Array(8 << 20).fill(5);
-  const writing = file.write(large, 0);
-  const closing = file.close();
+  const large = new Uint8Array(32 << 20).fill(5);
+  const order: string[] = [];
+  const writing = file.write(large, 0).finally(() => order.push("written"));
+  const closing = file.close().finally(() => order.push("closed"));
   expect(() => file.writeNow(bytes(1), 0)).toThrow(code("EBADF") as Error);
   expect(() => file.syncDataNow()).toThrow(code("EBADF") as Error);
   await expect(file.write(bytes(1), 0)).rejects.toEqual(code("EBADF"));
@@ -66,6 +67,7 @@ test("a closed handle takes nothing more, and close waits for what is under way"
   await expect(file.size()).rejects.toEqual(code("EBADF"));
   expect(await writing).toBe(large.length);
   await closing;
+  expect(order).toEqual(["written", "closed"]);
   await file.close();
   expect(statSync(path).size).toBe(large.length);
 });

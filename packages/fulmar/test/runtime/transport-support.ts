@@ -1,3 +1,5 @@
+import { connect, type Socket } from "node:net";
+import { expect } from "vitest";
 import type { Connection, ConnectionHandler, Listener } from "../../src/base/runtime/interface.js";
 import { nodeTransport } from "../../src/base/runtime/node/tcp-transport.js";
 
@@ -82,4 +84,47 @@ export class Host {
     for (const connection of this.connections) connection.close();
     await this.listener.close();
   }
+}
+
+/** Makes hosts and connections, and takes them all away after a test. */
+export class Bench {
+  readonly #cleanups: (() => unknown)[] = [];
+
+  onClear(cleanup: () => unknown): void {
+    this.#cleanups.push(cleanup);
+  }
+
+  async clear(): Promise<void> {
+    for (const cleanup of this.#cleanups.splice(0).reverse()) await cleanup();
+  }
+
+  async host(connectionsMax?: number, frameBytesMax?: number): Promise<Host> {
+    const opened = await Host.open(connectionsMax, frameBytesMax);
+    this.onClear(() => opened.close());
+    return opened;
+  }
+
+  async connect(address: string): Promise<Connection> {
+    const connection = await nodeTransport.connect(address, CONNECT);
+    this.onClear(() => connection.close());
+    return connection;
+  }
+
+  /** A bare socket towards a listening host. */
+  async raw(address: string): Promise<Socket> {
+    const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
+    this.onClear(() => socket.destroy());
+    socket.on("error", () => {});
+    await new Promise((resolve) => socket.once("connect", resolve));
+    return socket;
+  }
+}
+
+export function pattern(length: number, salt = 0): Uint8Array {
+  return new Uint8Array(length).map((_, i) => i * 7 + salt);
+}
+
+/** Matches an error with this code. */
+export function code(value: string): object {
+  return expect.objectContaining({ code: value });
 }

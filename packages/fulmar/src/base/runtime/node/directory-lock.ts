@@ -44,10 +44,14 @@ const PATIENCE: LockPatience = { answerMs: 2_000, settleMs: 5_000 };
 /** The directories that this process holds or is about to: no need to ask the kernel about ourselves. */
 const held = new Set<string>();
 
-function lockedError(directory: string, pid: number | undefined): FulmarError {
-  const owner = pid === process.pid ? "this process" : `process ${pid ?? "(number unknown)"}`;
-  const remedy = pid === process.pid ? "close the store that is open" : "stop it";
-  const message = `${directory} is in use by ${owner}: ${remedy}, or use another directory`;
+function lockedHere(directory: string): FulmarError {
+  const message = `${directory} is in use by this process: close the store that is open, or use another directory`;
+  return new FulmarError("LOCKED", message, { pid: process.pid, directory });
+}
+
+function lockedElsewhere(directory: string, pid: number | undefined): FulmarError {
+  const owner = `process ${pid ?? "(number unknown: it does not answer)"}`;
+  const message = `${directory} is in use by ${owner}: stop it, or use another directory`;
   return new FulmarError("LOCKED", message, { pid, directory });
 }
 
@@ -150,9 +154,9 @@ class Contender {
     for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
       const outcome = await askLock(this.#path(name), settles, this.#patience);
       if (outcome.kind === "dead") return removeName(this.#path(name));
-      if (outcome.kind === "alive") throw lockedError(this.#directory, outcome.answer?.pid);
+      if (outcome.kind === "alive") throw lockedElsewhere(this.#directory, outcome.answer?.pid);
     }
-    throw lockedError(this.#directory, undefined);
+    throw lockedElsewhere(this.#directory, undefined);
   }
 
   #path(name: string): string {
@@ -199,7 +203,7 @@ export async function lockDirectory(directory: string, patience = PATIENCE): Pro
   } catch (error) {
     throw lockError(error, directory);
   }
-  if (held.has(path)) throw lockedError(path, process.pid);
+  if (held.has(path)) throw lockedHere(path);
   held.add(path);
   try {
     return await acquire(path, patience);
