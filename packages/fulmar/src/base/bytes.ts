@@ -100,7 +100,8 @@ export function afterPrefix(prefix: Uint8Array): Uint8Array | undefined {
   let end = prefix.length;
   while (end > 0 && prefix[end - 1] === 0xff) end--;
   if (end === 0) return undefined;
-  const after = prefix.slice(0, end);
+  // Not `slice`, which on a Buffer is a view: the caller's bytes would change.
+  const after = new Uint8Array(prefix.subarray(0, end));
   after[end - 1]++;
   return after;
 }

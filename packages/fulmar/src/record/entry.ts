@@ -126,7 +126,8 @@ export function valueStart(bytes: Uint8Array, at: number): number {
 /** A copy of the key. */
 export function keyOf(bytes: Uint8Array, at: number): Uint8Array {
   const start = keyStart(bytes, at);
-  return bytes.slice(start, start + keyLengthOf(bytes, at));
+  // Not `slice`, which on a Buffer is a view.
+  return new Uint8Array(bytes.subarray(start, start + keyLengthOf(bytes, at)));
 }
 
 /** A view of the value: whoever hands it out copies it first. */

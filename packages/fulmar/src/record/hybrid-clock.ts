@@ -21,6 +21,7 @@ export function wallFromHlc(hlc: number): number {
 export class HybridClock {
   readonly #clock: Clock;
   #last = 0;
+  #nowMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,7 +34,8 @@ export class HybridClock {
 
   /** Wall time in ms that never decreases: what deadlines are judged by. */
   nowMs(): number {
-    return Math.max(this.#clock.wallMs(), wallFromHlc(this.#last));
+    this.#nowMs = Math.max(this.#nowMs, this.#clock.wallMs(), wallFromHlc(this.#last));
+    return this.#nowMs;
   }
 
   /** A new time above every one before, and above `replaced`, the stamp of what the write replaces. */

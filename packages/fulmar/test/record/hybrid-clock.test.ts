@@ -1,0 +1,90 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  HLC_EPOCH_MS,
+  HLC_TICKS_PER_MS,
+  HybridClock,
+  hlcFromWall,
+  wallFromHlc,
+} from "../../src/record/hybrid-clock.js";
+
+const BASE = HLC_EPOCH_MS + 1_000_000;
+
+function clockAt(wallMs: number): { clock: HybridClock; set(wallMs: number): void } {
+  let now = wallMs;
+  const clock = new HybridClock({ wallMs: () => now, monotonicMs: () => 0 });
+  const set = (next: number): void => {
+    now = next;
+  };
+  return { clock, set };
+}
+
+describe("HybridClock", () => {
+  it("gives rising times above everything it was shown, whatever the wall clock does", () => {
+    const event = fc.oneof(
+      fc.record({ type: fc.constant("wall" as const), ms: fc.integer({ min: -5000, max: 5000 }) }),
+      fc.record({ type: fc.constant("next" as const), ms: fc.integer({ min: -50, max: 50 }) }),
+      fc.record({ type: fc.constant("observe" as const), ms: fc.integer({ min: -5000, max: 5000 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(event), (events) => {
+        const { clock, set } = clockAt(BASE);
+        let newest = 0;
+        let now = 0;
+        for (const { type, ms } of events) {
+          const hlc = hlcFromWall(BASE + ms) + (ms & 7);
+          if (type === "wall") set(BASE + ms);
+          else if (type === "observe") {
+            clock.observe(hlc);
+            newest = Math.max(newest, hlc);
+          } else {
+            const time = clock.next(hlc);
+            expect(time).toBeGreaterThan(Math.max(newest, hlc));
+            newest = time;
+          }
+          expect(clock.last).toBe(newest);
+          const read = clock.nowMs();
+          expect(read).toBeGreaterThanOrEqual(Math.max(now, wallFromHlc(newest)));
+          now = read;
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("follows the wall clock", () => {
+    const { clock, set } = clockAt(BASE);
+    expect(clock.next(0)).toBe(hlcFromWall(BASE));
+    set(BASE + 10);
+    expect([clock.nowMs(), clock.next(0)]).toEqual([BASE + 10, hlcFromWall(BASE + 10)]);
+  });
+
+  it("judges deadlines by a time that does not go back with the wall clock", () => {
+    const { clock, set } = clockAt(BASE + 500);
+    expect(clock.nowMs()).toBe(BASE + 500);
+    set(BASE);
+    expect(clock.nowMs()).toBe(BASE + 500);
+  });
+
+  it("carries a counter that overflows into the next ms", () => {
+    const { clock } = clockAt(BASE);
+    const first = clock.next(0);
+    for (let i = 1; i < HLC_TICKS_PER_MS; i++) clock.next(0);
+    expect(wallFromHlc(clock.last)).toBe(BASE);
+    expect(clock.next(0)).toBe(first + HLC_TICKS_PER_MS);
+    expect(wallFromHlc(clock.last)).toBe(BASE + 1);
+  });
+
+  it("calls ahead what is more than the drift in the future, to the tick", () => {
+    const { clock } = clockAt(BASE);
+    const limit = hlcFromWall(BASE + 60_000);
+    expect([clock.isAhead(limit, 60_000), clock.isAhead(limit + 1, 60_000)]).toEqual([false, true]);
+  });
+
+  it("starts at its epoch, and stays exact until 2089", () => {
+    expect(hlcFromWall(HLC_EPOCH_MS - 1)).toBe(0);
+    const late = Date.UTC(2089, 0, 1) + 0.7;
+    expect(wallFromHlc(hlcFromWall(late) + HLC_TICKS_PER_MS - 1)).toBe(Date.UTC(2089, 0, 1));
+    expect(Number.isSafeInteger(hlcFromWall(late) + HLC_TICKS_PER_MS)).toBe(true);
+  });
+});
