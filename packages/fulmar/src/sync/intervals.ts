@@ -56,6 +56,24 @@ export function difference(base: Coverage, ours: Coverage, withHoles: boolean): 
   return { from, to };
 }
 
+/** Exactly what `to` covers and `from` does not. */
+export function beyond(from: Coverage, to: Coverage): Coverage {
+  const result = new Coverage();
+  for (const [origin, coverage] of to.origins()) {
+    const intervals = missing(from.of(origin), coverage);
+    const last = intervals.at(-1);
+    if (last === undefined) continue;
+    const holes: Hole[] = [];
+    let next = 1;
+    for (const interval of intervals) {
+      if (interval.from > next) holes.push({ from: next, to: interval.from - 1 });
+      next = interval.to + 1;
+    }
+    result.set(origin, { upTo: last.to, holes });
+  }
+  return result;
+}
+
 /** What is covered once all pages up to (origin, seq) are there: origins before `origin` wholly, `origin` up to `seq`. */
 export function prefixOf(to: Coverage, origin: OriginId, seq: number): Coverage {
   const prefix = new Coverage();

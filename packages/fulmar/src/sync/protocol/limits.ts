@@ -66,5 +66,11 @@ export const COMMIT_SPLIT_BYTES = PAGE_BYTES_MAX;
 /** Wait after a failed merge: least and most. */
 export const MERGE_RETRY_LEAST_MS = 500;
 export const MERGE_RETRY_MOST_MS = 15_000;
+/** A connection that is doubted ends without a sign of life within this. */
+export const PROBE_MS = 3000;
+/** How often unfinished pulls are looked after. */
+export const HOUSEKEEPING_MS = 5000;
+/** How long news may wait until it is looked for new members. */
+export const DISCOVERY_DELAY_MS = 250;
 /** A connection that lasted so long counts as success: the next back-off starts small again. */
 export const CONNECTION_GOOD_MS = 5000;

@@ -1,0 +1,60 @@
+import type { ErrorCode } from "../base/errors.js";
+import type { Diagnostics } from "../base/runtime/interface.js";
+import type { OriginId } from "../record/origins.js";
+import type { Refusal } from "../store/port.js";
+
+/** What a replicator tells its listeners. */
+export interface ReplicatorEvents {
+  /** A peer was connected or lost. */
+  peer: {
+    readonly id: OriginId;
+    readonly name: string;
+    readonly address: string;
+    readonly state: "connected" | "disconnected";
+    /** Why it was lost. */
+    readonly code?: ErrorCode;
+  };
+  /** Something was merged; `peer` is absent for a pull that several peers had a part in. */
+  merge: { readonly peer?: OriginId; readonly version: number; readonly applied: number; readonly stale: number };
+  /** Commits that this store does not take. */
+  refused: { readonly peer?: OriginId; readonly refusals: readonly Refusal[] };
+  /** A peer broke the protocol, or could not prove itself. */
+  violation: { readonly peer?: OriginId; readonly address: string; readonly code: ErrorCode; readonly text: string };
+  /** The store could not merge, or this node's own record could not be written. */
+  error: { readonly error: Error };
+}
+
+export type ReplicatorEvent = keyof ReplicatorEvents;
+export type ReplicatorListener<E extends ReplicatorEvent> = (event: ReplicatorEvents[E]) => void;
+
+/** Listeners by event. One that throws hurts nobody else. */
+export class Events {
+  readonly #listeners = new Map<ReplicatorEvent, Set<(event: never) => void>>();
+  readonly #diagnostics: Diagnostics;
+
+  constructor(diagnostics: Diagnostics) {
+    this.#diagnostics = diagnostics;
+  }
+
+  on<E extends ReplicatorEvent>(event: E, listener: ReplicatorListener<E>): () => void {
+    const set = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, set);
+    set.add(listener);
+    return () => set.delete(listener);
+  }
+
+  emit<E extends ReplicatorEvent>(event: E, details: ReplicatorEvents[E]): void {
+    this.#diagnostics.emit(`fulmar:sync:${event}`, () => details);
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        (listener as ReplicatorListener<E>)(details);
+      } catch (cause) {
+        this.#diagnostics.emit("fulmar:sync:listener", () => ({ event, cause }));
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,178 @@
+import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
+import { NAME_BYTES_MAX } from "../base/limits.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import type { StorePort } from "../store/port.js";
+import {
+  ADDRESS_BYTES_MAX,
+  CLUSTER_BYTES_MAX,
+  PAGE_BYTES_DEFAULT,
+  PAGE_BYTES_LEAST,
+  PAGE_BYTES_MAX,
+  RELAY_DELAY_MS,
+} from "./protocol/limits.js";
+
+/** How a store replicates. */
+export interface ReplicateOptions {
+  /** "host:port" to listen on; port 0 lets the system choose. Without it this node only dials. */
+  readonly listen?: string;
+  /** The address that others shall dial, where it differs from the one that is bound. */
+  readonly advertise?: string;
+  /** Addresses of members; the address of any one is enough when `discover` is on. */
+  readonly peers?: readonly string[];
+  /** What all members of a cluster know and nobody else, at least 8 bytes, better 16 or more of chance. Needed beyond loopback. */
+  readonly secret?: string | Uint8Array;
+  /** A label for people; the store's name unless set. */
+  readonly name?: string;
+  /** Only nodes with the same label replicate with each other. Empty unless set. */
+  readonly cluster?: string;
+  /** Whether members that others know are dialled too. True unless set. */
+  readonly discover?: boolean;
+  /** `atomic` shows a pull of several pages whole; `progressive` shows each page at once, which can show half of a transaction. */
+  readonly bootstrap?: "atomic" | "progressive";
+  /** Size at which a page of entries is closed, in bytes; 256 KiB unless set. */
+  readonly pageBytes?: number;
+  /** Without a sign of life about a cut for so long the peer is asked, in ms; 10,000 unless set. */
+  readonly ackTimeoutMs?: number;
+  /** Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection. */
+  readonly heartbeatMs?: number;
+  /** Least and most wait between two attempts to connect, in ms; 100 and 15,000 unless set. */
+  readonly reconnect?: { readonly leastMs?: number; readonly mostMs?: number };
+  /** Most connections that are accepted at once; 256 unless set. */
+  readonly connectionsMax?: number;
+  /** Most bytes of an unfinished pull kept in memory; 1 GiB unless set. Beyond it the pull is published in parts. */
+  readonly stagedBytesMax?: number;
+}
+
+/** {@link ReplicateOptions} checked and with defaults. */
+export interface Settings {
+  readonly listen: string | undefined;
+  readonly advertise: string | undefined;
+  readonly peers: readonly string[];
+  readonly secret: Uint8Array | undefined;
+  readonly name: string;
+  readonly cluster: string;
+  readonly discover: boolean;
+  readonly progressive: boolean;
+  readonly pageBytes: number;
+  readonly ackTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly reconnectLeastMs: number;
+  readonly reconnectMostMs: number;
+  readonly connectionsMax: number;
+  readonly stagedBytesMax: number;
+  readonly relayDelayMs: number;
+}
+
+const KNOWN = [
+  "listen",
+  "advertise",
+  "peers",
+  "secret",
+  "name",
+  "cluster",
+  "discover",
+  "bootstrap",
+  "pageBytes",
+  "ackTimeoutMs",
+  "heartbeatMs",
+  "reconnect",
+  "connectionsMax",
+  "stagedBytesMax",
+];
+const SECRET_BYTES_LEAST = 8;
+const UTF8 = new TextEncoder();
+
+/** Checks what the caller wants, before anything happens. */
+export function readSettings(port: StorePort, options: ReplicateOptions): Settings {
+  checkOptions(options, KNOWN, "replicate");
+  checkOptions(options.reconnect, ["leastMs", "mostMs"], "replicate: reconnect");
+  const secret = readSecret(options.secret);
+  const listen = optionalText(options.listen, "listen", ADDRESS_BYTES_MAX);
+  const peers = readPeers(options.peers);
+  const { transport } = port.runtime;
+  if (secret === undefined) {
+    for (const address of listen === undefined ? peers : [listen, ...peers]) {
+      if (!transport.isLoopback(address)) throw insecure(address);
+    }
+  }
+  const reconnectLeastMs = integerOption(options.reconnect?.leastMs, "reconnect.leastMs", 100, 1, 3_600_000);
+  const { bootstrap } = options;
+  if (bootstrap !== undefined && bootstrap !== "atomic" && bootstrap !== "progressive") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", `bootstrap is "atomic" or "progressive", not ${String(bootstrap)}`);
+  }
+  return {
+    listen,
+    advertise: optionalText(options.advertise, "advertise", ADDRESS_BYTES_MAX),
+    peers,
+    secret,
+    name: optionalText(options.name, "name", NAME_BYTES_MAX) ?? port.name,
+    cluster: optionalText(options.cluster, "cluster", CLUSTER_BYTES_MAX) ?? "",
+    discover: readBoolean(options.discover, "discover", true),
+    progressive: bootstrap === "progressive",
+    pageBytes: integerOption(options.pageBytes, "pageBytes", PAGE_BYTES_DEFAULT, PAGE_BYTES_LEAST, PAGE_BYTES_MAX),
+    ackTimeoutMs: integerOption(options.ackTimeoutMs, "ackTimeoutMs", 10_000, 10, 3_600_000),
+    heartbeatMs: integerOption(options.heartbeatMs, "heartbeatMs", 10_000, 10, 3_600_000),
+    reconnectLeastMs,
+    reconnectMostMs: integerOption(
+      options.reconnect?.mostMs,
+      "reconnect.mostMs",
+      Math.max(15_000, reconnectLeastMs),
+      reconnectLeastMs,
+      86_400_000,
+    ),
+    connectionsMax: integerOption(options.connectionsMax, "connectionsMax", 256, 1, 65_536),
+    stagedBytesMax: integerOption(options.stagedBytesMax, "stagedBytesMax", 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+    relayDelayMs: RELAY_DELAY_MS,
+  };
+}
+
+/** Refuses an address that a node without a secret must not have to do with. */
+export function insecure(address: string): FulmarError {
+  return new FulmarError(
+    "INSECURE_LISTEN",
+    `${address} is not on this machine: set a secret to replicate beyond loopback`,
+    { address },
+  );
+}
+
+/** An address given by the caller. */
+export function checkAddress(value: unknown, name: string): string {
+  const address = optionalText(value, name, ADDRESS_BYTES_MAX);
+  if (address === undefined || address.length === 0) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an address such as "host:port"`);
+  }
+  return address;
+}
+
+function readPeers(value: unknown): string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw new FulmarTypeError("INVALID_ARGUMENT", "peers must be an array of addresses");
+  return [...new Set(value.map((address: unknown, i) => checkAddress(address, `peers[${i}]`)))];
+}
+
+function readSecret(value: unknown): Uint8Array | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "secret must be a string or bytes");
+  }
+  const bytes = typeof value === "string" ? UTF8.encode(value) : value.slice();
+  if (bytes.length < SECRET_BYTES_LEAST) {
+    throw new FulmarRangeError("INVALID_ARGUMENT", `secret must have at least ${SECRET_BYTES_LEAST} bytes`);
+  }
+  return bytes;
+}
+
+function readBoolean(value: unknown, name: string, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value !== "boolean") throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false`);
+  return value;
+}
+
+function optionalText(value: unknown, name: string, bytesMax: number): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string") throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be a string`);
+  if (UTF8.encode(value).length > bytesMax) {
+    throw new FulmarRangeError("INVALID_ARGUMENT", `${name} must have at most ${bytesMax} bytes`);
+  }
+  return value;
+}
