@@ -1,7 +1,9 @@
-import { unreachable } from "../base/assert.js";
-import type { Runtime } from "../base/runtime/interface.js";
+import { assert } from "../base/assert.js";
+import { FulmarError } from "../base/errors.js";
+import type { DirectoryLock, Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import type { OriginTable } from "../record/origins.js";
+import { writeCheckpoint } from "./checkpoint-run.js";
 import type { CommitLog, LogObserver } from "./commit-log.js";
 import type {
   CheckpointResult,
@@ -11,49 +13,191 @@ import type {
   FinalState,
   Recovered,
 } from "./directory-types.js";
+import { attempt, syncFile } from "./files.js";
+import { createStore, holdsStore, makeRoot } from "./first-open.js";
+import { type Layout, layoutOf } from "./layout.js";
+import { LogSegments } from "./log-segments.js";
+import { LogWriter } from "./log-writer.js";
+import type { LogEnd } from "./manifest.js";
+import { listOrphanCheckpoints, removeAll } from "./orphans.js";
+import { type Opened, recover } from "./recovery.js";
 
 /** A data directory, held by its lock: manifest, log and checkpoints of one store. */
 export class DataDirectory {
+  readonly #runtime: Runtime;
+  readonly #layout: Layout;
+  readonly #lock: DirectoryLock;
+  readonly #origins: OriginTable;
+  readonly #options: DirectoryOptions;
+  readonly #opened: Opened;
+  readonly #segments: LogSegments;
+  #log: LogWriter | undefined;
+  #running: Promise<CheckpointResult> | undefined;
+  #bytesAtCheckpoint = 0;
+  #checkpointed = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    runtime: Runtime,
+    layout: Layout,
+    lock: DirectoryLock,
+    origins: OriginTable,
+    options: DirectoryOptions,
+    opened: Opened,
+  ) {
+    this.#runtime = runtime;
+    this.#layout = layout;
+    this.#lock = lock;
+    this.#origins = origins;
+    this.#options = options;
+    this.#opened = opened;
+    this.#segments = new LogSegments(runtime, opened.segments);
+  }
+
   /**
    * Locks the directory, creating it when it is missing or empty, and loads what it holds into
    * `engine`, which must be empty. The store's incarnation becomes number 1 of `origins`, which must
-   * be empty too.
+   * be empty too. Rejects with LOCKED, NOT_A_STORE, CORRUPT, FORMAT_NEWER, PATH_UNUSABLE or an error of
+   * the disk; a directory that cannot be opened is left as it was.
    */
-  static open(
-    _runtime: Runtime,
-    _path: string,
-    _engine: MemoryEngine,
-    _origins: OriginTable,
-    _options: DirectoryOptions,
+  static async open(
+    runtime: Runtime,
+    path: string,
+    engine: MemoryEngine,
+    origins: OriginTable,
+    options: DirectoryOptions,
   ): Promise<DataDirectory> {
-    return Promise.reject(new Error("not built yet"));
+    assert(origins.size === 0 && engine.version === 0, "a directory is opened into an empty store");
+    const layout = layoutOf(runtime.fileSystem, await makeRoot(runtime, path));
+    // Before the lock, which leaves a file: a directory of somebody else is not touched at all.
+    await holdsStore(runtime, layout);
+    const lock = await runtime.fileSystem.lock(layout.root);
+    try {
+      const created = !(await holdsStore(runtime, layout));
+      if (created) await createStore(runtime, layout);
+      const opened = await recover({ runtime, layout, engine, origins, options, created });
+      return new DataDirectory(runtime, layout, lock, origins, options, opened);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
   }
 
   get recovered(): Recovered {
-    return unreachable(undefined as never);
+    return this.#opened.recovered;
   }
 
   /** Begins appending; once only. */
-  startLog(_observer: LogObserver): CommitLog {
-    return unreachable(undefined as never);
+  startLog(observer: LogObserver): CommitLog {
+    assert(this.#log === undefined && this.#closing === undefined, "a directory has one log");
+    const { flush, inlineSync, segmentBytes } = this.#options;
+    const { pool, end } = this.#opened;
+    const [runtime, origins, segments] = [this.#runtime, this.#origins, this.#segments];
+    const parts = { runtime, origins, segments, pool, observer, flush, inlineSync, segmentBytes, end };
+    this.#log = new LogWriter(parts);
+    return this.#log;
   }
 
-  /** Writes a checkpoint while commits go on. One at a time. When it rejects the store is as it was. */
-  checkpoint(_source: CheckpointSource): Promise<CheckpointResult> {
-    return unreachable(undefined as never);
+  /**
+   * Writes a checkpoint while commits go on, and lets go of the log that it replaces. One at a time.
+   * When it rejects the store is as it was.
+   */
+  checkpoint(source: CheckpointSource): Promise<CheckpointResult> {
+    assert(this.#running === undefined, "one checkpoint at a time");
+    if (this.#closing !== undefined) return Promise.reject(new FulmarError("CLOSED", "the store is closed"));
+    this.#running = this.#checkpoint(source).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
   }
 
   /** Makes it durable that this store has met a peer, so that it keeps tombstones from now on. */
   rememberPeers(): Promise<void> {
-    return unreachable(undefined as never);
+    return this.#opened.manifest.update((now) => ({ ...now, hadPeers: true }));
   }
 
   status(): DirectoryStatus {
-    return unreachable(undefined as never);
+    const { checkpoint } = this.#opened.manifest.manifest;
+    const { version, bytes } = checkpoint;
+    const appended = this.#log?.appendedBytes ?? 0;
+    return {
+      segments: this.#segments.count,
+      logBytes: this.#segments.bytes,
+      ...(checkpoint.number > 0
+        ? { checkpoint: { version, bytes, running: this.#running !== undefined } }
+        : {}),
+      logBytesSinceCheckpoint:
+        appended - this.#bytesAtCheckpoint + (this.#checkpointed ? 0 : this.#opened.replayedBytes),
+    };
   }
 
-  /** Closes the log, records an orderly end and releases the lock. */
-  close(_final: FinalState): Promise<void> {
-    return unreachable(undefined as never);
+  /** Closes the log, records an orderly end and releases the lock. Idempotent. */
+  close(final: FinalState): Promise<void> {
+    this.#closing ??= this.#close(final);
+    return this.#closing;
+  }
+
+  async #checkpoint(source: CheckpointSource): Promise<CheckpointResult> {
+    const bytesBefore = this.#log?.appendedBytes ?? 0;
+    const { manifest } = this.#opened;
+    const [runtime, layout] = [this.#runtime, this.#layout];
+    const stopped = (): boolean => this.#closing !== undefined;
+    const name = await writeCheckpoint(
+      { runtime, layout, origins: this.#origins, stopped },
+      manifest.manifest,
+      source,
+    );
+    assert(source.version <= this.#syncedEnd().version, "a checkpoint holds synced commits only");
+    const firstSegment = this.#segments.firstFor(source.version);
+    const { entries, ...checkpoint } = name;
+    await manifest.update((now) => ({ ...now, checkpoint, firstSegment, synced: this.#syncedEnd() }));
+    this.#bytesAtCheckpoint = bytesBefore;
+    this.#checkpointed = true;
+    await this.#letGo(firstSegment, checkpoint.number);
+    return { version: checkpoint.version, number: checkpoint.number, bytes: checkpoint.bytes, entries };
+  }
+
+  /** The checkpoint stands: what is not removed now is removed at the next open. */
+  async #letGo(firstSegment: number, checkpoint: number): Promise<void> {
+    const [runtime, layout] = [this.#runtime, this.#layout];
+    try {
+      for (const segment of this.#segments.dropBefore(firstSegment)) {
+        await this.#opened.pool.retire(segment.path);
+      }
+      await removeAll(runtime, await listOrphanCheckpoints(runtime, layout, checkpoint));
+    } catch (error) {
+      runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path: layout.root, error }));
+    }
+  }
+
+  #syncedEnd(): LogEnd {
+    return this.#log?.syncedEnd ?? this.#opened.end;
+  }
+
+  async #close(final: FinalState): Promise<void> {
+    const { manifest, pool } = this.#opened;
+    try {
+      await this.#running?.catch(() => undefined);
+      await this.#log?.close();
+      await pool.close();
+      if (final.clean && this.#log?.failure === undefined) await this.#recordEnd(final);
+      else await this.#segments.close();
+    } finally {
+      await manifest.close();
+      await this.#lock.release();
+    }
+  }
+
+  /** Gives unused space back, and states where the log ends so that damage to its last record is seen. */
+  async #recordEnd(final: FinalState): Promise<void> {
+    const { handle, position } = this.#segments.current;
+    if (handle !== undefined) {
+      await attempt("truncate", handle.path, handle.truncate(position));
+      await syncFile(handle);
+    }
+    await this.#segments.close();
+    const synced = this.#syncedEnd();
+    const { version, seq, hlc } = final;
+    await this.#opened.manifest.update((now) => ({ ...now, clean: true, synced, version, seq, hlc }));
   }
 }

@@ -99,7 +99,12 @@ export interface VerifyReport {
   readonly storeId: string;
   readonly incarnation: OriginId;
   readonly version: number;
-  readonly checkpoint?: { readonly number: number; readonly version: number; readonly entries: number; readonly bytes: number };
+  readonly checkpoint?: {
+    readonly number: number;
+    readonly version: number;
+    readonly entries: number;
+    readonly bytes: number;
+  };
   readonly segments: number;
   readonly commits: number;
   readonly entries: number;

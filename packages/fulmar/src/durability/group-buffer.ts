@@ -89,7 +89,12 @@ export class GroupBuffer {
   }
 
   /** Reserves a record and returns where the commit belongs in `bytes`. */
-  begin(salt: Uint8Array, version: number, syncedThrough: number, lengthBytes: number): { bytes: Uint8Array; at: number } {
+  begin(
+    salt: Uint8Array,
+    version: number,
+    syncedThrough: number,
+    lengthBytes: number,
+  ): { bytes: Uint8Array; at: number } {
     const length = this.recordBytes(lengthBytes);
     this.#reserve(length);
     this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;

@@ -58,9 +58,14 @@ export async function scanLog(
   const files = await listSegments(runtime, layout, manifest);
   const first = files[0];
   if (first?.number !== manifest.firstSegment) {
-    throw corrupt(runtime.fileSystem.join(layout.log, segmentName(manifest.firstSegment)), 0, "it is missing");
+    throw corrupt(
+      runtime.fileSystem.join(layout.log, segmentName(manifest.firstSegment)),
+      0,
+      "it is missing",
+    );
   }
-  if (first.opening === undefined) throw corrupt(first.path, SEGMENT_HEADER_BYTES, "its first record is not valid");
+  if (first.opening === undefined)
+    throw corrupt(first.path, SEGMENT_HEADER_BYTES, "its first record is not valid");
   if (first.opening.base > manifest.checkpoint.version) {
     const what = `the log begins after version ${first.opening.base}, the checkpoint ends before it`;
     throw corrupt(first.path, SEGMENT_HEADER_BYTES, what);
@@ -68,10 +73,14 @@ export async function scanLog(
   const link: Link = { crc: 0, version: first.opening.base, syncedThrough: 0 };
   const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   let bytesRead = 0;
+  const advance = (bytes: number): void => {
+    bytesRead += bytes;
+    progress(bytesRead, bytesTotal);
+  };
   const live: LiveSegment[] = [];
   for (const file of files) {
     if (file !== first && !continues(file, live[live.length - 1], link)) break;
-    live.push(await readSegment(runtime, file, link, visitor, (bytes) => progress((bytesRead += bytes), bytesTotal)));
+    live.push(await readSegment(runtime, file, link, visitor, advance));
   }
   const dead = files.slice(live.length);
   const last = live[live.length - 1];
@@ -157,7 +166,8 @@ async function weigh(
     const what = `the record after version ${end.version} is not valid, though it was synced`;
     throw corrupt(path, end.position, what);
   }
-  const behind = synced.segment > end.segment || (synced.segment === end.segment && synced.position > end.position);
+  const behind =
+    synced.segment > end.segment || (synced.segment === end.segment && synced.position > end.position);
   if (behind) throw corrupt(path, end.position, "the log ends before what was synced");
   if (manifest.clean) checkCleanEnd(path, synced, end);
   checkMissing(runtime, last, dead);
@@ -165,7 +175,12 @@ async function weigh(
 }
 
 function checkCleanEnd(path: string, expected: LogEnd, found: LogEnd): void {
-  if (expected.segment === found.segment && expected.position === found.position && expected.crc === found.crc) return;
+  if (
+    expected.segment === found.segment &&
+    expected.position === found.position &&
+    expected.crc === found.crc
+  )
+    return;
   throw corrupt(path, found.position, "the log does not end where the last orderly close left it");
 }
 

@@ -137,7 +137,8 @@ export async function readManifest(checksum: Checksum, handle: FileHandle): Prom
   if (first === undefined && second === undefined) {
     throw corrupt(handle.path, 0, "neither of the two slots is readable");
   }
-  const newest = first !== undefined && (second === undefined || first.generation > second.generation) ? 0 : 1;
+  const newest =
+    first !== undefined && (second === undefined || first.generation > second.generation) ? 0 : 1;
   const chosen = newest === 0 ? first : second;
   assert(chosen !== undefined, "the newest slot is readable");
   const damagedSlot = first === undefined ? 0 : second === undefined ? 1 : undefined;

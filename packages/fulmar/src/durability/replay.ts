@@ -136,7 +136,8 @@ export class Replay implements ScanVisitor {
     let ownSeq = 0;
     for (let i = 0; i < view.entryCount; i++) {
       const length = entryLength(bytes, next);
-      if (this.#mapping.translate(bytes, next) === this.#writerNumber) ownSeq = Math.max(ownSeq, seqOf(bytes, next));
+      if (this.#mapping.translate(bytes, next) === this.#writerNumber)
+        ownSeq = Math.max(ownSeq, seqOf(bytes, next));
       found.hlc = Math.max(found.hlc, hlcOf(bytes, next));
       this.#engine?.put(version, bytes, next, length);
       next += length;

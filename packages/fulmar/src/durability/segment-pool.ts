@@ -1,8 +1,17 @@
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import { fromHex } from "../base/bytes.js";
-import { attempt, createDurably, openFile, removeFile, syncDirectory, syncFile, writeFully } from "./files.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import {
+  attempt,
+  createDurably,
+  openFile,
+  removeFile,
+  syncDirectory,
+  syncFile,
+  writeFully,
+} from "./files.js";
 import { type Layout, segmentName, TEMPORARY } from "./layout.js";
 import {
+  OPENING_BYTES,
   RECYCLED,
   SALT_BYTES,
   SEGMENT_HEADER_BYTES,
@@ -13,6 +22,9 @@ import {
 const SLICE_BYTES = 256 * 1024;
 /** Zeros synced at once: more would delay the syncs of commits. */
 const SYNC_EVERY_BYTES = 2 * 1024 * 1024;
+
+/** After a failure, a full disk mostly, the next attempt waits. */
+const RETRY_MS = 1000;
 
 /** A segment ready to be appended to. */
 export interface PreparedSegment {
@@ -40,6 +52,7 @@ export class SegmentPool {
   #ready: PreparedSegment | undefined;
   #work: Promise<void> | undefined;
   #stopped = false;
+  #paused = false;
 
   constructor(
     runtime: Runtime,
@@ -68,21 +81,31 @@ export class SegmentPool {
 
   /** Begins to prepare the next segment unless that is done or under way. */
   prepare(): void {
-    if (this.#stopped || this.#ready !== undefined || this.#work !== undefined) return;
+    if (this.#stopped || this.#paused || this.#ready !== undefined || this.#work !== undefined) return;
     this.#work = this.#prepare()
       .then((prepared) => {
         this.#ready = prepared;
       })
-      // Without a prepared segment the present one grows; the next call tries again.
-      .catch(() => undefined)
+      // Without a prepared segment the present one grows; a later call tries again.
+      .catch(() => this.#pause())
       .finally(() => {
         this.#work = undefined;
       });
   }
 
+  #pause(): void {
+    this.#paused = true;
+    this.#runtime.timers.after(RETRY_MS, () => (this.#paused = false), { background: true });
+  }
+
   /** Keeps an old segment for reuse, or removes it. */
   async retire(path: string): Promise<void> {
-    if (this.#spare === undefined && this.#ready === undefined && this.#work === undefined && !this.#stopped) {
+    if (
+      this.#spare === undefined &&
+      this.#ready === undefined &&
+      this.#work === undefined &&
+      !this.#stopped
+    ) {
       const status = await attempt("look at", path, this.#runtime.fileSystem.status(path));
       if (status !== undefined && status.sizeBytes >= this.#segmentBytes) {
         this.#spare = path;
@@ -106,17 +129,19 @@ export class SegmentPool {
   }
 
   /** Makes a small segment that begins with its opening, durably: for a log that must go on at once. */
-  async createOpened(opening: Parameters<typeof writeOpening>[4]): Promise<PreparedSegment & { crc: number; end: number }> {
+  async createOpened(
+    opening: Parameters<typeof writeOpening>[4],
+  ): Promise<PreparedSegment & { crc: number; end: number }> {
     const number = this.#nextNumber++;
     const path = this.#path(number);
     const salt = newSalt(this.#runtime);
     const head = this.#header(number, 0, salt);
-    const record = new Uint8Array(SEGMENT_HEADER_BYTES + 64);
-    record.set(head);
-    const crc = writeOpening(this.#runtime.checksum, record, SEGMENT_HEADER_BYTES, salt, opening);
-    const end = SEGMENT_HEADER_BYTES + 60;
+    const end = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+    const bytes = new Uint8Array(end);
+    bytes.set(head);
+    const crc = writeOpening(this.#runtime.checksum, bytes, SEGMENT_HEADER_BYTES, salt, opening);
     const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, (file) =>
-      writeFully(file, record.subarray(0, end), 0),
+      writeFully(file, bytes, 0),
     );
     return { number, path, handle, salt, capacity: end, crc, end };
   }
@@ -163,6 +188,8 @@ export class SegmentPool {
       return { number, path, handle, salt, capacity: await attempt("look at", path, handle.size()) };
     } catch (error) {
       await handle.close().catch(() => undefined);
+      await removeFile(fileSystem, spare).catch(() => undefined);
+      await removeFile(fileSystem, path).catch(() => undefined);
       throw error;
     }
   }

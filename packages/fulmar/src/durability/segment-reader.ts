@@ -212,7 +212,11 @@ export async function searchRemainder(
     const { bytes } = reader;
     const end = start + length;
     let next = bytes.indexOf(salt[0], start + RECORD_SALT_AT);
-    for (; next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end; next = bytes.indexOf(salt[0], next + 1)) {
+    for (
+      ;
+      next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end;
+      next = bytes.indexOf(salt[0], next + 1)
+    ) {
       const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
       if (head === undefined) continue;
       syncedThrough = Math.max(syncedThrough, head.syncedThrough);

@@ -1,0 +1,200 @@
+import { equalBytes, fromHex, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
+import type { Checksum } from "../base/runtime/interface.js";
+import { type CoverageChange, coverageBytes, readCoverage, writeCoverage } from "../record/commit.js";
+import { ORIGIN_ID_BYTES, type OriginId } from "../record/origins.js";
+import { readIds } from "./replay.js";
+
+/**
+ * The bytes of a checkpoint: header, dictionary, blocks of sorted entries, footer.
+ *
+ * ```text
+ * header                              dictionary
+ *   0  8 bytes "FULMARCP"               originCount times 16 bytes id
+ *   8  u32 format    12  u32 flags      coverageCount coverage items, as in a commit
+ *  16  u64 number                       u32 crc, seeded with the header's
+ *  24  8 bytes salt, random           block
+ *  32  16 bytes store id                 0  u32 payloadLength   4  u32 entryCount
+ *  48  16 bytes incarnation              8  u32 index          12  u32 headCrc, seeded with the header's
+ *  64  u64 version                      16  entryCount times: u64 version, entry
+ *  72  u64 seq                          ..  u32 crc of the payload, seeded with headCrc
+ *  80  u64 hlc                        footer
+ *  88  u32 originCount                   0  8 bytes "FULMARCE"
+ *  92  u32 coverageCount                 8  u64 blockCount     16  u64 entryCount
+ *  96  u64 dictionaryBytes              24  u64 fileBytes
+ * 104  u32 crc of all before            32  u32 crc of the blocks' crcs   36  u32 crc, seeded with the header's
+ * ```
+ */
+
+export const CHECKPOINT_FORMAT = 1;
+export const CHECKPOINT_HEADER_BYTES = 108;
+export const BLOCK_HEAD_BYTES = 16;
+export const BLOCK_TAIL_BYTES = 4;
+export const FOOTER_BYTES = 40;
+/** A block is closed when its entries reach this size. */
+export const BLOCK_BYTES = 64 * 1024;
+const HAD_PEERS = 1;
+const HEADER_MAGIC = new TextEncoder().encode("FULMARCP");
+const FOOTER_MAGIC = new TextEncoder().encode("FULMARCE");
+
+export interface CheckpointHeader {
+  readonly number: number;
+  readonly hadPeers: boolean;
+  readonly salt: Uint8Array;
+  readonly storeId: string;
+  readonly incarnation: OriginId;
+  readonly version: number;
+  readonly seq: number;
+  readonly hlc: number;
+  readonly originCount: number;
+  readonly coverageCount: number;
+  readonly dictionaryBytes: number;
+  readonly crc: number;
+}
+
+export type CheckpointState = Omit<
+  CheckpointHeader,
+  "originCount" | "coverageCount" | "dictionaryBytes" | "crc"
+>;
+
+/** Header and dictionary, ready to be written, and the header's checksum. */
+export function writeCheckpointHead(
+  checksum: Checksum,
+  state: CheckpointState,
+  ids: readonly Uint8Array[],
+  coverage: readonly CoverageChange[],
+): { bytes: Uint8Array; crc: number } {
+  const dictionaryBytes = ids.length * ORIGIN_ID_BYTES + coverageBytes(coverage);
+  const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES + dictionaryBytes + 4);
+  bytes.set(HEADER_MAGIC);
+  writeU32(bytes, 8, CHECKPOINT_FORMAT);
+  writeU32(bytes, 12, state.hadPeers ? HAD_PEERS : 0);
+  writeU64(bytes, 16, state.number);
+  bytes.set(state.salt, 24);
+  bytes.set(fromHex(state.storeId) ?? [], 32);
+  bytes.set(fromHex(state.incarnation) ?? [], 48);
+  writeU64(bytes, 64, state.version);
+  writeU64(bytes, 72, state.seq);
+  writeU64(bytes, 80, state.hlc);
+  writeU32(bytes, 88, ids.length);
+  writeU32(bytes, 92, coverage.length);
+  writeU64(bytes, 96, dictionaryBytes);
+  const crc = checksum.crc32(bytes, 0, 104, 0);
+  writeU32(bytes, 104, crc);
+  let next = CHECKPOINT_HEADER_BYTES;
+  for (const id of ids) {
+    bytes.set(id, next);
+    next += ORIGIN_ID_BYTES;
+  }
+  next = writeCoverage(bytes, next, coverage);
+  writeU32(bytes, next, checksum.crc32(bytes, CHECKPOINT_HEADER_BYTES, next, crc));
+  return { bytes, crc };
+}
+
+const U64_FIELDS = [16, 64, 72, 80, 96];
+
+/** The header, the number of a newer format, or undefined when damaged. */
+export function readCheckpointHeader(
+  checksum: Checksum,
+  bytes: Uint8Array,
+): CheckpointHeader | number | undefined {
+  if (bytes.length < CHECKPOINT_HEADER_BYTES || !equalBytes(bytes.subarray(0, 8), HEADER_MAGIC))
+    return undefined;
+  const crc = readU32(bytes, 104);
+  if (crc !== checksum.crc32(bytes, 0, 104, 0)) return undefined;
+  const format = readU32(bytes, 8);
+  if (format > CHECKPOINT_FORMAT) return format;
+  if (format !== CHECKPOINT_FORMAT || !U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
+  return {
+    hadPeers: (readU32(bytes, 12) & HAD_PEERS) !== 0,
+    number: readU64(bytes, 16),
+    salt: bytes.slice(24, 32),
+    storeId: toHex(bytes.subarray(32, 48)),
+    incarnation: toHex(bytes.subarray(48, 64)),
+    version: readU64(bytes, 64),
+    seq: readU64(bytes, 72),
+    hlc: readU64(bytes, 80),
+    originCount: readU32(bytes, 88),
+    coverageCount: readU32(bytes, 92),
+    dictionaryBytes: readU64(bytes, 96),
+    crc,
+  };
+}
+
+/** The dictionary behind a header; undefined when damaged. `bytes` holds it and its checksum. */
+export function readDictionary(
+  checksum: Checksum,
+  header: CheckpointHeader,
+  bytes: Uint8Array,
+): { ids: OriginId[]; coverage: CoverageChange[] } | undefined {
+  const end = header.dictionaryBytes;
+  if (bytes.length < end + 4 || readU32(bytes, end) !== checksum.crc32(bytes, 0, end, header.crc))
+    return undefined;
+  const idsEnd = header.originCount * ORIGIN_ID_BYTES;
+  if (idsEnd > end) return undefined;
+  const coverage = readCoverage(bytes, idsEnd, end, header.coverageCount, header.originCount);
+  if (coverage === undefined || coverage.next !== end) return undefined;
+  return { ids: readIds(bytes, 0, header.originCount), coverage: coverage.changes };
+}
+
+/** Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. */
+export function closeBlock(
+  checksum: Checksum,
+  bytes: Uint8Array,
+  at: number,
+  block: { payloadLength: number; entryCount: number; index: number },
+  seed: number,
+): number {
+  writeU32(bytes, at, block.payloadLength);
+  writeU32(bytes, at + 4, block.entryCount);
+  writeU32(bytes, at + 8, block.index);
+  const headCrc = checksum.crc32(bytes, at, at + 12, seed);
+  writeU32(bytes, at + 12, headCrc);
+  const end = at + BLOCK_HEAD_BYTES + block.payloadLength;
+  const crc = checksum.crc32(bytes, at + BLOCK_HEAD_BYTES, end, headCrc);
+  writeU32(bytes, end, crc);
+  return crc;
+}
+
+export interface Footer {
+  readonly blockCount: number;
+  readonly entryCount: number;
+  readonly fileBytes: number;
+  readonly blocksCrc: number;
+  readonly crc: number;
+}
+
+export function writeFooter(checksum: Checksum, footer: Omit<Footer, "crc">, seed: number): Uint8Array {
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  bytes.set(FOOTER_MAGIC);
+  writeU64(bytes, 8, footer.blockCount);
+  writeU64(bytes, 16, footer.entryCount);
+  writeU64(bytes, 24, footer.fileBytes);
+  writeU32(bytes, 32, footer.blocksCrc);
+  writeU32(bytes, 36, checksum.crc32(bytes, 0, 36, seed));
+  return bytes;
+}
+
+export function readFooter(checksum: Checksum, bytes: Uint8Array, seed: number): Footer | undefined {
+  if (bytes.length < FOOTER_BYTES || !equalBytes(bytes.subarray(0, 8), FOOTER_MAGIC)) return undefined;
+  const crc = readU32(bytes, 36);
+  if (crc !== checksum.crc32(bytes, 0, 36, seed) || ![8, 16, 24].every((at) => isU53(bytes, at)))
+    return undefined;
+  return {
+    blockCount: readU64(bytes, 8),
+    entryCount: readU64(bytes, 16),
+    fileBytes: readU64(bytes, 24),
+    blocksCrc: readU32(bytes, 32),
+    crc,
+  };
+}
+
+/** Continues the checksum over the blocks' checksums. */
+export function addBlockCrc(
+  checksum: Checksum,
+  scratch: Uint8Array,
+  blocksCrc: number,
+  blockCrc: number,
+): number {
+  writeU32(scratch, 0, blockCrc);
+  return checksum.crc32(scratch, 0, 4, blocksCrc);
+}

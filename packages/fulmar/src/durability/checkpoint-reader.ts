@@ -1,0 +1,212 @@
+import { compareRanges, readU32, readU64 } from "../base/bytes.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { BulkLoader } from "../memory/engine.js";
+import { hlcOf, keyLengthOf, keyStart } from "../record/entry.js";
+import type { OriginTable } from "../record/origins.js";
+import {
+  addBlockCrc,
+  BLOCK_HEAD_BYTES,
+  BLOCK_TAIL_BYTES,
+  CHECKPOINT_HEADER_BYTES,
+  type CheckpointHeader,
+  FOOTER_BYTES,
+  type Footer,
+  readCheckpointHeader,
+  readDictionary,
+  readFooter,
+} from "./checkpoint-format.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import type { CheckpointName } from "./manifest.js";
+import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
+
+export interface LoadTarget {
+  /** Undefined to check everything and keep nothing. */
+  readonly loader: BulkLoader | undefined;
+  readonly origins: OriginTable;
+  readonly found: FoundNumbers;
+  readonly progress: (entries: number, bytes: number, bytesTotal: number) => void;
+}
+
+/** Reads the checkpoint that the manifest names, checking every byte, in the order of its entries. */
+export async function readCheckpoint(
+  runtime: Runtime,
+  path: string,
+  name: CheckpointName,
+  storeId: string,
+  target: LoadTarget,
+): Promise<{ header: CheckpointHeader; entries: number }> {
+  const status = await runtime.fileSystem.status(path);
+  if (status === undefined) throw corrupt(path, 0, "it is missing");
+  return withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const reading = new CheckpointReading(runtime, handle, path, status.sizeBytes);
+    return reading.run(name, storeId, target);
+  });
+}
+
+class CheckpointReading {
+  readonly #runtime: Runtime;
+  readonly #path: string;
+  readonly #reader: ChunkReader;
+  readonly #tail: ChunkReader;
+  readonly #scratch = new Uint8Array(4);
+  #position = 0;
+  #entries = 0;
+  #lastKey: Uint8Array | undefined;
+
+  constructor(runtime: Runtime, handle: FileHandle, path: string, sizeBytes: number) {
+    this.#runtime = runtime;
+    this.#path = path;
+    this.#reader = new ChunkReader(handle, sizeBytes);
+    this.#tail = new ChunkReader(handle, sizeBytes);
+  }
+
+  async run(
+    name: CheckpointName,
+    storeId: string,
+    target: LoadTarget,
+  ): Promise<{ header: CheckpointHeader; entries: number }> {
+    const { sizeBytes } = this.#reader;
+    if (sizeBytes !== name.bytes) throw corrupt(this.#path, sizeBytes, `it should have ${name.bytes} bytes`);
+    const header = await this.#header(name, storeId);
+    const mapping = await this.#dictionary(header, target);
+    const footer = await this.#footer(header, name);
+    await this.#blocks(header, footer, mapping, target);
+    target.found.hlc = Math.max(target.found.hlc, header.hlc);
+    target.progress(this.#entries, sizeBytes, sizeBytes);
+    return { header, entries: this.#entries };
+  }
+
+  async #header(name: CheckpointName, storeId: string): Promise<CheckpointHeader> {
+    const at = await this.#load(CHECKPOINT_HEADER_BYTES);
+    const bytes = this.#reader.bytes.subarray(at, at + CHECKPOINT_HEADER_BYTES);
+    const header = readCheckpointHeader(this.#runtime.checksum, bytes);
+    if (typeof header === "number") throw formatNewer(this.#path, header);
+    if (header === undefined) throw this.#damaged("its header is not valid");
+    if (header.number !== name.number || header.version !== name.version || header.storeId !== storeId) {
+      throw this.#damaged("it is not the checkpoint that the manifest names");
+    }
+    this.#position = CHECKPOINT_HEADER_BYTES;
+    return header;
+  }
+
+  async #dictionary(header: CheckpointHeader, target: LoadTarget): Promise<OriginMapping> {
+    const length = header.dictionaryBytes + 4;
+    const at = await this.#load(length);
+    const bytes = this.#reader.bytes.subarray(at, at + length);
+    const dictionary = readDictionary(this.#runtime.checksum, header, bytes);
+    if (dictionary === undefined) throw this.#damaged("its dictionary is not valid");
+    const mapping = new OriginMapping(target.origins);
+    for (const [i, id] of dictionary.ids.entries()) mapping.define(i + 1, id);
+    for (const { origin, coverage } of dictionary.coverage) {
+      target.found.coverage.set(target.origins.id(mapping.numberOf(origin)), coverage);
+    }
+    this.#position += length;
+    return mapping;
+  }
+
+  async #footer(header: CheckpointHeader, name: CheckpointName): Promise<Footer> {
+    const { sizeBytes } = this.#tail;
+    const from = sizeBytes - FOOTER_BYTES;
+    const at = await this.#tail.load(from, FOOTER_BYTES);
+    const bytes = this.#tail.bytes.subarray(at, at + FOOTER_BYTES);
+    const { checksum } = this.#runtime;
+    const footer = at < 0 ? undefined : readFooter(checksum, bytes, header.crc);
+    const whole = footer?.fileBytes === sizeBytes && checksum.crc32(bytes, 0, FOOTER_BYTES, 0) === name.crc;
+    if (footer === undefined || !whole) throw corrupt(this.#path, from, "its footer is not valid");
+    return footer;
+  }
+
+  async #blocks(
+    header: CheckpointHeader,
+    footer: Footer,
+    mapping: OriginMapping,
+    target: LoadTarget,
+  ): Promise<void> {
+    const { checksum } = this.#runtime;
+    const pacer = new Pacer(this.#runtime);
+    let blocksCrc = 0;
+    for (let index = 0; index < footer.blockCount; index++) {
+      const { at, length, crc } = await this.#block(header, index);
+      this.#items(at, length, header, mapping, target);
+      blocksCrc = addBlockCrc(checksum, this.#scratch, blocksCrc, crc);
+      const whole = BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES;
+      this.#position += whole;
+      target.progress(this.#entries, this.#position, this.#reader.sizeBytes);
+      if (pacer.worked(whole)) await pacer.rest();
+    }
+    const complete =
+      this.#position === footer.fileBytes - FOOTER_BYTES && this.#entries === footer.entryCount;
+    if (!complete || blocksCrc !== footer.blocksCrc)
+      throw this.#damaged("its blocks do not match its footer");
+  }
+
+  /** Loads and checks the next block; returns where its payload is. */
+  async #block(
+    header: CheckpointHeader,
+    index: number,
+  ): Promise<{ at: number; length: number; crc: number }> {
+    const { checksum } = this.#runtime;
+    let at = await this.#load(BLOCK_HEAD_BYTES);
+    let { bytes } = this.#reader;
+    const headCrc = readU32(bytes, at + 12);
+    const valid =
+      readU32(bytes, at + 8) === index && headCrc === checksum.crc32(bytes, at, at + 12, header.crc);
+    if (!valid) throw this.#damaged(`the head of block ${index} is not valid`);
+    const length = readU32(bytes, at);
+    at = await this.#load(BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES);
+    bytes = this.#reader.bytes;
+    const payload = at + BLOCK_HEAD_BYTES;
+    const crc = readU32(bytes, payload + length);
+    if (crc !== checksum.crc32(bytes, payload, payload + length, headCrc)) {
+      throw this.#damaged(`the checksum of block ${index} is wrong`);
+    }
+    return { at, length, crc };
+  }
+
+  #items(
+    at: number,
+    length: number,
+    header: CheckpointHeader,
+    mapping: OriginMapping,
+    target: LoadTarget,
+  ): void {
+    const { bytes } = this.#reader;
+    const end = at + BLOCK_HEAD_BYTES + length;
+    const count = readU32(bytes, at + 4);
+    let next = at + BLOCK_HEAD_BYTES;
+    let before: Uint8Array | undefined = this.#lastKey;
+    let beforeFrom = 0;
+    let beforeTo = before?.length ?? 0;
+    for (let i = 0; i < count; i++) {
+      const itemLength = checkedItemLength(bytes, next, end, mapping.size);
+      const version = itemLength === 0 ? 0 : readU64(bytes, next);
+      if (version === 0 || version > header.version) throw this.#damaged("a block holds a malformed entry");
+      const entry = next + 8;
+      const key = keyStart(bytes, entry);
+      const keyEnd = key + keyLengthOf(bytes, entry);
+      if (before !== undefined && compareRanges(before, beforeFrom, beforeTo, bytes, key, keyEnd) >= 0) {
+        throw this.#damaged("its keys are not in order");
+      }
+      [before, beforeFrom, beforeTo] = [bytes, key, keyEnd];
+      mapping.translate(bytes, entry);
+      target.found.hlc = Math.max(target.found.hlc, hlcOf(bytes, entry));
+      target.loader?.add(version, bytes, entry, itemLength - 8);
+      next += itemLength;
+    }
+    if (next !== end) throw this.#damaged("a block holds more than its entries");
+    this.#entries += count;
+    this.#lastKey = before?.slice(beforeFrom, beforeTo);
+  }
+
+  async #load(length: number): Promise<number> {
+    const present = this.#reader.index(this.#position, length);
+    const at = present >= 0 ? present : await this.#reader.load(this.#position, length);
+    if (at < 0) throw this.#damaged("it ends too early");
+    return at;
+  }
+
+  #damaged(what: string): ReturnType<typeof corrupt> {
+    return corrupt(this.#path, this.#position, what);
+  }
+}

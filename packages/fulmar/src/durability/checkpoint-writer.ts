@@ -1,0 +1,157 @@
+import { writeU64 } from "../base/bytes.js";
+import { FulmarError } from "../base/errors.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import { ALL_KEYS } from "../keys/range.js";
+import { NONE } from "../memory/engine.js";
+import { entryLength, isTombstone } from "../record/entry.js";
+import type { OriginTable } from "../record/origins.js";
+import {
+  addBlockCrc,
+  BLOCK_BYTES,
+  BLOCK_HEAD_BYTES,
+  BLOCK_TAIL_BYTES,
+  type CheckpointState,
+  closeBlock,
+  FOOTER_BYTES,
+  writeCheckpointHead,
+  writeFooter,
+} from "./checkpoint-format.js";
+import type { CheckpointSource } from "./directory-types.js";
+import { Pacer, writeFully } from "./files.js";
+
+/** Blocks are handed to the operating system in pieces of about this size. */
+const WRITE_BYTES = 256 * 1024;
+
+export interface WrittenCheckpoint {
+  readonly bytes: number;
+  readonly entries: number;
+  /** Checksum of the footer. */
+  readonly crc: number;
+}
+
+/** Writes one checkpoint into an empty file, in slices between which other work goes on. */
+export class CheckpointWriter {
+  readonly #runtime: Runtime;
+  readonly #handle: FileHandle;
+  readonly #signal: () => boolean;
+  readonly #scratch = new Uint8Array(4);
+  #buffer = new Uint8Array(WRITE_BYTES + BLOCK_BYTES);
+  #filled = 0;
+  #blockAt = 0;
+  #blockEntries = 0;
+  #position = 0;
+  #blocks = 0;
+  #entries = 0;
+  #blocksCrc = 0;
+  #seed = 0;
+
+  /** `stopped` tells whether to give up, which rejects with CLOSED. */
+  constructor(runtime: Runtime, handle: FileHandle, stopped: () => boolean) {
+    this.#runtime = runtime;
+    this.#handle = handle;
+    this.#signal = stopped;
+  }
+
+  async write(
+    source: CheckpointSource,
+    state: CheckpointState,
+    origins: OriginTable,
+  ): Promise<WrittenCheckpoint> {
+    const { checksum } = this.#runtime;
+    const coverage = [...source.coverage.origins()].map(([id, covered]) => ({
+      origin: origins.intern(id),
+      coverage: covered,
+    }));
+    const ids = Array.from({ length: origins.size }, (_, i) => origins.idBytes(i + 1));
+    const head = writeCheckpointHead(checksum, state, ids, coverage);
+    this.#seed = head.crc;
+    await this.#put(head.bytes);
+    await this.#writeEntries(source, state.hadPeers);
+    const fileBytes = this.#position + FOOTER_BYTES;
+    const counts = {
+      blockCount: this.#blocks,
+      entryCount: this.#entries,
+      fileBytes,
+      blocksCrc: this.#blocksCrc,
+    };
+    const footer = writeFooter(checksum, counts, this.#seed);
+    await this.#put(footer);
+    const crc = checksum.crc32(footer, 0, FOOTER_BYTES, 0);
+    return { bytes: this.#position, entries: this.#entries, crc };
+  }
+
+  async #writeEntries(source: CheckpointSource, hadPeers: boolean): Promise<void> {
+    const { engine } = source;
+    const pacer = new Pacer(this.#runtime);
+    const cursor = engine.scan(ALL_KEYS, source.version, false);
+    this.#blockAt = 0;
+    this.#filled = BLOCK_HEAD_BYTES;
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      const slab = engine.slab(ref);
+      const offset = engine.offset(ref);
+      // Without peers nobody could still hold what a tombstone deletes.
+      if (!hadPeers && isTombstone(slab, offset)) continue;
+      const length = this.#add(engine.versionOf(ref), slab, offset);
+      if (this.#filled - this.#blockAt >= BLOCK_BYTES) this.#closeBlock();
+      if (this.#filled >= WRITE_BYTES) await this.#flush();
+      if (pacer.worked(length)) {
+        await pacer.rest();
+        this.#checkStopped();
+      }
+    }
+    if (this.#blockEntries > 0) this.#closeBlock();
+    await this.#flush();
+  }
+
+  #add(version: number, slab: Uint8Array, offset: number): number {
+    const length = entryLength(slab, offset);
+    const needed = this.#filled + 8 + length + BLOCK_TAIL_BYTES + BLOCK_HEAD_BYTES;
+    if (needed > this.#buffer.length) {
+      const larger = new Uint8Array(needed + WRITE_BYTES);
+      larger.set(this.#buffer.subarray(0, this.#filled));
+      this.#buffer = larger;
+    }
+    writeU64(this.#buffer, this.#filled, version);
+    this.#buffer.set(slab.subarray(offset, offset + length), this.#filled + 8);
+    this.#filled += 8 + length;
+    this.#blockEntries++;
+    this.#entries++;
+    return 8 + length;
+  }
+
+  #closeBlock(): void {
+    const payloadLength = this.#filled - this.#blockAt - BLOCK_HEAD_BYTES;
+    const block = { payloadLength, entryCount: this.#blockEntries, index: this.#blocks++ };
+    const crc = closeBlock(this.#runtime.checksum, this.#buffer, this.#blockAt, block, this.#seed);
+    this.#blocksCrc = addBlockCrc(this.#runtime.checksum, this.#scratch, this.#blocksCrc, crc);
+    this.#blockAt = this.#filled + BLOCK_TAIL_BYTES;
+    this.#filled = this.#blockAt + BLOCK_HEAD_BYTES;
+    this.#blockEntries = 0;
+  }
+
+  /** Writes the finished blocks and moves what is behind them to the front. */
+  async #flush(): Promise<void> {
+    if (this.#blockAt === 0) return;
+    await this.#put(this.#buffer.subarray(0, this.#blockAt));
+    if (this.#buffer.length > 4 * WRITE_BYTES && this.#filled - this.#blockAt < WRITE_BYTES) {
+      const smaller = new Uint8Array(WRITE_BYTES + BLOCK_BYTES);
+      smaller.set(this.#buffer.subarray(this.#blockAt, this.#filled));
+      this.#buffer = smaller;
+    } else {
+      this.#buffer.copyWithin(0, this.#blockAt, this.#filled);
+    }
+    this.#filled -= this.#blockAt;
+    this.#blockAt = 0;
+    this.#checkStopped();
+  }
+
+  async #put(bytes: Uint8Array): Promise<void> {
+    await writeFully(this.#handle, bytes, this.#position);
+    this.#position += bytes.length;
+  }
+
+  #checkStopped(): void {
+    if (this.#signal())
+      throw new FulmarError("CLOSED", "the store closed before the checkpoint was complete");
+  }
+}

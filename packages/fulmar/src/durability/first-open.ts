@@ -1,0 +1,133 @@
+import { toHex } from "../base/bytes.js";
+import { FulmarError } from "../base/errors.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { ORIGIN_ID_BYTES } from "../record/origins.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { attempt, createDurably, removeFile, syncDirectory, withFile, writeFully } from "./files.js";
+import { isRootName, isTemporary, type Layout, segmentName, segmentNumber, TEMPORARY } from "./layout.js";
+import { FIRST_RECORD_AT } from "./log-scan.js";
+import { encodeSlot, MANIFEST_BYTES, type Manifest, NO_CHECKPOINT, SLOT_BYTES } from "./manifest.js";
+import { SegmentPool } from "./segment-pool.js";
+
+/** Makes sure that the directory exists, durably, and returns its path without symbolic links. */
+export async function makeRoot(runtime: Runtime, path: string): Promise<string> {
+  const { fileSystem } = runtime;
+  const missing: string[] = [];
+  for (let at = path; ; at = fileSystem.parent(at)) {
+    const status = await attempt("look at", at, fileSystem.status(at));
+    if (status?.kind === "directory") break;
+    if (status !== undefined) {
+      const message = `${at} is not a directory: choose another path for the store`;
+      throw new FulmarError("PATH_UNUSABLE", message, { path: at });
+    }
+    missing.push(at);
+    if (fileSystem.parent(at) === at) break;
+  }
+  if (missing.length > 0) {
+    await attempt("create", path, fileSystem.makeDirectory(path));
+    for (const made of missing) await syncDirectory(fileSystem, fileSystem.parent(made));
+  }
+  return attempt("resolve", path, fileSystem.realPath(path));
+}
+
+/** Whether a directory holds a store; refuses one that holds something else. */
+export async function holdsStore(runtime: Runtime, layout: Layout): Promise<boolean> {
+  const { fileSystem } = runtime;
+  const names = await attempt("list", layout.root, fileSystem.list(layout.root));
+  if (names.includes("MANIFEST")) return true;
+  const stranger = names.find((name) => !isRootName(name));
+  if (stranger !== undefined) throw notAStore(layout.root, `it holds ${stranger} and no MANIFEST`);
+  for (const directory of [layout.log, layout.checkpoints]) {
+    if (!names.includes(directory === layout.log ? "log" : "checkpoint")) continue;
+    await refuseContents(runtime, layout, directory);
+  }
+  return false;
+}
+
+/** What an interrupted first open leaves is at most one segment without a commit. */
+async function refuseContents(runtime: Runtime, layout: Layout, directory: string): Promise<void> {
+  const { fileSystem } = runtime;
+  const status = await attempt("look at", directory, fileSystem.status(directory));
+  if (status?.kind !== "directory") throw notAStore(layout.root, `${directory} is not a directory`);
+  for (const name of await attempt("list", directory, fileSystem.list(directory))) {
+    const path = fileSystem.join(directory, name);
+    if (isTemporary(name)) continue;
+    const unused = directory === layout.log && segmentNumber(name) === 1 && (await isUnused(runtime, path));
+    if (!unused) throw notAStore(layout.root, `it holds ${path} and no MANIFEST`);
+  }
+}
+
+async function isUnused(runtime: Runtime, path: string): Promise<boolean> {
+  return withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const reader = new ChunkReader(handle, await handle.size());
+    return reader.sizeBytes <= FIRST_RECORD_AT;
+  });
+}
+
+function notAStore(root: string, what: string): FulmarError {
+  const message = `${root} is no data directory of Fulmar: ${what}; choose an empty one, or restore the manifest`;
+  return new FulmarError("NOT_A_STORE", message, { directory: root });
+}
+
+export function newIdentity(runtime: Runtime): string {
+  const id = new Uint8Array(ORIGIN_ID_BYTES);
+  runtime.random.fill(id);
+  return toHex(id);
+}
+
+/** The fingerprint of a manifest's file identity. */
+export function identityOf(runtime: Runtime, identity: string): string {
+  return toHex(runtime.cryptography.sha256(new TextEncoder().encode(identity)));
+}
+
+/**
+ * Makes an empty store: the first segment is durable before the manifest that names it appears, so that
+ * a crash at any step leaves an empty store or one that this function makes again.
+ */
+export async function createStore(runtime: Runtime, layout: Layout): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const directory of [layout.log, layout.checkpoints]) {
+    await attempt("create", directory, fileSystem.makeDirectory(directory));
+  }
+  await removeFile(fileSystem, fileSystem.join(layout.log, segmentName(1)));
+  await syncDirectory(fileSystem, layout.log);
+  const storeId = newIdentity(runtime);
+  const incarnation = newIdentity(runtime);
+  const pool = new SegmentPool(runtime, layout, { storeId, incarnation }, FIRST_RECORD_AT, 1);
+  const opening = { base: 0, syncedThrough: 0, predecessorCrc: 0, previousSegment: 0, previousEnd: 0 };
+  const segment = await pool.createOpened(opening);
+  await segment.handle.close();
+  await syncDirectory(fileSystem, layout.root);
+  const synced = { segment: segment.number, position: segment.end, crc: segment.crc, version: 0 };
+  const manifest: Omit<Manifest, "identity"> = {
+    clean: true,
+    hadPeers: false,
+    storeId,
+    incarnation,
+    firstSegment: segment.number,
+    checkpoint: NO_CHECKPOINT,
+    synced,
+    version: 0,
+    seq: 0,
+    hlc: 0,
+  };
+  await writeFirstManifest(runtime, layout, manifest);
+}
+
+async function writeFirstManifest(
+  runtime: Runtime,
+  layout: Layout,
+  manifest: Omit<Manifest, "identity">,
+): Promise<void> {
+  const { fileSystem, checksum } = runtime;
+  const temporary = layout.manifest + TEMPORARY;
+  const handle = await createDurably(fileSystem, temporary, layout.manifest, async (file) => {
+    const status = await attempt("look at", temporary, fileSystem.status(temporary));
+    const identity = identityOf(runtime, status?.identity ?? "");
+    const bytes = new Uint8Array(MANIFEST_BYTES);
+    for (const slot of [0, 1])
+      bytes.set(encodeSlot(checksum, { ...manifest, identity }, slot + 1), slot * SLOT_BYTES);
+    await writeFully(file, bytes, 0);
+  });
+  await attempt("close", layout.manifest, handle.close());
+}

@@ -1,0 +1,146 @@
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { LogEnd } from "./manifest.js";
+import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
+import type { PreparedSegment } from "./segment-pool.js";
+
+/** A segment of the live log. */
+export interface LogSegment {
+  readonly number: number;
+  readonly path: string;
+  readonly salt: Uint8Array;
+  /** Undefined once nothing more is written or synced. */
+  handle: FileHandle | undefined;
+  /** The last version before this segment; unknown until it is begun. */
+  base: number;
+  /** End of what was handed to the operating system. */
+  position: number;
+  /** End of what is on stable storage. */
+  syncedPosition: number;
+  capacity: number;
+}
+
+export function liveSegment(prepared: PreparedSegment, base: number): LogSegment {
+  const { number, path, salt, handle, capacity } = prepared;
+  const position = SEGMENT_HEADER_BYTES;
+  return { number, path, salt, handle, base, position, syncedPosition: position, capacity };
+}
+
+/** The live segments, oldest first; the last is appended to. */
+export class LogSegments {
+  readonly #runtime: Runtime;
+  readonly #list: LogSegment[];
+  #syncing = false;
+
+  constructor(runtime: Runtime, list: readonly LogSegment[]) {
+    this.#runtime = runtime;
+    this.#list = [...list];
+  }
+
+  get current(): LogSegment {
+    return this.#list[this.#list.length - 1];
+  }
+
+  get count(): number {
+    return this.#list.length;
+  }
+
+  get bytes(): number {
+    return this.#list.reduce((sum, segment) => sum + segment.position, 0);
+  }
+
+  push(segment: LogSegment): void {
+    this.#list.push(segment);
+  }
+
+  /** Syncs everything that was handed over when it was called, older segments before newer ones. */
+  async sync(): Promise<void> {
+    this.#syncing = true;
+    try {
+      for (const { segment, handle, position } of this.#unsynced()) {
+        if (segment.syncedPosition >= position) continue;
+        await handle.syncData();
+        this.#covered(segment, position);
+      }
+    } finally {
+      this.#syncing = false;
+    }
+    this.#releaseOld();
+  }
+
+  /** The same in line. */
+  syncNow(): void {
+    for (const { segment, handle, position } of this.#unsynced()) {
+      handle.syncDataNow();
+      this.#covered(segment, position);
+    }
+    this.#releaseOld();
+  }
+
+  /**
+   * The newest segment that a recovery from a checkpoint of `version` can begin with: everything later
+   * is in it or behind it, and its opening is on stable storage.
+   */
+  firstFor(version: number): number {
+    for (let i = this.#list.length - 1; i > 0; i--) {
+      const { number, base, syncedPosition } = this.#list[i];
+      if (base <= version && syncedPosition > SEGMENT_HEADER_BYTES) return number;
+    }
+    return this.#list[0].number;
+  }
+
+  /** Takes the segments before `first` out of the list. */
+  dropBefore(first: number): LogSegment[] {
+    const dropped: LogSegment[] = [];
+    while (this.#list.length > 1 && this.#list[0].number < first) {
+      const segment = this.#list.shift();
+      if (segment !== undefined) dropped.push(segment);
+    }
+    for (const segment of dropped) this.#release(segment);
+    return dropped;
+  }
+
+  async close(): Promise<void> {
+    for (const segment of this.#list) {
+      const { handle } = segment;
+      segment.handle = undefined;
+      await handle?.close();
+    }
+  }
+
+  #unsynced(): { segment: LogSegment; handle: FileHandle; position: number }[] {
+    const list: { segment: LogSegment; handle: FileHandle; position: number }[] = [];
+    for (const segment of this.#list) {
+      const { handle, position, syncedPosition } = segment;
+      if (handle !== undefined && position > syncedPosition) list.push({ segment, handle, position });
+    }
+    return list;
+  }
+
+  #covered(segment: LogSegment, position: number): void {
+    segment.syncedPosition = Math.max(segment.syncedPosition, Math.min(position, segment.position));
+  }
+
+  /** Closes what is neither written nor synced any more. */
+  #releaseOld(): void {
+    if (this.#syncing) return;
+    for (const segment of this.#list) {
+      const { handle, position, syncedPosition } = segment;
+      if (handle !== undefined && segment !== this.current && syncedPosition >= position)
+        this.#release(segment);
+    }
+  }
+
+  #release(segment: LogSegment): void {
+    const { handle } = segment;
+    segment.handle = undefined;
+    // Everything in it is synced, so an error of closing says nothing about the log.
+    handle?.close().catch((error: unknown) => {
+      this.#runtime.diagnostics.emit("fulmar:close-failed", () => ({ path: segment.path, error }));
+    });
+  }
+}
+
+/** Where the log stands after a sync, for the manifest. */
+export function endOf(segment: LogSegment, crc: number, version: number): LogEnd {
+  return { segment: segment.number, position: segment.position, crc, version };
+}

@@ -1,0 +1,364 @@
+import { assert } from "../base/assert.js";
+import { FulmarError, fileError } from "../base/errors.js";
+import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
+import type { Runtime, Timer } from "../base/runtime/interface.js";
+import type { OriginTable } from "../record/origins.js";
+import type { CommitLog, CommitSpace, FlushPolicy, LogObserver } from "./commit-log.js";
+import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
+import { endOf, type LogSegments, liveSegment } from "./log-segments.js";
+import type { LogEnd } from "./manifest.js";
+import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
+import type { SegmentPool } from "./segment-pool.js";
+
+/** Largest group that `inlineSync` syncs in the calling turn. */
+const INLINE_BYTES_MAX = 64 * 1024;
+/** The next segment is prepared when so much was appended, or the present one is half full. */
+const PREPARE_AFTER_BYTES = 64 * 1024;
+
+export interface LogWriterParts {
+  readonly runtime: Runtime;
+  readonly origins: OriginTable;
+  readonly segments: LogSegments;
+  readonly pool: SegmentPool;
+  readonly observer: LogObserver;
+  readonly flush: FlushPolicy;
+  readonly inlineSync: boolean;
+  readonly segmentBytes: number;
+  /** Where the log ends now; everything before is synced. */
+  readonly end: LogEnd;
+}
+
+/** How far one step of a commit's way has come. */
+interface Progress {
+  readonly commits: number;
+  readonly bytes: number;
+  readonly end: LogEnd;
+}
+
+/**
+ * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
+ * work is done, and synced off the event loop while the next one gathers.
+ *
+ * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer
+ * ones; nothing is written after a refused group until its traces are durably gone; nothing at all is
+ * written after a failed sync.
+ */
+export class LogWriter implements CommitLog {
+  readonly #parts: LogWriterParts;
+  readonly #group: GroupBuffer;
+  #logged: Progress;
+  #synced: Progress;
+  #syncTarget: number;
+  #begun = false;
+  #scheduled = false;
+  #wantsLogged = false;
+  #refusal: Error | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+  #working: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #handedBytes = 0;
+
+  constructor(parts: LogWriterParts) {
+    this.#parts = parts;
+    const { crc, version } = parts.end;
+    this.#group = new GroupBuffer(parts.runtime.checksum, parts.origins, crc, version);
+    this.#logged = { commits: 0, bytes: 0, end: parts.end };
+    this.#synced = this.#logged;
+    this.#syncTarget = version;
+  }
+
+  get logged(): number {
+    return this.#logged.end.version;
+  }
+
+  get synced(): number {
+    return this.#synced.end.version;
+  }
+
+  /** Everything before this is on stable storage. */
+  get syncedEnd(): LogEnd {
+    return this.#synced.end;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Bytes handed over since the log was started. */
+  get appendedBytes(): number {
+    return this.#logged.bytes;
+  }
+
+  begin(version: number, lengthBytes: number): CommitSpace {
+    assert(!this.#begun, "one commit is finished before the next begins");
+    if (this.#closed) throw new FulmarError("CLOSED", "the log is closed");
+    if (this.#failure !== undefined) {
+      const message = "the log failed earlier: close the store and open it again";
+      throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
+    }
+    assert(version > this.#group.version, "versions rise");
+    if (this.#group.filled === 0) this.#startGroup(this.#group.recordBytes(lengthBytes));
+    this.#begun = true;
+    return this.#group.begin(this.#parts.segments.current.salt, version, this.synced, lengthBytes);
+  }
+
+  /** May write, and so may call the observer's `refused`, when the group has become large. */
+  end(): void {
+    assert(this.#begun, "a commit ends that was begun");
+    this.#begun = false;
+    this.#group.end();
+    const { current } = this.#parts.segments;
+    const overflows = current.position + this.#group.filled >= current.capacity && this.#parts.pool.ready;
+    if (
+      this.#group.filled >= GROUP_BYTES_MAX ||
+      overflows ||
+      this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX
+    ) {
+      this.#handOver();
+      this.#boundUnsynced();
+      this.#startWork();
+    }
+    this.#schedule();
+  }
+
+  want(level: "logged" | "synced"): void {
+    if (level === "synced") this.#syncTarget = Math.max(this.#syncTarget, this.#group.version);
+    else this.#wantsLogged = true;
+    this.#schedule();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#failure === undefined) {
+      if (this.#refusal === undefined) this.#handOver();
+      this.#syncTarget = Math.max(this.#syncTarget, this.logged);
+      this.#startWork();
+      if (this.#working === undefined) break;
+      await this.#working;
+    }
+    await this.#working;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #unsyncedCommits(): number {
+    return this.#logged.commits + this.#group.commits - this.#synced.commits;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#failure !== undefined) return;
+    this.#scheduled = true;
+    this.#parts.runtime.timers.soon(() => {
+      this.#scheduled = false;
+      this.#turnEnded();
+    });
+  }
+
+  #turnEnded(): void {
+    if (this.#failure !== undefined) return;
+    if (this.#refusal !== undefined) {
+      // Nothing may be written yet, so what gathers meanwhile has to stay within bounds.
+      const full = this.#group.filled >= GROUP_BYTES_MAX || this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX;
+      if (full) this.#dropGroup(this.#refusal);
+      return;
+    }
+    // During a sync the next group gathers, unless somebody waits only for the write.
+    if (this.#working !== undefined && !this.#wantsLogged) return;
+    const lone = this.#group.commits === 1 && this.#group.filled <= INLINE_BYTES_MAX;
+    this.#handOver();
+    if (this.#parts.inlineSync && lone && this.#working === undefined && this.#syncTarget > this.synced) {
+      this.#syncNow();
+    }
+    this.#startWork();
+  }
+
+  /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
+  #startGroup(recordBytes: number): void {
+    const { segments, pool } = this.#parts;
+    const { current } = segments;
+    const full = current.position + recordBytes > current.capacity;
+    if (full && this.#refusal === undefined && current.position > SEGMENT_HEADER_BYTES) {
+      const prepared = pool.take();
+      if (prepared !== undefined) {
+        segments.push(liveSegment(prepared, this.#group.version));
+        this.#group.open(prepared.salt, this.synced, current.number, current.position);
+        this.#handedBytes = 0;
+        return;
+      }
+    }
+    // The opening of the present segment was refused together with its first group.
+    if (current.position === SEGMENT_HEADER_BYTES) {
+      const { segment, position } = this.#logged.end;
+      this.#group.open(current.salt, this.synced, segment, position);
+    }
+  }
+
+  #handOver(): void {
+    this.#wantsLogged = false;
+    const group = this.#group;
+    if (group.commits === 0 || this.#failure !== undefined || this.#refusal !== undefined) return;
+    const { current } = this.#parts.segments;
+    const content = group.content;
+    let written = 0;
+    try {
+      while (written < content.length) {
+        const count = current.handle?.writeNow(content.subarray(written), current.position + written) ?? 0;
+        if (count <= 0) throw fileError(undefined, "append to", current.path);
+        written += count;
+      }
+    } catch (cause) {
+      this.#refuse(written, fileError(cause, "append to", current.path));
+      return;
+    }
+    const { version, crc, commits } = group;
+    group.clear();
+    this.#advance({ bytes: content.length, commits, version, crc });
+    this.#parts.observer.logged(this.logged);
+    this.#applyPolicy();
+  }
+
+  /** Counts records that were wholly written. */
+  #advance(end: GroupEnd): void {
+    const { current } = this.#parts.segments;
+    current.position += end.bytes;
+    this.#handedBytes += end.bytes;
+    this.#logged = {
+      commits: this.#logged.commits + end.commits,
+      bytes: this.#logged.bytes + end.bytes,
+      end: endOf(current, end.crc, end.version),
+    };
+    const half = this.#parts.segmentBytes / 2;
+    if (current.position >= half || this.#handedBytes >= PREPARE_AFTER_BYTES) this.#parts.pool.prepare();
+  }
+
+  #applyPolicy(): void {
+    const { flush, runtime } = this.#parts;
+    const commits = this.#logged.commits - this.#synced.commits;
+    const bytes = this.#logged.bytes - this.#synced.bytes;
+    if (commits === 0) return;
+    if (commits >= flush.commits || bytes >= flush.bytes) this.#syncTarget = this.logged;
+    this.#timer ??= runtime.timers.after(flush.intervalMs, () => this.#intervalPassed(), {
+      background: true,
+    });
+  }
+
+  #intervalPassed(): void {
+    this.#timer = undefined;
+    if (this.#failure !== undefined || this.#refusal !== undefined) return;
+    this.#handOver();
+    this.#syncTarget = Math.max(this.#syncTarget, this.logged);
+    this.#startWork();
+  }
+
+  /** More un-synced commits than the numbers that a recovery skips would let it give out a number twice. */
+  #boundUnsynced(): void {
+    if (this.#refusal !== undefined) return;
+    if (this.#logged.commits - this.#synced.commits >= UNSYNCED_COMMITS_MAX) this.#syncNow();
+  }
+
+  #syncNow(): void {
+    if (this.#failure !== undefined || this.#refusal !== undefined) return;
+    const reached = this.#logged;
+    try {
+      this.#parts.segments.syncNow();
+    } catch (cause) {
+      this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
+      return;
+    }
+    this.#reachedDisk(reached);
+  }
+
+  #reachedDisk(reached: Progress): void {
+    if (this.#failure !== undefined || reached.end.version <= this.synced) return;
+    this.#synced = reached;
+    if (this.#synced.commits === this.#logged.commits) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    }
+    this.#parts.observer.synced(reached.end.version);
+  }
+
+  /** The commits after the last whole record were not taken. */
+  #refuse(writtenBytes: number, error: Error): void {
+    const { crc, version } = this.#logged.end;
+    const whole = this.#group.wholeWithin(writtenBytes, { bytes: 0, commits: 0, version, crc });
+    if (whole.bytes > 0) this.#advance(whole);
+    this.#refusal = error;
+    this.#dropGroup(error);
+    // Reported after the refusal: a listener may write, and what it writes must not be taken back.
+    if (whole.commits > 0) this.#parts.observer.logged(this.logged);
+    this.#startWork();
+  }
+
+  #dropGroup(error: Error): void {
+    const { crc, version } = this.#logged.end;
+    this.#group.rewind(crc, version);
+    this.#syncTarget = Math.min(this.#syncTarget, version);
+    this.#parts.observer.refused(version, error);
+  }
+
+  #startWork(): void {
+    if (this.#working !== undefined || this.#failure !== undefined) return;
+    if (this.#refusal === undefined && Math.min(this.#syncTarget, this.logged) <= this.synced) return;
+    this.#working = this.#work().finally(() => {
+      this.#working = undefined;
+      // Work may have come up between the last look and now.
+      if (!this.#closed) this.#startWork();
+    });
+  }
+
+  /** Everything that touches the disk off the event loop, one step at a time. */
+  async #work(): Promise<void> {
+    while (this.#failure === undefined) {
+      if (this.#refusal !== undefined) await this.#removeTraces();
+      else if (this.#syncTarget > this.synced && this.logged > this.synced) await this.#syncOnce();
+      else break;
+      this.#handOver();
+    }
+  }
+
+  async #syncOnce(): Promise<void> {
+    const reached = this.#logged;
+    try {
+      await this.#parts.segments.sync();
+    } catch (cause) {
+      this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
+      return;
+    }
+    this.#reachedDisk(reached);
+  }
+
+  /** Cuts off whatever a refused group left, so that no crash can bring it back. */
+  async #removeTraces(): Promise<void> {
+    const { current } = this.#parts.segments;
+    const { handle, position } = current;
+    assert(handle !== undefined, "the present segment is open");
+    try {
+      await handle.truncate(position);
+      await handle.syncData();
+    } catch (cause) {
+      this.#fail(unknownOutcome(cause, current.path));
+      return;
+    }
+    current.capacity = Math.min(current.capacity, position);
+    current.syncedPosition = position;
+    this.#refusal = undefined;
+    this.#syncTarget = Math.max(this.#syncTarget, this.logged);
+    this.#parts.observer.refusalDurable();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#group.clear();
+    this.#parts.observer.failed(error);
+  }
+}
+
+function unknownOutcome(cause: unknown, path: string): FulmarError {
+  const message = `a sync of ${path} failed: what is on disk is unknown; reopen the store to find out`;
+  return new FulmarError("DURABILITY_UNKNOWN", message, { path, cause });
+}

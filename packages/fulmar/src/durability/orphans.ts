@@ -1,0 +1,37 @@
+import type { Runtime } from "../base/runtime/interface.js";
+import { attempt, removeFile } from "./files.js";
+import { checkpointNumber, isTemporary, type Layout, segmentNumber, TEMPORARY } from "./layout.js";
+import type { Manifest } from "./manifest.js";
+
+/** Files that nothing needs: unfinished ones, old checkpoints and old segments. Strangers are none. */
+export async function listOrphans(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<string[]> {
+  const { fileSystem } = runtime;
+  const orphans = await listOrphanCheckpoints(runtime, layout, manifest.checkpoint.number);
+  for (const name of await attempt("list", layout.log, fileSystem.list(layout.log))) {
+    const old = (segmentNumber(name) ?? manifest.firstSegment) < manifest.firstSegment;
+    if (old || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
+  }
+  const temporary = layout.manifest + TEMPORARY;
+  if ((await attempt("look at", temporary, fileSystem.status(temporary))) !== undefined)
+    orphans.push(temporary);
+  return orphans;
+}
+
+/** Checkpoints other than the live one, finished or not. */
+export async function listOrphanCheckpoints(
+  runtime: Runtime,
+  layout: Layout,
+  live: number,
+): Promise<string[]> {
+  const { fileSystem } = runtime;
+  const orphans: string[] = [];
+  for (const name of await attempt("list", layout.checkpoints, fileSystem.list(layout.checkpoints))) {
+    const other = (checkpointNumber(name) ?? live) !== live;
+    if (other || isTemporary(name)) orphans.push(fileSystem.join(layout.checkpoints, name));
+  }
+  return orphans;
+}
+
+export async function removeAll(runtime: Runtime, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await removeFile(runtime.fileSystem, path);
+}

@@ -1,0 +1,255 @@
+import { NUMBERS_SKIPPED } from "../base/limits.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import { Coverage } from "../record/coverage.js";
+import type { OriginTable } from "../record/origins.js";
+import { readCheckpoint } from "./checkpoint-reader.js";
+import { CHUNK_BYTES, ChunkReader } from "./chunk-reader.js";
+import type { DirectoryOptions, Recovered } from "./directory-types.js";
+import {
+  attempt,
+  corrupt,
+  openFile,
+  removeFile,
+  syncDirectory,
+  syncFile,
+  withFile,
+  writeFully,
+} from "./files.js";
+import { identityOf, newIdentity } from "./first-open.js";
+import { checkpointName, type Layout } from "./layout.js";
+import { FIRST_RECORD_AT, type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
+import type { LogSegment } from "./log-segments.js";
+import { type LogEnd, type Manifest, ManifestFile, readManifest } from "./manifest.js";
+import { listOrphans, removeAll } from "./orphans.js";
+import { type FoundNumbers, Replay } from "./replay.js";
+import { type PreparedSegment, SegmentPool } from "./segment-pool.js";
+
+/** An opened directory: what a log can be started on. */
+export interface Opened {
+  readonly manifest: ManifestFile;
+  readonly recovered: Recovered;
+  readonly segments: LogSegment[];
+  readonly pool: SegmentPool;
+  readonly end: LogEnd;
+  /** Bytes of log behind the checkpoint. */
+  readonly replayedBytes: number;
+}
+
+export interface RecoveryParts {
+  readonly runtime: Runtime;
+  readonly layout: Layout;
+  readonly engine: MemoryEngine;
+  readonly origins: OriginTable;
+  readonly options: DirectoryOptions;
+  readonly created: boolean;
+}
+
+/**
+ * Loads a store and makes its directory ready to be written. Every step can be interrupted and done
+ * again: up to the change of the manifest at the end nothing is lost that the next attempt needs.
+ */
+export async function recover(parts: RecoveryParts): Promise<Opened> {
+  const { runtime, layout, options } = parts;
+  const handle = await openFile(runtime.fileSystem, layout.manifest, "update");
+  try {
+    const reading = await readManifest(runtime.checksum, handle);
+    const file = new ManifestFile(runtime.checksum, handle, reading);
+    const status = await attempt("look at", layout.manifest, runtime.fileSystem.status(layout.manifest));
+    const identity = identityOf(runtime, status?.identity ?? "");
+    const copied = identity !== reading.manifest.identity;
+    const incarnation = copied ? newIdentity(runtime) : reading.manifest.incarnation;
+    parts.origins.intern(incarnation);
+    const load = await loadStore(parts, reading.manifest, incarnation);
+    const { scan } = load;
+    await secure(runtime, layout, scan);
+    const pool = newPool(parts, reading.manifest, incarnation, scan);
+    const { segments, end } = await continueLog(runtime, pool, scan, copied);
+    const numbers = numbersAfter(reading.manifest, load.found, scan, copied);
+    await file.update((now) => ({ ...now, ...numbers, clean: false, incarnation, identity, synced: end }));
+    await removeAll(runtime, await listOrphans(runtime, layout, file.manifest));
+    const recovered: Recovered = {
+      ...numbers,
+      coverage: load.found.coverage,
+      clean: reading.manifest.clean,
+      created: parts.created,
+      storeId: reading.manifest.storeId,
+      incarnation,
+      hadPeers: reading.manifest.hadPeers,
+      entries: load.entries,
+      commits: load.replay.commits,
+      cutBytes: scan.cutBytes,
+    };
+    options.onProgress?.({ phase: "log", entries: load.entries, bytes: 1, bytesTotal: 1 });
+    return { manifest: file, recovered, segments, pool, end, replayedBytes: load.replay.bytes };
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+function newPool(parts: RecoveryParts, manifest: Manifest, incarnation: string, scan: LogScan): SegmentPool {
+  const { runtime, layout, options } = parts;
+  const identity = { storeId: manifest.storeId, incarnation };
+  return new SegmentPool(runtime, layout, identity, options.segmentBytes, scan.lastNumber + 1);
+}
+
+interface Loaded {
+  readonly found: FoundNumbers;
+  readonly replay: Replay;
+  readonly scan: LogScan;
+  readonly entries: number;
+}
+
+/** Reads checkpoint and log into the engine. Changes nothing on disk. */
+export async function loadStore(
+  parts: Pick<RecoveryParts, "runtime" | "layout" | "origins"> & {
+    readonly engine: MemoryEngine | undefined;
+    readonly options: Pick<DirectoryOptions, "onProgress">;
+  },
+  manifest: Manifest,
+  incarnation: string,
+): Promise<Loaded> {
+  const { runtime, layout, engine, origins, options } = parts;
+  const found: FoundNumbers = { seq: 0, hlc: manifest.hlc, coverage: new Coverage() };
+  const { checkpoint } = manifest;
+  if (engine !== undefined) engine.keepTombstones = manifest.hadPeers;
+  let entries = 0;
+  if (checkpoint.number > 0) {
+    const path = runtime.fileSystem.join(layout.checkpoints, checkpointName(checkpoint.number));
+    const loader = engine?.load();
+    const progress = (count: number, bytes: number, bytesTotal: number): void =>
+      options.onProgress?.({ phase: "checkpoint", entries: count, bytes, bytesTotal });
+    const target = { loader, origins, found, progress };
+    const read = await readCheckpoint(runtime, path, checkpoint, manifest.storeId, target);
+    loader?.finish(checkpoint.version);
+    entries = read.entries;
+    if (read.header.incarnation === incarnation) found.seq = read.header.seq;
+    found.coverage.advance(read.header.incarnation, read.header.seq);
+    if (engine !== undefined) checkCount(path, engine, entries);
+  }
+  const replay = new Replay(engine, origins, found, incarnation, checkpoint.version);
+  const scan = await scanLog(runtime, layout, manifest, replay, (bytes, bytesTotal) =>
+    options.onProgress?.({ phase: "log", entries: entries + replay.entries, bytes, bytesTotal }),
+  );
+  replay.finish();
+  return { found, replay, scan, entries: entries + replay.entries };
+}
+
+function checkCount(path: string, engine: MemoryEngine, entries: number): void {
+  const usage = engine.usage();
+  if (usage.entries + usage.tombstones === entries) return;
+  throw corrupt(path, 0, `it holds ${entries} entries, and ${usage.entries + usage.tombstones} were loaded`);
+}
+
+/** Numbers that may have been given out; after an unclean stop those that may be lost are skipped. */
+function numbersAfter(
+  manifest: Manifest,
+  found: FoundNumbers,
+  scan: LogScan,
+  copied: boolean,
+): { version: number; seq: number; hlc: number } {
+  const skipped = manifest.clean ? 0 : NUMBERS_SKIPPED;
+  const seq = copied ? 0 : Math.max(found.seq, manifest.seq) + skipped;
+  return {
+    version: Math.max(scan.end.version, manifest.checkpoint.version, manifest.version) + skipped,
+    seq,
+    hlc: Math.max(found.hlc, manifest.hlc),
+  };
+}
+
+/**
+ * Makes what was read durable, and what was cut off gone. What no sync is known to have covered may be
+ * in the system's memory only, and the system may believe that it is on disk after a failed sync: so it
+ * is written again before it is synced.
+ */
+async function secure(runtime: Runtime, layout: Layout, scan: LogScan): Promise<void> {
+  for (const segment of scan.live) {
+    if (segment.lastVersion <= scan.proven && !(scan.torn && segment === scan.live.at(-1))) continue;
+    await withFile(runtime.fileSystem, segment.file.path, "update", async (handle) => {
+      await rewrite(runtime, handle, segment, scan.proven);
+      await syncFile(handle);
+      if (!scan.torn || segment !== scan.live.at(-1)) return;
+      await attempt("truncate", handle.path, handle.truncate(segment.end));
+      await syncFile(handle);
+    });
+  }
+  // From the newest down, each durably: a chain of segments never has a gap in the middle.
+  for (const file of [...scan.dead].reverse()) {
+    await removeFile(runtime.fileSystem, file.path);
+    await syncDirectory(runtime.fileSystem, layout.log);
+  }
+}
+
+async function rewrite(
+  runtime: Runtime,
+  handle: FileHandle,
+  segment: LiveSegment,
+  proven: number,
+): Promise<void> {
+  const from = segment.marks.filter((mark) => mark.version <= proven).at(-1)?.position ?? 0;
+  const reader = new ChunkReader(handle, segment.end);
+  for (let position = from; position < segment.end; ) {
+    const length = Math.min(CHUNK_BYTES, segment.end - position);
+    const at = await reader.load(position, length);
+    if (at < 0) throw corrupt(segment.file.path, position, "it became shorter while it was read");
+    await writeFully(handle, reader.bytes.subarray(at, at + length), position);
+    position += length;
+    await runtime.timers.turn();
+  }
+}
+
+/** Goes on behind the last record, in a new segment if anything was cut off there or the writer is another. */
+async function continueLog(
+  runtime: Runtime,
+  pool: SegmentPool,
+  scan: LogScan,
+  copied: boolean,
+): Promise<{ segments: LogSegment[]; end: LogEnd }> {
+  const segments = scan.live.map(oldSegment);
+  const last = segments[segments.length - 1];
+  if (!scan.torn && !copied) {
+    last.handle = await openFile(runtime.fileSystem, last.path, "update");
+    return { segments, end: scan.end };
+  }
+  const prepared = await pool.createOpened({
+    base: scan.end.version,
+    syncedThrough: scan.end.version,
+    predecessorCrc: scan.end.crc,
+    previousSegment: scan.end.segment,
+    previousEnd: scan.end.position,
+  });
+  segments.push(begun(prepared, scan.end.version));
+  const { number, end, crc } = prepared;
+  return { segments, end: { segment: number, position: end, crc, version: scan.end.version } };
+}
+
+function oldSegment(segment: LiveSegment): LogSegment {
+  const { number, path, sizeBytes } = segment.file;
+  const { end, base, header } = segment;
+  const position = end;
+  return {
+    number,
+    path,
+    salt: header.salt,
+    handle: undefined,
+    base,
+    position,
+    syncedPosition: end,
+    capacity: sizeBytes,
+  };
+}
+
+function begun(prepared: PreparedSegment, base: number): LogSegment {
+  const { number, path, salt, handle, capacity } = prepared;
+  return {
+    number,
+    path,
+    salt,
+    handle,
+    base,
+    position: FIRST_RECORD_AT,
+    syncedPosition: FIRST_RECORD_AT,
+    capacity,
+  };
+}

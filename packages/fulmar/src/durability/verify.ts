@@ -1,0 +1,156 @@
+import { codeOf, FulmarError } from "../base/errors.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { OriginTable } from "../record/origins.js";
+import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
+import { attempt, withFile } from "./files.js";
+import { identityOf } from "./first-open.js";
+import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
+import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
+import { listOrphans } from "./orphans.js";
+import { loadStore } from "./recovery.js";
+
+type Damage = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
+
+/**
+ * Checks every checksum and every relation between the files of a directory, under its lock and without
+ * changing anything. Rejects only when the directory cannot be read at all: LOCKED, NOT_A_STORE, errors
+ * of the disk; what is wrong with its contents is in the report.
+ */
+export async function verifyDirectory(
+  runtime: Runtime,
+  path: string,
+  onProgress?: (progress: DirectoryProgress) => void,
+): Promise<VerifyReport> {
+  const { fileSystem } = runtime;
+  const root = await attempt("open", path, fileSystem.realPath(path));
+  const layout = layoutOf(fileSystem, root);
+  if ((await attempt("look at", layout.manifest, fileSystem.status(layout.manifest))) === undefined) {
+    throw new FulmarError("NOT_A_STORE", `${root} holds no MANIFEST: it is no data directory of Fulmar`, {
+      directory: root,
+    });
+  }
+  const lock = await fileSystem.lock(root);
+  try {
+    return await verify(runtime, layout, onProgress);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function verify(
+  runtime: Runtime,
+  layout: Layout,
+  onProgress: ((progress: DirectoryProgress) => void) | undefined,
+): Promise<VerifyReport> {
+  const findings: Finding[] = [];
+  const reading = await collect(findings, () =>
+    withFile(runtime.fileSystem, layout.manifest, "read", (handle) => readManifest(runtime.checksum, handle)),
+  );
+  if (reading === undefined) return unreadable(findings);
+  const { manifest } = reading;
+  await checkManifest(runtime, layout, reading, findings);
+  const progress = onProgress === undefined ? {} : { onProgress };
+  const origins = new OriginTable();
+  origins.intern(manifest.incarnation);
+  const load = await collect(findings, () =>
+    loadStore(
+      { runtime, layout, engine: undefined, origins, options: progress },
+      manifest,
+      manifest.incarnation,
+    ),
+  );
+  const found: Damage = {
+    version: Math.max(load?.scan.end.version ?? 0, manifest.checkpoint.version),
+    segments: load?.scan.live.length ?? 0,
+    commits: load?.replay.commits ?? 0,
+    entries: load?.entries ?? 0,
+  };
+  if (load !== undefined && load.scan.cutBytes > 0) {
+    const { segment, position } = load.scan.end;
+    const message = `a torn tail of ${load.scan.cutBytes} bytes, never synced, will be cut off at the next open`;
+    findings.push({ severity: "note", file: `log/${segment}`, offset: position, message });
+  }
+  await listUnneeded(runtime, layout, manifest, findings);
+  const { checkpoint, storeId, incarnation, clean } = manifest;
+  const { number, version, bytes } = checkpoint;
+  const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
+  return {
+    ok: findings.every((finding) => finding.severity === "note"),
+    ...{ clean, storeId, incarnation, ...found, findings },
+    ...(number > 0 ? { checkpoint: { number, version, entries, bytes } } : {}),
+  };
+}
+
+function unreadable(findings: readonly Finding[]): VerifyReport {
+  return {
+    ok: false,
+    clean: false,
+    storeId: "",
+    incarnation: "",
+    version: 0,
+    segments: 0,
+    commits: 0,
+    entries: 0,
+    findings,
+  };
+}
+
+async function checkManifest(
+  runtime: Runtime,
+  layout: Layout,
+  reading: ManifestReading,
+  findings: Finding[],
+): Promise<void> {
+  const { damagedSlot } = reading;
+  if (damagedSlot !== undefined) {
+    const message = `slot ${damagedSlot} is damaged or was never finished; the other one is whole`;
+    findings.push({ severity: "note", file: layout.manifest, offset: damagedSlot * 4096, message });
+  }
+  const status = await runtime.fileSystem.status(layout.manifest);
+  if (identityOf(runtime, status?.identity ?? "") !== reading.manifest.identity) {
+    const message = "the directory is a copy: the next open gives it an identity of its own";
+    findings.push({ severity: "note", file: layout.manifest, message });
+  }
+}
+
+async function listUnneeded(
+  runtime: Runtime,
+  layout: Layout,
+  manifest: Manifest,
+  findings: Finding[],
+): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const file of await listOrphans(runtime, layout, manifest)) {
+    findings.push({ severity: "note", file, message: "left over; removed at the next open" });
+  }
+  const known = new Map<string, (name: string) => boolean>([
+    [layout.root, isRootName],
+    [layout.log, (name) => segmentNumber(name) !== undefined || isTemporary(name)],
+    [layout.checkpoints, (name) => checkpointNumber(name) !== undefined || isTemporary(name)],
+  ]);
+  for (const [directory, isKnown] of known) {
+    for (const name of await attempt("list", directory, fileSystem.list(directory))) {
+      if (isKnown(name)) continue;
+      const message = "not a file of Fulmar; ignored";
+      findings.push({ severity: "note", file: fileSystem.join(directory, name), message });
+    }
+  }
+}
+
+/** Turns what is wrong with stored bytes into a finding; other errors pass. */
+async function collect<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = codeOf(error);
+    if (!(error instanceof FulmarError) || (code !== "CORRUPT" && code !== "FORMAT_NEWER")) throw error;
+    const { file, offset } = error.details;
+    findings.push({
+      severity: "problem",
+      file: String(file),
+      ...(typeof offset === "number" ? { offset } : {}),
+      message: error.message,
+    });
+    return undefined;
+  }
+}
