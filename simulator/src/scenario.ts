@@ -1,4 +1,4 @@
-import type { Prng } from "fulmar/testing";
+import type { LinkOptions, Prng } from "fulmar/testing";
 
 /** What one seed expands to. Each seed turns a random part of the faults on: a swarm finds more than all at once. */
 export interface Scenario {
@@ -15,12 +15,7 @@ export interface Scenario {
   readonly bootstrap: "atomic" | "progressive";
   readonly diskProfile: "posix-strict" | "ext4-like";
   readonly sectorAtomic: boolean;
-  readonly network: {
-    readonly lossProbability: number;
-    readonly duplicateProbability: number;
-    readonly reorderProbability: number;
-    readonly delayMs: readonly [number, number];
-  };
+  readonly link: LinkOptions;
   /** Wall clock offset of each node, in ms. */
   readonly clockOffsetsMs: readonly number[];
   readonly pageBytes: number;
@@ -34,7 +29,6 @@ export interface Scenario {
 
 export function scenarioOf(prng: Prng): Scenario {
   const nodes = 3;
-  const often = (probability: number, value: number): number => (prng.chance(0.6) ? probability * value : 0);
   return {
     nodes,
     topology: prng.chance(0.3) ? "chain" : "mesh",
@@ -48,13 +42,14 @@ export function scenarioOf(prng: Prng): Scenario {
     bootstrap: prng.chance(0.3) ? "progressive" : "atomic",
     diskProfile: prng.chance(0.6) ? "posix-strict" : "ext4-like",
     sectorAtomic: prng.chance(0.5),
-    network: {
-      lossProbability: often(prng.fraction(), 0.1),
-      duplicateProbability: often(prng.fraction(), 0.1),
-      reorderProbability: often(prng.fraction(), 0.2),
-      delayMs: [1, 1 + prng.below(60)],
+    link: {
+      delayLeastMs: 1,
+      delayMostMs: 1 + prng.below(60),
+      loss: sometimes(prng, 0.1),
+      duplicate: sometimes(prng, 0.1),
+      reorder: sometimes(prng, 0.2),
     },
-    clockOffsetsMs: Array.from({ length: nodes }, () => prng.between(-20_000, 20_000)),
+    clockOffsetsMs: Array.from({ length: nodes }, () => prng.below(40_000) - 20_000),
     pageBytes: prng.chance(0.5) ? 1024 : 65_536,
     segmentBytes: 65_536,
     checkpointCommits: prng.chance(0.5) ? 50 : 1000,
@@ -62,4 +57,8 @@ export function scenarioOf(prng: Prng): Scenario {
     singles: 1 + prng.below(20),
     durationMs: 20_000 + prng.below(40_000),
   };
+}
+
+function sometimes(prng: Prng, most: number): number {
+  return prng.chance(0.6) ? prng.fraction() * most : 0;
 }

@@ -1,1 +1,3 @@
+export type { Cryptography } from "../base/runtime/interface.js";
+export { nodeCryptography } from "../base/runtime/node/cryptography.js";
 export * from "./simulated/index.js";

@@ -1,0 +1,2 @@
+/** Seeds that once failed; every sample runs them again. */
+export const REGRESSIONS: readonly string[] = [];
