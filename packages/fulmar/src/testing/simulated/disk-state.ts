@@ -129,7 +129,10 @@ export class DiskState {
 
   /** Puts one operation on the durable side; `length` bytes of a write. */
   persist(operation: PendingOperation, length: number): void {
-    if (operation.kind === "entry") return applyEntry(this.inodes, operation.changes, "durable");
+    if (operation.kind === "entry") {
+      applyEntry(this.inodes, operation.changes, "durable");
+      return;
+    }
     const { durable } = this.file(operation.inode);
     if (operation.kind === "write")
       durable.write(operation.position, operation.source, operation.from, length);

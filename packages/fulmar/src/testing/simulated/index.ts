@@ -1,6 +1,7 @@
 export { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
 export { type DiskHook, type DiskLatency, type DiskOptions, SimulatedDisk } from "./disk.js";
 export type { DiskFault, DiskFaults, DiskOperation, DiskOperationKind } from "./disk-faults.js";
+export type { Link, LinkOptions } from "./link.js";
 export type { DiskProfile } from "./pending.js";
 export { Prng } from "./prng.js";
 export { SimulatedKill, SimulatedProcess } from "./process.js";
@@ -11,6 +12,7 @@ export {
   type ScheduleOptions,
   Scheduler,
 } from "./scheduler.js";
+export { type NetworkOptions, SimulatedNetwork } from "./simulated-network.js";
 export {
   NO_CRYPTOGRAPHY,
   NO_DIAGNOSTICS,
@@ -18,5 +20,6 @@ export {
   type StorageOptions,
   simulatedStorage,
 } from "./simulated-storage.js";
+export { type NodeOptions, SimulatedNode, SimulatedWorld, type WorldOptions } from "./simulated-world.js";
 export { type SystemCode, SystemError } from "./system-error.js";
 export { Trace } from "./trace.js";
