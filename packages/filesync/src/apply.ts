@@ -112,7 +112,7 @@ export async function applyDeletion(
   if (disk.kind === "directory") {
     if (!(await removeDirectory(absolute))) {
       // It stays for what is in it; if that stays too, the rescan puts the directory back into the store.
-      await remember(context, path, known, { ...known, writeId: "" });
+      await remember(context, path, known, { ...known, writeId: "", leaving: true });
       return "blocked";
     }
   } else {

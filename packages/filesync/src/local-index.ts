@@ -24,6 +24,8 @@ export interface IndexRecord {
   readonly sha256: string;
   /** The store's write; empty for a directory that was made for its children and is not in the store. */
   readonly writeId: string;
+  /** A directory that was deleted in the store and stays until it is empty. */
+  readonly leaving?: true;
   readonly pending?: PendingStep;
 }
 

@@ -35,6 +35,7 @@ export function pathFault(path: string, platform: NodeJS.Platform = process.plat
   if (encoder.encode(path).length > PATH_BYTES_MAX) return "too-long";
   if (hasControl(path)) return "control";
   if (path.includes("\\")) return "separator";
+  if (/^[a-z]:/i.test(path)) return "drive";
   for (const segment of path.split("/")) {
     const fault = segmentFault(segment, platform);
     if (fault !== undefined) return fault;
@@ -45,7 +46,6 @@ export function pathFault(path: string, platform: NodeJS.Platform = process.plat
 function segmentFault(segment: string, platform: NodeJS.Platform): PathFault | undefined {
   if (segment === "" || segment === "." || segment === "..") return "segment";
   if (encoder.encode(segment).length > SEGMENT_BYTES_MAX) return "too-long";
-  if (/^[a-z]:/i.test(segment)) return "drive";
   const folded = segment.replace(IGNORABLE, "").toLowerCase();
   if (folded === RESERVED_NAME) return "reserved";
   if (platform !== "win32") return undefined;

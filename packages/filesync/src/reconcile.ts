@@ -79,7 +79,8 @@ export class Reconciler {
     }
     const isGone = disk.kind === "absent" || disk.kind === "other";
     if (isGone && known !== undefined && known.kind !== "none") return this.#goneFromDisk(path, known, meta);
-    if ((meta?.writeId ?? "") === (known?.writeId ?? "")) return "done";
+    const leaves = meta === undefined && known?.leaving === true;
+    if (!leaves && (meta?.writeId ?? "") === (known?.writeId ?? "")) return "done";
     return this.#applyStore(path, way, disk, known, meta);
   }
 

@@ -52,7 +52,10 @@ export class Rescan {
       seen.add(path);
       const record = index.get(path);
       if (!isUnchanged(state, record)) this.#queue.add(path);
-      else if (record?.kind === "directory" && record.writeId === "") implied.add(path);
+      else if (record?.kind === "directory" && record.writeId === "") {
+        implied.add(path);
+        if (record.leaving === true) this.#queue.add(path);
+      }
     }
     this.#impliedBefore = implied;
     this.skipped = skipped;
@@ -66,7 +69,8 @@ export class Rescan {
       if (this.#stopped) return;
       const path = pathOfKey(key);
       if (path === undefined) continue;
-      if (index.get(path)?.writeId !== decodeMeta(value)?.writeId || value.length === 0) this.#queue.add(path);
+      const meta = decodeMeta(value);
+      if (meta === undefined || index.get(path)?.writeId !== meta.writeId) this.#queue.add(path);
     }
   }
 
