@@ -80,7 +80,7 @@ class Run {
   #schedule(): void {
     const { writes, powerCuts, kills, partitions, fullDisks, clockJumps } = this.#scenario;
     const prng = this.#prng;
-    this.#repeat(writes, "write", () => prng.pick(this.#members).write());
+    this.#repeat(writes, "write", () => this.#write());
     this.#repeat(writes, "read", () => prng.pick(this.#members).read());
     this.#repeat(powerCuts, "power cut", () => this.#crash("power cut"));
     this.#repeat(kills, "kill", () => this.#crash("kill"));
@@ -89,6 +89,13 @@ class Run {
     this.#repeat(clockJumps, "clock", () =>
       prng.pick(this.#members).machine.clock.jump(prng.below(20_000) - 10_000),
     );
+  }
+
+  /** On a member that is up: a run states how many writes it does. */
+  #write(): void {
+    const up = this.#members.filter((member) => member.up);
+    if (up.length > 0) this.#prng.pick(up).write();
+    else this.#later(100, "write", () => this.#write());
   }
 
   #repeat(count: number, label: string, task: () => void): void {
@@ -197,7 +204,7 @@ class Run {
       );
     }
     if (digest === undefined) fail("no digest at the end");
-    await Promise.all(this.#members.map((member) => this.#world.complete(member.stop())));
+    for (const member of this.#members) await this.#world.complete(member.stop());
   }
 
   async #until(untilMs: number, until: () => boolean): Promise<void> {

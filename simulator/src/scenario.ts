@@ -32,7 +32,7 @@ export function scenarioOf(prng: Prng): Scenario {
   return {
     nodes,
     topology: prng.chance(0.3) ? "chain" : "mesh",
-    writes: 200 + prng.below(200),
+    writes: 220 + prng.below(200),
     powerCuts: 3 + prng.below(3),
     kills: prng.below(3),
     partitions: 2 + prng.below(3),
