@@ -20,7 +20,7 @@ export interface PeerReport {
   readonly name: string;
   readonly address: string;
   readonly state: string;
-  readonly lagEntries: number;
+  readonly lagCommits: number;
   readonly lagMs: number;
 }
 
@@ -39,11 +39,11 @@ export function reportOf(
     type: "status",
     name,
     ...(replicator.address === undefined ? {} : { address: replicator.address }),
-    peers: replicator.peers().map(({ name: peer, address, state, lagEntries, lagMs }) => ({
+    peers: replicator.peers().map(({ name: peer, address, state, lagCommits, lagMs }) => ({
       name: peer ?? "",
       address: address ?? "",
       state,
-      lagEntries,
+      lagCommits,
       lagMs,
     })),
     entries: store.status().entries,

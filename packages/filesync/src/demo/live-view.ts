@@ -50,7 +50,7 @@ function tableOf(nodes: readonly NodeProcess[]): string {
 function rowOf({ name, report }: NodeProcess): string[] {
   if (report === undefined) return [name, "-", "-", "-", "-", "-", "-", "starting"];
   const connected = report.peers.filter(({ state }) => state === "connected");
-  const lag = Math.max(0, ...connected.map(({ lagEntries }) => lagEntries));
+  const lag = Math.max(0, ...connected.map(({ lagCommits }) => lagCommits));
   const work = report.pending + report.waiting;
   return [
     name,
