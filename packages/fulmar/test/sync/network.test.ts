@@ -1,0 +1,189 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { areConnected, Cluster, type Node } from "./support/cluster.js";
+
+/** Counts states in which the two halves of a pair, always written together, differ. */
+function watchPairs(node: Node): () => number {
+  let fractured = 0;
+  node.db.watch({}, () => {
+    for (let i = 0; i < 4; i++) {
+      if (node.db.get(`x${i}`) !== node.db.get(`y${i}`)) fractured++;
+    }
+  });
+  return () => fractured;
+}
+
+function writePair(node: Node, pair: number, value: string): Promise<unknown> {
+  return node.db.batch([
+    { type: "set", key: `x${pair}`, value },
+    { type: "set", key: `y${pair}`, value },
+  ]);
+}
+
+describe("replication over a network that loses, repeats and reorders", () => {
+  it("T-SYNC-01 T-SYNC-03 random histories of 3 and 4 nodes converge, and no reader sees half of a transaction", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 2 ** 31 }),
+        fc.constantFrom(3, 4),
+        fc.boolean(),
+        fc.boolean(),
+        async (seed, count, isFaulty, isSealed) => {
+          const cluster = new Cluster(seed, {
+            pageBytes: 256,
+            ...(isSealed ? {} : { secret: undefined }),
+          });
+          const { world } = cluster;
+          if (isFaulty) Object.assign(world.faults, { loss: 0.05, repeat: 0.05, jitterMs: 20 });
+          const counters: (() => number)[] = [];
+          for (let i = 0; i < count; i++) {
+            // A ring, so that every entry has two ways.
+            const node = await cluster.add(`n${i}`, { peers: [`n${(i + 1) % count}:1`] });
+            counters.push(watchPairs(node));
+          }
+          for (let step = 0; step < 40; step++) {
+            const node = cluster.nodes[world.below(count)];
+            const dice = world.below(10);
+            if (dice < 5) await cluster.during(writePair(node, world.below(4), `${step}`));
+            else if (dice < 6) await cluster.during(node.db.delete(`d${world.below(6)}`));
+            else if (dice < 8) await cluster.during(node.db.set(`d${world.below(6)}`, "z".repeat(world.below(300))));
+            else if (dice < 9) world.cut(node.host);
+            await world.run(world.below(30));
+          }
+          Object.assign(world.faults, { loss: 0, repeat: 0, jitterMs: 0 });
+          const done = await cluster.converge();
+          const fractured = counters.map((read) => read());
+          await cluster.close();
+          expect(done).toBe(true);
+          expect(fractured).toEqual(counters.map(() => 0));
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("converges while the faults go on", async () => {
+    const cluster = new Cluster(7, { pageBytes: 1024 });
+    Object.assign(cluster.world.faults, { loss: 0.1, repeat: 0.1, jitterMs: 30 });
+    const a = await cluster.add("a");
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    for (let i = 0; i < 60; i++) await cluster.during(a.db.set(`k${i}`, "v".repeat(100)));
+    for (let i = 0; i < 60; i++) await cluster.during(b.db.set(`l${i}`, "v".repeat(100)));
+    expect(await cluster.converge(300_000)).toBe(true);
+    await cluster.close();
+  });
+
+  it("T-TOPO-01 chain, star and ring relay", async () => {
+    for (const peersOf of [
+      (i: number) => (i === 0 ? [] : [`n${i - 1}:1`]),
+      (i: number) => (i === 0 ? [] : ["n0:1"]),
+      (i: number) => [`n${(i + 1) % 5}:1`],
+    ]) {
+      const cluster = new Cluster(3);
+      for (let i = 0; i < 5; i++) await cluster.add(`n${i}`, { peers: peersOf(i) });
+      for (const node of cluster.nodes) await cluster.during(node.db.set(node.host, node.host));
+      expect(await cluster.converge()).toBe(true);
+      expect(cluster.nodes.map(({ db }) => db.count())).toEqual([5, 5, 5, 5, 5]);
+      await cluster.close();
+    }
+  });
+
+  it("T-SYNC-12 a link that only one side can open carries both ways, in pages", async () => {
+    const cluster = new Cluster(5, { pageBytes: 512 });
+    cluster.world.block("a", "b");
+    const a = await cluster.add("a", { peers: ["b:1"] });
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    for (let i = 0; i < 50; i++) {
+      await cluster.during(a.db.set(`a${i}`, "v".repeat(50)));
+      await cluster.during(b.db.set(`b${i}`, "v".repeat(50)));
+    }
+    expect(await cluster.converge()).toBe(true);
+    expect(a.db.count()).toBe(100);
+    await cluster.close();
+  });
+
+  it("two nodes that dial each other keep one connection, the one of the smaller incarnation", async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const cluster = new Cluster(seed);
+      const a = await cluster.add("a", { peers: ["b:1"] });
+      const b = await cluster.add("b", { peers: ["a:1"] });
+      await cluster.world.run(3000);
+      const [toB] = a.sync.peers();
+      const [toA] = b.sync.peers();
+      expect([toA.state, toB.state]).toEqual(["connected", "connected"]);
+      expect(new Set([toA.direction, toB.direction])).toEqual(new Set(["incoming", "outgoing"]));
+      await cluster.close();
+    }
+  });
+
+  it("finds itself among its peers and stops there", async () => {
+    const cluster = new Cluster(1);
+    const a = await cluster.add("a", { peers: ["a:1"] });
+    await cluster.world.run(5000);
+    expect(a.sync.peers()).toEqual([]);
+    await cluster.close();
+  });
+
+  it("T-OBS-01 shows a peer that cannot be reached, and waits longer each time", async () => {
+    const cluster = new Cluster(1);
+    const a = await cluster.add("a", { peers: ["b:1"] });
+    await cluster.world.run(60_000);
+    const [peer] = a.sync.peers();
+    expect(peer.state).toBe("backoff");
+    expect(peer.lastError).toContain("CONNECTION_LOST");
+    expect(peer.address).toBe("b:1");
+    await cluster.close();
+  });
+
+  it("is quiet when nothing is different", async () => {
+    const cluster = new Cluster(1);
+    const a = await cluster.add("a");
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    await cluster.during(a.db.set("k", 1));
+    await cluster.converge();
+    await cluster.world.run(1000);
+    const before = b.sync.peers()[0];
+    await cluster.world.run(20_000);
+    const after = b.sync.peers()[0];
+    expect(after.cuts).toBe(before.cuts);
+    // Ten heartbeats of 2 s, each one STATE.
+    expect(after.bytesSent - before.bytesSent).toBeLessThan(16 * 200);
+    await cluster.close();
+  });
+
+  it("does not send a peer's own writes back, nor news that it hears first hand", async () => {
+    const cluster = new Cluster(1, { discover: true });
+    const a = await cluster.add("a");
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    const c = await cluster.add("c", { peers: ["a:1", "b:1"] });
+    await cluster.world.run(10_000, () => areConnected([a, b, c], 2) && cluster.isEqual());
+    await cluster.world.run(5000);
+    const count = (): number =>
+      cluster.nodes.reduce((sum, { sync }) => sum + sync.peers().reduce((s, peer) => s + peer.entriesSent, 0), 0);
+    const before = count();
+    for (let i = 0; i < 10; i++) {
+      await cluster.during(a.db.set(`k${i}`, i));
+      await cluster.world.run(1000);
+    }
+    expect(cluster.isEqual()).toBe(true);
+    expect(count() - before).toBe(20);
+    expect(c.db.count()).toBe(10);
+    await cluster.close();
+  });
+
+  it("T-SYNC-10 a burst is gathered into few cuts", async () => {
+    const cluster = new Cluster(1);
+    const a = await cluster.add("a", { peers: ["b:1"] });
+    const b = await cluster.add("b");
+    await cluster.world.run(5000, () => areConnected([a, b]));
+    await cluster.world.run(1000);
+    const before = a.sync.peers()[0].cuts;
+    const writes: Promise<unknown>[] = [];
+    for (let i = 0; i < 500; i++) writes.push(a.db.set(`k${i}`, i));
+    await cluster.during(Promise.all(writes));
+    expect(await cluster.converge()).toBe(true);
+    expect(a.sync.peers()[0].cuts - before).toBeLessThanOrEqual(3);
+    expect(b.db.count()).toBe(500);
+    await cluster.close();
+  });
+});
