@@ -13,16 +13,6 @@ export function addHash(sum: Uint32Array, addend: Uint32Array): void {
   }
 }
 
-/** Takes `subtrahend` off `sum`, modulo 2^128: undoes {@link addHash}. */
-export function subtractHash(sum: Uint32Array, subtrahend: Uint32Array): void {
-  let borrow = 0;
-  for (let i = 0; i < DIGEST_WORDS; i++) {
-    const word = sum[i] - subtrahend[i] - borrow;
-    sum[i] = word;
-    borrow = word < 0 ? 1 : 0;
-  }
-}
-
 export function equalDigests(a: Digest, b: Digest): boolean {
   return a.count === b.count && a.sum.every((word, i) => word === b.sum[i]);
 }

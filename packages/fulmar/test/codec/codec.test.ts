@@ -78,7 +78,7 @@ describe("bytesCodec", () => {
   });
 
   it.each(["text", [1], new ArrayBuffer(1), new Uint16Array(1), undefined, null])("refuses %s", (value) => {
-    expect(() => bytesCodec.encode(value as Uint8Array)).toThrow(invalidValue);
+    expect(() => bytesCodec.encode(value as unknown as Uint8Array)).toThrow(invalidValue);
   });
 });
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { crc32 } from "../../src/base/crc.js";
-import { addHash, DIGEST_WORDS, equalDigests, subtractHash } from "../../src/memory/digest.js";
+import { addHash, DIGEST_WORDS, equalDigests } from "../../src/memory/digest.js";
 import { createEntryHash } from "../../src/memory/entry-hash.js";
 import { type EntryFields, EXPIRED, HAS_DEADLINE, TOMBSTONE } from "../../src/record/entry.js";
 import { ascii, cryptography, entry, hash, ORIGIN_IDS, originTable } from "./fixtures.js";
@@ -65,14 +65,12 @@ describe("sums of hashes", () => {
   const word = fc.oneof(fc.nat(0xffffffff), fc.constantFrom(0, 1, 0xffffffff, 0x80000000));
   const words = fc.tuple(word, word, word, word).map((items) => Uint32Array.from(items));
 
-  it("carry through all four words, and can be undone", () => {
+  it("carry through all four words", () => {
     fc.assert(
       fc.property(words, words, (a, b) => {
         const sum = a.slice();
         addHash(sum, b);
         expect(wordsToBigint(sum)).toBe(BigInt.asUintN(128, wordsToBigint(a) + wordsToBigint(b)));
-        subtractHash(sum, b);
-        expect(sum).toEqual(a);
       }),
       { numRuns: 1000 },
     );

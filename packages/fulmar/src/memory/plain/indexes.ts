@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
-import { compareRanges } from "../../base/bytes.js";
 import type { MemoryUsage } from "../engine.js";
+import { KeyTable } from "./key-table.js";
 import {
   byDeadlineThenKey,
   byKey,
@@ -22,6 +22,7 @@ const KEY_OVERHEAD_BYTES = 200;
  */
 export class PlainIndexes {
   readonly table = new RecordTable();
+  readonly keys = new KeyTable();
   readonly chains = new SortedChunks<KeyChain>(byKey);
   /** Every version of every key, by origin. */
   readonly origins = new Map<number, SortedChunks<PlainRecord>>();
@@ -46,13 +47,15 @@ export class PlainIndexes {
 
   /** The chain of the key `bytes[from, to)`. */
   chainOf(bytes: Uint8Array, from: number, to: number): KeyChain | undefined {
-    return this.chains.find((chain) => compareRanges(chain.key, 0, chain.key.length, bytes, from, to));
+    return this.keys.find(bytes, from, to);
   }
 
   /** Adds the first version of a key. */
   addFirst(key: Uint8Array, version: number, bytes: Uint8Array): PlainRecord {
     const record = newRecord(key, version, bytes);
-    this.chains.insert({ key, newest: record });
+    const chain: KeyChain = { key, newest: record, sameHash: undefined };
+    this.keys.add(chain);
+    this.chains.insert(chain);
     this.#keyBytes += key.length;
     this.#admit(record);
     this.#enter(record);
@@ -91,6 +94,7 @@ export class PlainIndexes {
     this.#expel(record);
     const { older } = record;
     if (older === undefined) {
+      this.keys.remove(chain);
       this.chains.remove(chain);
       this.#keyBytes -= chain.key.length;
       return;

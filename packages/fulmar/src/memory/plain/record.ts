@@ -7,6 +7,8 @@ import type { Ref } from "../engine.js";
 export interface KeyChain {
   readonly key: Uint8Array;
   newest: PlainRecord;
+  /** The next chain whose key has the same hash. */
+  sameHash: KeyChain | undefined;
 }
 
 /** One version of one key, linked to the versions before and after it. */

@@ -38,12 +38,6 @@ export class SortedChunks<T> {
     return this.#chunks[0]?.[0];
   }
 
-  /** The item that `order` gives zero for. */
-  find(order: Order<T>): T | undefined {
-    const item = this.itemAt(this.seek(order));
-    return item !== undefined && order(item) === 0 ? item : undefined;
-  }
-
   insert(item: T): void {
     const { chunk, index } = this.#place(item);
     this.#size++;

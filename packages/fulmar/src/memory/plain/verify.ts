@@ -25,6 +25,7 @@ export function verifyEngine(state: PlainState): void {
   const records: PlainRecord[] = [];
   for (const chain of indexes.chains) records.push(...verifyChain(state, chain));
   assert(records.length === indexes.table.size, "every record is in a chain");
+  assert(indexes.keys.size === indexes.chains.size, "every key is in the table");
   verifyOrigins(indexes, records.length);
   verifyDeadlines(indexes, records);
   verifyUsage(indexes, records);
@@ -35,6 +36,8 @@ export function verifyEngine(state: PlainState): void {
 }
 
 function verifyChain(state: PlainState, chain: KeyChain): PlainRecord[] {
+  const { key } = chain;
+  assert(state.indexes.chainOf(key, 0, key.length) === chain, "the table leads to every key");
   const records: PlainRecord[] = [];
   let newer: PlainRecord | undefined;
   for (let record: PlainRecord | undefined = chain.newest; record !== undefined; record = record.older) {
