@@ -13,7 +13,10 @@ export function readU32(bytes: Uint8Array, at: number): number {
   return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
 }
 
-/** A 64-bit unsigned integer; values of 2^53 and above lose precision, so decoders of untrusted bytes check {@link isU53}. */
+/**
+ * A 64-bit unsigned integer; values of 2^53 and above lose precision, so decoders of untrusted bytes
+ * check {@link isU53}.
+ */
 export function readU64(bytes: Uint8Array, at: number): number {
   return readU32(bytes, at) + readU32(bytes, at + 4) * 4294967296;
 }

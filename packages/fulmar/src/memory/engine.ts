@@ -30,7 +30,10 @@ export interface Digest {
   readonly sum: Uint32Array;
 }
 
-/** Writes the 128-bit hash of the entry at `at` into `into` (four words). Equal for replicas, whatever their origin numbers. */
+/**
+ * Writes the 128-bit hash of the entry at `at` into `into` (four words). Equal for replicas, whatever
+ * their origin numbers.
+ */
 export type EntryHash = (bytes: Uint8Array, at: number, into: Uint32Array) => void;
 
 export interface EngineOptions {
@@ -75,16 +78,25 @@ export interface MemoryEngine {
    * through any later changes; otherwise it must be used up before the next change.
    */
   scan(range: KeyRange, at: number, reverse: boolean): Cursor;
-  /** Records visible at `at` that `origin` wrote with `afterSeq < seq <= throughSeq`, in order of seq; tombstones included. Pins as in {@link scan}. */
+  /**
+   * Records visible at `at` that `origin` wrote with `afterSeq < seq <= throughSeq`, in order of seq;
+   * tombstones included. Pins as in {@link scan}.
+   */
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor;
-  /** Newest records with a deadline at or before `throughMs`, earliest first, without tombstones. To be used up before the next change. */
+  /**
+   * Newest records with a deadline at or before `throughMs`, earliest first, without tombstones. To be
+   * used up before the next change.
+   */
   byDeadline(throughMs: number): Cursor;
   /** The earliest deadline among newest records that are not tombstones; Infinity without one. */
   nextDeadline(): number;
   /** Digest of the records visible at `at` in a range, tombstones included. */
   digest(range: KeyRange, at: number): Digest;
 
-  /** The array that holds a record's encoded entry, starting at {@link offset}. A view into memory that will be reused: copy what leaves the library. */
+  /**
+   * The array that holds a record's encoded entry, starting at {@link offset}. A view into memory that
+   * will be reused: copy what leaves the library.
+   */
   slab(ref: Ref): Uint8Array;
   offset(ref: Ref): number;
   /** The commit that wrote a record. */

@@ -8,7 +8,10 @@ export interface Hole {
   readonly to: number;
 }
 
-/** What of one origin has been merged: every sequence number up to `upTo`, except those in `holes` (sorted, disjoint, not adjacent). */
+/**
+ * What of one origin has been merged: every sequence number up to `upTo`, except those in `holes`
+ * (sorted, disjoint, not adjacent).
+ */
 export interface OriginCoverage {
   readonly upTo: number;
   readonly holes: readonly Hole[];
@@ -59,7 +62,10 @@ export class Coverage {
     }
   }
 
-  /** Takes numbers back out: they were refused and are owed still. False when that makes too many holes; the origin is then parked below them. */
+  /**
+   * Takes numbers back out: they were refused and are owed still. False when that makes too many
+   * holes; the origin is then parked below them.
+   */
   punch(origin: OriginId, hole: Hole): boolean {
     const now = this.of(origin);
     const holes = addHole(now.holes, { from: hole.from, to: Math.min(hole.to, now.upTo) });
