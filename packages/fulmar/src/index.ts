@@ -14,6 +14,7 @@ export {
 export type { Limits } from "./base/limits.js";
 export type { Runtime } from "./base/runtime/interface.js";
 export { bytesCodec, type Codec, jsonCodec, textCodec } from "./codec/codec.js";
+export type { Finding, VerifyReport } from "./durability/directory-types.js";
 export type { KeyPart } from "./keys/key.js";
 export { compareStamps, type Stamp } from "./record/stamp.js";
 export { open } from "./store/open.js";
@@ -35,4 +36,5 @@ export type {
   WriteOptions,
   Written,
 } from "./store/types.js";
+export { type VerifyOptions, verify } from "./store/verify.js";
 export type { Watch } from "./store/watchers.js";

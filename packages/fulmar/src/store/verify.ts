@@ -1,0 +1,35 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { checkOptions } from "../base/options.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import type { VerifyReport } from "../durability/directory-types.js";
+import { verifyDirectory } from "../durability/verify.js";
+import type { ProgressListener } from "./types.js";
+
+export interface VerifyOptions {
+  readonly onProgress?: ProgressListener;
+  /** The surroundings; Node's unless set. */
+  readonly runtime?: Runtime;
+}
+
+/**
+ * Reads every byte of a data directory and checks every checksum and every number, without changing
+ * anything. What it finds is in the report; it rejects only when it cannot look: LOCKED while a process
+ * holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE.
+ *
+ * @example
+ * ```ts
+ * import { open, verify } from "fulmar";
+ *
+ * await (await open("./data")).close();
+ * const { ok, findings } = await verify("./data");
+ * if (!ok) console.error(findings);
+ * ```
+ */
+export async function verify(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  checkOptions(options, ["onProgress", "runtime"], "verify");
+  if (typeof directory !== "string" || directory === "") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "verify: the directory must be a non-empty string");
+  }
+  return verifyDirectory(options.runtime ?? nodeRuntime(), directory, options.onProgress);
+}
