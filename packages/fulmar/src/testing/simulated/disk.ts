@@ -215,7 +215,8 @@ export class SimulatedDisk {
 
   lock(path: string, process: SimulatedProcess): void {
     const holder = this.#locks.get(path);
-    if (holder !== undefined) {
+    // A call under way when its process died may still take the lock: the dead hold nothing.
+    if (holder?.alive) {
       throw new FulmarError("LOCKED", `process ${holder.pid} holds ${path}`, { path, pid: holder.pid });
     }
     this.#locks.set(path, process);
