@@ -2,7 +2,7 @@ import ts from "typescript";
 import { type Finding, lineOf, nodesOf, parse, type Source } from "./source.ts";
 
 /** A row of the table of errors: `| `CODE` | TypeError | meaning | what to do |`. */
-export interface DocumentedError {
+interface DocumentedError {
   readonly code: string;
   readonly kinds: readonly string[];
   readonly line: number;
@@ -14,9 +14,9 @@ const ERROR_CLASSES: Readonly<Record<string, string>> = {
   FulmarRangeError: "RangeError",
 };
 
-export function documentedErrors(text: string): DocumentedError[] {
+function documentedErrors(text: string): DocumentedError[] {
   return text.split("\n").flatMap((row, index) => {
-    const cells = /^\| `([A-Z_]+)` \| ([^|]+) \|/.exec(row);
+    const cells = /^\|\s*`([A-Z_]+)`\s*\|([^|]+)\|/.exec(row);
     return cells === null ? [] : [{ code: cells[1], kinds: cells[2].trim().split(/,\s*/), line: index + 1 }];
   });
 }

@@ -28,16 +28,20 @@ function streamSink(stream: NodeJS.WriteStream): Sink {
   let failure: Error | undefined;
   // Without a listener a closed pipe would end the process with a stack trace.
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    failure ??= error.code === "EPIPE" ? new PipeClosed("the reader went away") : error;
+    failure ??= translated(error);
   });
   return {
     interactive: stream.isTTY === true,
     write: (text) =>
       new Promise((resolve, reject) => {
         if (failure !== undefined) return reject(failure);
-        stream.write(text, (error) => (error ? reject(failure ?? error) : resolve()));
+        stream.write(text, (error) => (error ? reject(translated(error)) : resolve()));
       }),
   };
+}
+
+function translated(error: NodeJS.ErrnoException): Error {
+  return error.code === "EPIPE" ? new PipeClosed("the reader went away") : error;
 }
 
 async function readInput(): Promise<Uint8Array> {

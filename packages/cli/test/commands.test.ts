@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "fulmar";
 import { describe, expect, it } from "vitest";
@@ -16,6 +15,15 @@ async function sample(): Promise<string> {
   ]);
   await store.close();
   return directory;
+}
+
+/** Flips one bit inside the one record of the log, which was synced. */
+function damage(directory: string): void {
+  const log = join(directory, "log");
+  const segment = join(log, readdirSync(log)[0]);
+  const bytes = readFileSync(segment);
+  bytes[bytes.indexOf("Ada")] ^= 1;
+  writeFileSync(segment, bytes);
 }
 
 describe("set, get and delete", () => {
@@ -179,7 +187,7 @@ describe("a directory without a store", () => {
 describe("a damaged store", () => {
   it("is refused with the code for damage", async () => {
     const directory = await sample();
-    await rm(join(directory, "log"), { recursive: true });
+    damage(directory);
     expect((await fulmar(["list", directory])).code).toBe(4);
     const { code, out } = await fulmar(["check", directory, "--json"]);
     expect(code).toBe(1);

@@ -33,7 +33,7 @@ async function spawnFulmar(
   return { code, out, err };
 }
 
-describe.skipIf(!existsSync(main))("the built command", () => {
+describe.skipIf(!existsSync(main))("the built command (npm run build)", () => {
   it("names the process that holds the directory", async () => {
     const directory = await freshPath();
     const store = await open(directory);

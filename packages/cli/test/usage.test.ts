@@ -5,7 +5,7 @@ import { CommandError, describeReport, reportOf } from "../src/errors.js";
 import { EXIT_CODES, exitCodeOf } from "../src/exit-codes.js";
 import { freshPath, fulmar } from "./support.js";
 
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8").replace(/ +\|/g, " |");
 
 describe("usage", () => {
   it("is explained by help, with every exit code", async () => {

@@ -22,8 +22,9 @@ describe("the page of errors", () => {
   const documented = projectFile("docs/errors/README.md");
 
   it("lists the catalogue, no more and no less", () => {
+    const unpadded = documented.text.replace(/ +\|/g, " |");
     expectClean(checkErrorCodes(documented, codes));
-    for (const meaning of Object.values(ERROR_CATALOGUE)) expect(documented.text).toContain(`| ${meaning} |`);
+    for (const meaning of Object.values(ERROR_CATALOGUE)) expect(unpadded).toContain(`| ${meaning} |`);
     expect(
       messages(checkErrorCodes(page("| `CLOSED` | FulmarError | x | y |"), ["CLOSED", "LOCKED"])),
     ).toEqual(["LOCKED is in the catalogue but not documented"]);
