@@ -133,6 +133,15 @@ describe("list", () => {
     ]);
   });
 
+  it("prints what it could read before a value of another codec", async () => {
+    const directory = await freshPath();
+    await fulmar(["set", directory, "a", "1", "--create"]);
+    await fulmar(["set", directory, "b", "not JSON", "--codec", "text"]);
+    const { code, out, err } = await fulmar(["list", directory]);
+    expect([code, out]).toEqual([2, "a\t1\n"]);
+    expect(err).toContain("INVALID_VALUE");
+  });
+
   it("ends in peace when its reader goes away", async () => {
     const stdout = new RecordingSink({ closesAfter: 0 });
     expect(await fulmar(["list", await sample()], { stdout })).toMatchObject({ code: 0, err: "" });

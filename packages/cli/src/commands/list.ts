@@ -34,12 +34,16 @@ async function list(directory: string, options: ListCommandOptions, io: Io): Pro
   const range = rangeOf(options);
   await withStore(directory, options, io, async (store) => {
     const lines = new LineWriter(io.stdout);
-    if (options.keysOnly) {
-      for (const key of store.keys(range)) await lines.line(keyLine(key, options));
-    } else {
-      for (const entry of store.list(range)) await lines.line(entryLine(entry, options));
+    try {
+      if (options.keysOnly) {
+        for (const key of store.keys(range)) await lines.line(keyLine(key, options));
+      } else {
+        for (const entry of store.list(range)) await lines.line(entryLine(entry, options));
+      }
+    } finally {
+      // What was read before a value that cannot be decoded is printed all the same.
+      await lines.flush();
     }
-    await lines.flush();
   });
 }
 
