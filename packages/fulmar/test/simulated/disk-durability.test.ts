@@ -111,6 +111,19 @@ describe("what a power cut may leave (posix-strict)", () => {
     expect(machine.disk.state.inodes.size).toBe(1);
   });
 
+  it("still writes and syncs a removed file through an open handle, and forgets it when that closes", async () => {
+    const machine = simulatedStorage({ quotaBytes: 4 });
+    const fs = machine.runtime.fileSystem;
+    const file = await synced(machine, "/a", "x");
+    await fs.remove("/a");
+    await fs.syncDirectory("/");
+    await file.write(text("yyyy"), 0);
+    await file.syncData();
+    await expect(fs.open("/b", "create")).rejects.toMatchObject({ code: "ENOSPC" });
+    await file.close();
+    await fs.open("/b", "create");
+  });
+
   it("loses a directory with all that is in it", async () => {
     const machine = simulatedStorage();
     const fs = machine.runtime.fileSystem;
@@ -163,6 +176,21 @@ describe("what a power cut may leave (ext4-like)", () => {
     await file.write(text("x"), 0);
     await file.syncData();
     expect(outcomes(machine.disk, "/a")).toEqual(["x"]);
+  });
+
+  it("persists the name of a new file with its first sync even when it is empty", async () => {
+    const machine = simulatedStorage({ profile });
+    await (await machine.runtime.fileSystem.open("/a", "create")).syncData();
+    expect(outcomes(machine.disk, "/a")).toEqual([""]);
+  });
+
+  it("renames over a file only after bytes that were overwritten in place", async () => {
+    const machine = simulatedStorage({ profile });
+    await synced(machine, "/a", "old");
+    const next = await synced(machine, "/next", "---");
+    await next.write(text("new"), 0);
+    await machine.runtime.fileSystem.rename("/next", "/a");
+    expect(outcomes(machine.disk, "/a")).toEqual(["new", "old"]);
   });
 
   it("does not write into space that an un-persisted truncation frees", async () => {

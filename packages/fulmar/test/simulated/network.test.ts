@@ -152,6 +152,17 @@ describe("a simulated network", () => {
     await world.complete(world.node("a").runtime.transport.connect("b:7", LIMITS));
   });
 
+  it("swallows what was under way when a partition began", async () => {
+    const { world, client, atServer } = await talk();
+    sendAll(client, 5);
+    world.network.partition(["a"], ["b"]);
+    await world.runFor(1000);
+    expect(atServer.frames).toEqual([]);
+    world.network.heal();
+    await world.run();
+    expect([atServer.frames, atServer.events]).toEqual([[], ["closed: CONNECTION_LOST"]]);
+  });
+
   it("leaves a connection alone that sent nothing in a partition", async () => {
     const { world, client, atServer } = await talk();
     world.network.partition(["a"], ["b"]);

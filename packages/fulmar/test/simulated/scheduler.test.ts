@@ -71,6 +71,15 @@ describe("Scheduler", () => {
     expect(scheduler.nowMs).toBe(5);
   });
 
+  it("runs soon tasks of soon tasks before the next event of the same instant", async () => {
+    const { scheduler, timers } = machine();
+    const seen: string[] = [];
+    timers.after(1, () => timers.soon(() => timers.soon(() => seen.push("soon of soon"))));
+    timers.after(1, () => seen.push("event"));
+    await scheduler.run();
+    expect(seen).toEqual(["soon of soon", "event"]);
+  });
+
   it("orders thousands of random events", async () => {
     const { scheduler } = machine();
     const prng = new Prng(3);

@@ -64,7 +64,6 @@ export class ConnectionHalf implements Connection {
   #waiting = false;
   /** Frames under way to the other side that must arrive in this order. */
   readonly #ordered: Arrived[] = [];
-  #lastArrivalMs = 0;
   readonly #inbox: Arrived[] = [];
 
   constructor(world: ConnectionWorld, options: HalfOptions) {
@@ -213,18 +212,13 @@ export class ConnectionHalf implements Connection {
     const lost = frame !== undefined && link.loses();
     const copy = frame === undefined || lost ? undefined : link.carry(frame);
     const strayMs = frame === undefined ? 0 : link.strayMs();
-    let arrivalMs = departureMs + link.delayMs() + strayMs;
-    if (strayMs > 0) {
+    const arrivalMs = departureMs + link.delayMs() + strayMs;
+    if (lost || strayMs > 0) {
       this.#travel(arrivalMs, () => this.#arrive({ frame: copy, taken }, lost));
     } else {
-      arrivalMs = Math.max(arrivalMs, this.#lastArrivalMs);
-      this.#lastArrivalMs = arrivalMs;
-      if (lost) this.#travel(arrivalMs, taken);
-      else {
-        // Whichever event comes first takes the first frame: delays on the way cannot change the order.
-        this.#ordered.push({ frame: copy, taken });
-        this.#travel(arrivalMs, () => this.#arrive(this.#ordered.shift(), false));
-      }
+      // Whichever event comes first takes the first frame: delays on the way cannot change the order.
+      this.#ordered.push({ frame: copy, taken });
+      this.#travel(arrivalMs, () => this.#arrive(this.#ordered.shift(), false));
     }
     if (copy === undefined || !link.duplicates()) return;
     const again = { frame: copy.slice(), taken: () => {} };

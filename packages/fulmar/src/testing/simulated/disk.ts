@@ -194,9 +194,13 @@ export class SimulatedDisk {
   /** Bytes that files may still grow by. */
   freeBytes(): number {
     if (this.quotaBytes === Number.POSITIVE_INFINITY) return this.quotaBytes;
+    const named = new Set<number>();
+    for (const [, inode] of this.#state.walk("volatile")) named.add(inode.number);
     let used = 0;
     for (const inode of this.#state.inodes.values()) {
-      if (inode.kind === "file") used += inode.volatile.sizeBytes;
+      // A removed file gives its space back at once, or when its last handle closes.
+      if (inode.kind === "file" && (inode.handles > 0 || named.has(inode.number)))
+        used += inode.volatile.sizeBytes;
     }
     return Math.max(0, this.quotaBytes - used);
   }
