@@ -55,10 +55,10 @@ export class Coverage {
     if (upTo > now.upTo) this.#origins.set(origin, { upTo, holes: now.holes });
   }
 
-  /** Adds everything that `other` covers. */
+  /** Adds everything that `other` covers; an origin with too many holes is parked below them, as by {@link punch}. */
   join(other: Coverage): void {
     for (const [origin, theirs] of other.#origins) {
-      this.#origins.set(origin, unite(this.of(origin), theirs));
+      this.#origins.set(origin, parked(unite(this.of(origin), theirs)));
     }
   }
 
@@ -69,13 +69,8 @@ export class Coverage {
   punch(origin: OriginId, hole: Hole): boolean {
     const now = this.of(origin);
     const holes = addHole(now.holes, { from: hole.from, to: Math.min(hole.to, now.upTo) });
-    if (holes.length <= COVERAGE_HOLES_MAX) {
-      this.#origins.set(origin, { upTo: now.upTo, holes });
-      return true;
-    }
-    const kept = holes.slice(0, COVERAGE_HOLES_MAX);
-    this.#origins.set(origin, trim({ upTo: holes[COVERAGE_HOLES_MAX].from - 1, holes: kept }));
-    return false;
+    this.#origins.set(origin, parked({ upTo: now.upTo, holes }));
+    return holes.length <= COVERAGE_HOLES_MAX;
   }
 
   /** Whether this covers everything that `other` does. */
@@ -108,6 +103,14 @@ function isCanonical({ upTo, holes }: OriginCoverage): boolean {
     least = hole.to + 2;
   }
   return true;
+}
+
+/** Gives up what lies above the last hole that may be kept: covering less is always safe, it is only asked for again. */
+function parked(coverage: OriginCoverage): OriginCoverage {
+  const { holes } = coverage;
+  if (holes.length <= COVERAGE_HOLES_MAX) return coverage;
+  const upTo = holes[COVERAGE_HOLES_MAX].from - 1;
+  return trim({ upTo, holes: holes.slice(0, COVERAGE_HOLES_MAX) });
 }
 
 /** A hole that reaches `upTo` is no hole: `upTo` was lower all along. */

@@ -211,4 +211,20 @@ describe("the limit of holes", () => {
     expect(one.covers(A, 5)).toBe(true);
     expectCanonical(one);
   });
+
+  it("holds for what is joined too", () => {
+    // Two coverages that share half of their holes each and miss different ranges above.
+    const one = full();
+    const other = new Coverage();
+    const holes = Array.from({ length: COVERAGE_HOLES_MAX }, (_, i) => {
+      const from = 10 * COVERAGE_HOLES_MAX + 4 * i;
+      return { from, to: from };
+    });
+    const low = one.of(A).holes;
+    other.set(A, { upTo: 20 * COVERAGE_HOLES_MAX, holes: [...low, ...holes] });
+    one.join(other);
+    expect(one.of(A).holes.length).toBe(COVERAGE_HOLES_MAX);
+    expect(one.of(A).upTo).toBe(holes[0].from - 1);
+    expectCanonical(one);
+  });
 });

@@ -12,7 +12,7 @@ import {
 } from "./record.js";
 import { SortedChunks } from "./sorted-chunks.js";
 
-/** What the objects and array slots of one record and one key take, by measurement on 64-bit V8, rounded up. */
+/** About what the objects and array slots of one record and one key take on 64-bit V8: an estimate. */
 const RECORD_OVERHEAD_BYTES = 320;
 const KEY_OVERHEAD_BYTES = 200;
 
