@@ -1,17 +1,27 @@
-import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
 import type { Runtime } from "../../src/base/runtime/interface.js";
+import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
 import type { CommitLog, LogObserver } from "../../src/durability/commit-log.js";
 import { DataDirectory } from "../../src/durability/data-directory.js";
 import type { CheckpointResult, DirectoryOptions } from "../../src/durability/directory-types.js";
 import { ALL_KEYS } from "../../src/keys/range.js";
-import { createEntryHash } from "../../src/memory/entry-hash.js";
 import { LATEST, type MemoryEngine, NONE } from "../../src/memory/engine.js";
+import { createEntryHash } from "../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../src/memory/plain/engine.js";
-import { COMMIT_HEADER_BYTES, type CoverageChange, coverageBytes, writeCommitHead } from "../../src/record/commit.js";
+import {
+  COMMIT_HEADER_BYTES,
+  type CoverageChange,
+  coverageBytes,
+  writeCommitHead,
+} from "../../src/record/commit.js";
 import { Coverage } from "../../src/record/coverage.js";
 import { entryBytes, isTombstone, keyOf, TOMBSTONE, valueView, writeEntry } from "../../src/record/entry.js";
 import { OriginTable } from "../../src/record/origins.js";
-import { type StorageOptions, type SimulatedDisk, simulatedStorage, type SimulatedStorage } from "../../src/testing/simulated/index.js";
+import {
+  type SimulatedDisk,
+  type SimulatedStorage,
+  type StorageOptions,
+  simulatedStorage,
+} from "../../src/testing/simulated/index.js";
 
 export const ROOT = "/data";
 
@@ -59,7 +69,12 @@ export class MiniStore implements LogObserver {
   #hlc: number;
   #changed: (() => void)[] = [];
 
-  private constructor(runtime: Runtime, engine: MemoryEngine, origins: OriginTable, directory: DataDirectory) {
+  private constructor(
+    runtime: Runtime,
+    engine: MemoryEngine,
+    origins: OriginTable,
+    directory: DataDirectory,
+  ) {
     this.runtime = runtime;
     this.engine = engine;
     this.origins = origins;
@@ -71,7 +86,11 @@ export class MiniStore implements LogObserver {
     this.log = directory.startLog(this);
   }
 
-  static async open(runtime: Runtime, options: Partial<DirectoryOptions> = {}, root = ROOT): Promise<MiniStore> {
+  static async open(
+    runtime: Runtime,
+    options: Partial<DirectoryOptions> = {},
+    root = ROOT,
+  ): Promise<MiniStore> {
     const origins = new OriginTable();
     const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
     const directory = await DataDirectory.open(runtime, root, engine, origins, { ...OPTIONS, ...options });
@@ -95,7 +114,16 @@ export class MiniStore implements LogObserver {
     const length = entryBytes(keyBytes.length, valueBytes.length, flags);
     const space = this.log.begin(version, COMMIT_HEADER_BYTES + coverageBytes(changes) + length);
     const at = writeCommitHead(space.bytes, space.at, 1, changes);
-    const fields = { key: keyBytes, value: valueBytes, flags, origin, hlc: ++this.#hlc, seq, deadline: 0, valueChecksum: 0 };
+    const fields = {
+      key: keyBytes,
+      value: valueBytes,
+      flags,
+      origin,
+      hlc: ++this.#hlc,
+      seq,
+      deadline: 0,
+      valueChecksum: 0,
+    };
     writeEntry(space.bytes, at, fields);
     this.engine.put(version, space.bytes, at, length);
     this.written.push({ version, key, value });
@@ -159,7 +187,12 @@ export class MiniStore implements LogObserver {
   }
 
   close(): Promise<void> {
-    return this.directory.close({ seq: this.#seq, hlc: this.#hlc, version: this.#version, clean: this.failure === undefined });
+    return this.directory.close({
+      seq: this.#seq,
+      hlc: this.#hlc,
+      version: this.#version,
+      clean: this.failure === undefined,
+    });
   }
 
   contents(): Map<string, string> {
@@ -184,7 +217,10 @@ export function contents(engine: MemoryEngine): Map<string, string> {
 }
 
 /** What commits leave when applied in order. */
-export function replayed(commits: readonly Written[], before: ReadonlyMap<string, string> = new Map()): Map<string, string> {
+export function replayed(
+  commits: readonly Written[],
+  before: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
   const state = new Map(before);
   for (const { key, value } of commits) {
     if (value === undefined) state.delete(key);
@@ -195,4 +231,44 @@ export function replayed(commits: readonly Written[], before: ReadonlyMap<string
 
 export function noCoverage(): Coverage {
   return new Coverage();
+}
+
+/** The paths of all files below a directory, with their bytes. */
+export function filesOf(storage: SimulatedStorage, part: string): [string, Uint8Array][] {
+  return [...storage.disk.image()]
+    .filter(([path]) => path.includes(part))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Changes a file behind the store's back, durably. */
+export async function edit(
+  storage: SimulatedStorage,
+  path: string,
+  change: (bytes: Uint8Array) => Uint8Array | undefined,
+): Promise<void> {
+  const { fileSystem } = storage.restart();
+  const handle = await fileSystem.open(path, "update");
+  const bytes = new Uint8Array(await handle.size());
+  await handle.read(bytes, 0);
+  const changed = change(bytes) ?? bytes;
+  await handle.truncate(0);
+  await handle.syncData();
+  await handle.write(changed, 0);
+  await handle.syncData();
+  await handle.close();
+}
+
+/** Opens, which must fail, and returns the error. */
+export async function refusal(
+  storage: SimulatedStorage,
+): Promise<{ code?: unknown; details?: Record<string, unknown>; message: string }> {
+  const before = storage.disk.fingerprint();
+  try {
+    const store = await MiniStore.open(storage.restart());
+    await store.close();
+  } catch (error) {
+    if (storage.disk.fingerprint() !== before) throw new Error("a refused directory was changed");
+    return error as { code?: unknown; message: string };
+  }
+  throw new Error("the directory was opened");
 }
