@@ -73,9 +73,11 @@ export class Inbox {
   }
 
   /** Whether a cut that starts at `from` may be merged without the stage. */
-  isDirect(from: Coverage, onStage: boolean): boolean {
+  isDirect(from: Coverage, epoch: number, onStage: boolean): boolean {
     const own = this.#own();
-    return own.includes(from) && (!onStage || this.#stage.isIdle(own));
+    if (!own.includes(from)) return false;
+    // A starting point of another epoch may have included what is staged no more.
+    return !onStage || (epoch === this.#stage.epoch && this.#stage.isIdle(own));
   }
 
   /** Whether a cut that starts at `from` fits what is merged and staged. */

@@ -97,7 +97,7 @@ export class Receiver {
       this.#refuse("stalled", page);
       return;
     }
-    const direct = page.last && inbox.isDirect(page.from, page.onStage);
+    const direct = page.last && inbox.isDirect(page.from, page.epoch, page.onStage);
     if (!direct) {
       // Merging what starts beyond our coverage could show half of a transaction: it is not taken, and
       // the sender starts again from what we state.
