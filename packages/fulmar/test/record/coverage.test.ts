@@ -224,7 +224,8 @@ describe("the limit of holes", () => {
     other.set(A, { upTo: 20 * COVERAGE_HOLES_MAX, holes: [...low, ...holes] });
     one.join(other);
     expect(one.of(A).holes.length).toBe(COVERAGE_HOLES_MAX);
-    expect(one.of(A).upTo).toBe(holes[0].from - 1);
+    // The first of them is covered by the other side already.
+    expect(one.of(A).upTo).toBe(holes[1].from - 1);
     expectCanonical(one);
   });
 });
