@@ -1,7 +1,7 @@
-import { ENTRY_HEADER_BYTES, entryLength, seqOf, setOrigin } from "../record/entry.js";
-import type { Hole } from "../record/coverage.js";
-import type { OriginId } from "../record/origins.js";
 import { type Cursor, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
+import type { Hole } from "../record/coverage.js";
+import { ENTRY_HEADER_BYTES, entryLength, seqOf, setOrigin } from "../record/entry.js";
+import type { OriginId } from "../record/origins.js";
 import type { Cut } from "../store/port.js";
 import { type Interval, missing } from "./intervals.js";
 import { ByteWriter } from "./protocol/byte-writer.js";

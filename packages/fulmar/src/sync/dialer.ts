@@ -87,7 +87,12 @@ export class Dialer {
     const target = this.#targets.get(address);
     if (target === undefined || target.phase !== "session") return;
     if (ageMs >= CONNECTION_GOOD_MS) target.failures = 0;
-    if (code === "DUPLICATE_PEER" && hasProven && target.id !== undefined && this.#options.isConnected(target.id)) {
+    if (
+      code === "DUPLICATE_PEER" &&
+      hasProven &&
+      target.id !== undefined &&
+      this.#options.isConnected(target.id)
+    ) {
       target.phase = "idle";
       return;
     }

@@ -15,11 +15,21 @@ export interface ReplicatorEvents {
     readonly code?: ErrorCode;
   };
   /** Something was merged; `peer` is absent for a pull that several peers had a part in. */
-  merge: { readonly peer?: OriginId; readonly version: number; readonly applied: number; readonly stale: number };
+  merge: {
+    readonly peer?: OriginId;
+    readonly version: number;
+    readonly applied: number;
+    readonly stale: number;
+  };
   /** Commits that this store does not take. */
   refused: { readonly peer?: OriginId; readonly refusals: readonly Refusal[] };
   /** A peer broke the protocol, or could not prove itself. */
-  violation: { readonly peer?: OriginId; readonly address: string; readonly code: ErrorCode; readonly text: string };
+  violation: {
+    readonly peer?: OriginId;
+    readonly address: string;
+    readonly code: ErrorCode;
+    readonly text: string;
+  };
   /** The store could not merge, or this node's own record could not be written. */
   error: { readonly error: Error };
 }

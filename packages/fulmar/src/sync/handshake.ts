@@ -91,7 +91,8 @@ export class Handshake {
 
   receive(frame: Uint8Array): HandshakeStep {
     this.#receivedBytes += frame.length;
-    if (this.#receivedBytes > HANDSHAKE_BYTES_MAX) return failed("PROTOCOL_VIOLATION", "too long a handshake");
+    if (this.#receivedBytes > HANDSHAKE_BYTES_MAX)
+      return failed("PROTOCOL_VIOLATION", "too long a handshake");
     if (this.isRepetition(frame)) return this.#options.initiator ? NOTHING : { send: this.#lastSent };
     const decoded = decodeMessage(frame);
     if (!decoded.ok) return failed("PROTOCOL_VIOLATION", decoded.reason);
@@ -111,7 +112,8 @@ export class Handshake {
   #receiveHello(peer: Hello, frame: Uint8Array): HandshakeStep {
     const options = this.#options;
     if (this.#peer !== undefined) return failed("PROTOCOL_VIOLATION", "a second HELLO");
-    if (peer.initiator === options.initiator) return failed("PROTOCOL_VIOLATION", "both sides claim one role");
+    if (peer.initiator === options.initiator)
+      return failed("PROTOCOL_VIOLATION", "both sides claim one role");
     const version = Math.min(PROTOCOL_NEWEST, peer.versionNewest);
     if (version < PROTOCOL_OLDEST || version < peer.versionOldest) {
       return failed(

@@ -34,7 +34,6 @@ export interface Standing {
   readonly stalled: boolean;
 }
 
-
 /** The receiving half that all sessions share: the stage, and the way into the store. */
 export class Inbox {
   readonly #options: InboxOptions;
@@ -175,12 +174,17 @@ export class Inbox {
     if (this.#closed) return;
     this.counts.failures++;
     const { timers, random } = this.#options.port.runtime;
-    const ceilingMs = Math.min(MERGE_RETRY_MOST_MS, MERGE_RETRY_LEAST_MS * 2 ** Math.min(10, this.#failuresInRow));
+    const ceilingMs = Math.min(
+      MERGE_RETRY_MOST_MS,
+      MERGE_RETRY_LEAST_MS * 2 ** Math.min(10, this.#failuresInRow),
+    );
     this.#failuresInRow++;
     this.#retry?.cancel();
     const delayMs = Math.ceil(ceilingMs / 2) + random.below(Math.ceil(ceilingMs / 2));
     this.#retry = timers.after(delayMs, () => this.#resume(), { background: true });
-    this.#options.failed(cause instanceof Error ? cause : new FulmarError("STORE_FAILED", String(codeOf(cause))));
+    this.#options.failed(
+      cause instanceof Error ? cause : new FulmarError("STORE_FAILED", String(codeOf(cause))),
+    );
     this.#options.changed();
   }
 
@@ -190,4 +194,3 @@ export class Inbox {
     this.#options.changed();
   }
 }
-

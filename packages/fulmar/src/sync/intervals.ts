@@ -6,7 +6,8 @@ export function missing(from: OriginCoverage, to: OriginCoverage): Hole[] {
   const owed = from.holes.filter((hole) => hole.from <= to.upTo);
   if (to.upTo > from.upTo) owed.push({ from: from.upTo + 1, to: to.upTo });
   const result: Hole[] = [];
-  for (const interval of owed) subtract({ from: interval.from, to: Math.min(interval.to, to.upTo) }, to.holes, result);
+  for (const interval of owed)
+    subtract({ from: interval.from, to: Math.min(interval.to, to.upTo) }, to.holes, result);
   return result;
 }
 

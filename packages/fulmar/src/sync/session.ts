@@ -151,7 +151,11 @@ export class Session {
     this.#connection.start({
       frame: (bytes) => this.#guard(() => this.#frame(bytes)),
       drained: () => this.#guard(() => this.#drained()),
-      closed: (cause) => this.#end({ code: "CONNECTION_LOST", text: cause?.message ?? "closed by the peer", remote: true }, false),
+      closed: (cause) =>
+        this.#end(
+          { code: "CONNECTION_LOST", text: cause?.message ?? "closed by the peer", remote: true },
+          false,
+        ),
     });
     this.#sendRaw(this.#handshake.start());
     if (this.initiator) this.#repeatLater();
@@ -193,7 +197,8 @@ export class Session {
   stateNews(): void {
     if (this.#phase !== "open") return;
     const standing = this.#host.inbox.standing(this);
-    if (standing.staged !== undefined || this.#standing !== summary(standing) || this.#hasNews()) this.state(false);
+    if (standing.staged !== undefined || this.#standing !== summary(standing) || this.#hasNews())
+      this.state(false);
   }
 
   /** Ends the session unless the peer gives a sign of life soon: somebody says that it has a new connection. */
@@ -246,7 +251,8 @@ export class Session {
       this.counts.staleFrames++;
     } else if (message === "bad") {
       this.counts.badFrames++;
-      if (this.counts.badFrames > BAD_FRAMES_MAX) this.#fail("PROTOCOL_VIOLATION", "frames that were not sent so");
+      if (this.counts.badFrames > BAD_FRAMES_MAX)
+        this.#fail("PROTOCOL_VIOLATION", "frames that were not sent so");
     } else {
       this.#message(message);
     }

@@ -98,7 +98,10 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
   const reconnectLeastMs = integerOption(options.reconnect?.leastMs, "reconnect.leastMs", 100, 1, 3_600_000);
   const { bootstrap } = options;
   if (bootstrap !== undefined && bootstrap !== "atomic" && bootstrap !== "progressive") {
-    throw new FulmarTypeError("INVALID_ARGUMENT", `bootstrap is "atomic" or "progressive", not ${String(bootstrap)}`);
+    throw new FulmarTypeError(
+      "INVALID_ARGUMENT",
+      `bootstrap is "atomic" or "progressive", not ${String(bootstrap)}`,
+    );
   }
   return {
     listen,
@@ -109,7 +112,13 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
     cluster: optionalText(options.cluster, "cluster", CLUSTER_BYTES_MAX) ?? "",
     discover: readBoolean(options.discover, "discover", true),
     progressive: bootstrap === "progressive",
-    pageBytes: integerOption(options.pageBytes, "pageBytes", PAGE_BYTES_DEFAULT, PAGE_BYTES_LEAST, PAGE_BYTES_MAX),
+    pageBytes: integerOption(
+      options.pageBytes,
+      "pageBytes",
+      PAGE_BYTES_DEFAULT,
+      PAGE_BYTES_LEAST,
+      PAGE_BYTES_MAX,
+    ),
     ackTimeoutMs: integerOption(options.ackTimeoutMs, "ackTimeoutMs", 10_000, 10, 3_600_000),
     heartbeatMs: integerOption(options.heartbeatMs, "heartbeatMs", 10_000, 10, 3_600_000),
     reconnectLeastMs,
@@ -121,7 +130,13 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
       86_400_000,
     ),
     connectionsMax: integerOption(options.connectionsMax, "connectionsMax", 256, 1, 65_536),
-    stagedBytesMax: integerOption(options.stagedBytesMax, "stagedBytesMax", 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+    stagedBytesMax: integerOption(
+      options.stagedBytesMax,
+      "stagedBytesMax",
+      2 ** 30,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
     relayDelayMs: RELAY_DELAY_MS,
   };
 }
@@ -146,7 +161,8 @@ export function checkAddress(value: unknown, name: string): string {
 
 function readPeers(value: unknown): string[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw new FulmarTypeError("INVALID_ARGUMENT", "peers must be an array of addresses");
+  if (!Array.isArray(value))
+    throw new FulmarTypeError("INVALID_ARGUMENT", "peers must be an array of addresses");
   return [...new Set(value.map((address: unknown, i) => checkAddress(address, `peers[${i}]`)))];
 }
 
@@ -164,7 +180,8 @@ function readSecret(value: unknown): Uint8Array | undefined {
 
 function readBoolean(value: unknown, name: string, fallback: boolean): boolean {
   if (value === undefined) return fallback;
-  if (typeof value !== "boolean") throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false`);
+  if (typeof value !== "boolean")
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false`);
   return value;
 }
 

@@ -45,7 +45,12 @@ export function newRecord(): PeerRecord {
   return { refused: { ahead: 0, "too-large": 0, forged: 0 }, violations: 0, lastError: undefined };
 }
 
-export function sessionStatus(session: Session, record: PeerRecord, nowMs: number, address: string): PeerStatus {
+export function sessionStatus(
+  session: Session,
+  record: PeerRecord,
+  nowMs: number,
+  address: string,
+): PeerStatus {
   const { sender, receiver, counts, peer } = session;
   return {
     ...(peer === undefined ? {} : { id: peer.incarnation }),

@@ -40,9 +40,12 @@ export class Waiting {
     checkOptions(options, ["peers", "timeoutMs", "signal"], "synced");
     const newest = this.#port.engine.version;
     const wanted = integerOption(version, "version", newest, 0, newest);
-    const peers = options.peers === undefined ? undefined : integerOption(options.peers, "peers", 1, 1, 65_536);
+    const peers =
+      options.peers === undefined ? undefined : integerOption(options.peers, "peers", 1, 1, 65_536);
     const timeoutMs =
-      options.timeoutMs === undefined ? undefined : integerOption(options.timeoutMs, "timeoutMs", 0, 0, 2 ** 31 - 1);
+      options.timeoutMs === undefined
+        ? undefined
+        : integerOption(options.timeoutMs, "timeoutMs", 0, 0, 2 ** 31 - 1);
     const { signal } = options;
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
@@ -99,7 +102,10 @@ export class Waiting {
 
   #listen(waiter: Waiter, signal: AbortSignal): void {
     const abort = (): void =>
-      this.#settle(waiter, new FulmarError("ABORTED", "synced: the wait was aborted", { cause: signal.reason }));
+      this.#settle(
+        waiter,
+        new FulmarError("ABORTED", "synced: the wait was aborted", { cause: signal.reason }),
+      );
     signal.addEventListener("abort", abort, { once: true });
     waiter.stopListening = () => signal.removeEventListener("abort", abort);
   }
@@ -108,7 +114,10 @@ export class Waiting {
     waiter.timer = this.#port.runtime.timers.after(timeoutMs, () =>
       this.#settle(
         waiter,
-        new FulmarError("TIMEOUT", `synced: not enough peers have version ${waiter.version} after ${timeoutMs} ms`),
+        new FulmarError(
+          "TIMEOUT",
+          `synced: not enough peers have version ${waiter.version} after ${timeoutMs} ms`,
+        ),
       ),
     );
   }

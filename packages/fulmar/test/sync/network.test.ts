@@ -148,7 +148,10 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.world.run(10_000, () => areConnected([a, b, c], 2) && cluster.isEqual());
     await cluster.world.run(5000);
     const count = (): number =>
-      cluster.nodes.reduce((sum, { sync }) => sum + sync.peers().reduce((s, peer) => s + peer.entriesSent, 0), 0);
+      cluster.nodes.reduce(
+        (sum, { sync }) => sum + sync.peers().reduce((s, peer) => s + peer.entriesSent, 0),
+        0,
+      );
     const before = count();
     for (let i = 0; i < 10; i++) {
       await cluster.during(a.db.set(`k${i}`, i));

@@ -123,7 +123,17 @@ describe("what a node makes of what a peer says", () => {
     const a = await setUp();
     const peer = await RawPeer.connect(cluster, "a:1", "c");
     const first = part(0, 1);
-    peer.send(rawState({ number: 1 }), first, part(2, 1), first, part(1, 1), part(1, 1), part(2, 1), part(2, 1), first);
+    peer.send(
+      rawState({ number: 1 }),
+      first,
+      part(2, 1),
+      first,
+      part(1, 1),
+      part(1, 1),
+      part(2, 1),
+      part(2, 1),
+      first,
+    );
     await cluster.world.run(200);
     expect(a.db.count()).toBe(6);
     expect(portOf(a.db).coverage().of(originId("c"))).toEqual({ upTo: 6, holes: [] });
@@ -341,11 +351,19 @@ describe("a store that cannot merge", () => {
       return port.merge(pages, adds);
     };
     const failing = {};
-    registerPort(failing, new Proxy(port, { get: (target, name) => (name === "merge" ? merge : Reflect.get(target, name)) }));
+    registerPort(
+      failing,
+      new Proxy(port, { get: (target, name) => (name === "merge" ? merge : Reflect.get(target, name)) }),
+    );
     const a = await cluster.add("a");
     await cluster.during(a.db.set("k", 1));
     const sync = await cluster.during(
-      replicate(failing, { peers: ["a:1"], secret: "0123456789abcdef", heartbeatMs: 2000, ackTimeoutMs: 500 }),
+      replicate(failing, {
+        peers: ["a:1"],
+        secret: "0123456789abcdef",
+        heartbeatMs: 2000,
+        ackTimeoutMs: 500,
+      }),
     );
     const errors: string[] = [];
     sync.on("error", ({ error }) => errors.push(error.message));

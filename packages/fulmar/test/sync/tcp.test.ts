@@ -70,7 +70,11 @@ describe("replicate() between real stores over TCP", () => {
     const a = await start({ pageBytes: 4096 });
     for (let i = 0; i < 20; i++) {
       await a.db.batch(
-        Array.from({ length: 50 }, (_, j) => ({ type: "set" as const, key: `k${i}-${j}`, value: "v".repeat(100) })),
+        Array.from({ length: 50 }, (_, j) => ({
+          type: "set" as const,
+          key: `k${i}-${j}`,
+          value: "v".repeat(100),
+        })),
       );
     }
     const b = await start({ peers: [addressOf(a)] });

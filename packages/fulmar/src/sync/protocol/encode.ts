@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import { fromHex } from "../../base/bytes.js";
-import { coverageBytes, type CoverageChange, writeCoverage } from "../../record/commit.js";
+import { type CoverageChange, coverageBytes, writeCoverage } from "../../record/commit.js";
 import type { Coverage } from "../../record/coverage.js";
 import { ByteWriter } from "./byte-writer.js";
 import { Dictionary, writeDictionary } from "./dictionary.js";

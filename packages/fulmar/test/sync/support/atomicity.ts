@@ -17,7 +17,9 @@ export class AtomicityChecker {
   /** Writes to some keys in one transaction. */
   async write(node: Node, keys: readonly string[], value: unknown): Promise<void> {
     const written = await node.db.batch(
-      keys.map((key) => (value === undefined ? { type: "delete" as const, key } : { type: "set" as const, key, value })),
+      keys.map((key) =>
+        value === undefined ? { type: "delete" as const, key } : { type: "set" as const, key, value },
+      ),
     );
     this.#transactions.set(name(written.stamp), { keys, stamp: written.stamp });
   }

@@ -28,7 +28,11 @@ export class Cluster {
 
   /** Opens a store and waits while virtual time passes. */
   async add(host: string, options: ReplicateOptions = {}): Promise<Node> {
-    return this.addWith(host, await this.during(open(undefined, { runtime: this.world.runtime(host) })), options);
+    return this.addWith(
+      host,
+      await this.during(open(undefined, { runtime: this.world.runtime(host) })),
+      options,
+    );
   }
 
   async addWith(host: string, db: Store<unknown>, options: ReplicateOptions = {}): Promise<Node> {
@@ -68,7 +72,5 @@ export class Cluster {
 
 /** Waits for connections: every node has at least `count` peers. */
 export function areConnected(nodes: readonly Node[], count = 1): boolean {
-  return nodes.every(
-    ({ sync }) => sync.peers().filter((peer) => peer.state === "connected").length >= count,
-  );
+  return nodes.every(({ sync }) => sync.peers().filter((peer) => peer.state === "connected").length >= count);
 }

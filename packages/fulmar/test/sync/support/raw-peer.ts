@@ -2,7 +2,7 @@ import { crc32 } from "../../../src/base/crc.js";
 import type { Connection } from "../../../src/base/runtime/interface.js";
 import { encodeKey } from "../../../src/keys/key.js";
 import { Coverage, type Hole } from "../../../src/record/coverage.js";
-import { entryBytes, type EntryFields, writeEntry } from "../../../src/record/entry.js";
+import { type EntryFields, entryBytes, writeEntry } from "../../../src/record/entry.js";
 import { hlcFromWall } from "../../../src/record/hybrid-clock.js";
 import type { OriginId } from "../../../src/record/origins.js";
 import { Handshake } from "../../../src/sync/handshake.js";
@@ -134,7 +134,9 @@ export class RawPeer {
   /** Connects to a node and proves itself. */
   static async connect(cluster: Cluster, address: string, letter: string): Promise<RawPeer> {
     const { transport } = cluster.world.runtime(`raw${letter}`);
-    const connection = await cluster.during(transport.connect(address, { timeoutMs: 1000, frameBytesMax: 4096 }));
+    const connection = await cluster.during(
+      transport.connect(address, { timeoutMs: 1000, frameBytesMax: 4096 }),
+    );
     const peer = new RawPeer(cluster, connection, originId(letter));
     await cluster.world.run(1000, () => peer.channel !== undefined);
     return peer;
