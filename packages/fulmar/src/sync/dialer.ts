@@ -149,14 +149,11 @@ export class Dialer {
     target.lastError = reason;
     target.phase = "backoff";
     target.timer?.cancel();
-    target.timer = runtime.timers.after(
-      half + runtime.random.below(half),
-      () => {
-        target.timer = undefined;
-        target.phase = "idle";
-        this.#consider(target);
-      },
-      { background: true },
-    );
+    // Not in the background: a program that waits for its peer must not end while nobody answers.
+    target.timer = runtime.timers.after(half + runtime.random.below(half), () => {
+      target.timer = undefined;
+      target.phase = "idle";
+      this.#consider(target);
+    });
   }
 }
