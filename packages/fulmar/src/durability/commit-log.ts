@@ -16,12 +16,16 @@ export interface LogObserver {
   synced(version: number): void;
   /**
    * The log could not take the commits after `version` and has made sure that no trace of them can
-   * return. Called synchronously when it happens, so that memory is rolled back at once...
+   * return. Called synchronously when it happens, which may be inside `end`, so that memory is rolled back
+   * at once...
    */
   refused(version: number, error: Error): void;
   /** ... and this when it is certain on disk; only then may the writers be told. */
   refusalDurable(): void;
-  /** A sync failed, or a refusal could not be made certain: the outcome of everything above `synced` is unknown, and the log takes nothing more. */
+  /**
+   * A sync failed, or a refusal could not be made certain: the outcome of everything above `synced` is
+   * unknown, and the log takes nothing more.
+   */
   failed(error: Error): void;
 }
 

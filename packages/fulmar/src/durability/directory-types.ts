@@ -22,7 +22,7 @@ export interface DirectoryOptions {
 
 /** What opening a data directory found. */
 export interface Recovered {
-  /** The last version that counts as used: found, plus the jump after an unclean stop. The next commit gets a higher one. */
+  /** The last version that counts as used: found, plus the jump after an unclean stop. */
   readonly version: number;
   /** The last sequence number of {@link incarnation} that counts as used, the jump included. */
   readonly seq: number;
@@ -92,6 +92,7 @@ export interface Finding {
   readonly message: string;
 }
 
+/** What verifying a data directory found. */
 export interface VerifyReport {
   /** Whether the directory opens with everything that was ever acknowledged as synced, as far as its bytes tell. */
   readonly ok: boolean;

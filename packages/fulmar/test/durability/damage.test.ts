@@ -137,7 +137,7 @@ describe("corruption", () => {
     }
   }, 60_000);
 
-  test("T-SNAP-01, T-REC-02: every single flipped bit and every shorter length of a checkpoint is refused", async () => {
+  test("T-SNAP-01, T-REC-02: every flipped bit and every shorter length of a checkpoint is refused", async () => {
     const storage = machine();
     const store = await MiniStore.open(storage.runtime);
     for (let i = 0; i < 3; i++) await store.save(`key ${i}`, `value ${i}`);
@@ -224,6 +224,35 @@ describe("corruption", () => {
     await renamed.restart().fileSystem.rename(paths[1], paths[2]);
     await renamed.runtime.fileSystem.syncDirectory(`${ROOT}/log`);
     expect(await refusal(renamed)).toMatchObject({ code: "CORRUPT", details: { file: paths[2] } });
+  });
+
+  test("T-REC-05: a missing segment is noticed although nothing behind it was ever synced", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(storage.runtime);
+    while (store.directory.status().segments < 4) {
+      store.put("k", `${store.version} ${"x".repeat(700)}`);
+      store.log.want("logged");
+      await store.until(() => store.loggedVersion === store.version);
+      for (let turns = 0; turns < 4; turns++) await store.runtime.timers.turn();
+    }
+    expect(store.syncedVersion).toBe(0);
+    storage.kill();
+    const { fileSystem } = storage.restart();
+    await fileSystem.remove(`${ROOT}/log/000000000002.log`);
+    expect(await refusal(storage)).toMatchObject({
+      code: "CORRUPT",
+      details: { file: `${ROOT}/log/000000000002.log` },
+    });
+  });
+
+  test("T-META-03: an older manifest put back beside a newer log is refused", async () => {
+    const { storage } = await killed(2, { clean: true });
+    const [, older] = filesOf(storage, "MANIFEST")[0];
+    const store = await MiniStore.open(storage.restart());
+    await store.save("later", "x");
+    await store.close();
+    await edit(storage, `${ROOT}/MANIFEST`, () => older);
+    expect((await refusal(storage)).code).toBe("CORRUPT");
   });
 
   test("a file of a newer format is refused as such", async () => {

@@ -13,7 +13,7 @@ import {
   coverageBytes,
   writeCommitHead,
 } from "../../src/record/commit.js";
-import { Coverage } from "../../src/record/coverage.js";
+import type { Coverage } from "../../src/record/coverage.js";
 import { entryBytes, isTombstone, keyOf, TOMBSTONE, valueView, writeEntry } from "../../src/record/entry.js";
 import { OriginTable } from "../../src/record/origins.js";
 import {
@@ -67,6 +67,7 @@ export class MiniStore implements LogObserver {
   #version: number;
   #seq: number;
   #hlc: number;
+  readonly #coverage: Coverage;
   #changed: (() => void)[] = [];
 
   private constructor(
@@ -83,6 +84,7 @@ export class MiniStore implements LogObserver {
     this.#version = version;
     this.#seq = seq;
     this.#hlc = hlc;
+    this.#coverage = directory.recovered.coverage.copy();
     this.log = directory.startLog(this);
   }
 
@@ -126,6 +128,7 @@ export class MiniStore implements LogObserver {
     };
     writeEntry(space.bytes, at, fields);
     this.engine.put(version, space.bytes, at, length);
+    for (const change of changes) this.#coverage.set(this.origins.id(change.origin), change.coverage);
     this.written.push({ version, key, value });
     this.log.end();
     return version;
@@ -178,7 +181,7 @@ export class MiniStore implements LogObserver {
     const version = this.syncedVersion > 0 ? this.syncedVersion : this.engine.version;
     const pin = this.engine.pin(Math.min(version, this.engine.version));
     try {
-      const coverage = this.directory.recovered.coverage.copy();
+      const coverage = this.#coverage.copy();
       const source = { version: pin.version, seq: this.#seq, hlc: this.#hlc, coverage, engine: this.engine };
       return await this.directory.checkpoint({ ...source, synced: () => Promise.resolve() });
     } finally {
@@ -227,10 +230,6 @@ export function replayed(
     else state.set(key, value);
   }
   return state;
-}
-
-export function noCoverage(): Coverage {
-  return new Coverage();
 }
 
 /** The paths of all files below a directory, with their bytes. */

@@ -1,0 +1,96 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, test } from "vitest";
+import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
+import { verifyDirectory } from "../../src/durability/verify.js";
+import { GOLDEN_CONTENTS, writeGolden } from "./golden.js";
+import { MiniStore } from "./harness.js";
+
+const FIXTURE = fileURLToPath(new URL("./fixtures/golden", import.meta.url));
+const DOCUMENTS = fileURLToPath(new URL("../../../../docs/format", import.meta.url));
+/** Set to write the fixture anew after an intended change of a format, which needs a new format number. */
+const REWRITE = process.env.FULMAR_WRITE_GOLDEN === "1";
+
+const temporary: string[] = [];
+
+async function copyOfFixture(): Promise<string> {
+  const parent = await mkdtemp(join(tmpdir(), "fulmar-golden-"));
+  temporary.push(parent);
+  await cp(FIXTURE, join(parent, "data"), { recursive: true });
+  return join(parent, "data");
+}
+
+afterEach(async () => {
+  await Promise.all(temporary.splice(0).map((path) => rm(path, { recursive: true, force: true })));
+});
+
+describe("the golden directory", () => {
+  test("today's code writes exactly its bytes", async () => {
+    const files = await writeGolden();
+    if (REWRITE) {
+      await rm(FIXTURE, { recursive: true, force: true });
+      for (const [path, bytes] of files) {
+        await mkdir(dirname(join(FIXTURE, path)), { recursive: true });
+        await writeFile(join(FIXTURE, path), bytes);
+      }
+    }
+    const entries = await readdir(FIXTURE, { recursive: true, withFileTypes: true });
+    const names = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    expect(names.map((name) => name.slice(FIXTURE.length + 1)).sort()).toEqual([...files.keys()].sort());
+    for (const [path, bytes] of files) {
+      expect(Buffer.from(bytes).equals(await readFile(join(FIXTURE, path))), path).toBe(true);
+    }
+  });
+
+  test("opens on the machine's own file system, as a copy, with everything in it", async () => {
+    const directory = await copyOfFixture();
+    const report = await verifyDirectory(nodeRuntime(), directory);
+    expect(report).toMatchObject({
+      ok: true,
+      clean: true,
+      version: 7,
+      checkpoint: { version: 5, entries: 3 },
+    });
+    const store = await MiniStore.open(nodeRuntime(), {}, directory);
+    expect(store.contents()).toEqual(GOLDEN_CONTENTS);
+    const { coverage, clean, storeId, incarnation, version } = store.directory.recovered;
+    expect({ clean, version, same: storeId === report.storeId }).toEqual({
+      clean: true,
+      version: 7,
+      same: true,
+    });
+    expect(incarnation).not.toBe(report.incarnation);
+    expect(coverage.of("f0".repeat(16))).toEqual({ upTo: 9, holes: [{ from: 3, to: 4 }] });
+    expect(coverage.of(report.incarnation).upTo).toBe(6);
+    await store.save("new", "on a real disk");
+    await store.close();
+    const again = await MiniStore.open(nodeRuntime(), {}, directory);
+    expect(again.contents().get("new")).toBe("on a real disk");
+    await again.close();
+  });
+});
+
+describe("the documents", () => {
+  test.each([
+    ["log.md", "log/000000000001.log", 24],
+    ["checkpoint.md", "checkpoint/000000000001", 24],
+    ["manifest.md", "MANIFEST", 16],
+  ])("%s shows bytes of the golden directory", async (document, path, least) => {
+    const bytes = await readFile(join(FIXTURE, path));
+    const text = await readFile(join(DOCUMENTS, document), "utf8");
+    const lines = [...text.matchAll(/^([0-9a-f]{4}) {2}((?:[0-9a-f]{2} )*[0-9a-f]{2}) {2}/gm)];
+    expect(lines.length).toBeGreaterThan(least);
+    let next = 0;
+    for (const [, offset, shown] of lines) {
+      expect(Number.parseInt(offset, 16), "the example leaves nothing out").toBe(next);
+      const expected = shown.split(" ");
+      const actual = [...bytes.subarray(next, next + expected.length)];
+      expect(actual.map((byte) => byte.toString(16).padStart(2, "0"))).toEqual(expected);
+      next += expected.length;
+    }
+  });
+});
