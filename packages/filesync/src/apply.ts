@@ -89,7 +89,6 @@ async function applyDirectory(
   known: IndexRecord | undefined,
 ): Promise<Applied> {
   const absolute = context.root.absolute(path);
-  context.waiting.delete(path);
   if (!sameState(await look(absolute), disk)) return "moved";
   if (disk.kind === "file") await unlink(absolute);
   if (disk.kind !== "directory") await mkdir(absolute, { mode: 0o700 });
@@ -108,7 +107,6 @@ export async function applyDeletion(
   known: IndexRecord,
 ): Promise<Applied> {
   const absolute = context.root.absolute(path);
-  context.waiting.delete(path);
   if (disk.kind === "directory") {
     if (!(await removeDirectory(absolute))) {
       // It stays for what is in it; if that stays too, the rescan puts the directory back into the store.

@@ -92,7 +92,7 @@ export class Mirror {
 
   /** Part of {@link startMirror}. */
   async start(): Promise<void> {
-    const { store, root } = this.#context;
+    const { store, root, index } = this.#context;
     const { watch = true, debounceMs = 50, rescanIntervalMs = 30_000, orphanIntervalMs = 180_000 } = this.#options;
     this.#subscriptions.push(
       store.watch({ prefix: FILES }, ({ changes }) => {
@@ -105,7 +105,8 @@ export class Mirror {
     );
     if (watch) {
       const report = (error: unknown): void => this.#noteError(error);
-      this.#watcher = await watchTree(root, (path) => this.#queue.add(path, debounceMs), report);
+      const isKnown = (path: string): boolean => index.get(path) !== undefined;
+      this.#watcher = await watchTree(root, isKnown, (path) => this.#queue.add(path, debounceMs), report);
     }
     await this.#scanOnce();
     this.#every(rescanIntervalMs, () => void this.#scanOnce());

@@ -5,8 +5,8 @@ const PAUSE_MS_FIRST = 60;
 interface Waiting {
   state: "delayed" | "ready" | "running";
   timer: NodeJS.Timeout | undefined;
-  /** Asked for again while running. */
-  again: boolean;
+  /** Asked for again while running: the delay asked for. */
+  again: number | undefined;
   attempts: number;
 }
 
@@ -37,18 +37,16 @@ export class PathQueue {
     return this.#paths.size;
   }
 
+  /** A delay that was asked for once is kept, whoever asks meanwhile: it lets a user finish saving. */
   add(path: string, delayMs = 0): void {
     if (this.#closed) return;
     const known = this.#paths.get(path);
     if (known === undefined) {
-      const waiting: Waiting = { state: "delayed", timer: undefined, again: false, attempts: 0 };
+      const waiting: Waiting = { state: "delayed", timer: undefined, again: undefined, attempts: 0 };
       this.#paths.set(path, waiting);
       this.#delay(path, waiting, delayMs);
     } else if (known.state === "running") {
-      known.again = true;
-    } else if (known.state === "delayed" && delayMs === 0) {
-      clearTimeout(known.timer);
-      this.#makeReady(path, known);
+      known.again = Math.max(known.again ?? 0, delayMs);
     }
   }
 
@@ -94,7 +92,7 @@ export class PathQueue {
       }
       const waiting = this.#paths.get(path) as Waiting;
       waiting.state = "running";
-      waiting.again = false;
+      waiting.again = undefined;
       this.#running++;
       void this.#run(path, waiting);
     }
@@ -103,7 +101,7 @@ export class PathQueue {
   async #run(path: string, waiting: Waiting): Promise<void> {
     const outcome = await this.#work(path);
     this.#running--;
-    if (this.#closed || (outcome === "done" && !waiting.again)) {
+    if (this.#closed || (outcome === "done" && waiting.again === undefined)) {
       this.#paths.delete(path);
       this.#announceIdle();
     } else if (outcome === "again") {
@@ -111,7 +109,7 @@ export class PathQueue {
       this.#delay(path, waiting, pauseMs);
     } else {
       waiting.attempts = 0;
-      this.#makeReady(path, waiting);
+      this.#delay(path, waiting, waiting.again ?? 0);
     }
     this.#start();
   }

@@ -43,7 +43,9 @@ export class Reconciler {
   }
 
   async #reconcile(path: string): Promise<Outcome> {
-    const { index, root } = this.#context;
+    const { index, root, waiting } = this.#context;
+    // Whether it waits for content is found out anew each time.
+    waiting.delete(path);
     if (pathFault(path) !== undefined) {
       refuse(this.#context, path, "name");
       return "done";
@@ -56,10 +58,7 @@ export class Reconciler {
       const taken = await takeIn(this.#context, path, disk, known);
       this.blocked.delete(path);
       if (taken === "busy") return "again";
-      if (taken !== "unchanged") {
-        this.#context.waiting.delete(path);
-        return "done";
-      }
+      if (taken !== "unchanged") return "done";
       known = index.get(path);
     }
     return this.#followStore(path, way, disk, known);

@@ -3,7 +3,7 @@ import type { Skipped } from "./counters.js";
 import { noneSkipped } from "./counters.js";
 import { resolveKindConflict } from "./kind-conflict.js";
 import { isUnchanged } from "./local-index.js";
-import { decodeMeta, FILES, pathOfKey } from "./model.js";
+import { decodeMeta, FILES, fileKey, pathOfKey } from "./model.js";
 import type { PathQueue } from "./path-queue.js";
 import type { Reconciler } from "./reconcile.js";
 import { scanTree } from "./scanner.js";
@@ -35,10 +35,7 @@ export class Rescan {
   async run(): Promise<void> {
     await this.#settleLeftovers();
     const seen = await this.#compareDisk();
-    for await (const [path] of this.#context.index.records()) {
-      if (this.#stopped) return;
-      if (!seen.has(path)) this.#queue.add(path);
-    }
+    await this.#compareIndex(seen);
     await this.#compareStore();
   }
 
@@ -60,6 +57,16 @@ export class Rescan {
     this.#impliedBefore = implied;
     this.skipped = skipped;
     return seen;
+  }
+
+  /** What is known, and is not on the disk, or not in the store, or was interrupted. */
+  async #compareIndex(seen: ReadonlySet<string>): Promise<void> {
+    const { index, store } = this.#context;
+    for await (const [path, record] of index.records()) {
+      if (this.#stopped) return;
+      const isDeleted = record.writeId !== "" && !store.has(fileKey(path));
+      if (!seen.has(path) || isDeleted || record.pending !== undefined) this.#queue.add(path);
+    }
   }
 
   async #compareStore(): Promise<void> {

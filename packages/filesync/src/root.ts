@@ -75,6 +75,11 @@ export class Root {
     return parent === this.directory || parent.startsWith(this.directory + sep);
   }
 
+  /** Whether `path` is a directory, reached without any link. */
+  async isDirectory(path: string): Promise<boolean> {
+    return (await this.wayTo(path)) === "clear" && (await kindOf(this.absolute(path))) === "directory";
+  }
+
   /** Whether a symbolic link stands at `path` itself. */
   async isLink(path: string): Promise<boolean> {
     return (await kindOf(this.absolute(path))) === "link";

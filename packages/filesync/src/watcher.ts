@@ -1,11 +1,15 @@
 import { relative, sep } from "node:path";
 import { watch } from "chokidar";
-import { RESERVED_NAME } from "./paths.js";
+import { parentPath, RESERVED_NAME } from "./paths.js";
+import { DirectoryLooks } from "./directory-looks.js";
 import type { Root } from "./root.js";
 
 export interface TreeWatcher {
   close(): Promise<void>;
 }
+
+/** chokidar drops a report that follows another on the same path within 50 ms; so a second look comes later. */
+const SECOND_LOOK_MS = 150;
 
 /**
  * Reports every path below the root that something happened to. Reports are only hints: whoever gets one
@@ -13,6 +17,7 @@ export interface TreeWatcher {
  */
 export async function watchTree(
   root: Root,
+  isKnown: (path: string) => boolean,
   onPath: (path: string) => void,
   onError: (error: unknown) => void,
 ): Promise<TreeWatcher> {
@@ -23,11 +28,30 @@ export async function watchTree(
     atomic: false,
     ignored: (path) => path === reserved || path.startsWith(reserved + sep),
   });
-  watcher.on("all", (_event, absolute) => {
+  const looks = new DirectoryLooks(root, isKnown, onPath);
+  const secondLooks = new Map<string, NodeJS.Timeout>();
+  const report = (path: string): void => {
+    onPath(path);
+    if (secondLooks.has(path)) return;
+    const look = (): void => {
+      secondLooks.delete(path);
+      onPath(path);
+    };
+    secondLooks.set(path, setTimeout(look, SECOND_LOOK_MS));
+  };
+  watcher.on("all", (event, absolute) => {
     const path = relative(root.directory, absolute).split(sep).join("/");
-    if (path !== "" && path !== ".." && !path.startsWith("../")) onPath(path);
+    if (path === "" || path === ".." || path.startsWith("../")) return;
+    report(path);
+    looks.mark(event === "addDir" ? path : parentPath(path));
   });
   watcher.on("error", onError);
   await new Promise<void>((resolve) => watcher.once("ready", resolve));
-  return watcher;
+  return {
+    async close() {
+      await watcher.close();
+      looks.close();
+      for (const timer of secondLooks.values()) clearTimeout(timer);
+    },
+  };
 }

@@ -41,6 +41,17 @@ test("what waits for chunks leaves the present file alone, and is forgotten when
   expect(node.mirror.status()).toMatchObject({ waiting: 0, idle: true, files: 0 });
 });
 
+test("what never came is forgotten when it is deleted", async () => {
+  const store = await memoryStore();
+  const node = await mirrorNode(store);
+  await store.set(fileKey("f"), encodeMeta(fileMeta("to come")));
+  await node.mirror.settled();
+  expect(node.mirror.status().waiting).toBe(1);
+  await store.delete(fileKey("f"));
+  await node.mirror.settled();
+  expect(node.mirror.status()).toMatchObject({ waiting: 0, idle: true });
+});
+
 test("the loser of two concurrent writes deletes its chunks", async () => {
   const store = await memoryStore();
   const node = await mirrorNode(store);

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ByteBudget, KeyedLock } from "../src/limits.js";
 import { type Outcome, PathQueue } from "../src/path-queue.js";
 
@@ -18,6 +18,28 @@ test("a path is worked on once at a time, and again if it was asked for meanwhil
   releases.shift()?.();
   await queue.idle();
   expect(queue.size).toBe(0);
+});
+
+test("a rest that was asked for is kept, also while running, whoever asks without one", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const releases: (() => void)[] = [];
+  const queue = new PathQueue(() => new Promise<Outcome>((resolve) => releases.push(() => resolve("done"))), 1);
+  queue.add("a", 50);
+  queue.add("a");
+  await vi.advanceTimersByTimeAsync(49);
+  expect(releases.length).toBe(0);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(releases.length).toBe(1);
+  queue.add("a", 50);
+  queue.add("a");
+  releases[0]?.();
+  await vi.advanceTimersByTimeAsync(49);
+  expect(releases.length).toBe(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(releases.length).toBe(2);
+  releases[1]?.();
+  await queue.idle();
 });
 
 test("no more tasks run than allowed, and all paths get their turn", async () => {

@@ -63,6 +63,23 @@ test("what was deleted, renamed or changed while away is so in the store", async
   expect((await readdir(b.directory)).sort()).toEqual([".fulmar", "b", "e"]);
 });
 
+test("what others changed or deleted while this node was away is so on its disk", async () => {
+  const store = await memoryStore();
+  const a = await filledNode(store);
+  const b = await mirrorNode(store);
+  await converge(store, a, b);
+  await a.mirror.close();
+  await rm(join(b.directory, "d"), { recursive: true });
+  await rm(join(b.directory, "a"));
+  await writeFile(join(b.directory, "b"), "changed");
+  await converge(store, b);
+  const again = await restart(store, a);
+  await converge(store, again, b);
+  expect(await readdir(a.directory)).toEqual([".fulmar", "b"]);
+  expect(await readFile(join(a.directory, "b"), "utf8")).toBe("changed");
+  expect(again.mirror.status()).toMatchObject({ uploaded: 0, filesRead: 0, files: 1 });
+});
+
 test("deleted while away, but written elsewhere since: the newer write wins", async () => {
   const store = await memoryStore();
   const a = await filledNode(store);

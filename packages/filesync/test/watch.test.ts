@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { compareTrees } from "../src/compare.js";
 import { memoryStore, mirrorNode, temporaryDirectory } from "./harness.js";
@@ -54,4 +55,31 @@ test("what a link leads to is not watched into the store", async () => {
   await vi.waitFor(() => expect(store.has(["file", "plain"])).toBe(true), PATIENCE);
   await a.mirror.rescan();
   expect([...store.keys({ prefix: ["file"] })]).toEqual([["file", "plain"]]);
+});
+
+test("a file that is saved in two steps arrives whole, however far these are apart", async () => {
+  const store = await memoryStore();
+  const options = { watch: true, rescanIntervalMs: 3_600_000 };
+  const a = await mirrorNode(store, options);
+  const b = await mirrorNode(store, options);
+  for (let pauseMs = 0; pauseMs < 120; pauseMs += 10) {
+    await writeFile(join(a.directory, "f"), "");
+    await setTimeout(pauseMs);
+    await writeFile(join(a.directory, "f"), `saved after ${pauseMs} ms`);
+    await vi.waitFor(
+      async () => expect(await readFile(join(b.directory, "f"), "utf8")).toBe(`saved after ${pauseMs} ms`),
+      PATIENCE,
+    );
+  }
+});
+
+test("a tree that is copied in at once is found without a rescan", async () => {
+  const store = await memoryStore();
+  const a = await mirrorNode(store, { watch: true, rescanIntervalMs: 3_600_000 });
+  for (let i = 0; i < 300; i++) {
+    const folder = join(a.directory, `t/${i % 10}/${i % 7}/${i % 3}`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, `${i}`), `${i}`);
+  }
+  await vi.waitFor(() => expect(a.mirror.status().files).toBe(300), PATIENCE);
 });
