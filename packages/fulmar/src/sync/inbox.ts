@@ -1,4 +1,5 @@
 import { codeOf, FulmarError } from "../base/errors.js";
+import { COMMIT_BYTES_MAX } from "../base/limits.js";
 import type { Timer } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { MergeResult, StorePort } from "../store/port.js";
@@ -56,6 +57,11 @@ export class Inbox {
     return this.#retry !== undefined;
   }
 
+  /** Nothing can be taken now: the store cannot write, or what is staged waits to be published and is at its limit. */
+  get blocked(): boolean {
+    return this.stalled || (this.#stage.publishing && this.#stage.bytes >= this.#options.stagedBytesMax);
+  }
+
   get epoch(): number {
     return this.#stage.epoch;
   }
@@ -67,7 +73,7 @@ export class Inbox {
       staged: othersPull ? undefined : stage.beyond(this.#own()),
       epoch: stage.epoch,
       pulling: othersPull,
-      stalled: this.stalled,
+      stalled: this.blocked,
     };
   }
 
@@ -97,6 +103,9 @@ export class Inbox {
   /** Keeps a page of a staged cut, and publishes when nothing that was aimed at is missing any more. */
   stage(page: Uint8Array, claims: Coverage, isWhole: boolean): void {
     this.#stage.add(page, claims, isWhole, this.#now());
+    if (!isWhole && this.#stage.bytes > this.#options.stagedBytesMax + COMMIT_BYTES_MAX) {
+      throw new FulmarError("PROTOCOL_VIOLATION", "a commit that is longer than any may be");
+    }
     this.#publish();
   }
 

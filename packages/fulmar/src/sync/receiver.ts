@@ -75,9 +75,11 @@ export class Receiver {
       if (page.cut === open.number) this.#options.sendTaken("taken", open.number, open.pages);
       return;
     }
-    if (open.epoch !== this.#options.inbox.epoch) {
+    const { inbox } = this.#options;
+    const isOver = open.epoch !== inbox.epoch;
+    if (isOver || inbox.blocked) {
       this.#abandon();
-      this.#refuse("gap", page);
+      this.#refuse(isOver ? "gap" : "stalled", page);
       return;
     }
     this.#take(open, page);
@@ -93,7 +95,7 @@ export class Receiver {
     const { inbox, session, learn } = this.#options;
     this.#abandon();
     learn(page.to);
-    if (inbox.stalled) {
+    if (inbox.blocked) {
       this.#refuse("stalled", page);
       return;
     }

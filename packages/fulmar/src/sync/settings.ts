@@ -33,7 +33,10 @@ export interface ReplicateOptions {
   readonly pageBytes?: number;
   /** Without a sign of life about a cut for so long the peer is asked, in ms; 10,000 unless set. */
   readonly ackTimeoutMs?: number;
-  /** Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection. */
+  /**
+   * Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection; as they wait behind
+   * a value that is being sent, the longest value must pass in that time: raise it on slow lines.
+   */
   readonly heartbeatMs?: number;
   /** Least and most wait between two attempts to connect, in ms; 100 and 15,000 unless set. */
   readonly reconnect?: { readonly leastMs?: number; readonly mostMs?: number };

@@ -1,5 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { open } from "../../src/index.js";
+import { portOf } from "../../src/store/port.js";
+import { replicate } from "../../src/sync/index.js";
 import { AtomicityChecker } from "./support/atomicity.js";
 import { areConnected, Cluster } from "./support/cluster.js";
 
@@ -94,14 +97,32 @@ describe("replication over a network that loses, repeats and reorders", () => {
   it("two nodes that dial each other keep one connection, the one of the smaller incarnation", async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const cluster = new Cluster(seed);
-      const a = await cluster.add("a", { peers: ["b:1"] });
-      const b = await cluster.add("b", { peers: ["a:1"] });
-      await cluster.world.run(3000);
-      const [toB] = a.sync.peers();
-      const [toA] = b.sync.peers();
+      const { world } = cluster;
+      const hosts = ["a", "b"];
+      const stores = await cluster.during(
+        Promise.all(hosts.map((host) => open(undefined, { runtime: world.runtime(host) }))),
+      );
+      const [a, b] = await cluster.during(
+        Promise.all(
+          stores.map((db, i) =>
+            replicate(db, {
+              listen: `${hosts[i]}:1`,
+              peers: [`${hosts[1 - i]}:1`],
+              secret: "0123456789abcdef",
+            }),
+          ),
+        ),
+      );
+      await world.run(5000);
+      const [toB] = a.peers();
+      const [toA] = b.peers();
       expect([toA.state, toB.state]).toEqual(["connected", "connected"]);
-      expect(new Set([toA.direction, toB.direction])).toEqual(new Set(["incoming", "outgoing"]));
-      await cluster.close();
+      const isSmaller = portOf(stores[0]).incarnation < portOf(stores[1]).incarnation;
+      expect([toB.direction, toA.direction]).toEqual(
+        isSmaller ? ["outgoing", "incoming"] : ["incoming", "outgoing"],
+      );
+      for (const sync of [a, b]) await cluster.during(sync.close());
+      for (const db of stores) await cluster.during(db.close());
     }
   });
 
