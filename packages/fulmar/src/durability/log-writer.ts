@@ -9,6 +9,7 @@ import { endOf, type LogSegments, liveSegment } from "./log-segments.js";
 import type { LogEnd } from "./manifest.js";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import type { SegmentPool } from "./segment-pool.js";
+import { TurnGuard } from "./turn-guard.js";
 
 /** Largest group that `inlineSync` syncs in the calling turn. */
 const INLINE_BYTES_MAX = 64 * 1024;
@@ -46,6 +47,7 @@ interface Progress {
 export class LogWriter implements CommitLog {
   readonly #parts: LogWriterParts;
   readonly #group: GroupBuffer;
+  readonly #guard: TurnGuard;
   #logged: Progress;
   #synced: Progress;
   #syncTarget: number;
@@ -61,6 +63,7 @@ export class LogWriter implements CommitLog {
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
+    this.#guard = new TurnGuard(parts.runtime);
     const { crc, version } = parts.end;
     this.#group = new GroupBuffer(parts.runtime.checksum, parts.origins, crc, version);
     this.#logged = { commits: 0, bytes: 0, end: parts.end };
@@ -149,7 +152,7 @@ export class LogWriter implements CommitLog {
   #schedule(): void {
     if (this.#scheduled || this.#failure !== undefined) return;
     this.#scheduled = true;
-    this.#parts.runtime.timers.soon(() => {
+    this.#guard.run(() => {
       this.#scheduled = false;
       this.#turnEnded();
     });

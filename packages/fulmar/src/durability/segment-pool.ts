@@ -98,14 +98,9 @@ export class SegmentPool {
     this.#runtime.timers.after(RETRY_MS, () => (this.#paused = false), { background: true });
   }
 
-  /** Keeps an old segment for reuse, or removes it. */
+  /** Keeps an old segment for reuse, one at most, or removes it. */
   async retire(path: string): Promise<void> {
-    if (
-      this.#spare === undefined &&
-      this.#ready === undefined &&
-      this.#work === undefined &&
-      !this.#stopped
-    ) {
+    if (this.#spare === undefined && !this.#stopped) {
       const status = await attempt("look at", path, this.#runtime.fileSystem.status(path));
       if (status !== undefined && status.sizeBytes >= this.#segmentBytes) {
         this.#spare = path;

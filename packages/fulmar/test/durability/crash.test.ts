@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { RECYCLED } from "../../src/durability/segment-format.js";
 import type { DiskProfile, SimulatedDisk } from "../../src/testing/simulated/index.js";
-import { MiniStore, machine, machineOn, replayed, type Written } from "./harness.js";
+import { filesOf, MiniStore, machine, machineOn, replayed, type Written } from "./harness.js";
 
 /** What must hold of a disk as it stood at one moment. */
 interface Moment {
@@ -139,6 +140,26 @@ describe.each(PROFILES)("a power cut on a %s disk", (profile) => {
     expect(await checkAll(moments, 8)).toBeGreaterThan(profile === "posix-strict" ? 50 : 30);
   }, 120_000);
 
+  test("T-WAL-09: at every step of a rotation into a recycled segment", async () => {
+    const storage = machine({ profile });
+    const first = await MiniStore.open(storage.runtime);
+    const fill = async (store: MiniStore, key: string): Promise<void> => {
+      await store.save(key, "y".repeat(900));
+      for (let turns = 0; turns < 4; turns++) await store.runtime.timers.turn();
+    };
+    for (let i = 0; i < 14; i++) await fill(first, `k${i}`);
+    expect(first.directory.status().segments).toBeGreaterThan(2);
+    await first.checkpoint();
+    const { moments, follow } = record(storage.disk);
+    follow(first);
+    for (let i = 0; i < 12; i++) await fill(first, `k${i % 3}`);
+    const recycled = filesOf(storage, ".log").filter(([, bytes]) => bytes[12] === RECYCLED);
+    expect(recycled.length).toBeGreaterThan(0);
+    const salts = filesOf(storage, ".log").map(([, bytes]) => bytes.slice(24, 32).join(" "));
+    expect(new Set(salts).size).toBe(salts.length);
+    expect(await checkAll(moments, 6)).toBeGreaterThan(20);
+  }, 120_000);
+
   test("T-WAL-06: at every step of a refusal on a full disk", async () => {
     const storage = machine({ profile });
     await (await MiniStore.open(storage.runtime)).close();
@@ -161,14 +182,14 @@ describe.each(PROFILES)("a power cut on a %s disk", (profile) => {
     const storage = machine({ profile });
     const first = await MiniStore.open(storage.runtime);
     await first.save("a", "1");
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 14; i++) {
       first.put(`later ${i}`, "x".repeat(700));
       first.log.want("logged");
       await first.until(() => first.loggedVersion === first.version);
-      await first.runtime.timers.turn();
+      for (let turns = 0; turns < 3; turns++) await first.runtime.timers.turn();
     }
     let checked = 0;
-    for (const image of storage.disk.durableImages(40)) {
+    for (const image of storage.disk.durableImages(60)) {
       const inner = machineOn(image);
       const { moments } = record(image, []);
       const found = await MiniStore.open(inner.runtime);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { GROUP_BYTES_MAX } from "../../src/base/limits.js";
+import type { SimulatedDisk } from "../../src/testing/simulated/index.js";
 import { filesOf, MiniStore, machine, ROOT, replayed } from "./harness.js";
 
 describe("a write that fails", () => {
@@ -22,6 +23,27 @@ describe("a write that fails", () => {
       const again = await MiniStore.open(storage.restart());
       expect(again.contents()).toEqual(expected);
       expect(again.directory.recovered.cutBytes).toBe(0);
+      await again.close();
+    },
+  );
+
+  test.each([1, 148, 149, 150, 297, 298, 299, 446])(
+    "T-WAL-06: a write that is short after %i bytes and then fails keeps the records that it completed",
+    async (bytes) => {
+      const storage = machine();
+      const store = await MiniStore.open(storage.runtime);
+      await store.save("before", "1");
+      storage.disk.faults.add({ operations: ["write"], path: ".log", bytes });
+      storage.disk.faults.add({ operations: ["write"], path: ".log", bytes: 3, code: "ENOSPC" });
+      for (const key of ["a", "b", "c"]) store.put(key, "x".repeat(60));
+      store.log.want("synced");
+      await store.until(() => store.refusalsDurable === 1);
+      // Each of the three records has 149 bytes.
+      expect(store.refusals[0].version).toBe(1 + Math.floor(bytes / 149));
+      await store.until(() => store.syncedVersion === store.engine.version);
+      storage.powerCut();
+      const again = await MiniStore.open(storage.restart());
+      expect(again.contents()).toEqual(replayed(store.written));
       await again.close();
     },
   );
@@ -226,6 +248,31 @@ describe("a checkpoint that fails", () => {
     },
   );
 
+  test("a generation that only one slot may name is not overwritten by the next attempt", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(storage.runtime);
+    await store.save("a", "1");
+    await store.checkpoint();
+    await store.save("b", "2");
+    storage.disk.faults.add({ operations: ["write"], path: "MANIFEST", nth: 2, code: "EIO" });
+    await expect(store.checkpoint()).rejects.toMatchObject({ code: "IO_ERROR" });
+    await store.save("c", "3");
+    const images: SimulatedDisk[] = [];
+    storage.disk.onOperation = (operation, phase) => {
+      if (phase === "before" && operation.mutates) images.push(storage.disk.fork());
+    };
+    await store.checkpoint();
+    storage.disk.onOperation = undefined;
+    await store.close();
+    expect(images.length).toBeGreaterThan(8);
+    for (const moment of images) {
+      for (const image of moment.durableImages(8)) {
+        const found = await MiniStore.open(machine({ disk: image }).runtime);
+        expect(found.contents()).toEqual(replayed(store.written));
+      }
+    }
+  });
+
   test("T-SNAP-07: an unfinished file of an earlier attempt is not reused", async () => {
     const storage = machine();
     const store = await MiniStore.open(storage.runtime);
@@ -258,6 +305,25 @@ describe("the flush policy", () => {
     await store.until(() => store.syncedVersion === 6);
     store.put("c", "x".repeat(3000));
     await store.until(() => store.syncedVersion === 7);
+    await store.close();
+  });
+
+  test("a program that awaits one logged commit after the other cannot hold the syncs off", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(storage.runtime, {
+      flush: { intervalMs: 1000, commits: 50, bytes: 1 << 24 },
+    });
+    let turned = false;
+    void store.runtime.timers.turn().then(() => {
+      turned = true;
+    });
+    for (let i = 0; i < 600; i++) {
+      store.put("k", `${i}`);
+      store.log.want("logged");
+      await store.until(() => store.loggedVersion === store.version);
+    }
+    expect(turned).toBe(true);
+    expect(store.syncedVersion).toBeGreaterThan(200);
     await store.close();
   });
 
