@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { environmentWithoutNpm, runCommand } from "./test/command.mjs";
-import { staleInstallation } from "./test/install.mjs";
+import { staleInstallation, unlockedDependency } from "./test/install.mjs";
 import { seconds, summarize } from "./test/summary.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -82,13 +82,25 @@ async function install() {
   const reason = staleInstallation(root);
   if (reason === undefined) return true;
   heading("dependencies", `npm ci, because ${reason}`);
-  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const code = await runCommand([npm, "ci"], {
+  const unlocked = unlockedDependency(root);
+  if (unlocked !== undefined) {
+    console.error(`${unlocked}, which package-lock.json does not: run npm install and commit the lock`);
+    return false;
+  }
+  if ((await npm("ci")) === 0) return true;
+  // A lock made where packages for other platforms cannot be had lacks them, which makes `npm ci` refuse
+  // it. The versions and checksums that it does hold are kept by this, too.
+  console.log("npm ci refuses the lock; installing what the lock holds instead");
+  return (await npm("install", "--no-save")) === 0 && staleInstallation(root) === undefined;
+}
+
+function npm(...args) {
+  const program = process.platform === "win32" ? "npm.cmd" : "npm";
+  return runCommand([program, ...args], {
     cwd: root,
     environment: environmentWithoutNpm(),
     timeoutMs: STEP_TIMEOUT_MS,
   });
-  return code === 0;
 }
 
 async function runStep(step) {

@@ -21,6 +21,25 @@ export function staleInstallation(root) {
   return undefined;
 }
 
+/**
+ * A dependency that some package.json asks for and package-lock.json does not know in that form, or
+ * undefined when the two agree.
+ */
+export function unlockedDependency(root) {
+  const locked = readLock(join(root, "package-lock.json"));
+  const directories = ["", ...JSON.parse(readFileSync(join(root, "package.json"), "utf8")).workspaces];
+  for (const directory of directories) {
+    const manifest = JSON.parse(readFileSync(join(root, directory, "package.json"), "utf8"));
+    for (const kind of ["dependencies", "devDependencies"]) {
+      for (const [name, range] of Object.entries(manifest[kind] ?? {})) {
+        if (locked[directory]?.[kind]?.[name] !== range)
+          return `${join(directory, "package.json")} asks for ${name} ${range}`;
+      }
+    }
+  }
+  return undefined;
+}
+
 function readLock(path) {
   return JSON.parse(readFileSync(path, "utf8")).packages;
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { programsOf } from "../../../../scripts/examples/blocks.mjs";
 import { checkContents } from "../../../../scripts/package/contents.mjs";
-import { staleInstallation } from "../../../../scripts/test/install.mjs";
+import { staleInstallation, unlockedDependency } from "../../../../scripts/test/install.mjs";
 import { summarize } from "../../../../scripts/test/summary.mjs";
 
 const made: string[] = [];
@@ -56,6 +56,23 @@ describe("the installation", () => {
     );
     const gone = { packages: { "node_modules/b": { version: "2.0.0" } } };
     expect(stale({ "node_modules/.package-lock.json": gone })).toBe("node_modules/b has been removed");
+  });
+});
+
+describe("the lock", () => {
+  const workspace = (version: string) =>
+    projectWith({
+      "package.json": { workspaces: ["a"], devDependencies: { tool: "1.0.0" } },
+      "a/package.json": { dependencies: { b: version } },
+      "package-lock.json": {
+        packages: { "": { devDependencies: { tool: "1.0.0" } }, a: { dependencies: { b: "2.0.0" } } },
+      },
+    });
+
+  it("agrees with what the packages ask for", () => {
+    expect(unlockedDependency(workspace("2.0.0"))).toBeUndefined();
+    expect(unlockedDependency(workspace("2.0.1"))).toBe("a/package.json asks for b 2.0.1");
+    expect(unlockedDependency(new URL("../../../../", import.meta.url).pathname)).toBeUndefined();
   });
 });
 
