@@ -1,5 +1,5 @@
 import { type ErrorCode, FulmarError } from "../base/errors.js";
-import type { Connection, Listener, Timer } from "../base/runtime/interface.js";
+import type { Connection, Listener } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { MergeResult, StorePort } from "../store/port.js";
@@ -8,6 +8,7 @@ import { Events, type ReplicatorEvent, type ReplicatorListener } from "./events.
 import type { Failure } from "./handshake.js";
 import { Inbox, type InboxCounts } from "./inbox.js";
 import { isDialable, type Member, Membership } from "./membership.js";
+import { NamedTimers } from "./named-timers.js";
 import {
   DISCOVERY_DELAY_MS,
   HANDSHAKE_FRAME_BYTES_MAX,
@@ -61,16 +62,18 @@ export class StoreReplicator implements Replicator, SessionHost {
   readonly #dialer: Dialer;
   readonly #waiting: Waiting;
   readonly #records = new Map<OriginId, PeerRecord>();
-  readonly #timers = new Map<TimerName, Timer>();
+  readonly #timers: NamedTimers<TimerName>;
   readonly #unsubscribe: (() => void)[] = [];
   #listener: Listener | undefined;
   #membersVersion = -1;
   #isWholeStateDue = false;
   #closing: Promise<void> | undefined;
+  #isClosing = false;
 
   private constructor(port: StorePort, settings: Settings) {
     this.port = port;
     this.settings = settings;
+    this.#timers = new NamedTimers(port.runtime.timers);
     this.#events = new Events(port.runtime.diagnostics);
     this.#membership = new Membership(port);
     this.#sessions = new Sessions(port.incarnation);
@@ -173,7 +176,7 @@ export class StoreReplicator implements Replicator, SessionHost {
   admit(session: Session): Failure | undefined {
     const id = session.peer?.incarnation ?? "";
     if (session.dialled !== undefined) this.#dialer.met(session.dialled, id);
-    if (this.#closing !== undefined) return { code: "CLOSED", text: "closing", remote: false };
+    if (this.#isClosing) return { code: "CLOSED", text: "closing", remote: false };
     return this.#sessions.admit(session);
   }
 
@@ -246,12 +249,12 @@ export class StoreReplicator implements Replicator, SessionHost {
     const session = new Session(this, connection, dialled);
     this.#sessions.add(session);
     session.start();
-    if (this.#closing !== undefined) session.close("CLOSED", "closing");
+    if (this.#isClosing) session.close("CLOSED", "closing");
   }
 
   async #close(): Promise<void> {
+    this.#isClosing = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     this.#dialer.close();
     for (const session of this.#sessions.all()) session.close("CLOSED", "the peer stops replicating");
@@ -266,7 +269,7 @@ export class StoreReplicator implements Replicator, SessionHost {
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined) throw new FulmarError("CLOSED", "the replicator is closed");
+    if (this.#isClosing) throw new FulmarError("CLOSED", "the replicator is closed");
   }
 
   #synced(): void {
@@ -372,17 +375,8 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   /** Runs `task` later. While one of that name is due a second is not needed, unless it `restarts`. */
   #after(name: TimerName, delayMs: number, task: () => void, restarts: boolean): void {
-    if (this.#closing !== undefined || (!restarts && this.#timers.has(name))) return;
-    this.#timers.get(name)?.cancel();
-    const timer = this.port.runtime.timers.after(
-      delayMs,
-      () => {
-        this.#timers.delete(name);
-        task();
-      },
-      { background: true },
-    );
-    this.#timers.set(name, timer);
+    if (this.#isClosing || (!restarts && this.#timers.has(name))) return;
+    this.#timers.set(name, delayMs, task);
   }
 }
 

@@ -1,10 +1,11 @@
 import { type ErrorCode, FulmarError } from "../base/errors.js";
-import type { Connection, Timer } from "../base/runtime/interface.js";
-import { Coverage, type OriginCoverage } from "../record/coverage.js";
+import type { Connection } from "../base/runtime/interface.js";
+import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { StorePort } from "../store/port.js";
 import { type Failure, Handshake, type HandshakeStep } from "./handshake.js";
-import type { Inbox, Standing } from "./inbox.js";
+import type { Inbox } from "./inbox.js";
+import { NamedTimers } from "./named-timers.js";
 import { decodeMessage } from "./protocol/decode.js";
 import { encodeMessage } from "./protocol/encode.js";
 import {
@@ -13,16 +14,16 @@ import {
   HANDSHAKE_MS_MAX,
   HANDSHAKE_REPEAT_MS,
   HEARTBEATS_MISSED_MAX,
-  NEIGHBOURS_MAX,
   NONCE_BYTES,
   PROBE_MS,
   WINDOW_BYTES_MAX,
 } from "./protocol/limits.js";
-import type { Hello, Message, State } from "./protocol/messages.js";
+import type { Hello, Message } from "./protocol/messages.js";
 import { Receiver } from "./receiver.js";
 import type { Channel } from "./secure-channel.js";
 import { Sender } from "./sender.js";
 import type { Settings } from "./settings.js";
+import { Statements } from "./statements.js";
 
 /** What a session needs of the replicator. */
 export interface SessionHost {
@@ -52,15 +53,12 @@ export class Session {
   readonly #handshake: Handshake;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
-  readonly #timers = new Map<TimerName, Timer>();
-  readonly #stated = new Map<OriginId, OriginCoverage>();
+  readonly #statements: Statements;
+  readonly #timers: NamedTimers<TimerName>;
   #phase: Phase = "handshake";
   #peer: Hello | undefined;
   #channel: Channel | undefined;
-  #stateNumber = 0;
-  #answers = 0;
   #isStateOwed = false;
-  #standing = "";
   #lastContactMs = 0;
   #openedMs = 0;
   #clockOffsetMs = 0;
@@ -69,6 +67,7 @@ export class Session {
     const { port, settings, inbox } = host;
     const { random, cryptography, checksum } = port.runtime;
     this.#host = host;
+    this.#timers = new NamedTimers(port.runtime.timers);
     this.#connection = connection;
     this.dialled = dialled;
     this.initiator = dialled !== undefined;
@@ -102,6 +101,13 @@ export class Session {
       sendTaken: (verdict, cut, pages) => this.#send({ type: "taken", verdict, cut, pages }),
       sendState: () => this.state(false),
       learn: (coverage) => this.#sender.learn(coverage),
+    });
+    this.#statements = new Statements({
+      port,
+      inbox,
+      session: this,
+      progress: () => this.#receiver.progress(),
+      neighbours: () => host.neighbours(),
     });
   }
 
@@ -174,31 +180,13 @@ export class Session {
       return;
     }
     this.#isStateOwed = false;
-    const { port, inbox } = this.#host;
-    this.#stateNumber++;
-    const standing = inbox.standing(this);
-    this.#standing = summary(standing);
-    const neighbours = whole ? this.#host.neighbours().slice(0, NEIGHBOURS_MAX) : undefined;
-    const state: State = {
-      type: "state",
-      number: this.#stateNumber,
-      answers: this.#answers,
-      ...this.#receiver.progress(),
-      ...standing,
-      wallMs: Math.max(0, Math.floor(port.runtime.clock.wallMs())),
-      retryHoles,
-      coverage: this.#statement(whole),
-      neighbours,
-    };
-    this.#send(state);
+    this.#send(this.#statements.next(whole, retryHoles));
   }
 
   /** States what is covered if the peer has reason to know. */
   stateNews(): void {
     if (this.#phase !== "open") return;
-    const standing = this.#host.inbox.standing(this);
-    if (standing.staged !== undefined || this.#standing !== summary(standing) || this.#hasNews())
-      this.state(false);
+    if (this.#statements.hasNews()) this.state(false);
   }
 
   /** Ends the session unless the peer gives a sign of life soon: somebody says that it has a new connection. */
@@ -214,25 +202,6 @@ export class Session {
   /** Ends the session in order, telling the peer why. */
   close(code: ErrorCode, text: string): void {
     this.#fail(code, text);
-  }
-
-  #statement(whole: boolean): Coverage {
-    const statement = new Coverage();
-    for (const [origin, coverage] of this.#host.port.coverage().origins()) {
-      if (!whole && this.#stated.get(origin) === coverage) continue;
-      this.#stated.set(origin, coverage);
-      statement.set(origin, coverage);
-    }
-    return statement;
-  }
-
-  /** Own commits are no news: the cut that brings them says so. */
-  #hasNews(): boolean {
-    const { port } = this.#host;
-    for (const [origin, coverage] of port.coverage().origins()) {
-      if (origin !== port.incarnation && this.#stated.get(origin) !== coverage) return true;
-    }
-    return false;
   }
 
   #frame(bytes: Uint8Array): void {
@@ -268,7 +237,7 @@ export class Session {
     this.#peer = step.done.peer;
     this.#channel = step.done.channel;
     this.#phase = "proven";
-    this.#cancel("repeat");
+    this.#timers.cancel("repeat");
     this.#connection.limitFrames(FRAME_BYTES_MAX);
     // The responder waits for the first frame after the handshake: until then the initiator may find
     // that it has a connection already, and must not make the responder drop that one for this.
@@ -283,7 +252,7 @@ export class Session {
     }
     this.#phase = "open";
     this.#openedMs = this.#now();
-    this.#cancel("handshake");
+    this.#timers.cancel("handshake");
     this.#host.opened(this);
     this.state(true);
     this.#beatLater();
@@ -315,7 +284,7 @@ export class Session {
         if (this.#sender.receiveState(message)) this.#host.heard(this);
         return;
       case "ask":
-        this.#answers = Math.max(this.#answers, message.number);
+        this.#statements.asked(message.number);
         this.state(true);
         return;
       case "page":
@@ -390,7 +359,6 @@ export class Session {
     if (this.#phase === "closed") return;
     if (tell) this.#tell(failure);
     this.#phase = "closed";
-    for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     this.#sender.close();
     this.#receiver.close();
@@ -414,29 +382,12 @@ export class Session {
   }
 
   #after(name: TimerName, delayMs: number, task: () => void): void {
-    this.#cancel(name);
-    const { timers } = this.#host.port.runtime;
-    const timer = timers.after(
-      Math.max(1, Math.ceil(delayMs)),
-      () => {
-        this.#timers.delete(name);
-        if (this.#phase !== "closed") this.#guard(task);
-      },
-      { background: true },
-    );
-    this.#timers.set(name, timer);
-  }
-
-  #cancel(name: TimerName): void {
-    this.#timers.get(name)?.cancel();
-    this.#timers.delete(name);
+    this.#timers.set(name, delayMs, () => {
+      if (this.#phase !== "closed") this.#guard(task);
+    });
   }
 
   #now(): number {
     return this.#host.port.runtime.clock.monotonicMs();
   }
-}
-
-function summary({ epoch, pulling, stalled, staged }: Standing): string {
-  return `${epoch} ${pulling} ${stalled} ${staged !== undefined}`;
 }
