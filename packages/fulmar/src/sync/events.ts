@@ -34,7 +34,9 @@ export interface ReplicatorEvents {
   error: { readonly error: Error };
 }
 
+/** The name of something that a replicator tells. */
 export type ReplicatorEvent = keyof ReplicatorEvents;
+/** Is called at one kind of event. It must not throw; if it does, nobody else suffers. */
 export type ReplicatorListener<E extends ReplicatorEvent> = (event: ReplicatorEvents[E]) => void;
 
 /** Listeners by event. One that throws hurts nobody else. */

@@ -75,7 +75,10 @@ export function beyond(from: Coverage, to: Coverage): Coverage {
   return result;
 }
 
-/** What is covered once all pages up to (origin, seq) are there: origins before `origin` wholly, `origin` up to `seq`. */
+/**
+ * What is covered once all pages up to (origin, seq) are there: origins before `origin` wholly, `origin` up to
+ * `seq`.
+ */
 export function prefixOf(to: Coverage, origin: OriginId, seq: number): Coverage {
   const prefix = new Coverage();
   if (seq === 0) return prefix;

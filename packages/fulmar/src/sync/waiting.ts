@@ -4,6 +4,7 @@ import type { Timer } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { StorePort } from "../store/port.js";
 
+/** What to wait for, and how long. */
 export interface SyncedOptions {
   /** How many peers must have it; all that are connected, one at least, unless set. */
   readonly peers?: number;

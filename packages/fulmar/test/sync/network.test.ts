@@ -184,6 +184,20 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.close();
   });
 
+  it("T-SYNC-09 news arrives by itself, without a heartbeat", async () => {
+    const cluster = new Cluster(1, { heartbeatMs: 3_600_000 });
+    const a = await cluster.add("a", { peers: ["b:1"] });
+    const b = await cluster.add("b");
+    await cluster.world.run(5000, () => areConnected([a, b]));
+    await cluster.world.run(1000);
+    for (let i = 0; i < 5; i++) {
+      await cluster.during(a.db.set(`k${i}`, i));
+      expect(await cluster.world.run(50, () => b.db.get(`k${i}`) === i)).toBe(true);
+    }
+    expect(a.sync.peers()[0]).toMatchObject({ cutsAbandoned: 0, refused: { ahead: 0 } });
+    await cluster.close();
+  });
+
   it("T-SYNC-10 a burst is gathered into few cuts", async () => {
     const cluster = new Cluster(1);
     const a = await cluster.add("a", { peers: ["b:1"] });
