@@ -1,6 +1,7 @@
 // Runs every vitest project of the workspace and writes what happened, as JSON, to the file given as
 // the first argument: counts, and the full name and reason of each skipped test.
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { startVitest } from "vitest/node";
 
 const [outputPath, ...filters] = process.argv.slice(2);
@@ -36,6 +37,8 @@ class Collector {
 
 const vitest = await startVitest("test", filters, {
   watch: false,
+  // Many tests wait for a disk or a child process: one worker fewer than cores would leave a core idle.
+  maxWorkers: availableParallelism(),
   reporters: [["default", { summary: false }], new Collector()],
 });
 await vitest.close();
