@@ -8,7 +8,7 @@ const GCM_NONCE_BYTES = 12;
 /** How messages become frames once the handshake is over. */
 export interface Channel {
   wrap(message: Uint8Array): Uint8Array;
-  /** The message; `stale` for a frame seen before or overtaken by a later one, `bad` for one that the other side did not send so. */
+  /** The message; `stale`: seen before or overtaken by a later frame; `bad`: the other side did not send it so. */
   unwrap(frame: Uint8Array): Uint8Array | "stale" | "bad";
 }
 

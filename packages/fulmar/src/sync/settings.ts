@@ -19,7 +19,7 @@ export interface ReplicateOptions {
   readonly advertise?: string;
   /** Addresses of members; the address of any one is enough when `discover` is on. */
   readonly peers?: readonly string[];
-  /** What all members of a cluster know and nobody else, at least 8 bytes, better 16 or more of chance. Needed beyond loopback. */
+  /** What all members know and nobody else: 8 bytes at least, better 16 or more of chance. Needed beyond loopback. */
   readonly secret?: string | Uint8Array;
   /** A label for people; the store's name unless set. */
   readonly name?: string;
@@ -27,7 +27,7 @@ export interface ReplicateOptions {
   readonly cluster?: string;
   /** Whether members that others know are dialled too. True unless set. */
   readonly discover?: boolean;
-  /** `atomic` shows a pull of several pages whole; `progressive` shows each page at once, which can show half of a transaction. */
+  /** `atomic` shows a pull of several pages whole; `progressive` each page at once, halves of transactions included. */
   readonly bootstrap?: "atomic" | "progressive";
   /** Size at which a page of entries is closed, in bytes; 256 KiB unless set. */
   readonly pageBytes?: number;

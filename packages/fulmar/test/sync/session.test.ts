@@ -91,7 +91,7 @@ describe("what a node makes of what a peer says", () => {
     expect(portOf(a.db).coverage().of(originId("c")).upTo).toBe(0);
   });
 
-  it("T-SYNC-02 stages three pages of three writers, shows nothing before the last, and then all in one commit", async () => {
+  it("T-SYNC-02 stages three pages of three writers and shows them at the last, in one commit", async () => {
     const a = await setUp();
     const versions = new Set<number>();
     a.db.watch({}, (commit) => versions.add(commit.version));

@@ -11,7 +11,7 @@ export const PROTOCOL_OLDEST = 1;
 export const HANDSHAKE_FRAME_BYTES_MAX = 4096;
 /** A peer that has not proven itself by then is cut off. */
 export const HANDSHAKE_MS_MAX = 5000;
-/** Bytes taken from a peer that has not proven itself: HELLO and AUTH, repeated a few times by a network that loses frames. */
+/** Bytes taken from a peer that has not proven itself: HELLO and AUTH, a few times over where frames get lost. */
 export const HANDSHAKE_BYTES_MAX = 8192;
 /** The side that opened the connection says its last word again after so long without an answer. */
 export const HANDSHAKE_REPEAT_MS = 1000;
