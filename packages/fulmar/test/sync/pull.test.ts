@@ -183,7 +183,7 @@ describe("pulls of many pages", () => {
 });
 
 describe("members", () => {
-  it("T-SYNC-04 T-SYNC-08 a store that lost everything rejoins at its address and gets its old writes back", async () => {
+  it("T-SYNC-04 T-SYNC-08 a store that lost everything rejoins and gets its old writes back", async () => {
     cluster = new Cluster(1, { discover: true });
     const a = await cluster.add("a");
     const b = await cluster.add("b", { peers: ["a:1"] });
