@@ -130,6 +130,19 @@ describe("a write that fails", () => {
     await again.close();
   });
 
+  test("what was logged before a refusal is synced after it, though nobody waits", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(storage.runtime);
+    store.put("a", "1");
+    store.log.want("logged");
+    await store.until(() => store.loggedVersion === 1);
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    store.put("b", "2");
+    store.log.want("logged");
+    await store.until(() => store.refusalsDurable === 1 && store.syncedVersion === 1);
+    await store.close();
+  });
+
   test("a refusal that cannot be made certain ends writing", async () => {
     const storage = machine();
     const store = await MiniStore.open(storage.runtime);
