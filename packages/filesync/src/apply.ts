@@ -95,7 +95,13 @@ async function applyDirectory(
   await chmod(absolute, meta.mode);
   const print = { ...NO_PRINT, mode: meta.mode };
   const { writeId } = meta;
-  await remember(context, path, known, { kind: "directory", print, checkedAtMs: Date.now(), sha256: "", writeId });
+  await remember(context, path, known, {
+    kind: "directory",
+    print,
+    checkedAtMs: Date.now(),
+    sha256: "",
+    writeId,
+  });
   return "applied";
 }
 

@@ -53,7 +53,8 @@ async function writeChunks(
     if (piece.length !== Math.min(meta.chunkBytes, meta.size - position)) return "damaged";
     hash.update(piece);
     for (let written = 0; written < piece.length; ) {
-      written += (await handle.write(piece, written, piece.length - written, position + written)).bytesWritten;
+      written += (await handle.write(piece, written, piece.length - written, position + written))
+        .bytesWritten;
     }
     position += piece.length;
   }

@@ -87,7 +87,9 @@ async function sameBytes(a: string, b: string): Promise<boolean> {
     handles.push(await open(b, "r"));
     const buffers = handles.map(() => Buffer.alloc(PIECE_BYTES));
     for (let position = 0; ; ) {
-      const read = await Promise.all(handles.map((handle, i) => fill(handle, buffers[i] as Buffer, position)));
+      const read = await Promise.all(
+        handles.map((handle, i) => fill(handle, buffers[i] as Buffer, position)),
+      );
       const [one, two] = read as [Buffer, Buffer];
       if (!one.equals(two)) return false;
       if (one.length === 0) return true;
@@ -98,7 +100,11 @@ async function sameBytes(a: string, b: string): Promise<boolean> {
   }
 }
 
-async function fill(handle: Awaited<ReturnType<typeof open>>, buffer: Buffer, position: number): Promise<Buffer> {
+async function fill(
+  handle: Awaited<ReturnType<typeof open>>,
+  buffer: Buffer,
+  position: number,
+): Promise<Buffer> {
   let length = 0;
   while (length < buffer.length) {
     const { bytesRead } = await handle.read(buffer, length, buffer.length - length, position + length);

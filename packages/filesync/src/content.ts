@@ -50,7 +50,8 @@ async function openFile(absolute: string): Promise<FileHandle> {
     return await open(absolute, READ_ONLY);
   } catch (error) {
     const code = systemCode(error);
-    if (isMissing(error) || code === "ELOOP" || code === "EISDIR" || code === "ENXIO") throw new ChangedWhileRead();
+    if (isMissing(error) || code === "ELOOP" || code === "EISDIR" || code === "ENXIO")
+      throw new ChangedWhileRead();
     throw error;
   }
 }

@@ -97,4 +97,3 @@ export async function dropChunks(store: FileStore, writeId: string): Promise<voi
   const keys = [...store.keys({ prefix: ["chunk", writeId] })];
   if (keys.length > 0) await store.batch(keys.map((key) => ({ type: "delete" as const, key })));
 }
-

@@ -13,10 +13,7 @@ export interface Fingerprint {
 }
 
 /** What stands at a path. `other`: a symbolic link, socket, device or pipe, which is never mirrored. */
-export type DiskState =
-  | { readonly kind: "absent" }
-  | { readonly kind: "other" }
-  | PresentState;
+export type DiskState = { readonly kind: "absent" } | { readonly kind: "other" } | PresentState;
 
 export interface PresentState {
   readonly kind: Kind;

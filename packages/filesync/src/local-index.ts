@@ -40,7 +40,13 @@ const RELAXED = { durability: "relaxed" } as const;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export const NO_PRINT: Fingerprint = Object.freeze({ size: 0, mtimeNs: "0", ctimeNs: "0", ino: "0", mode: 0 });
+export const NO_PRINT: Fingerprint = Object.freeze({
+  size: 0,
+  mtimeNs: "0",
+  ctimeNs: "0",
+  ino: "0",
+  mode: 0,
+});
 
 /** Remembers what was seen on disk, so that unchanged files are not read again. Not replicated. */
 export class LocalIndex {

@@ -18,7 +18,9 @@ program
   .option("--peer <host:port>", "a node to connect to; may be given several times", collect, [])
   .option("--secret-file <file>", "holds the secret that all nodes share; otherwise FULMAR_SECRET is used")
   .option("--name <name>", "a label for status lines")
-  .addOption(new Option("--report <format>", "how status is printed").choices(["text", "json"]).default("text"))
+  .addOption(
+    new Option("--report <format>", "how status is printed").choices(["text", "json"]).default("text"),
+  )
   .option("--report-interval <ms>", "pause between two status lines", wholeMs, 1000)
   .option("--rescan-interval <ms>", "pause between two full scans of the tree", wholeMs, 30_000)
   .option("--until-stdin-ends", "also stop when standard input ends, as it does when the parent dies")

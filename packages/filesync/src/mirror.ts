@@ -8,9 +8,9 @@ import type { MirrorStatus } from "./mirror-status.js";
 import { mirrorStatus } from "./mirror-status.js";
 import { CHUNK_BYTES, CHUNKS, FILES, pathOfKey, writeOfKey } from "./model.js";
 import { OrphanScan } from "./orphans.js";
-import { parentPath } from "./paths.js";
 import type { Outcome } from "./path-queue.js";
 import { PathQueue } from "./path-queue.js";
+import { parentPath } from "./paths.js";
 import { Reconciler } from "./reconcile.js";
 import { Rescan } from "./rescan.js";
 import { Root } from "./root.js";
@@ -93,7 +93,12 @@ export class Mirror {
   /** Part of {@link startMirror}. */
   async start(): Promise<void> {
     const { store, root, index } = this.#context;
-    const { watch = true, debounceMs = 50, rescanIntervalMs = 30_000, orphanIntervalMs = 180_000 } = this.#options;
+    const {
+      watch = true,
+      debounceMs = 50,
+      rescanIntervalMs = 30_000,
+      orphanIntervalMs = 180_000,
+    } = this.#options;
     this.#subscriptions.push(
       store.watch({ prefix: FILES }, ({ changes }) => {
         for (const { key } of changes) this.#queueKey(pathOfKey(key));

@@ -21,7 +21,8 @@ const encoder = new TextEncoder();
 const SURROGATE = /\p{Surrogate}/u;
 /** Code points that some file systems drop when they compare names. */
 const IGNORABLE = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
-const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?$/i;
+const WINDOWS_DEVICE =
+  /^(con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?$/i;
 const WINDOWS_CHARACTERS = /[<>:"|?*]/;
 const SHORT_NAME_OF_RESERVED = /^fulmar~\d+$/i;
 

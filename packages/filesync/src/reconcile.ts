@@ -1,6 +1,6 @@
 import type { Applied } from "./apply.js";
 import { applyDeletion, applyMeta, makeImplied } from "./apply.js";
-import { readStable, hashOf, ChangedWhileRead } from "./content.js";
+import { ChangedWhileRead, hashOf, readStable } from "./content.js";
 import type { MirrorContext } from "./context.js";
 import { chunkDeletions, readMeta, refuse, remember } from "./context.js";
 import type { DiskState } from "./disk.js";
@@ -10,8 +10,8 @@ import type { IndexRecord, PendingStep } from "./local-index.js";
 import { isUnchanged } from "./local-index.js";
 import type { FileMeta } from "./model.js";
 import { fileKey } from "./model.js";
-import { parentPath, pathFault } from "./paths.js";
 import type { Outcome } from "./path-queue.js";
+import { parentPath, pathFault } from "./paths.js";
 import type { Way } from "./root.js";
 import { takeIn } from "./upload.js";
 
@@ -88,7 +88,8 @@ export class Reconciler {
     const { root, store, counters, onAction } = this.#context;
     if (!(await root.isPresent())) throw new Error(`${root.directory} is gone, or is another directory now`);
     const current = readMeta(store, path);
-    if (meta !== undefined && (typeof current !== "object" || current.writeId !== meta.writeId)) return "again";
+    if (meta !== undefined && (typeof current !== "object" || current.writeId !== meta.writeId))
+      return "again";
     if (meta === undefined || meta.writeId === known.writeId) {
       if (meta !== undefined) {
         await store.batch([{ type: "delete", key: fileKey(path) }, ...chunkDeletions(store, meta)]);

@@ -86,7 +86,8 @@ export class Rescan {
     for (const path of this.#impliedBefore) await this.#putBack(path);
     for (const path of this.#blockedBefore) {
       if (!this.#reconciler.blocked.has(path)) continue;
-      for (const next of await resolveKindConflict(this.#context, this.#reconciler, path)) this.#queue.add(next);
+      for (const next of await resolveKindConflict(this.#context, this.#reconciler, path))
+        this.#queue.add(next);
     }
     this.#blockedBefore = new Set(this.#reconciler.blocked);
   }

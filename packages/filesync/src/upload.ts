@@ -51,11 +51,16 @@ async function takeDirectory(
   return commit(context, path, local, known, newWriteId(context), []);
 }
 
-async function takeFile(context: MirrorContext, path: string, known: IndexRecord | undefined): Promise<Intake> {
+async function takeFile(
+  context: MirrorContext,
+  path: string,
+  known: IndexRecord | undefined,
+): Promise<Intake> {
   const absolute = context.root.absolute(path);
   context.counters.filesRead++;
   return readStable(absolute, async (file) => {
-    if (file.print.size > context.sizes.atomicBytesMax) return takeLarge(context, path, absolute, file, known);
+    if (file.print.size > context.sizes.atomicBytesMax)
+      return takeLarge(context, path, absolute, file, known);
     return context.budget.hold(file.print.size, () => takeSmall(context, path, absolute, file, known));
   });
 }
@@ -134,7 +139,11 @@ async function sendChunks(context: MirrorContext, writeId: string, file: Opened)
   return hash.digest("hex");
 }
 
-function chunkSets(writeId: string, from: number, pieces: readonly Uint8Array[]): BatchOperation<Uint8Array>[] {
+function chunkSets(
+  writeId: string,
+  from: number,
+  pieces: readonly Uint8Array[],
+): BatchOperation<Uint8Array>[] {
   return pieces.map((value, i) => ({ type: "set", key: chunkKey(writeId, from + i), value }));
 }
 
@@ -152,7 +161,8 @@ async function compare(
     return "adopted";
   }
   if (known === undefined || known.kind === "none") return undefined;
-  if (!sameContent({ kind: known.kind, mode: known.print.mode, sha256: known.sha256 }, content)) return undefined;
+  if (!sameContent({ kind: known.kind, mode: known.print.mode, sha256: known.sha256 }, content))
+    return undefined;
   await remember(context, path, known, recordOf(local, known.writeId));
   return "unchanged";
 }
@@ -168,7 +178,13 @@ async function commit(
   const { index, store, counters } = context;
   const { kind, sha256 } = local;
   // After a crash this tells a write of ours that peers have seen from one that never got out.
-  const begun: IndexRecord = known ?? { kind: "none", print: NO_PRINT, checkedAtMs: 0, sha256: "", writeId: "" };
+  const begun: IndexRecord = known ?? {
+    kind: "none",
+    print: NO_PRINT,
+    checkedAtMs: 0,
+    sha256: "",
+    writeId: "",
+  };
   await index.set(path, { ...begun, pending: { direction: "upload", kind, writeId, sha256 } });
   // From here to the batch nothing else runs, so what is replaced is what is deleted.
   const replaced = readMeta(store, path);
@@ -185,10 +201,16 @@ async function commit(
   return "taken";
 }
 
-function metaOf(context: MirrorContext, local: Local, writeId: string, replaced: FileMeta | undefined): FileMeta {
+function metaOf(
+  context: MirrorContext,
+  local: Local,
+  writeId: string,
+  replaced: FileMeta | undefined,
+): FileMeta {
   const { kind, print, mtimeMs, sha256 } = local;
   const { chunkBytes } = context.sizes;
-  const replaces = replaced === undefined ? [] : [replaced.writeId, ...replaced.replaces].slice(0, REPLACES_MAX);
+  const replaces =
+    replaced === undefined ? [] : [replaced.writeId, ...replaced.replaces].slice(0, REPLACES_MAX);
   const chunks = kind === "file" ? chunkCount(print.size, chunkBytes) : 0;
   return { kind, size: print.size, mode: print.mode, mtimeMs, writeId, replaces, chunks, chunkBytes, sha256 };
 }

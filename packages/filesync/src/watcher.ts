@@ -1,7 +1,7 @@
 import { relative, sep } from "node:path";
 import { watch } from "chokidar";
-import { parentPath, RESERVED_NAME } from "./paths.js";
 import { DirectoryLooks } from "./directory-looks.js";
+import { parentPath, RESERVED_NAME } from "./paths.js";
 import type { Root } from "./root.js";
 
 export interface TreeWatcher {

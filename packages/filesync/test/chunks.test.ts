@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { newCounters } from "../src/counters.js";
 import type { MirrorContext } from "../src/context.js";
+import { newCounters } from "../src/counters.js";
 import { encodeMeta, fileKey } from "../src/model.js";
 import { ORPHAN_AGE_MS, OrphanScan } from "../src/orphans.js";
 import { converge, memoryStore, mirrorNode, stagingLeftovers, temporaryDirectory } from "./harness.js";

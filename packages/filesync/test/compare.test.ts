@@ -16,7 +16,13 @@ async function sampleTree(): Promise<string> {
 
 test("equal trees are equal, whatever the mirrors keep for themselves", async () => {
   const comparison = await compareTrees([await sampleTree(), await sampleTree(), await sampleTree()]);
-  expect(comparison).toMatchObject({ equal: true, files: 2, directories: 2, bytes: 600_007, differences: [] });
+  expect(comparison).toMatchObject({
+    equal: true,
+    files: 2,
+    directories: 2,
+    bytes: 600_007,
+    differences: [],
+  });
 });
 
 test.each<[string, string, (root: string) => Promise<unknown>]>([
@@ -28,7 +34,11 @@ test.each<[string, string, (root: string) => Promise<unknown>]>([
   ["content", "d/f", (root) => writeFile(join(root, "d/f"), "Content")],
   ["content", "big", (root) => writeFile(join(root, "big"), new Uint8Array(600_000).fill(7, 0, 599_999))],
   ["missing", "d/empty", (root) => rm(join(root, "d/empty"), { recursive: true })],
-  ["kind", "d/empty", (root) => rm(join(root, "d/empty"), { recursive: true }).then(() => writeFile(join(root, "d/empty"), ""))],
+  [
+    "kind",
+    "d/empty",
+    (root) => rm(join(root, "d/empty"), { recursive: true }).then(() => writeFile(join(root, "d/empty"), "")),
+  ],
 ])("finds a difference: %s at %s", async (what, path, change) => {
   const trees = [await sampleTree(), await sampleTree(), await sampleTree()];
   const last = trees[2] as string;

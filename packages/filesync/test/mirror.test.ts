@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compareTrees } from "../src/compare.js";
 import { chunkKey, fileKey } from "../src/model.js";
-import { type BytesStore, converge, memoryStore, mirrorNode, type Node, stagingLeftovers, temporaryDirectory } from "./harness.js";
+import {
+  type BytesStore,
+  converge,
+  memoryStore,
+  mirrorNode,
+  type Node,
+  stagingLeftovers,
+  temporaryDirectory,
+} from "./harness.js";
 
 const SIZES = { chunkBytes: 1000, atomicBytesMax: 10_000, batchBytes: 4000 };
 
@@ -28,7 +36,11 @@ function chunksIn(store: BytesStore): number {
 
 function random(bytes: number, seed = 1): Uint8Array {
   let state = seed;
-  return Uint8Array.from({ length: bytes }, () => (state = (state * 1103515245 + 12345) % 2147483648) >>> 16);
+  const next = (): number => {
+    state = (state * 1103515245 + 12345) % 2147483648;
+    return state >>> 16;
+  };
+  return Uint8Array.from({ length: bytes }, next);
 }
 
 test("a tree appears in the other directory: nested, binary, empty, large, with modes", async () => {
@@ -53,7 +65,8 @@ test("a tree appears in the other directory: nested, binary, empty, large, with 
 test("changes, deletions and renames go both ways and leave no chunk behind", async () => {
   const { store, a, b } = await pair();
   await mkdir(join(a.directory, "d"));
-  for (const name of ["d/one", "d/two", "three"]) await writeFile(join(a.directory, name), random(2500, name.length));
+  for (const name of ["d/one", "d/two", "three"])
+    await writeFile(join(a.directory, name), random(2500, name.length));
   await converge(store, a, b);
   await writeFile(join(b.directory, "d/one"), random(1500, 9));
   await rm(join(b.directory, "d/two"));
@@ -182,25 +195,28 @@ test("a directory that cannot go, because of something that is not mirrored in i
 test.each([
   ["the node that has the file is there", true],
   ["only the node that has the directory is left", false],
-])("a file in the store where others have put things into a directory moves aside: %s", async (_name, both) => {
-  const { store, a, b } = await pair();
-  await mkdir(join(a.directory, "x"));
-  await converge(store, a, b);
-  await rm(join(a.directory, "x"), { recursive: true });
-  await writeFile(join(a.directory, "x"), "the file");
-  await writeFile(join(b.directory, "x/in"), "in");
-  await b.mirror.rescan();
-  await a.mirror.rescan();
-  if (!both) await a.mirror.close();
-  const rest = both ? [a, b] : [b];
-  for (let i = 0; i < 4; i++) await converge(store, ...rest);
-  await converge(store, ...rest);
-  if (both) await expectEqual(a, b);
-  const [aside] = (await readdir(b.directory)).filter((name) => name.startsWith("x (conflict"));
-  expect(await readFile(join(b.directory, aside as string), "utf8")).toBe("the file");
-  expect(await readFile(join(b.directory, "x/in"), "utf8")).toBe("in");
-  expect(b.mirror.status().blocked).toBe(0);
-});
+])(
+  "a file in the store where others have put things into a directory moves aside: %s",
+  async (_name, both) => {
+    const { store, a, b } = await pair();
+    await mkdir(join(a.directory, "x"));
+    await converge(store, a, b);
+    await rm(join(a.directory, "x"), { recursive: true });
+    await writeFile(join(a.directory, "x"), "the file");
+    await writeFile(join(b.directory, "x/in"), "in");
+    await b.mirror.rescan();
+    await a.mirror.rescan();
+    if (!both) await a.mirror.close();
+    const rest = both ? [a, b] : [b];
+    for (let i = 0; i < 4; i++) await converge(store, ...rest);
+    await converge(store, ...rest);
+    if (both) await expectEqual(a, b);
+    const [aside] = (await readdir(b.directory)).filter((name) => name.startsWith("x (conflict"));
+    expect(await readFile(join(b.directory, aside as string), "utf8")).toBe("the file");
+    expect(await readFile(join(b.directory, "x/in"), "utf8")).toBe("in");
+    expect(b.mirror.status().blocked).toBe(0);
+  },
+);
 
 test("memory is bounded by batches: a large file is several commits, its metadata the last", async () => {
   const { store, a, b } = await pair();

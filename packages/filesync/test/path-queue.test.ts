@@ -24,7 +24,10 @@ test("a rest that was asked for is kept, also while running, whoever asks withou
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const releases: (() => void)[] = [];
-  const queue = new PathQueue(() => new Promise<Outcome>((resolve) => releases.push(() => resolve("done"))), 1);
+  const queue = new PathQueue(
+    () => new Promise<Outcome>((resolve) => releases.push(() => resolve("done"))),
+    1,
+  );
   queue.add("a", 50);
   queue.add("a");
   await vi.advanceTimersByTimeAsync(49);
@@ -78,7 +81,9 @@ test("a lock runs tasks of one key in order and lets others pass; a failure does
   const lock = new KeyedLock();
   const order: string[] = [];
   let release = (): void => {};
-  const first = lock.run("k", () => new Promise<void>((resolve) => (release = resolve)).then(() => void order.push("first")));
+  const first = lock.run("k", () =>
+    new Promise<void>((resolve) => (release = resolve)).then(() => void order.push("first")),
+  );
   const failing = lock.run("k", async () => {
     order.push("failing");
     throw new Error("no");

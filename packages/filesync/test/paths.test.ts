@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { posix, win32 } from "node:path";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type PathFault, parentPath, pathFault } from "../src/paths.js";
 
@@ -52,10 +52,18 @@ describe("SEC: key -> path", () => {
     },
   );
 
-  test.each(["a", "a/b/c", ".hidden", "..a", "a..", "...", "naïve/日本語/🐦", "with space", "fulmar", ".fulmarx"])(
-    "admits %j",
-    (path) => expect(pathFault(path, "linux")).toBe(undefined),
-  );
+  test.each([
+    "a",
+    "a/b/c",
+    ".hidden",
+    "..a",
+    "a..",
+    "...",
+    "naïve/日本語/🐦",
+    "with space",
+    "fulmar",
+    ".fulmarx",
+  ])("admits %j", (path) => expect(pathFault(path, "linux")).toBe(undefined));
 
   test("the limits themselves are admitted", () => {
     expect(pathFault("x".repeat(255), "linux")).toBe(undefined);

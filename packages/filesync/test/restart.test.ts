@@ -133,7 +133,12 @@ function recordOf(node: Node, path: string): IndexRecord {
 }
 
 /** Puts the index back to the moment between an intent and its completion, as a kill there would leave it. */
-async function rewind(node: Node, path: string, before: IndexRecord, direction: "upload" | "download"): Promise<void> {
+async function rewind(
+  node: Node,
+  path: string,
+  before: IndexRecord,
+  direction: "upload" | "download",
+): Promise<void> {
   const { kind, writeId, sha256 } = recordOf(node, path);
   const record = { ...before, pending: { direction, kind, writeId, sha256 } };
   await node.index.set(["path", path], new TextEncoder().encode(JSON.stringify(record)));
@@ -176,7 +181,12 @@ test("killed before a change was stored: it is stored at the next start", async 
   const before = recordOf(a, "a");
   await a.mirror.close();
   await writeFile(join(a.directory, "a"), "mine");
-  const pending = { direction: "upload", kind: "file", writeId: `${"0".repeat(16)}-${"1".repeat(24)}`, sha256: "b".repeat(64) };
+  const pending = {
+    direction: "upload",
+    kind: "file",
+    writeId: `${"0".repeat(16)}-${"1".repeat(24)}`,
+    sha256: "b".repeat(64),
+  };
   await a.index.set(["path", "a"], new TextEncoder().encode(JSON.stringify({ ...before, pending })));
   const again = await restart(store, a);
   await converge(store, again);

@@ -27,7 +27,12 @@ export async function putFile(store: BytesStore, path: string, content: string):
   return meta;
 }
 
-export async function putChunk(store: BytesStore, meta: FileMeta, index: number, bytes: Uint8Array): Promise<void> {
+export async function putChunk(
+  store: BytesStore,
+  meta: FileMeta,
+  index: number,
+  bytes: Uint8Array,
+): Promise<void> {
   const from = index * meta.chunkBytes;
   await store.set(chunkKey(meta.writeId, index), bytes.slice(from, from + meta.chunkBytes));
 }

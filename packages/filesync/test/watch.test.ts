@@ -22,7 +22,10 @@ test("changes are noticed without a rescan, in both directions", async () => {
   await vi.waitFor(() => readFile(join(b.directory, "d/e/f")), PATIENCE);
   await equal();
   await writeFile(join(b.directory, "d/e/f"), "two");
-  await vi.waitFor(async () => expect(await readFile(join(a.directory, "d/e/f"), "utf8")).toBe("two"), PATIENCE);
+  await vi.waitFor(
+    async () => expect(await readFile(join(a.directory, "d/e/f"), "utf8")).toBe("two"),
+    PATIENCE,
+  );
   await rename(join(a.directory, "d"), join(a.directory, "moved"));
   await vi.waitFor(() => readFile(join(b.directory, "moved/e/f")), PATIENCE);
   await equal();

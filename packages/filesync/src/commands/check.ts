@@ -29,7 +29,8 @@ function describe(comparison: TreeComparison, count: number): string {
   const notCompared = Object.values(skipped).reduce((sum: number, one: number) => sum + one, 0);
   const lines = differences.map(({ path, directory, what }) => `${what.padEnd(8)} ${path}  (${directory})`);
   if (differences.length === DIFFERENCES_MAX) lines.push("... and perhaps more");
-  if (equal) lines.push(`equal: ${count} trees of ${files} files, ${directories} directories, ${bytes} bytes`);
+  if (equal)
+    lines.push(`equal: ${count} trees of ${files} files, ${directories} directories, ${bytes} bytes`);
   else lines.push(`different: ${differences.length} paths`);
   if (notCompared > 0) lines.push(`not compared: ${notCompared} symbolic links, special or unreadable files`);
   return `${lines.join("\n")}\n`;

@@ -34,7 +34,10 @@ export async function run(flags: RunFlags): Promise<number> {
   const secret = await readSecret(flags.secretFile);
   const name = flags.name ?? `${process.pid}`;
   await using store = await open<Uint8Array>(join(flags.data, "store"), { codec: "bytes", name });
-  await using index = await open<Uint8Array>(join(flags.data, "index"), { codec: "bytes", durability: "relaxed" });
+  await using index = await open<Uint8Array>(join(flags.data, "index"), {
+    codec: "bytes",
+    durability: "relaxed",
+  });
   const replicator = await replicate(store, {
     name,
     peers: [...flags.peer],

@@ -2,17 +2,22 @@
 export function stopRequest(untilStdinEnds: boolean): Promise<void> {
   return new Promise((resolve) => {
     let asked = false;
+    const stop = (): void => {
+      // An open standard input would keep the process alive.
+      if (untilStdinEnds) process.stdin.destroy();
+      resolve();
+    };
     const ask = (): void => {
       if (asked) process.exit(130);
       asked = true;
-      resolve();
+      stop();
     };
     process.on("SIGINT", ask);
     process.on("SIGTERM", ask);
     // Whoever read the status lines is gone.
-    process.stdout.on("error", () => resolve());
+    process.stdout.on("error", stop);
     if (!untilStdinEnds) return;
-    process.stdin.on("end", resolve).on("close", resolve).on("error", () => resolve());
+    process.stdin.on("end", stop).on("error", stop);
     process.stdin.resume();
   });
 }

@@ -3,6 +3,8 @@ import { NodeProcess } from "./node-process.js";
 import type { Workspace } from "./workspace.js";
 
 const START_MS_MAX = 60_000;
+/** A condition is asked again at least this often. */
+const WAIT_MS_MAX = 5_000;
 
 /** A condition did not come true in time, or cannot any more. */
 export class DemoFailure extends Error {
@@ -49,7 +51,9 @@ export class Cluster {
   isConnected(): boolean {
     return this.nodes.every(({ report }) => {
       const connected = report?.peers.filter(({ state }) => state === "connected");
-      return connected !== undefined && new Set(connected.map(({ name }) => name)).size === this.nodes.length - 1;
+      return (
+        connected !== undefined && new Set(connected.map(({ name }) => name)).size === this.nodes.length - 1
+      );
     });
   }
 
@@ -63,11 +67,10 @@ export class Cluster {
   async until<T>(what: string, condition: () => T | Promise<T>, timeoutMs: number): Promise<NonNullable<T>> {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
-      const changed = this.#change(Math.max(1, deadlineMs - performance.now()));
+      const changed = this.#change(Math.min(WAIT_MS_MAX, Math.max(1, deadlineMs - performance.now())));
       const outcome = await condition();
       if (outcome !== undefined && outcome !== null && outcome !== false) return outcome;
-      const failure = this.nodes.map((node) => node.failure).find((reason) => reason !== undefined);
-      if (failure !== undefined) throw new DemoFailure(failure);
+      this.#assertNoneFailed();
       this.#signal.throwIfAborted();
       if (performance.now() >= deadlineMs) {
         throw new DemoFailure(`after ${Math.round(timeoutMs / 1000)} s it is still not so that ${what}`);
@@ -76,12 +79,19 @@ export class Cluster {
     }
   }
 
+  /** Stops all nodes and rejects if one had to be forced. */
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()));
+    this.#assertNoneFailed();
   }
 
   killNow(): void {
     for (const node of this.nodes) node.killNow();
+  }
+
+  #assertNoneFailed(): void {
+    const failure = this.nodes.map((node) => node.failure).find((reason) => reason !== undefined);
+    if (failure !== undefined) throw new DemoFailure(failure);
   }
 
   /** Resolves at the next status of any node, at an abort, or after `timeoutMs`. */

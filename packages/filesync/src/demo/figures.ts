@@ -17,8 +17,14 @@ export function figuresText(figures: Figures): string {
   const { mirrored, latency, operations, conflicts, convergedMs, final, digest } = figures;
   const perSecond = sizeText(Math.round((mirrored.bytes * 1000) / mirrored.ms));
   const rows: [string, string][] = [
-    ["mirrored to both others", `${mirrored.files} files, ${sizeText(mirrored.bytes)} in ${seconds(mirrored.ms)} (${perSecond}/s)`],
-    ["a small change arrives", `p50 ${latency.p50Ms.toFixed(0)} ms, max ${latency.maxMs.toFixed(0)} ms (${latency.samples} times)`],
+    [
+      "mirrored to both others",
+      `${mirrored.files} files, ${sizeText(mirrored.bytes)} in ${seconds(mirrored.ms)} (${perSecond}/s)`,
+    ],
+    [
+      "a small change arrives",
+      `p50 ${latency.p50Ms.toFixed(0)} ms, max ${latency.maxMs.toFixed(0)} ms (${latency.samples} times)`,
+    ],
     ["written on all three at once", `${operations} operations, ${conflicts} conflicts`],
     ["in step after kill and restart", seconds(convergedMs)],
     ["compared byte by byte", `${final.files} files, ${sizeText(final.bytes)}, three times equal`],

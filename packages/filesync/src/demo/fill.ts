@@ -1,5 +1,5 @@
-import { fileURLToPath } from "node:url";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { DemoArguments } from "./arguments.js";
 import { Dice } from "./dice.js";
 import { copyTree, writeSampleTree } from "./sample-tree.js";

@@ -21,7 +21,7 @@ export async function showLive(cluster: Cluster, signal: AbortSignal): Promise<v
   draw();
   const timer = setInterval(draw, out.isTTY ? REDRAW_EVERY_MS : REDRAW_EVERY_MS * 8);
   try {
-    await cluster.until("somebody ends the demonstration", () => signal.aborted, Number.MAX_SAFE_INTEGER);
+    await cluster.until("somebody ends the demonstration", () => signal.aborted, Number.POSITIVE_INFINITY);
   } finally {
     clearInterval(timer);
   }
@@ -43,7 +43,8 @@ function headerOf(cluster: Cluster): string {
 function tableOf(nodes: readonly NodeProcess[]): string {
   const rows = [HEADINGS, ...nodes.map(rowOf)];
   const widths = HEADINGS.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ");
+  const line = (row: readonly string[]): string =>
+    row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ");
   return `${rows.map((row) => line(row).trimEnd()).join("\n")}\n`;
 }
 

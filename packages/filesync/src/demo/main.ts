@@ -1,4 +1,4 @@
-import { parseDemoArguments, USAGE, type DemoArguments } from "./arguments.js";
+import { type DemoArguments, parseDemoArguments, USAGE } from "./arguments.js";
 import { Cluster, DemoFailure } from "./cluster.js";
 import { figuresText } from "./figures.js";
 import { fill } from "./fill.js";
@@ -22,7 +22,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const interruption = new AbortController();
   let exitCode = 0;
-  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  for (const [name, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const) {
     process.on(name, () => {
       exitCode = options.once || name !== "SIGINT" ? code : 0;
       interruption.abort();
@@ -48,13 +52,16 @@ async function demonstrate(options: DemoArguments, signal: AbortSignal): Promise
   } catch (error) {
     if (!signal.aborted) failure = error;
   }
-  await cluster.stop();
+  await cluster.stop().catch((error: unknown) => {
+    failure ??= error;
+  });
   process.off("exit", atExit);
   if (failure === undefined) {
     await workspace.remove();
     return false;
   }
-  const reason = failure instanceof DemoFailure ? failure.message : failure instanceof Error ? failure.stack : failure;
+  const reason =
+    failure instanceof DemoFailure ? failure.message : failure instanceof Error ? failure.stack : failure;
   await workspace.keepLogsOnly(cluster.nodes.map(({ name }) => name));
   process.stderr.write(`FAILED: ${reason}\nThe logs of the nodes are in ${workspace.logs}\n`);
   return true;

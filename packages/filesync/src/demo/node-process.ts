@@ -20,7 +20,8 @@ export class NodeProcess {
   #exit: Promise<void> = Promise.resolve();
   #report: NodeReport | undefined;
   #listeners: (() => void)[] = [];
-  #expectedToEnd = false;
+  /** The end that was asked for. */
+  #expected: "exit code 0" | "SIGKILL" | "any" | undefined;
   /** Why it ended, if nobody wanted it to. */
   failure: string | undefined;
 
@@ -33,14 +34,6 @@ export class NodeProcess {
   /** The latest status; undefined while it starts or is down. */
   get report(): NodeReport | undefined {
     return this.#report;
-  }
-
-  get isRunning(): boolean {
-    return this.#child !== undefined;
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.pid;
   }
 
   get logFile(): string {
@@ -56,12 +49,15 @@ export class NodeProcess {
     });
     closeSync(log);
     this.#child = child;
-    this.#expectedToEnd = false;
-    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#read(child, line));
+    this.#expected = undefined;
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) =>
+      this.#read(child, line),
+    );
     child.stdin?.on("error", () => {});
     this.#exit = new Promise((resolve) => {
       const end = (how: string): void => {
-        if (!this.#expectedToEnd) this.failure ??= `node ${this.name} ended unexpectedly (${how})`;
+        const asExpected = this.#expected === how || this.#expected === "any";
+        if (!asExpected) this.failure ??= `node ${this.name} ended unexpectedly (${how})`;
         if (this.#child === child) this.#child = undefined;
         this.#report = undefined;
         this.#announce();
@@ -74,14 +70,15 @@ export class NodeProcess {
 
   /** Kills the process as a power button would, at once. */
   async kill(): Promise<void> {
-    this.#expectedToEnd = true;
+    this.#expected = "SIGKILL";
     this.#child?.kill("SIGKILL");
     await this.#exit;
   }
 
   /** Asks the process to stop, and insists if it does not. */
   async stop(): Promise<void> {
-    this.#expectedToEnd = true;
+    // Before its first status it may not have got to the point of stopping in order.
+    this.#expected = this.#report === undefined ? "any" : "exit code 0";
     this.#child?.kill("SIGTERM");
     const insist = setTimeout(() => this.#child?.kill("SIGKILL"), STOP_MS_MAX);
     await this.#exit;
@@ -90,7 +87,7 @@ export class NodeProcess {
 
   /** For the moment when nothing can be awaited any more. */
   killNow(): void {
-    this.#expectedToEnd = true;
+    this.#expected = "any";
     this.#child?.kill("SIGKILL");
   }
 

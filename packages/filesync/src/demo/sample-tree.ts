@@ -31,7 +31,11 @@ export async function writeSampleTree(directory: string, dice: Dice): Promise<vo
 }
 
 /** Copies files and directories; links and special files are not mirrored and so not copied. */
-export async function copyTree(from: string, to: string, options: { withoutDerived: boolean }): Promise<void> {
+export async function copyTree(
+  from: string,
+  to: string,
+  options: { withoutDerived: boolean },
+): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const name of await readdir(from)) {
     if (name === RESERVED_NAME || (options.withoutDerived && DERIVED.has(name))) continue;

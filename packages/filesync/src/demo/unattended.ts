@@ -38,7 +38,9 @@ export async function runUnattended(
 
   say("writing on all three at once");
   const writers = cluster.nodes.map((node, i) => new Writer(node.tree, node.name, new Dice(i + 1)));
-  const writing = Promise.all(writers.map((writer) => writer.write(OPERATIONS.before + OPERATIONS.meanwhile)));
+  const writing = Promise.all(
+    writers.map((writer) => writer.write(OPERATIONS.before + OPERATIONS.meanwhile)),
+  );
   await untilHalfDone(writers[1] as Writer, OPERATIONS.before, signal);
   say(`killing node ${victim.name} (SIGKILL) while its directory is being written to`);
   await victim.kill();
@@ -69,7 +71,8 @@ async function untilEqual(cluster: Cluster, files: number | undefined): Promise<
       "all three trees and stores are equal",
       async () => {
         if (!cluster.isInStep() || !cluster.isConnected()) return undefined;
-        if (files !== undefined && cluster.nodes.some(({ report }) => (report?.files ?? 0) < files)) return undefined;
+        if (files !== undefined && cluster.nodes.some(({ report }) => (report?.files ?? 0) < files))
+          return undefined;
         const outcome = await compareBytes(cluster.trees);
         if (!Array.isArray(outcome)) return outcome;
         differences = outcome;
@@ -80,7 +83,9 @@ async function untilEqual(cluster: Cluster, files: number | undefined): Promise<
   } catch (error) {
     if (!(error instanceof DemoFailure)) throw error;
     const shown = differences.slice(0, DIFFERENCES_SHOWN).map((line) => `  ${line}`);
-    const states = cluster.nodes.map(({ name, report }) => `  ${name}: ${JSON.stringify(report ?? "no status")}`);
+    const states = cluster.nodes.map(
+      ({ name, report }) => `  ${name}: ${JSON.stringify(report ?? "no status")}`,
+    );
     throw new DemoFailure([error.message, ...shown, ...states].join("\n"));
   }
 }
