@@ -6,7 +6,6 @@ import { checkEvent, checkPairs, leftKey, rightKey } from "./pairs.js";
 import type { Scenario } from "./scenario.js";
 
 const SECRET = "a secret of the simulated cluster";
-const DIRECTORY = "/data";
 const PORT = 4100;
 
 /** What a member needs to know of the run that it belongs to. */
@@ -27,6 +26,10 @@ export class Member {
   readonly #prng: Prng;
   #db: Store<string> | undefined;
   #replicator: Replicator | undefined;
+  #storeId = "";
+  readonly #incarnations = new Set<string>();
+  /** Where the data is; another one after the disk was lost. */
+  #directory = "/data";
   /** Counts processes, so that a late continuation of a dead one knows that it is dead. */
   #life = 0;
   #values = 0;
@@ -39,6 +42,7 @@ export class Member {
     this.machine = world.node(this.name, {
       clock: { offsetMs: clockOffsetMs },
       disk: { profile: scenario.diskProfile, sectorAtomic: scenario.sectorAtomic },
+      diskLatencyMs: scenario.diskLatencyMs,
     });
     // The first two know each other; with discovery the third needs only one of them.
     const known = index === 0 ? [1] : [index - 1];
@@ -47,6 +51,11 @@ export class Member {
 
   get db(): Store<string> | undefined {
     return this.#db;
+  }
+
+  /** Changes with each start and each crash. */
+  get life(): number {
+    return this.#life;
   }
 
   get up(): boolean {
@@ -67,7 +76,7 @@ export class Member {
   async #run(life: number): Promise<void> {
     const { scenario, oracle } = this.#context;
     const runtime = this.machine.restart();
-    const db = await open<string>(DIRECTORY, {
+    const db = await open<string>(this.#directory, {
       runtime,
       name: this.name,
       codec: "text",
@@ -75,7 +84,9 @@ export class Member {
       checkpoint: { everyCommits: scenario.checkpointCommits },
     });
     if (life !== this.#life) return;
-    const { incarnation } = db.status();
+    const { incarnation, storeId } = db.status();
+    this.#storeId = storeId;
+    this.#incarnations.add(incarnation);
     oracle.checkNothingLost(
       (key) => db.entry(key, { tombstones: true }),
       `${this.name} after recovery`,
@@ -108,6 +119,14 @@ export class Member {
     else this.machine.powerCut();
   }
 
+  /** The machine loses its disk: what only it had is gone, and it comes back as another writer. */
+  wipe(): void {
+    this.crash("power cut");
+    this.#context.oracle.forgetOnlyAt(this.#incarnations);
+    this.#incarnations.clear();
+    this.#directory = `${this.#directory}-again`;
+  }
+
   async stop(): Promise<void> {
     await this.#replicator?.close();
     await this.#db?.close();
@@ -122,7 +141,7 @@ export class Member {
     if (db === undefined) return;
     const prng = this.#prng;
     const { scenario } = this.#context;
-    const value = `${this.name}:${this.#life}:${this.#values++}:${"x".repeat(prng.below(200))}`;
+    const value = `${this.name}:${this.#life}:${this.#values++}:${"x".repeat(prng.below(scenario.valueBytesMax))}`;
     const level = prng.pick(["memory", "relaxed", "full"] as const);
     const deletes = prng.chance(0.2);
     const pair = prng.below(scenario.pairs);
@@ -143,6 +162,7 @@ export class Member {
     const writes = keys.map((key) => {
       const entry = db.entry(key, { tombstones: true });
       if (entry === undefined) fail(`${this.name} does not show what it has just written`);
+      oracle.number(`${this.#storeId} version ${entry.version}`, entry.stamp);
       return oracle.issue(key, entry.stamp, deletes ? undefined : value);
     });
     this.#follow(done, writes, level === "full");

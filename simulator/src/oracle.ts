@@ -12,6 +12,8 @@ export interface IssuedWrite {
   outcome: Outcome;
   /** Whether no crash may lose it: acknowledged on stable storage, or seen on another node. */
   safe: boolean;
+  /** Whether another node has shown it. */
+  seen: boolean;
 }
 
 export class SimulationFailure extends Error {
@@ -33,6 +35,7 @@ export function stampName({ hlc, origin, seq }: Stamp): string {
 /** Knows every write that any node ever issued, and judges what nodes show. */
 export class Oracle {
   readonly #writes = new Map<string, Map<string, IssuedWrite>>();
+  readonly #numbers = new Map<string, string>();
   #issued = 0;
   #acknowledged = 0;
 
@@ -46,11 +49,12 @@ export class Oracle {
 
   issue(key: Key, stamp: Stamp, value: string | undefined): IssuedWrite {
     const name = keyName(key);
-    const write: IssuedWrite = { key: name, stamp, value, outcome: "unknown", safe: false };
+    const write: IssuedWrite = { key: name, stamp, value, outcome: "unknown", safe: false, seen: false };
     const ofKey = this.#writes.get(name) ?? new Map<string, IssuedWrite>();
     this.#writes.set(name, ofKey);
     const id = stampName(stamp);
     if (ofKey.has(id)) fail(`the stamp ${id} was given out twice for ${name}`);
+    this.number(`${stamp.origin} seq ${stamp.seq}`, stamp);
     ofKey.set(id, write);
     this.#issued++;
     return write;
@@ -73,6 +77,23 @@ export class Oracle {
     const write = this.#find(keyName(key), stamp);
     if (write === undefined) fail(`${where} shows a write of ${keyName(key)} that nobody issued`);
     write.safe = true;
+    write.seen = true;
+  }
+
+  /** A number stands for one commit for ever, whatever crashes in between. */
+  number(name: string, stamp: Stamp): void {
+    const id = stampName(stamp);
+    const before = this.#numbers.get(name) ?? id;
+    if (before !== id) fail(`${name} was given out for ${before} and for ${id}`);
+    this.#numbers.set(name, id);
+  }
+
+  /** The disk of these writers is gone: what nobody else has shown may be lost. */
+  forgetOnlyAt(origins: ReadonlySet<string>): void {
+    for (const writes of this.#writes.values()) {
+      for (const write of writes.values())
+        if (!write.seen && origins.has(write.stamp.origin)) write.safe = false;
+    }
   }
 
   /** Whether what a node shows for a key was ever written so, and not refused for certain. */

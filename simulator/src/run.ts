@@ -78,12 +78,13 @@ class Run {
 
   /** Puts every fault, write and read of the run into the queue. */
   #schedule(): void {
-    const { writes, powerCuts, kills, partitions, fullDisks, clockJumps } = this.#scenario;
+    const { writes, powerCuts, kills, wipes, partitions, fullDisks, clockJumps } = this.#scenario;
     const prng = this.#prng;
     this.#repeat(writes, "write", () => this.#write());
     this.#repeat(writes, "read", () => prng.pick(this.#members).read());
     this.#repeat(powerCuts, "power cut", () => this.#crash("power cut"));
     this.#repeat(kills, "kill", () => this.#crash("kill"));
+    this.#repeat(wipes, "wipe", () => this.#wipe());
     this.#repeat(partitions, "partition", () => this.#partition());
     this.#repeat(fullDisks, "full disk", () => this.#fillDisk());
     this.#repeat(clockJumps, "clock", () =>
@@ -116,7 +117,7 @@ class Run {
   #start(member: Member): void {
     member.start().catch((error: { code?: string }) => {
       if (error.code !== "DISK_FULL") this.#failure ??= error;
-      else this.#later(500, "start again", () => this.#start(member));
+      else this.#restart(member);
     });
   }
 
@@ -125,10 +126,32 @@ class Run {
     scheduler.at(scheduler.nowMs + delayMs, label, () => this.#guard(task));
   }
 
+  /** Goes down in the middle of a burst of writes: that is when there is something to lose. */
   #crash(kind: "kill" | "power cut"): void {
     const member = this.#prng.pick(this.#members);
-    member.crash(kind);
-    this.#later(1 + this.#prng.below(DOWN_MS_MAX), "restart", () => this.#start(member));
+    const burst = 1 + this.#prng.below(8);
+    const { most } = this.#scenario.diskLatencyMs;
+    for (let i = 0; i < burst; i++) this.#later(this.#prng.fraction() * most, "burst", () => member.write());
+    this.#later(this.#prng.fraction() * 4 * most, kind, () => {
+      member.crash(kind);
+      this.#restart(member);
+    });
+  }
+
+  /** Some time from now, unless it crashes again before. */
+  #restart(member: Member): void {
+    const { life } = member;
+    this.#later(1 + this.#prng.below(DOWN_MS_MAX), "restart", () => {
+      if (member.life === life) this.#start(member);
+    });
+  }
+
+  /** One disk at a time is lost, and only while both others are up: then one of them has what was seen. */
+  #wipe(): void {
+    const [member, ...others] = this.#prng.shuffle([...this.#members]);
+    if (!others.every((other) => other.up)) return;
+    member.wipe();
+    this.#restart(member);
   }
 
   #partition(): void {

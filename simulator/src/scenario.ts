@@ -15,6 +15,12 @@ export interface Scenario {
   readonly bootstrap: "atomic" | "progressive";
   readonly diskProfile: "posix-strict" | "ext4-like";
   readonly sectorAtomic: boolean;
+  /** Time of a disk call, in ms: a slow disk gives crashes much to take. */
+  readonly diskLatencyMs: { readonly least: number; readonly most: number };
+  /** Machines that lose their disk for good and come back empty. */
+  readonly wipes: number;
+  /** Longest value, in bytes. */
+  readonly valueBytesMax: number;
   readonly link: LinkOptions;
   /** Wall clock offset of each node, in ms. */
   readonly clockOffsetsMs: readonly number[];
@@ -42,6 +48,13 @@ export function scenarioOf(prng: Prng): Scenario {
     bootstrap: prng.chance(0.3) ? "progressive" : "atomic",
     diskProfile: prng.chance(0.6) ? "posix-strict" : "ext4-like",
     sectorAtomic: prng.chance(0.5),
+    diskLatencyMs: prng.pick([
+      { least: 0.05, most: 1 },
+      { least: 1, most: 30 },
+      { least: 5, most: 200 },
+    ]),
+    wipes: prng.below(3),
+    valueBytesMax: prng.pick([50, 500, 8000]),
     link: {
       delayLeastMs: 1,
       delayMostMs: 1 + prng.below(60),
