@@ -160,6 +160,29 @@ describe.each(PROFILES)("a power cut on a %s disk", (profile) => {
     expect(await checkAll(moments, 6)).toBeGreaterThan(20);
   }, 120_000);
 
+  test("T-SNAP-06: a segment whose first record is not synced is not where the log begins", async () => {
+    const storage = machine({ profile });
+    const store = await MiniStore.open(storage.runtime);
+    // The first segment is not preallocated: the log goes on in the next one as soon as that is ready.
+    while (filesOf(storage, ".log").filter(([path]) => path.endsWith(".log")).length < 2) {
+      await store.save("k", `${store.version} ${"y".repeat(900)}`);
+      for (let turns = 0; turns < 4; turns++) await store.runtime.timers.turn();
+    }
+    const synced = store.syncedVersion;
+    store.put("k", "logged only");
+    store.log.want("logged");
+    await store.until(() => store.loggedVersion === store.version);
+    expect([store.directory.status().segments, store.syncedVersion]).toEqual([2, synced]);
+    await store.checkpoint();
+    const moment = {
+      label: "after the checkpoint",
+      disk: storage.disk.fork(),
+      commits: store.written,
+      synced,
+    };
+    expect(await checkAll([moment], 32)).toBeGreaterThan(1);
+  });
+
   test("T-WAL-06: at every step of a refusal on a full disk", async () => {
     const storage = machine({ profile });
     await (await MiniStore.open(storage.runtime)).close();
