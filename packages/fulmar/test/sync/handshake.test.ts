@@ -146,7 +146,7 @@ describe("channels", () => {
   });
 });
 
-describe("SEC: unauthenticated peer/client, slowloris, many small frames: strangers at the door", () => {
+describe("SEC: unauthenticated peer/client, slowloris: strangers at the door", () => {
   let cluster: Cluster;
   afterEach(() => cluster.close());
 

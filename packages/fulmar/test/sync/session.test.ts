@@ -355,7 +355,8 @@ describe("a store that cannot merge", () => {
       failing,
       new Proxy(port, { get: (target, name) => (name === "merge" ? merge : Reflect.get(target, name)) }),
     );
-    const a = await cluster.add("a");
+    const a = await cluster.add("a", { pageBytes: 256 });
+    for (let i = 0; i < 30; i++) await cluster.during(a.db.set(`many${i}`, i));
     await cluster.during(a.db.set("k", 1));
     const sync = await cluster.during(
       replicate(failing, {
@@ -372,6 +373,9 @@ describe("a store that cannot merge", () => {
     expect(port.coverage().covers(portOf(a.db).incarnation, 1)).toBe(false);
     expect(await world.run(60_000, () => db.has("k"))).toBe(true);
     expect(errors).toEqual(["disk full", "disk full", "disk full"]);
+    expect(db.count()).toBe(31);
+    // What was staged is kept meanwhile: nothing crosses the network twice.
+    expect(a.sync.peers()[0].entriesSent).toBeLessThanOrEqual(32);
     await cluster.during(sync.close());
     await cluster.during(db.close());
   });
