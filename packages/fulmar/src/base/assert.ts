@@ -7,8 +7,3 @@ import { FulmarError } from "./errors.js";
 export function assert(condition: unknown, invariant: string): asserts condition {
   if (!condition) throw new FulmarError("INVARIANT", `broken invariant: ${invariant}`);
 }
-
-/** Marks a place that the types prove unreachable. */
-export function unreachable(value: never): never {
-  throw new FulmarError("INVARIANT", `unexpected value: ${String(value)}`);
-}

@@ -18,7 +18,6 @@ export const ERROR_CATALOGUE = {
   STORE_FAILED: "An earlier failure made the store read-only; reopen it to recover.",
   DURABILITY_UNKNOWN: "A sync failed: whether the commit survives is decided at the next open.",
   ROLLED_BACK: "The log refused this commit, or one before it that it stands on; nothing of it remains.",
-  SNAPSHOT_GONE: "The version asked for is no longer kept, or not yet reached.",
   ABORTED: "The caller's AbortSignal ended the wait.",
   TIMEOUT: "What was waited for did not happen within the given time.",
   INVARIANT: "A bug in Fulmar: an internal invariant does not hold.",

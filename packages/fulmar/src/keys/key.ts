@@ -16,7 +16,7 @@ import { END, TupleReader, TupleWriter } from "./tuple.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
 export { describeKey } from "./describe.js";
-export { isReserved, NAMESPACE_PREFIX, OWN_PREFIX, USER_RANGES, userRanges } from "./leads.js";
+export { isReserved, NAMESPACE_PREFIX, OWN_PREFIX, userRanges } from "./leads.js";
 
 /** What a key can be, and what a tuple can hold: tuples too, nested up to 64 deep. */
 export type KeyPart = string | number | bigint | boolean | Uint8Array | readonly KeyPart[];
@@ -95,6 +95,11 @@ export function decodeKey(bytes: Uint8Array): Key {
   const key = decode(bytes);
   if (key === undefined) throw new FulmarTypeError("INVALID_KEY", `the bytes ${shown(bytes)} are no key`);
   return key;
+}
+
+/** Whether {@link encodeKey} gives these bytes for some key. */
+export function isKey(bytes: Uint8Array): boolean {
+  return decode(bytes) !== undefined;
 }
 
 function decode(bytes: Uint8Array): Key | undefined {

@@ -17,7 +17,7 @@ export const LEAD_BOOLEAN = 0xfb;
 export const LEAD_TUPLE = 0xfe;
 
 /** Everything that is not reserved, in order: strings below the reserved keys, the other kinds above. */
-export const USER_RANGES: readonly [KeyRange, KeyRange] = Object.freeze([
+const USER_RANGES: readonly [KeyRange, KeyRange] = Object.freeze([
   { from: EMPTY_BYTES, to: Uint8Array.of(NAMESPACE_PREFIX) },
   { from: Uint8Array.of(OWN_PREFIX + 1), to: undefined },
 ]);

@@ -55,7 +55,10 @@ export class Coverage {
     if (upTo > now.upTo) this.#origins.set(origin, { upTo, holes: now.holes });
   }
 
-  /** Adds everything that `other` covers; an origin with too many holes is parked below them, as by {@link punch}. */
+  /**
+   * Adds everything that `other` covers; an origin with too many holes is parked below them, as by {@link
+   * punch}.
+   */
   join(other: Coverage): void {
     for (const [origin, theirs] of other.#origins) {
       this.#origins.set(origin, parked(unite(this.of(origin), theirs)));
@@ -105,7 +108,10 @@ function isCanonical({ upTo, holes }: OriginCoverage): boolean {
   return true;
 }
 
-/** Gives up what lies above the last hole that may be kept: covering less is always safe, it is only asked for again. */
+/**
+ * Gives up what lies above the last hole that may be kept: covering less is always safe, it is only asked
+ * for again.
+ */
 function parked(coverage: OriginCoverage): OriginCoverage {
   const { holes } = coverage;
   if (holes.length <= COVERAGE_HOLES_MAX) return coverage;

@@ -9,6 +9,8 @@ import type { CheckpointPolicy } from "./types.js";
 
 /** A log shorter than this is never a reason for a checkpoint by itself, in bytes. */
 const LOG_BYTES_MIN = 16 * 1024 * 1024;
+/** So many segments more than the bytes of the log explain are left of unclean stops, and reason enough. */
+const SEGMENTS_LEFT_MAX = 16;
 /** After a failed checkpoint the next one by policy waits so long, in ms. */
 const RETRY_MS = 5000;
 
@@ -19,6 +21,7 @@ export interface CheckpointerParts {
   readonly engine: MemoryEngine;
   readonly clock: HybridClock;
   readonly policy: Required<CheckpointPolicy>;
+  readonly segmentBytes: number;
 }
 
 /** Writes checkpoints: one at a time, by hand or by policy, beside the writes. */
@@ -42,7 +45,10 @@ export class Checkpointer {
     return this.#parts.engine.version > this.#version;
   }
 
-  /** Writes a checkpoint of everything applied now. One that runs already is waited for first, since it may miss the newest commits. */
+  /**
+   * Writes a checkpoint of everything applied now. One that runs already is waited for first, since it may
+   * miss the newest commits.
+   */
   async run(): Promise<CheckpointResult> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
     this.#running = this.#write();
@@ -56,13 +62,15 @@ export class Checkpointer {
   /** Starts a checkpoint in the background if the policy asks for one; called after commits are synced. */
   consider(): void {
     if (this.#running !== undefined || this.#stopped || !this.dirty) return;
-    const { runtime, policy, engine, directory } = this.#parts;
+    const { runtime, policy, engine, directory, segmentBytes } = this.#parts;
     if (runtime.clock.monotonicMs() < this.#notBeforeMs) return;
-    const { logBytesSinceCheckpoint, checkpoint } = directory.status();
+    const { logBytesSinceCheckpoint, checkpoint, segments, logBytes } = directory.status();
     const bytes =
       policy.everyBytes === 0 ? Math.max(LOG_BYTES_MIN, checkpoint?.bytes ?? 0) : policy.everyBytes;
     const commits = engine.version - this.#version;
-    if (logBytesSinceCheckpoint >= bytes || commits >= policy.everyCommits) this.#runInBackground();
+    const crowded = segments > SEGMENTS_LEFT_MAX + logBytes / segmentBytes;
+    if (crowded || logBytesSinceCheckpoint >= bytes || commits >= policy.everyCommits)
+      this.#runInBackground();
   }
 
   /** Takes no new checkpoint and waits for the one that runs. */

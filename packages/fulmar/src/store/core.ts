@@ -68,15 +68,9 @@ export class StoreCore<V> {
     this.#sweeper.expect(engine.nextDeadline());
     if (directory !== undefined) {
       const { committer } = this;
-      const policy = settings.checkpoint;
-      this.#checkpointer = new Checkpointer({
-        runtime,
-        directory: directory.data,
-        committer,
-        engine,
-        clock,
-        policy,
-      });
+      const { checkpoint: policy, segmentBytes } = settings;
+      const base = { runtime, directory: directory.data, committer, engine, clock };
+      this.#checkpointer = new Checkpointer({ ...base, policy, segmentBytes });
     }
   }
 

@@ -60,7 +60,10 @@ export interface StorePort {
    * kept until synced. Durable when it resolves; to be called before the first peer is met.
    */
   beginReplication(): Promise<void>;
-  /** Writes or deletes (undefined) one key of the store's own data, under prefix F6, and replicates it like any other. */
+  /**
+   * Writes or deletes (undefined) one key of the store's own data, under prefix F6, and replicates it like
+   * any other.
+   */
   setReserved(key: Uint8Array, value: Uint8Array | undefined): Promise<unknown>;
 }
 

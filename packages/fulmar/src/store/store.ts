@@ -60,7 +60,10 @@ export class Store<V = unknown> {
     return this.#core.engine.version;
   }
 
-  /** The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE, CLOSED */
+  /**
+   * The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE,
+   * CLOSED
+   */
   get(key: Key): V | undefined {
     const ref = this.#find(key);
     return ref === NONE ? undefined : this.#core.reader.value(ref);
@@ -176,7 +179,10 @@ export class Store<V = unknown> {
     return this.#core.watchers.add(this.#userRanges(range), listener);
   }
 
-  /** Resolves when every write so far is on stable storage. Rejects with DURABILITY_UNKNOWN after a failed sync. */
+  /**
+   * Resolves when every write so far is on stable storage. Rejects with DURABILITY_UNKNOWN after a failed
+   * sync.
+   */
   flush(): Promise<void> {
     return this.#attempt(() => {
       this.#core.assertOpen();
@@ -195,7 +201,10 @@ export class Store<V = unknown> {
     });
   }
 
-  /** Turns expired entries into tombstones now, at most `limit` of them, and returns how many. The store does so by itself, too. */
+  /**
+   * Turns expired entries into tombstones now, at most `limit` of them, and returns how many. The store
+   * does so by itself, too.
+   */
   sweep(limit = 1000): number {
     this.#core.assertOpen();
     return this.#core.committer.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
@@ -219,7 +228,10 @@ export class Store<V = unknown> {
     return this.#core.status();
   }
 
-  /** Finishes what is written, releases the directory. Idempotent; later calls of other methods fail with CLOSED. */
+  /**
+   * Finishes what is written, releases the directory. Idempotent; later calls of other methods fail with
+   * CLOSED.
+   */
   close(): Promise<void> {
     return this.#core.close();
   }

@@ -26,10 +26,14 @@ export interface CheckpointPolicy {
   readonly everyCommits?: number;
   /** After so many ms, if anything changed. Unlimited unless set. */
   readonly everyMs?: number;
-  /** After so many bytes of log; without it, when the log has outgrown the last checkpoint (16 MiB at least). */
+  /**
+   * After so many bytes of log; without it, when the log has outgrown the last checkpoint (16 MiB at
+   * least).
+   */
   readonly everyBytes?: number;
 }
 
+/** How a store is opened; every member has a default. */
 export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
   readonly durability?: Durability;
@@ -46,7 +50,10 @@ export interface OpenOptions<V = unknown> {
   readonly flushCommits?: number;
   /** Most bytes that stay un-synced; 16 MiB unless set. */
   readonly flushBytes?: number;
-  /** `inline` syncs a lone commit in the calling turn: faster for one writer, but it blocks the event loop meanwhile. */
+  /**
+   * `inline` syncs a lone commit in the calling turn: faster for one writer, but it blocks the event loop
+   * meanwhile.
+   */
   readonly sync?: "background" | "inline";
   readonly checkpoint?: CheckpointPolicy;
   readonly onProgress?: ProgressListener;
@@ -54,6 +61,7 @@ export interface OpenOptions<V = unknown> {
   readonly runtime?: Runtime;
 }
 
+/** How a single write is done. */
 export interface WriteOptions {
   /** A stronger or weaker level for this write only. */
   readonly durability?: Durability;
@@ -74,6 +82,7 @@ export interface Written<V = unknown> {
   readonly previous?: Entry<V>;
 }
 
+/** What the store holds for a key. */
 export interface Entry<V = unknown> {
   readonly key: Key;
   /** Undefined in a tombstone only. */
@@ -96,12 +105,14 @@ export interface RangeOptions {
   readonly lte?: Key;
 }
 
+/** Which keys, in which direction, and how many. */
 export interface ListOptions extends RangeOptions {
   readonly reverse?: boolean;
   /** At most so many entries. */
   readonly limit?: number;
 }
 
+/** One step of a batch. */
 export type BatchOperation<V = unknown> =
   | {
       readonly type: "set";

@@ -6,6 +6,7 @@ import type { VerifyReport } from "../durability/directory-types.js";
 import { verifyDirectory } from "../durability/verify.js";
 import type { ProgressListener } from "./types.js";
 
+/** How a directory is verified. */
 export interface VerifyOptions {
   readonly onProgress?: ProgressListener;
   /** The surroundings; Node's unless set. */

@@ -3,7 +3,7 @@ import type { OriginId } from "../record/origins.js";
 import type { Cut, StorePort } from "../store/port.js";
 import { CutReader, type PageContent } from "./cut-reader.js";
 import { difference, lagOf } from "./intervals.js";
-import { COMMIT_SPLIT_BYTES, CUT_LEASE_MS, WINDOW_BYTES_MAX, WINDOW_PAGES_MAX } from "./protocol/limits.js";
+import { CUT_LEASE_MS, PAGE_BYTES_MAX, WINDOW_BYTES_MAX, WINDOW_PAGES_MAX } from "./protocol/limits.js";
 import type { Page, State, Taken } from "./protocol/messages.js";
 
 /** What the sending half of a session needs of its surroundings. */
@@ -202,7 +202,7 @@ export class Sender {
       return;
     }
     const { engine } = port;
-    const reader = new CutReader({ engine, cut, interval, pageBytes, splitBytes: COMMIT_SPLIT_BYTES });
+    const reader = new CutReader({ engine, cut, interval, pageBytes, splitBytes: PAGE_BYTES_MAX });
     const waiting = reader.next();
     wake(ackTimeoutMs);
     if (this.#flags.pulling && !waiting.last) {

@@ -42,7 +42,11 @@ export interface PeerRecord {
 }
 
 export function newRecord(): PeerRecord {
-  return { refused: { ahead: 0, "too-large": 0, forged: 0 }, violations: 0, lastError: undefined };
+  return {
+    refused: { ahead: 0, "too-large": 0, forged: 0, damaged: 0 },
+    violations: 0,
+    lastError: undefined,
+  };
 }
 
 export function sessionStatus(

@@ -26,7 +26,10 @@ export class Acknowledgements {
     this.#synced.release(version);
   }
 
-  /** Sets aside whoever waits for commits above `version`: the log refused them, but a crash could still bring them back. */
+  /**
+   * Sets aside whoever waits for commits above `version`: the log refused them, but a crash could still
+   * bring them back.
+   */
   refuse(version: number, error: Error): void {
     const waiters = [...this.#logged.takeAbove(version), ...this.#synced.takeAbove(version)];
     this.#refused.push({ waiters, error });

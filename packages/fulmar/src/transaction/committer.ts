@@ -173,9 +173,10 @@ export class Committer implements LogObserver {
 
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
   merge(pages: readonly Uint8Array[], adds: Coverage): Promise<Merged> {
-    const { engine, origins, clock, limits } = this.#parts;
+    const { runtime, engine, origins, clock, limits } = this.#parts;
     this.#assertWritable();
-    const context = { engine, origins, clock, limits, ownOrigin: OWN_ORIGIN, ownSeq: this.#seq };
+    const { checksum } = runtime;
+    const context = { engine, origins, clock, checksum, limits, ownOrigin: OWN_ORIGIN, ownSeq: this.#seq };
     const plan = planMerge(context, pages);
     const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
     const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };

@@ -1,18 +1,22 @@
 import { assert } from "../base/assert.js";
 import type { Limits } from "../base/limits.js";
 import { CLOCK_DRIFT_MS_MAX } from "../base/limits.js";
+import type { Checksum } from "../base/runtime/interface.js";
+import { isKey, isReserved } from "../keys/key.js";
 import { LATEST, type MemoryEngine, NONE } from "../memory/engine.js";
 import type { Coverage, OriginCoverage } from "../record/coverage.js";
 import { Coverage as CoverageSet } from "../record/coverage.js";
 import {
   checkedEntryLength,
   hlcOf,
+  isTombstone,
   keyLengthOf,
   keyOf,
   originOf,
   seqOf,
   valueChecksumOf,
   valueLengthOf,
+  valueStart,
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
@@ -23,9 +27,10 @@ export interface Refusal {
   readonly seq: number;
   /**
    * `ahead`: stamped too far in the future. `too-large`: over a limit of this store. `forged`:
-   * contradicts a commit with the same origin and number, or claims to be this store's own.
+   * contradicts a commit with the same origin and number, or claims to be this store's own. `damaged`:
+   * a value that does not match its checksum, or a key that no store writes.
    */
-  readonly reason: "ahead" | "too-large" | "forged";
+  readonly reason: "ahead" | "too-large" | "forged" | "damaged";
 }
 
 /** An entry that wins its key. */
@@ -49,6 +54,7 @@ interface MergeContext {
   readonly engine: MemoryEngine;
   readonly origins: OriginTable;
   readonly clock: HybridClock;
+  readonly checksum: Checksum;
   readonly limits: Limits;
   readonly ownOrigin: number;
   /** The newest sequence number that this store has given out. */
@@ -117,6 +123,7 @@ function refusalOf(context: MergeContext, bytes: Uint8Array, at: number): Refusa
   if (clock.isAhead(hlc, CLOCK_DRIFT_MS_MAX) && hlc > clock.last) return "ahead";
   if (keyLengthOf(bytes, at) > limits.keyBytesMax) return "too-large";
   if (valueLengthOf(bytes, at) > limits.valueBytesMax) return "too-large";
+  if (!isIntact(context, bytes, at)) return "damaged";
   const twin = engine.byOrigin(origin, seq - 1, seq, LATEST).next();
   if (twin !== NONE && hlcOf(engine.slab(twin), engine.offset(twin)) !== hlc) return "forged";
   const stored = engine.find(keyOf(bytes, at), LATEST);
@@ -125,6 +132,20 @@ function refusalOf(context: MergeContext, bytes: Uint8Array, at: number): Refusa
   const offset = engine.offset(stored);
   const same = compareStoredStamps(origins, bytes, at, slab, offset) === 0;
   return same && valueChecksumOf(bytes, at) !== valueChecksumOf(slab, offset) ? "forged" : undefined;
+}
+
+/** A frame's checksum says that the bytes are what the peer sent, this that they are what the writer wrote. */
+function isIntact({ checksum }: MergeContext, bytes: Uint8Array, at: number): boolean {
+  const value = valueStart(bytes, at);
+  const length = valueLengthOf(bytes, at);
+  if (
+    !isTombstone(bytes, at) &&
+    checksum.crc32(bytes, value, value + length, 0) !== valueChecksumOf(bytes, at)
+  ) {
+    return false;
+  }
+  const key = keyOf(bytes, at);
+  return isReserved(key) || isKey(key);
 }
 
 function beatsStored(context: MergeContext, key: Uint8Array, bytes: Uint8Array, at: number): boolean {

@@ -95,7 +95,7 @@ describe("Scheduler", () => {
     expect(scheduler.waiting).toBe(0);
   });
 
-  it("stops at a time, at a condition and at a number of steps; background timers alone do not keep it going", async () => {
+  it("stops at a time, a condition or a number of steps; background timers do not keep it going", async () => {
     const { scheduler, timers } = machine();
     let count = 0;
     const again = (): void => {

@@ -220,6 +220,20 @@ describe("merge", () => {
     expect(read("other")).toBeUndefined();
   });
 
+  test("T-SNAP-01: a value that does not match its checksum is refused, and so is a key of no store", async () => {
+    const { committer, log, foreign, clock, read } = committerFixture();
+    const flipped = foreign(PEER, 1, clock.next(0), "a", "value");
+    flipped[flipped.length - 1] ^= 1;
+    const strange = foreign(PEER, 2, clock.next(0), "b", "value");
+    strange[strange.indexOf("b".charCodeAt(0))] = 0xff;
+    const done = committer.merge([flipped, strange], covering(PEER, 2));
+    log.log();
+    log.sync();
+    const damaged = (seq: number) => ({ origin: PEER, seq, reason: "damaged" });
+    expect(await done).toMatchObject({ applied: 0, refused: [damaged(1), damaged(2)] });
+    expect([read("a"), read("b")]).toEqual([undefined, undefined]);
+  });
+
   test("T-SEC-ACK: a number of our own that we never gave out is refused", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
     const done = committer.merge([foreign(OWN, 9, clock.next(0), "k", "forged")], new Coverage());

@@ -16,7 +16,10 @@ export interface Timer {
 }
 
 export interface Timers {
-  /** Runs `task` after the present synchronous work and every promise continuation that is ready, before any I/O. */
+  /**
+   * Runs `task` after the present synchronous work and every promise continuation that is ready, before
+   * any I/O.
+   */
   soon(task: () => void): void;
   /** Runs `task` once, `delayMs` from now. A background timer does not keep the process alive. */
   after(delayMs: number, task: () => void, options?: { readonly background?: boolean }): Timer;
@@ -36,6 +39,7 @@ export interface Checksum {
   crc32(bytes: Uint8Array, from: number, to: number, seed: number): number;
 }
 
+/** Hashes, keys and sealing; results depend on the arguments alone. */
 export interface Cryptography {
   sha256(bytes: Uint8Array): Uint8Array;
   hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array;
@@ -43,7 +47,10 @@ export interface Cryptography {
   deriveKey(secret: Uint8Array, salt: Uint8Array, info: string, lengthBytes: number): Uint8Array;
   /** Compares without telling by its duration where the two differ. */
   equal(a: Uint8Array, b: Uint8Array): boolean;
-  /** AES-256-GCM: ciphertext followed by its 16-byte tag. A nonce (12 bytes) must never repeat under one key. */
+  /**
+   * AES-256-GCM: ciphertext followed by its 16-byte tag. A nonce (12 bytes) must never repeat under one
+   * key.
+   */
   seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array;
   /** The plaintext, or undefined if key, nonce or bytes are not those that were sealed. */
   unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
@@ -54,18 +61,30 @@ export interface Diagnostics {
   emit(event: string, details: () => object): void;
 }
 
-/** An open file. Positions and sizes in bytes. Errors are those of the system: an `Error` with `code` such as "ENOSPC". */
+/**
+ * An open file. Positions and sizes in bytes. Errors are those of the system: an `Error` with `code` such
+ * as "ENOSPC".
+ */
 export interface FileHandle {
   readonly path: string;
-  /** Writes in line and returns the bytes written, which may be fewer than given. Survives a killed process, not a power cut. */
+  /**
+   * Writes in line and returns the bytes written, which may be fewer than given. Survives a killed
+   * process, not a power cut.
+   */
   writeNow(bytes: Uint8Array, position: number): number;
-  /** Writes off the event loop; may be short like {@link writeNow}. `bytes` must not change until it resolves. */
+  /**
+   * Writes off the event loop; may be short like {@link writeNow}. `bytes` must not change until it
+   * resolves.
+   */
   write(bytes: Uint8Array, position: number): Promise<number>;
   /** Reads up to `target.length` bytes; fewer only at the end of the file; 0 beyond it. */
   read(target: Uint8Array, position: number): Promise<number>;
   size(): Promise<number>;
   truncate(sizeBytes: number): Promise<void>;
-  /** fdatasync off the event loop: every earlier write of this file, and the size it needs, is on stable storage. */
+  /**
+   * fdatasync off the event loop: every earlier write of this file, and the size it needs, is on stable
+   * storage.
+   */
   syncData(): Promise<void>;
   /** The same in line, blocking the event loop. */
   syncDataNow(): void;
@@ -83,7 +102,10 @@ export interface DirectoryLock {
   release(): Promise<void>;
 }
 
-/** `read`: must exist. `update`: must exist, read and write. `create`: must not exist, read and write, mode 0600. */
+/**
+ * `read`: must exist. `update`: must exist, read and write. `create`: must not exist, read and write, mode
+ * 0600.
+ */
 export type OpenMode = "read" | "update" | "create";
 
 export interface FileSystem {
@@ -119,7 +141,10 @@ export interface ConnectionHandler {
   closed(cause?: Error): void;
 }
 
-/** A connection that carries whole frames, in order while it lives (simulated networks may break even that). */
+/**
+ * A connection that carries whole frames, in order while it lives (simulated networks may break even
+ * that).
+ */
 export interface Connection {
   /** Where the other side is, for people: "127.0.0.1:4100". */
   readonly remote: string;
@@ -159,7 +184,10 @@ export interface ConnectOptions extends TransportOptions {
 }
 
 export interface Transport {
-  /** `address` is "host:port"; port 0 lets the system choose. Rejects with ADDRESS_IN_USE or ADDRESS_INVALID. */
+  /**
+   * `address` is "host:port"; port 0 lets the system choose. Rejects with ADDRESS_IN_USE or
+   * ADDRESS_INVALID.
+   */
   listen(
     address: string,
     options: ListenOptions,

@@ -30,6 +30,7 @@ export const SEAL_BYTES = 8 + 16;
 /** A page is closed when its entries reach this, unless the option `pageBytes` says otherwise. */
 export const PAGE_BYTES_DEFAULT = 256 * 1024;
 export const PAGE_BYTES_LEAST = 256;
+/** Inside one commit a page is only closed when it holds so much: smaller commits travel in one page. */
 export const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Most pages and most bytes on their way to a peer that has not confirmed them; one page is always allowed. */
 export const WINDOW_PAGES_MAX = 4;
@@ -61,8 +62,6 @@ export const STATE_DELAY_MS = 25;
 export const HOLES_RETRY_MS = 30_000;
 /** Heartbeats missed until a connection counts as lost. */
 export const HEARTBEATS_MISSED_MAX = 3;
-/** Inside one commit a page is only closed when it holds so much: smaller commits travel in one page. */
-export const COMMIT_SPLIT_BYTES = PAGE_BYTES_MAX;
 /** Wait after a failed merge: least and most. */
 export const MERGE_RETRY_LEAST_MS = 500;
 export const MERGE_RETRY_MOST_MS = 15_000;

@@ -120,8 +120,6 @@ export interface Taken {
 }
 
 export type Message = Hello | Auth | Reject | State | Ask | Page | Taken;
-/** What may follow the handshake. */
-export type SessionMessage = State | Ask | Page | Taken | Reject;
 
 /** Codes that a REJECT may carry, by their number on the wire. Append only. */
 export const REJECT_CODES: readonly ErrorCode[] = [

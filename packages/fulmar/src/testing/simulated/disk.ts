@@ -26,6 +26,7 @@ export interface DiskLatency {
   readonly mostMs: number;
 }
 
+/** What a simulated disk is like. */
 export interface DiskOptions {
   /** A number or text, or a stream forked for this disk. */
   readonly seed?: number | string | Prng;
@@ -141,7 +142,10 @@ export class SimulatedDisk {
     return fingerprint(this.#state);
   }
 
-  /** Bit rot: inverts bits of a file at rest; random ones unless `bits` (counted from its start) says which. */
+  /**
+   * Bit rot: inverts bits of a file at rest; random ones unless `bits` (counted from its start) says
+   * which.
+   */
   rot(path: string, options: { readonly bits?: readonly number[]; readonly count?: number } = {}): void {
     const file = this.fileAt(path);
     const sizeBits = file.durable.sizeBytes * 8;
@@ -152,7 +156,10 @@ export class SimulatedDisk {
     }
   }
 
-  /** The system's writeback of a file fails while nobody waits for it: the next sync, on any handle, reports it once. */
+  /**
+   * The system's writeback of a file fails while nobody waits for it: the next sync, on any handle,
+   * reports it once.
+   */
   failWriteback(path: string, afterSync: "clean" | "revert" = "clean"): void {
     const file = this.fileAt(path);
     this.loseUnsynced(file, afterSync);

@@ -19,6 +19,7 @@ export interface RunResult {
   readonly steps: number;
 }
 
+/** Whose event it is, and whether a run waits for it. */
 export interface ScheduleOptions {
   readonly owner?: SimulatedProcess | undefined;
   readonly background?: boolean;

@@ -7,12 +7,16 @@ import type { SimulatedProcess } from "./process.js";
 import type { Scheduler } from "./scheduler.js";
 import { SimulatedTransport } from "./simulated-transport.js";
 
+/** What a simulated network is like. */
 export interface NetworkOptions {
   readonly scheduler: Scheduler;
   readonly prng: Prng;
   /** How links behave until {@link SimulatedNetwork.setLink} says otherwise. */
   readonly link?: LinkOptions;
-  /** Whether programs may take the network for the inside of one machine, so that no secret is asked for; true unless given. */
+  /**
+   * Whether programs may take the network for the inside of one machine, so that no secret is asked for;
+   * true unless given.
+   */
   readonly loopback?: boolean;
 }
 
@@ -34,9 +38,12 @@ interface Pair {
  * A network between named hosts. Promised without faults: frames of a connection arrive whole, once and in
  * order, after the link's delay. Every direction between two hosts draws from a stream of its own.
  *
- * Partitions swallow what is sent; a connection that lost something breaks when the line heals, and until then
- * each side knows only what its own timeouts tell. A clogged line delivers later, and loses nothing. The death
- * of a process resets its connections; the death of a machine tells nobody, until it is up again and hears of them.
+ * Partitions swallow what is sent; a connection that lost something breaks when the line heals, and until
+ * then
+ * each side knows only what its own timeouts tell. A clogged line delivers later, and loses nothing. The
+ * death
+ * of a process resets its connections; the death of a machine tells nobody, until it is up again and hears
+ * of them.
  */
 export class SimulatedNetwork implements ConnectionWorld {
   readonly scheduler: Scheduler;

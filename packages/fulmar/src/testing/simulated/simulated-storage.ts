@@ -34,6 +34,7 @@ function noNetwork(address: string): FulmarError {
   return new FulmarError("ADDRESS_INVALID", `this simulated machine has no network: ${address}`);
 }
 
+/** What the machine of a storage test is like. */
 export interface StorageOptions extends Omit<DiskOptions, "seed" | "latency"> {
   readonly seed?: number | string;
   /** An existing disk, such as a crash image, in place of an empty one. */

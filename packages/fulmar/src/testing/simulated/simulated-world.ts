@@ -10,6 +10,7 @@ import { SimulatedNetwork } from "./simulated-network.js";
 import { NO_DIAGNOSTICS } from "./simulated-storage.js";
 import { Trace } from "./trace.js";
 
+/** What a simulated machine is like. */
 export interface NodeOptions {
   readonly clock?: ClockOptions;
   readonly disk?: Omit<DiskOptions, "seed" | "latency" | "trace">;
@@ -17,9 +18,13 @@ export interface NodeOptions {
   readonly diskLatencyMs?: { readonly least: number; readonly most: number };
 }
 
+/** What all machines of a world share. */
 export interface WorldOptions extends NodeOptions {
   readonly seed: number | string;
-  /** The library has none of its own; one whose results depend on its arguments alone keeps runs repeatable. */
+  /**
+   * The library has none of its own; one whose results depend on its arguments alone keeps runs
+   * repeatable.
+   */
   readonly cryptography: Cryptography;
   readonly link?: LinkOptions;
   readonly loopback?: boolean;
@@ -123,7 +128,10 @@ export class SimulatedNode {
     return this.#process.alive;
   }
 
-  /** kill -9: timers, handles, locks and connections are gone, the peers hear of it, the disk keeps all that was written. */
+  /**
+   * kill -9: timers, handles, locks and connections are gone, the peers hear of it, the disk keeps all
+   * that was written.
+   */
   kill(): void {
     this.#world.trace.note(`kill ${this.name}`, this.#process.pid);
     this.#process.kill();

@@ -24,6 +24,7 @@ function checkSizes(key: Uint8Array, nonce: Uint8Array): void {
   assert(nonce.length === NONCE_BYTES, "a nonce has 12 bytes");
 }
 
+/** Node's own cryptography. */
 export const nodeCryptography: Cryptography = Object.freeze({
   sha256(bytes: Uint8Array): Uint8Array {
     return plain(createHash("sha256").update(bytes).digest());

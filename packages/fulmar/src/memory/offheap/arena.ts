@@ -1,0 +1,218 @@
+import { assert } from "../../base/assert.js";
+import type { Ref } from "../engine.js";
+import type { EngineShape } from "./shape.js";
+import { SizeClasses } from "./size-classes.js";
+import { type Run, RUN_DATA, Slabs } from "./slabs.js";
+
+/** What the arena notes on the first page of a run. */
+const CLASS = RUN_DATA;
+/** Cells in use. */
+const LIVE = RUN_DATA + 1;
+/** One more than the unit of the first cell that was given back; 0 when there is none. */
+const FREE = RUN_DATA + 2;
+/** The unit from which on no cell was ever handed out. */
+const FRESH = RUN_DATA + 3;
+/** Neighbours in the list of spans that have room, of one class. */
+const NEXT = RUN_DATA + 4;
+const PREVIOUS = RUN_DATA + 5;
+
+/** The class of a run that is one record. */
+const WHOLE = 0xffff;
+
+/**
+ * Hands out and takes back memory. Small cells of one size share a span; the free ones of a span are
+ * chained through their first words, and a span without cells in use goes back to the slabs, so that
+ * records of a new size use what those of an old size left.
+ */
+export class Arena {
+  readonly slabs: Slabs;
+  readonly #classes: SizeClasses;
+  readonly #pageBytes: number;
+  readonly #cellUnitsMax: number;
+  readonly #ownBytesMin: number;
+  /** The first span with room of each class; 0 when there is none. */
+  readonly #open: Uint32Array;
+
+  constructor(shape: EngineShape) {
+    this.slabs = new Slabs(shape);
+    this.#classes = new SizeClasses(shape.cellBytesMax, shape.pageBytes, shape.spanPagesMin);
+    this.#pageBytes = shape.pageBytes;
+    this.#cellUnitsMax = shape.cellBytesMax >>> 3;
+    this.#ownBytesMin = shape.ownSlabBytesMin;
+    this.#open = new Uint32Array(this.#classes.units.length);
+  }
+
+  /** Memory for so many bytes, not zeroed. */
+  take(bytes: number): Ref {
+    const units = (bytes + 7) >>> 3;
+    if (units <= this.#cellUnitsMax) return this.#takeCell(this.#classes.classOf(units));
+    if (bytes >= this.#ownBytesMin) return this.slabs.takeOwn(bytes);
+    const run = this.slabs.takeRun(Math.ceil(bytes / this.#pageBytes));
+    const pages = this.slabs.pages[this.slabs.slabOf(run)];
+    const base = this.slabs.pageBase(run);
+    pages[base + CLASS] = WHOLE;
+    pages[base + LIVE] = 1;
+    return this.#refAt(run, this.slabs.firstUnit(run));
+  }
+
+  give(ref: Ref): void {
+    const slabs = this.slabs;
+    const slab = ref >>> slabs.slabShift;
+    if (slabs.isOwn(slab)) {
+      slabs.giveOwn(slab);
+      return;
+    }
+    const run = slabs.runOf(ref);
+    const pages = slabs.pages[slab];
+    const base = slabs.pageBase(run);
+    const index = pages[base + CLASS];
+    const wasFull = index !== WHOLE && this.#isFull(pages, base, run, index);
+    assert(pages[base + LIVE] > 0, "memory is given back once");
+    if (--pages[base + LIVE] === 0) {
+      if (index !== WHOLE && !wasFull) this.#unlist(run, index);
+      slabs.giveRun(run);
+      return;
+    }
+    const unit = ref & slabs.unitMask;
+    slabs.words[slab][unit << 1] = pages[base + FREE];
+    pages[base + FREE] = unit + 1;
+    if (wasFull) this.#list(run, index);
+  }
+
+  /** How many pieces of memory are handed out, by a walk over all; throws INVARIANT if anything contradicts. */
+  verify(): number {
+    this.slabs.verify();
+    let live = 0;
+    let open = 0;
+    for (let slab = 1; slab < this.slabs.bytes.length; slab++) if (this.slabs.isOwn(slab)) live++;
+    for (const run of this.slabs.runs()) {
+      const pages = this.slabs.pages[this.slabs.slabOf(run)];
+      const base = this.slabs.pageBase(run);
+      live += pages[base + LIVE];
+      if (pages[base + CLASS] === WHOLE) assert(pages[base + LIVE] === 1, "a run for one record holds one");
+      else if (this.#verifySpan(run, pages, base)) open++;
+    }
+    for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
+    assert(open === 0, "spans with room are listed, others are not");
+    return live;
+  }
+
+  /** Whether `ref` is where a cell begins that is handed out. For tests: it walks the free cells. */
+  isLive(ref: Ref): boolean {
+    const slabs = this.slabs;
+    const slab = ref >>> slabs.slabShift;
+    if (slabs.isOwn(slab)) return (ref & slabs.unitMask) === 0;
+    const run = slabs.runOf(ref);
+    const pages = slabs.pages[slab];
+    const base = slabs.pageBase(run);
+    const unit = ref & slabs.unitMask;
+    const first = slabs.firstUnit(run);
+    if (pages[base + CLASS] === WHOLE) return unit === first;
+    const size = this.#classes.units[pages[base + CLASS]];
+    if ((unit - first) % size !== 0 || unit >= pages[base + FRESH]) return false;
+    for (let free = pages[base + FREE]; free !== 0; free = slabs.words[slab][(free - 1) << 1]) {
+      if (free === unit + 1) return false;
+    }
+    return true;
+  }
+
+  #takeCell(index: number): Ref {
+    const slabs = this.slabs;
+    const run = this.#open[index] === 0 ? this.#addSpan(index) : this.#open[index];
+    const slab = slabs.slabOf(run);
+    const pages = slabs.pages[slab];
+    const base = slabs.pageBase(run);
+    const free = pages[base + FREE];
+    let unit = free - 1;
+    if (free === 0) {
+      unit = pages[base + FRESH];
+      pages[base + FRESH] = unit + this.#classes.units[index];
+    } else {
+      pages[base + FREE] = slabs.words[slab][unit << 1];
+    }
+    pages[base + LIVE]++;
+    if (this.#isFull(pages, base, run, index)) this.#unlist(run, index);
+    return this.#refAt(run, unit);
+  }
+
+  #addSpan(index: number): Run {
+    const run = this.slabs.takeRun(this.#classes.spanPages[index]);
+    const pages = this.slabs.pages[this.slabs.slabOf(run)];
+    const base = this.slabs.pageBase(run);
+    pages[base + CLASS] = index;
+    pages[base + FRESH] = this.slabs.firstUnit(run);
+    this.#list(run, index);
+    return run;
+  }
+
+  #isFull(pages: Uint32Array, base: number, run: Run, index: number): boolean {
+    return pages[base + FREE] === 0 && pages[base + FRESH] + this.#classes.units[index] > this.#endUnit(run, index);
+  }
+
+  #endUnit(run: Run, index: number): number {
+    return this.slabs.firstUnit(run) + ((this.#classes.spanPages[index] * this.#pageBytes) >>> 3);
+  }
+
+  #refAt(run: Run, unit: number): Ref {
+    return ((this.slabs.slabOf(run) << this.slabs.slabShift) | unit) >>> 0;
+  }
+
+  #list(run: Run, index: number): void {
+    const next = this.#open[index];
+    this.#open[index] = run;
+    this.#set(run, NEXT, next);
+    this.#set(run, PREVIOUS, 0);
+    if (next !== 0) this.#set(next, PREVIOUS, run);
+  }
+
+  #unlist(run: Run, index: number): void {
+    const next = this.#get(run, NEXT);
+    const previous = this.#get(run, PREVIOUS);
+    if (previous === 0) this.#open[index] = next;
+    else this.#set(previous, NEXT, next);
+    if (next !== 0) this.#set(next, PREVIOUS, previous);
+  }
+
+  #get(run: Run, field: number): number {
+    return this.slabs.pages[this.slabs.slabOf(run)][this.slabs.pageBase(run) + field];
+  }
+
+  #set(run: Run, field: number, value: number): void {
+    this.slabs.pages[this.slabs.slabOf(run)][this.slabs.pageBase(run) + field] = value;
+  }
+
+  /** Checks the free cells of a span; whether it has room. */
+  #verifySpan(run: Run, pages: Uint32Array, base: number): boolean {
+    const index = pages[base + CLASS];
+    const size = this.#classes.units[index];
+    const first = this.slabs.firstUnit(run);
+    const words = this.slabs.words[this.slabs.slabOf(run)];
+    const free = new Set<number>();
+    assert(this.slabs.runPages(run) === this.#classes.spanPages[index], "a span is as long as its class says");
+    for (let next = pages[base + FREE]; next !== 0; next = words[(next - 1) << 1]) {
+      const unit = next - 1;
+      assert(unit >= first && unit < pages[base + FRESH], "free cells are of their span");
+      assert((unit - first) % size === 0 && !free.has(unit), "free cells are whole and listed once");
+      free.add(unit);
+    }
+    assert(pages[base + FRESH] <= this.#endUnit(run, index), "cells end with their span");
+    assert(pages[base + LIVE] === (pages[base + FRESH] - first) / size - free.size, "cells in use are counted");
+    assert(pages[base + LIVE] > 0, "a span without cells in use is given back");
+    return !this.#isFull(pages, base, run, index);
+  }
+
+  #verifyList(index: number, first: Run): number {
+    let count = 0;
+    let previous = 0;
+    for (let run = first; run !== 0; run = this.#get(run, NEXT)) {
+      assert(this.#get(run, PREVIOUS) === previous, "spans with room are linked both ways");
+      const pages = this.slabs.pages[this.slabs.slabOf(run)];
+      const base = this.slabs.pageBase(run);
+      assert(pages[base + CLASS] === index, "a list has spans of one class");
+      assert(!this.#isFull(pages, base, run, index), "a listed span has room");
+      previous = run;
+      count++;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,62 @@
+import { assert } from "../../base/assert.js";
+
+/** Sizes of everything that is allocated. Tests shrink them, so that few keys meet every boundary. */
+export interface EngineShape {
+  /** Whether records live in shared memory, which worker threads can read. */
+  readonly shared: boolean;
+  /** Bytes of one slab of the arena: a power of two. */
+  readonly slabBytes: number;
+  /** The unit in which slabs are cut into spans: a power of two. */
+  readonly pageBytes: number;
+  /** The least pages of a span of cells. */
+  readonly spanPagesMin: number;
+  /** Records up to here share spans with others of their size; larger ones have pages of their own. */
+  readonly cellBytesMax: number;
+  /** Records from here on have a slab of their own. */
+  readonly ownSlabBytesMin: number;
+  /** 32-bit words of one tree node: a power of two. */
+  readonly nodeWords: number;
+  /** Tree nodes that are allocated at a time: a power of two. */
+  readonly chunkNodes: number;
+  /** Entries of a tree node at most, whatever would fit. */
+  readonly nodeEntriesMax: number;
+  /** Slots of the smallest hash table: a power of two. */
+  readonly hashSlotsMin: number;
+  /** Slots of a hash table that are allocated at a time: a power of two. */
+  readonly hashChunkSlots: number;
+  /** Slots that one change moves from the old hash table to the new one. */
+  readonly hashStepSlots: number;
+}
+
+/**
+ * Node and chunk sizes are measured: of 256 to 2048 bytes a node, 512 load fastest. Slabs must not be
+ * growable buffers, which are read several times slower.
+ */
+export const DEFAULT_SHAPE: EngineShape = Object.freeze({
+  shared: true,
+  slabBytes: 16 << 20,
+  pageBytes: 8 << 10,
+  spanPagesMin: 4,
+  cellBytesMax: 32 << 10,
+  ownSlabBytesMin: 8 << 20,
+  nodeWords: 128,
+  chunkNodes: 2048,
+  nodeEntriesMax: 1 << 16,
+  hashSlotsMin: 1024,
+  hashChunkSlots: 1 << 16,
+  hashStepSlots: 32,
+});
+
+/** Zeroed memory outside of the JavaScript heap, shared between threads where that is possible and asked for. */
+export function newBuffer(byteLength: number, shared: boolean): ArrayBufferLike {
+  return shared && typeof SharedArrayBuffer === "function"
+    ? new SharedArrayBuffer(byteLength)
+    : new ArrayBuffer(byteLength);
+}
+
+/** The exponent of a power of two. */
+export function exponentOf(power: number): number {
+  const exponent = 31 - Math.clz32(power);
+  assert(power === 2 ** exponent, "sizes that are shifted by are powers of two");
+  return exponent;
+}

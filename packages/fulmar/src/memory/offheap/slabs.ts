@@ -1,0 +1,211 @@
+import { assert } from "../../base/assert.js";
+import type { Ref } from "../engine.js";
+import { type EngineShape, exponentOf, newBuffer } from "./shape.js";
+
+/** Slabs numbers fill the upper bits of a reference; the lower ones count units of eight bytes. */
+const UNIT_EXPONENT = 3;
+/** Wholly free slabs that are kept for the next need. */
+const SPARE_SLABS = 1;
+
+/** What is noted for each page of a slab. Only START means anything beside the first page of a run. */
+export const PAGE_WORDS = 8;
+/** One more than the first page of the run that the page is in; 0 when the page is free. */
+const START = 0;
+/** Pages of the run. */
+const RUN_PAGES = 1;
+/** Words of the first page from here on belong to whoever took the run. */
+export const RUN_DATA = 2;
+
+/** A run of pages: slab number times pages a slab, plus the first page. Never 0. */
+export type Run = number;
+
+/**
+ * The memory of the arena: slabs of one size, cut into runs of pages, and slabs made to measure for what
+ * is too large to share one. A slab is given back to the system when nothing is left in it.
+ */
+export class Slabs {
+  /** The bytes of each slab, and the same memory as words; empty arrays where there is no slab. */
+  readonly bytes: Uint8Array[] = [new Uint8Array(0)];
+  readonly words: Uint32Array[] = [new Uint32Array(0)];
+  /** {@link PAGE_WORDS} words for each page of a shared slab. */
+  readonly pages: Uint32Array[] = [new Uint32Array(0)];
+  /** A reference shifted right by this is its slab's number. */
+  readonly slabShift: number;
+  readonly unitMask: number;
+  readonly pagesPerSlab: number;
+  readonly #shape: EngineShape;
+  readonly #slabsMax: number;
+  readonly #pageUnitShift: number;
+  /** The longest run that is free in each slab; 0 for slabs made to measure and for none. */
+  readonly #freeRun: number[] = [0];
+  readonly #usedPages: number[] = [0];
+  readonly #freeNumbers: number[] = [];
+  #empty = 0;
+  #allocatedBytes = 0;
+
+  constructor(shape: EngineShape) {
+    this.#shape = shape;
+    this.slabShift = exponentOf(shape.slabBytes) - UNIT_EXPONENT;
+    this.unitMask = 2 ** this.slabShift - 1;
+    this.pagesPerSlab = shape.slabBytes / shape.pageBytes;
+    this.#pageUnitShift = exponentOf(shape.pageBytes) - UNIT_EXPONENT;
+    this.#slabsMax = 2 ** (32 - this.slabShift);
+  }
+
+  /** Bytes of all slabs and of what is noted about them. */
+  get allocatedBytes(): number {
+    return this.#allocatedBytes;
+  }
+
+  /** Takes `count` pages in a row. */
+  takeRun(count: number): Run {
+    let slab = 1;
+    // At most 2047 slabs, and only once for a span of many records.
+    while (slab < this.#freeRun.length && this.#freeRun[slab] < count) slab++;
+    if (slab === this.#freeRun.length) slab = this.#addShared();
+    const pages = this.pages[slab];
+    const first = findFree(pages, this.pagesPerSlab, count);
+    for (let page = first; page < first + count; page++) pages[page * PAGE_WORDS + START] = first + 1;
+    pages[first * PAGE_WORDS + RUN_PAGES] = count;
+    if (this.#usedPages[slab] === 0) this.#empty--;
+    this.#usedPages[slab] += count;
+    this.#freeRun[slab] = longestFree(pages, this.pagesPerSlab);
+    return slab * this.pagesPerSlab + first;
+  }
+
+  giveRun(run: Run): void {
+    const slab = this.slabOf(run);
+    const pages = this.pages[slab];
+    const first = run % this.pagesPerSlab;
+    const count = pages[first * PAGE_WORDS + RUN_PAGES];
+    assert(pages[first * PAGE_WORDS + START] === first + 1, "a run of pages is given back once");
+    pages.fill(0, first * PAGE_WORDS, (first + count) * PAGE_WORDS);
+    this.#usedPages[slab] -= count;
+    this.#freeRun[slab] = longestFree(pages, this.pagesPerSlab);
+    if (this.#usedPages[slab] > 0) return;
+    if (this.#empty < SPARE_SLABS) this.#empty++;
+    else this.#drop(slab);
+  }
+
+  /** A slab for one record of so many bytes. */
+  takeOwn(bytes: number): Ref {
+    const slab = this.#add(Math.ceil(bytes / 8) * 8, 0);
+    return (slab << this.slabShift) >>> 0;
+  }
+
+  isOwn(slab: number): boolean {
+    return this.#usedPages[slab] < 0;
+  }
+
+  giveOwn(slab: number): void {
+    assert(this.isOwn(slab), "a slab of a record of its own is given back once");
+    this.#drop(slab);
+  }
+
+  slabOf(run: Run): number {
+    return Math.floor(run / this.pagesPerSlab);
+  }
+
+  /** Where the words of a run's first page begin in `pages` of its slab. */
+  pageBase(run: Run): number {
+    return (run % this.pagesPerSlab) * PAGE_WORDS;
+  }
+
+  runPages(run: Run): number {
+    return this.pages[this.slabOf(run)][this.pageBase(run) + RUN_PAGES];
+  }
+
+  /** The unit at which a run begins in its slab. */
+  firstUnit(run: Run): number {
+    return (run % this.pagesPerSlab) << this.#pageUnitShift;
+  }
+
+  /** The run that holds a reference to a shared slab. */
+  runOf(ref: Ref): Run {
+    const slab = ref >>> this.slabShift;
+    const page = (ref & this.unitMask) >>> this.#pageUnitShift;
+    const start = this.pages[slab][page * PAGE_WORDS + START];
+    assert(start > 0, "a reference leads to pages that are in use");
+    return slab * this.pagesPerSlab + start - 1;
+  }
+
+  /** All runs in use, slabs made to measure not among them. */
+  *runs(): IterableIterator<Run> {
+    for (const [slab, pages] of this.pages.entries()) {
+      for (let page = 0; page < pages.length / PAGE_WORDS; page++) {
+        if (pages[page * PAGE_WORDS + START] === page + 1) yield slab * this.pagesPerSlab + page;
+      }
+    }
+  }
+
+  /** Throws INVARIANT unless what is noted of slabs and pages is what a recount gives. */
+  verify(): void {
+    let bytes = 0;
+    let empty = 0;
+    for (const [slab, memory] of this.bytes.entries()) {
+      const pages = this.pages[slab];
+      bytes += memory.length + pages.length * 4;
+      assert(this.words[slab].buffer === memory.buffer || memory.length === 0, "bytes and words are one memory");
+      if (pages.length === 0) continue;
+      let used = 0;
+      for (let page = 0; page < this.pagesPerSlab; page++) if (pages[page * PAGE_WORDS + START] > 0) used++;
+      if (used === 0) empty++;
+      assert(used === this.#usedPages[slab], "used pages are counted");
+      assert(this.#freeRun[slab] === longestFree(pages, this.pagesPerSlab), "the longest free run is known");
+    }
+    assert(empty === this.#empty && empty <= SPARE_SLABS, "no more than the spare slabs are empty");
+    assert(bytes === this.#allocatedBytes, "the bytes of slabs are counted");
+  }
+
+  #addShared(): number {
+    const slab = this.#add(this.#shape.slabBytes, this.pagesPerSlab);
+    this.#freeRun[slab] = this.pagesPerSlab;
+    this.#usedPages[slab] = 0;
+    this.#empty++;
+    return slab;
+  }
+
+  #add(byteLength: number, pageCount: number): number {
+    // Slab 0 is never used, so that no reference is 0.
+    const slab = this.#freeNumbers.pop() ?? this.bytes.length;
+    assert(slab < this.#slabsMax, "an engine holds at most 32 GiB");
+    const buffer = newBuffer(byteLength, this.#shape.shared);
+    this.bytes[slab] = new Uint8Array(buffer);
+    this.words[slab] = new Uint32Array(buffer);
+    this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
+    this.#freeRun[slab] = 0;
+    this.#usedPages[slab] = -1;
+    this.#allocatedBytes += byteLength + this.pages[slab].length * 4;
+    return slab;
+  }
+
+  #drop(slab: number): void {
+    this.#allocatedBytes -= this.bytes[slab].length + this.pages[slab].length * 4;
+    this.bytes[slab] = this.bytes[0];
+    this.words[slab] = this.words[0];
+    this.pages[slab] = this.pages[0];
+    this.#freeRun[slab] = 0;
+    this.#usedPages[slab] = 0;
+    this.#freeNumbers.push(slab);
+  }
+}
+
+/** The first page of the first free run that is long enough. */
+function findFree(pages: Uint32Array, pageCount: number, count: number): number {
+  let length = 0;
+  for (let page = 0; page < pageCount; page++) {
+    length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
+    if (length === count) return page - count + 1;
+  }
+  assert(false, "a slab has the free run that is noted");
+}
+
+function longestFree(pages: Uint32Array, pageCount: number): number {
+  let longest = 0;
+  let length = 0;
+  for (let page = 0; page < pageCount; page++) {
+    length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
+    if (length > longest) longest = length;
+  }
+  return longest;
+}
