@@ -1,7 +1,7 @@
 import { open, type Store } from "fulmar";
 import { type Replicator, replicate } from "fulmar/sync";
 import type { Prng, SimulatedNode, SimulatedWorld } from "fulmar/testing";
-import { fail, type IssuedWrite, type Oracle } from "./oracle.js";
+import { codeOf, fail, type IssuedWrite, type Oracle, SimulationFailure } from "./oracle.js";
 import { checkEvent, checkPairs, leftKey, rightKey } from "./pairs.js";
 import type { Scenario } from "./scenario.js";
 
@@ -106,6 +106,11 @@ export class Member {
       ...(scenario.sealed ? { secret: SECRET } : {}),
     });
     if (life !== this.#life) return;
+    // Nobody lies here: whatever looks like it is a bug, and so is a broken invariant.
+    replicator.on("violation", ({ code, text }) => this.#complain(life, `violation ${code}: ${text}`));
+    replicator.on("error", ({ error }) => {
+      if (codeOf(error) === "INVARIANT") this.#complain(life, error.message);
+    });
     this.#replicator = replicator;
     this.#db = db;
   }
@@ -192,11 +197,20 @@ export class Member {
     );
   }
 
+  /** Unless it is only the voice of a dead process. */
+  #complain(life: number, message: string): void {
+    if (life === this.#life) this.#context.report(new SimulationFailure(`${this.name}: ${message}`));
+  }
+
   #watch(db: Store<string>): void {
     const { oracle, report } = this.#context;
     db.watch({}, (event) => {
       try {
         checkEvent(event, this.name);
+        // A merge is shown once it is synced, anything else once the operating system has it.
+        const { logged, synced } = db.status().version;
+        if (event.version > (event.remote ? synced : logged))
+          fail(`${this.name} showed ${event.version} too early`);
         if (!event.remote) return;
         for (const { key, stamp } of event.changes) oracle.seenElsewhere(key, stamp, this.name);
       } catch (error) {

@@ -24,6 +24,11 @@ export function fail(message: string): never {
   throw new SimulationFailure(message);
 }
 
+/** The stable code of an error of the library, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string } | undefined)?.code;
+}
+
 export function keyName(key: Key): string {
   return JSON.stringify(key);
 }

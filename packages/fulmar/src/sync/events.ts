@@ -56,12 +56,12 @@ export class Events {
   }
 
   emit<E extends ReplicatorEvent>(event: E, details: ReplicatorEvents[E]): void {
-    this.#diagnostics.emit(`fulmar:sync:${event}`, () => details);
+    this.#diagnostics.emit(`sync:${event}`, () => details);
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         (listener as ReplicatorListener<E>)(details);
       } catch (cause) {
-        this.#diagnostics.emit("fulmar:sync:listener", () => ({ event, cause }));
+        this.#diagnostics.emit("sync:listener", () => ({ event, cause }));
       }
     }
   }
