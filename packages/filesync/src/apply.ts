@@ -1,11 +1,12 @@
 import { chmod, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { basename } from "node:path";
 import { assemble } from "./assemble.js";
 import type { MirrorContext } from "./context.js";
 import { isOwnWrite, refuse, remember } from "./context.js";
 import type { DiskState } from "./disk.js";
 import { isMissing, look, samePrint, systemCode } from "./disk.js";
 import type { IndexRecord } from "./local-index.js";
-import { NO_PRINT } from "./local-index.js";
+import { NO_PRINT, NOTHING_KNOWN } from "./local-index.js";
 import type { FileMeta } from "./model.js";
 
 /**
@@ -61,13 +62,7 @@ async function applyFile(
   try {
     if (disk.kind === "directory" && !(await removeDirectory(absolute))) return "blocked";
     const expected: DiskState = disk.kind === "directory" ? { kind: "absent" } : disk;
-    const { writeId, sha256 } = meta;
-    await context.index.set(path, {
-      ...(known ?? { kind: "none", print: NO_PRINT, checkedAtMs: 0, sha256: "", writeId: "" }),
-      pending: { direction: "download", kind: "file", writeId, sha256 },
-    });
-    if (!sameState(await look(absolute), expected)) return "moved";
-    await rename(assembly.staged, absolute);
+    if (!(await place(context, path, meta, assembly.staged, expected, known))) return "moved";
   } finally {
     await rm(assembly.staged, { force: true });
   }
@@ -79,6 +74,30 @@ async function applyFile(
   const print = { ...placed.print, mode: meta.mode };
   await remember(context, path, known, { kind: "file", print, checkedAtMs, sha256, writeId });
   return "applied";
+}
+
+/** Moves a staged file to its place. Until it is there, and noted, the index says what was begun. */
+async function place(
+  context: MirrorContext,
+  path: string,
+  meta: FileMeta,
+  staged: string,
+  expected: DiskState,
+  known: IndexRecord | undefined,
+): Promise<boolean> {
+  const absolute = context.root.absolute(path);
+  const { writeId, sha256 } = meta;
+  const pending = { direction: "download", kind: "file", writeId, sha256, staged: basename(staged) } as const;
+  await context.index.set(path, { ...(known ?? NOTHING_KNOWN), pending });
+  let placed = false;
+  try {
+    if (!sameState(await look(absolute), expected)) return false;
+    await rename(staged, absolute);
+    placed = true;
+    return true;
+  } finally {
+    if (!placed) await remember(context, path, known, known);
+  }
 }
 
 async function applyDirectory(

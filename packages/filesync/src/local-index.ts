@@ -12,6 +12,8 @@ export interface PendingStep {
   readonly kind: Kind;
   readonly writeId: string;
   readonly sha256: string;
+  /** Of a download: the staging file, which is gone once it took its place. */
+  readonly staged?: string;
 }
 
 /** What this node last had in common with the store at one path. */
@@ -46,6 +48,15 @@ export const NO_PRINT: Fingerprint = Object.freeze({
   ctimeNs: "0",
   ino: "0",
   mode: 0,
+});
+
+/** The record of a path of which only a step in progress is known. */
+export const NOTHING_KNOWN: IndexRecord = Object.freeze({
+  kind: "none",
+  print: NO_PRINT,
+  checkedAtMs: 0,
+  sha256: "",
+  writeId: "",
 });
 
 /** Remembers what was seen on disk, so that unchanged files are not read again. Not replicated. */
@@ -111,6 +122,15 @@ export class LocalIndex {
       const path = Array.isArray(key) ? key[1] : undefined;
       if (typeof path === "string") yield [path, decodeRecord(value)];
     }
+  }
+
+  /** Staging files that tell whether an interrupted step was done. */
+  async stagedFiles(): Promise<Set<string>> {
+    const names = new Set<string>();
+    for await (const [, { pending }] of this.records()) {
+      if (pending?.staged !== undefined) names.add(pending.staged);
+    }
+    return names;
   }
 
   async #clear(): Promise<void> {

@@ -76,6 +76,7 @@ export class Mirror {
   readonly #timers: NodeJS.Timeout[] = [];
   #watcher: TreeWatcher | undefined;
   #scan: Promise<void> | undefined;
+  #cleanup: Promise<void> = Promise.resolve();
   #search: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -114,6 +115,7 @@ export class Mirror {
       this.#watcher = await watchTree(root, isKnown, (path) => this.#queue.add(path, debounceMs), report);
     }
     await this.#scanOnce();
+    this.#cleanup = this.#removeLeftovers().catch((error: unknown) => this.#noteError(error));
     this.#every(rescanIntervalMs, () => void this.#scanOnce());
     this.#every(orphanIntervalMs, () => this.#searchOrphans());
     this.#searchOrphans();
@@ -140,6 +142,7 @@ export class Mirror {
       await this.#scan;
       await this.#queue.idle();
     } while (this.#scan !== undefined || this.#queue.size > 0);
+    await this.#cleanup;
   }
 
   /** Stops in order: what is being written is finished. Store and index stay open, they are the caller's. */
@@ -152,11 +155,18 @@ export class Mirror {
     await this.#watcher?.close();
     await this.#scan;
     await this.#queue.close();
+    await this.#cleanup;
     await this.#search;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Once everything that a crash interrupted has been looked at. */
+  async #removeLeftovers(): Promise<void> {
+    await this.#queue.idle();
+    await this.#context.root.removeLeftovers(await this.#context.index.stagedFiles());
   }
 
   #every(intervalMs: number, task: () => void): void {

@@ -7,7 +7,7 @@ import type { DiskState } from "./disk.js";
 import { look } from "./disk.js";
 import { KeyedLock } from "./limits.js";
 import type { IndexRecord, PendingStep } from "./local-index.js";
-import { isUnchanged } from "./local-index.js";
+import { isUnchanged, NOTHING_KNOWN } from "./local-index.js";
 import type { FileMeta } from "./model.js";
 import { fileKey } from "./model.js";
 import type { Outcome } from "./path-queue.js";
@@ -166,8 +166,8 @@ export class Reconciler {
   ): Promise<IndexRecord | undefined> {
     if (known?.pending === undefined) return known;
     const { pending, ...settled } = known;
-    if (this.#wasCommitted(path, pending) && disk.kind === "file" && pending.kind === "file") {
-      const done = await this.#recordIfHolds(path, pending);
+    if (this.#wasDone(path, pending)) {
+      const done = await this.#recordOfStep(path, disk, pending);
       if (done !== undefined) {
         await remember(this.#context, path, settled, done);
         return done;
@@ -178,12 +178,20 @@ export class Reconciler {
     return next;
   }
 
-  /** Downloads come from a commit; an upload was one if the present state names it. */
-  #wasCommitted(path: string, pending: PendingStep): boolean {
-    if (pending.direction === "download") return true;
+  /** A download, if its staging file took its place; an upload, if the present state of the store names it. */
+  #wasDone(path: string, { direction, writeId, staged }: PendingStep): boolean {
+    if (direction === "download") return staged !== undefined && !this.#context.root.leftovers.has(staged);
     const meta = readMeta(this.#context.store, path);
     if (typeof meta !== "object") return false;
-    return meta.writeId === pending.writeId || meta.replaces.includes(pending.writeId);
+    return meta.writeId === writeId || meta.replaces.includes(writeId);
+  }
+
+  /** What a finished step made known; undefined if the disk shows something newer than it. */
+  async #recordOfStep(path: string, disk: DiskState, pending: PendingStep): Promise<IndexRecord | undefined> {
+    const { kind, writeId, sha256 } = pending;
+    // It was there when the step was done, so it was deleted since.
+    if (disk.kind === "absent") return { ...NOTHING_KNOWN, kind, writeId, sha256 };
+    return disk.kind === "file" && kind === "file" ? this.#recordIfHolds(path, pending) : undefined;
   }
 
   async #recordIfHolds(path: string, pending: PendingStep): Promise<IndexRecord | undefined> {

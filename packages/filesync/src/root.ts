@@ -19,13 +19,17 @@ export class Root {
   /** Whether the file system takes "a" and "A" for the same name. */
   readonly foldsCase: boolean;
 
-  private constructor(directory: string, identity: string, foldsCase: boolean) {
+  /** Staging files of an earlier process that never took their place. */
+  readonly leftovers: ReadonlySet<string>;
+
+  private constructor(directory: string, identity: string, foldsCase: boolean, leftovers: string[]) {
     this.directory = directory;
     this.identity = identity;
     this.foldsCase = foldsCase;
+    this.leftovers = new Set(leftovers);
   }
 
-  /** Opens, and if need be creates, a directory to mirror; removes what an earlier process left half-written. */
+  /** Opens, and if need be creates, a directory to mirror. */
   static async open(path: string): Promise<Root> {
     await mkdir(path, { recursive: true });
     const directory = await realpath(path);
@@ -33,9 +37,18 @@ export class Root {
     await mkdir(own, { recursive: true, mode: 0o700 });
     if (!(await lstat(own)).isDirectory()) throw new Error(`${own} is not a directory`);
     const staging = join(own, STAGING);
-    await rm(staging, { recursive: true, force: true });
-    await mkdir(staging, { mode: 0o700 });
-    return new Root(directory, await readOrCreateMarker(join(own, MARKER)), await foldsCase(own));
+    await mkdir(staging, { recursive: true, mode: 0o700 });
+    const leftovers = await readdir(staging);
+    const identity = await readOrCreateMarker(join(own, MARKER));
+    return new Root(directory, identity, await foldsCase(own), leftovers);
+  }
+
+  /** Removes the leftovers, except those that the index still needs to know what a crash interrupted. */
+  async removeLeftovers(needed: ReadonlySet<string>): Promise<void> {
+    for (const name of this.leftovers) {
+      if (needed.has(name)) continue;
+      await rm(join(this.directory, RESERVED_NAME, STAGING, name), { recursive: true, force: true });
+    }
   }
 
   absolute(path: string): string {

@@ -5,7 +5,7 @@ import type { MirrorContext } from "./context.js";
 import { chunkDeletions, dropChunks, newWriteId, readMeta, remember } from "./context.js";
 import type { Fingerprint, PresentState } from "./disk.js";
 import type { IndexRecord } from "./local-index.js";
-import { NO_PRINT } from "./local-index.js";
+import { NOTHING_KNOWN } from "./local-index.js";
 import type { FileMeta, Kind } from "./model.js";
 import { chunkCount, chunkKey, encodeMeta, fileKey, REPLACES_MAX, sameContent } from "./model.js";
 
@@ -178,13 +178,7 @@ async function commit(
   const { index, store, counters } = context;
   const { kind, sha256 } = local;
   // After a crash this tells a write of ours that peers have seen from one that never got out.
-  const begun: IndexRecord = known ?? {
-    kind: "none",
-    print: NO_PRINT,
-    checkedAtMs: 0,
-    sha256: "",
-    writeId: "",
-  };
+  const begun = known ?? NOTHING_KNOWN;
   await index.set(path, { ...begun, pending: { direction: "upload", kind, writeId, sha256 } });
   // From here to the batch nothing else runs, so what is replaced is what is deleted.
   const replaced = readMeta(store, path);

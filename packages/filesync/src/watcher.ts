@@ -1,14 +1,14 @@
-import { relative, sep } from "node:path";
+import { join, relative, sep } from "node:path";
 import { watch } from "chokidar";
 import { DirectoryLooks } from "./directory-looks.js";
-import { parentPath, RESERVED_NAME } from "./paths.js";
+import { parentPath, pathFault, RESERVED_NAME } from "./paths.js";
 import type { Root } from "./root.js";
 
 export interface TreeWatcher {
   close(): Promise<void>;
 }
 
-/** chokidar drops a report that follows another on the same path within 50 ms; so a second look comes later. */
+/** A report can come before the change that it reports is complete; so a second look comes later. */
 const SECOND_LOOK_MS = 150;
 
 /**
@@ -39,11 +39,21 @@ export async function watchTree(
     };
     secondLooks.set(path, setTimeout(look, SECOND_LOOK_MS));
   };
-  watcher.on("all", (event, absolute) => {
+  const reportAt = (absolute: string): string | undefined => {
     const path = relative(root.directory, absolute).split(sep).join("/");
-    if (path === "" || path === ".." || path.startsWith("../")) return;
+    if (pathFault(path) !== undefined) return undefined;
     report(path);
-    looks.mark(event === "addDir" ? path : parentPath(path));
+    return path;
+  };
+  watcher.on("all", (event, absolute) => {
+    const path = reportAt(absolute);
+    if (path !== undefined) looks.mark(event === "addDir" ? path : parentPath(path));
+  });
+  // What the system says, before chokidar leaves out what it takes for repeated or does not know of.
+  watcher.on("raw", (_event, name: string | null, details) => {
+    const { watchedPath } = details as { readonly watchedPath: string };
+    reportAt(watchedPath);
+    if (name !== null) reportAt(join(watchedPath, name));
   });
   watcher.on("error", onError);
   await new Promise<void>((resolve) => watcher.once("ready", resolve));

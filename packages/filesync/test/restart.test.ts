@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compareTrees } from "../src/compare.js";
-import type { IndexRecord } from "../src/local-index.js";
+import { type IndexRecord, NOTHING_KNOWN } from "../src/local-index.js";
 import { encodeMeta, type FileMeta, fileKey } from "../src/model.js";
 import { type BytesStore, converge, memoryStore, mirrorNode, type Node } from "./harness.js";
 import { putFile } from "./store-files.js";
@@ -140,7 +140,8 @@ async function rewind(
   direction: "upload" | "download",
 ): Promise<void> {
   const { kind, writeId, sha256 } = recordOf(node, path);
-  const record = { ...before, pending: { direction, kind, writeId, sha256 } };
+  const staged = direction === "download" ? "0123456789abcdef" : undefined;
+  const record = { ...before, pending: { direction, kind, writeId, sha256, staged } };
   await node.index.set(["path", path], new TextEncoder().encode(JSON.stringify(record)));
 }
 
@@ -173,6 +174,37 @@ test("killed between storing a change and noting it: a newer write of a peer tha
   const again = await restart(store, a);
   await converge(store, again);
   expect(await readFile(join(a.directory, "a"), "utf8")).toBe("newer");
+});
+
+test.each(["upload", "download"] as const)(
+  "deleted after a kill that interrupted its %s: it stays so",
+  async (direction) => {
+    const store = await memoryStore();
+    const a = await mirrorNode(store);
+    if (direction === "download") await putFile(store, "new", "content");
+    else await writeFile(join(a.directory, "new"), "content");
+    await converge(store, a);
+    await a.mirror.close();
+    await rewind(a, "new", NOTHING_KNOWN, direction);
+    await rm(join(a.directory, "new"));
+    const again = await restart(store, a);
+    await converge(store, again);
+    expect(await readdir(a.directory)).toEqual([".fulmar"]);
+    expect(store.count()).toBe(0);
+  },
+);
+
+test("killed before a received file took its place: it does at the next start", async () => {
+  const store = await memoryStore();
+  const a = await mirrorNode(store);
+  await putFile(store, "new", "content");
+  await converge(store, a);
+  await a.mirror.close();
+  await rewind(a, "new", NOTHING_KNOWN, "download");
+  await rename(join(a.directory, "new"), join(a.directory, ".fulmar/staging/0123456789abcdef"));
+  const again = await restart(store, a);
+  await converge(store, again);
+  expect(await readFile(join(a.directory, "new"), "utf8")).toBe("content");
 });
 
 test("killed before a change was stored: it is stored at the next start", async () => {
