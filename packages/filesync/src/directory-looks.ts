@@ -43,7 +43,10 @@ export class DirectoryLooks {
 
   async #look(directory: string): Promise<void> {
     const startMs = performance.now();
-    for (const entry of await this.#entries(directory)) {
+    const entries = await this.#entries(directory);
+    // The index may be closed by now.
+    if (this.#closed) return;
+    for (const entry of entries) {
       if (directory === "" && entry.name === RESERVED_NAME) continue;
       if (!entry.isFile() && !entry.isDirectory()) continue;
       const path = childPath(directory, entry.name);

@@ -59,8 +59,8 @@ export async function watchTree(
   await new Promise<void>((resolve) => watcher.once("ready", resolve));
   return {
     async close() {
-      await watcher.close();
       looks.close();
+      await watcher.close();
       for (const timer of secondLooks.values()) clearTimeout(timer);
     },
   };

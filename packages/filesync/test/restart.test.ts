@@ -4,7 +4,14 @@ import { expect, test } from "vitest";
 import { compareTrees } from "../src/compare.js";
 import { type IndexRecord, NOTHING_KNOWN } from "../src/local-index.js";
 import { encodeMeta, type FileMeta, fileKey } from "../src/model.js";
-import { type BytesStore, converge, memoryStore, mirrorNode, type Node } from "./harness.js";
+import {
+  type BytesStore,
+  converge,
+  memoryStore,
+  mirrorNode,
+  type Node,
+  temporaryDirectory,
+} from "./harness.js";
 import { putFile } from "./store-files.js";
 
 async function restart(store: BytesStore, node: Node): Promise<Node> {
@@ -115,15 +122,17 @@ test("an empty directory is no deletion: without its marker the tree is restored
 
 test("a directory that vanishes under a running mirror deletes nothing in the store", async () => {
   const store = await memoryStore();
-  const a = await filledNode(store);
+  const outer = await temporaryDirectory();
+  const directory = join(outer, "tree");
+  const a = await mirrorNode(store, { directory });
+  await writeFile(join(directory, "f"), "f");
+  await converge(store, a);
   const before = store.version;
-  await rename(a.directory, `${a.directory}.moved`);
-  await mkdir(a.directory);
+  await rename(directory, join(outer, "moved"));
+  await mkdir(directory);
   await a.mirror.rescan();
   expect(store.version).toBe(before);
   expect(a.mirror.status().errors).toBeGreaterThan(0);
-  await rm(a.directory, { recursive: true });
-  await rename(`${a.directory}.moved`, a.directory);
 });
 
 const decoder = new TextDecoder();
