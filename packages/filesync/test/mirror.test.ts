@@ -1,8 +1,9 @@
+import { writeFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { compareTrees } from "../src/compare.js";
-import { chunkKey, fileKey } from "../src/model.js";
+import { chunkKey, fileKey, writeOfKey } from "../src/model.js";
 import {
   type BytesStore,
   converge,
@@ -12,6 +13,7 @@ import {
   stagingLeftovers,
   temporaryDirectory,
 } from "./harness.js";
+import { putFile } from "./store-files.js";
 
 const SIZES = { chunkBytes: 1000, atomicBytesMax: 10_000, batchBytes: 4000 };
 
@@ -166,6 +168,24 @@ test("T-FILESYNC-LOCAL-EDIT: a local edit survives a deletion elsewhere", async 
   await converge(store, a, b);
   await expectEqual(a, b);
   expect(await readFile(join(a.directory, "d/f"), "utf8")).toBe("edited at b");
+});
+
+test("T-FILESYNC-LOCAL-EDIT: an edit while the received file is being put together is kept", async () => {
+  const store = await memoryStore();
+  const a = await mirrorNode(store);
+  await putFile(store, "f", "first");
+  await converge(store, a);
+  const read = store.get.bind(store);
+  const spy = vi.spyOn(store, "get").mockImplementation((key) => {
+    if (writeOfKey(key) !== undefined) writeFileSync(join(a.directory, "f"), "edited meanwhile");
+    return read(key);
+  });
+  await putFile(store, "f", "second");
+  await a.mirror.settled();
+  spy.mockRestore();
+  await converge(store, a);
+  expect(await readFile(join(a.directory, "f"), "utf8")).toBe("edited meanwhile");
+  expect(a.mirror.status()).toMatchObject({ uploaded: 1, conflicts: 1 });
 });
 
 test("a new local file where another one arrives: neither side keeps a mixture, the later write wins", async () => {
