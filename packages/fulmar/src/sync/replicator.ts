@@ -83,7 +83,7 @@ export class StoreReplicator implements Replicator, SessionHost {
       stagedBytesMax: settings.stagedBytesMax,
       progressive: settings.progressive,
       merged: (result, from) => this.#merged(result, from),
-      failed: (error) => this.#events.emit("error", { error }),
+      failed: (error) => this.failed(error),
       changed: () => this.#stateSoon(false),
     });
     this.#dialer = new Dialer({
@@ -172,6 +172,10 @@ export class StoreReplicator implements Replicator, SessionHost {
   }
 
   // What sessions tell.
+
+  failed(error: Error): void {
+    this.#events.emit("error", { error });
+  }
 
   admit(session: Session): Failure | undefined {
     const id = session.peer?.incarnation ?? "";

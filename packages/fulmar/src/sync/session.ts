@@ -36,6 +36,8 @@ export interface SessionHost {
   /** The peer stated something new. */
   heard(session: Session): void;
   closed(session: Session, failure: Failure | undefined): void;
+  /** Something that no peer can be blamed for went wrong here. */
+  failed(error: Error): void;
   neighbours(): OriginId[];
 }
 
@@ -377,7 +379,9 @@ export class Session {
     try {
       action();
     } catch (cause) {
-      this.#fail(cause instanceof FulmarError ? cause.code : "INVARIANT", String(cause));
+      const code = cause instanceof FulmarError ? cause.code : "INVARIANT";
+      if (code === "INVARIANT") this.#host.failed(cause instanceof Error ? cause : new Error(String(cause)));
+      this.#fail(code, String(cause));
     }
   }
 
