@@ -14,7 +14,7 @@ import type {
   Recovered,
 } from "./directory-types.js";
 import { attempt, syncFile } from "./files.js";
-import { createStore, holdsStore, makeRoot } from "./first-open.js";
+import { createStore, holdsStore, makeRoot, syncAncestors } from "./first-open.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
@@ -74,7 +74,10 @@ export class DataDirectory {
     const lock = await runtime.fileSystem.lock(layout.root);
     try {
       const created = !(await holdsStore(runtime, layout));
-      if (created) await createStore(runtime, layout);
+      if (created) {
+        await syncAncestors(runtime, layout.root);
+        await createStore(runtime, layout);
+      }
       const opened = await recover({ runtime, layout, engine, origins, options, created });
       return new DataDirectory(runtime, layout, lock, origins, options, opened);
     } catch (error) {
@@ -150,7 +153,14 @@ export class DataDirectory {
     assert(source.version <= this.#syncedEnd().version, "a checkpoint holds synced commits only");
     const firstSegment = this.#segments.firstFor(source.version);
     const { entries, ...checkpoint } = name;
-    await manifest.update((now) => ({ ...now, checkpoint, firstSegment, synced: this.#syncedEnd() }));
+    await manifest.update((now) => ({
+      ...now,
+      // The checkpoint may hold tombstones although an attempt to note the first peer failed.
+      hadPeers: now.hadPeers || source.engine.keepTombstones,
+      checkpoint,
+      firstSegment,
+      synced: this.#syncedEnd(),
+    }));
     this.#bytesAtCheckpoint = bytesBefore;
     this.#checkpointed = true;
     await this.#letGo(firstSegment, checkpoint.number);
@@ -175,16 +185,27 @@ export class DataDirectory {
   }
 
   async #close(final: FinalState): Promise<void> {
-    const { manifest, pool } = this.#opened;
+    const { pool } = this.#opened;
     try {
       await this.#running?.catch(() => undefined);
       await this.#log?.close();
       await pool.close();
       if (final.clean && this.#log?.failure === undefined) await this.#recordEnd(final);
-      else await this.#segments.close();
     } finally {
-      await manifest.close();
-      await this.#lock.release();
+      await this.#letFilesGo();
+    }
+  }
+
+  /** Whatever fails, the directory is free afterwards. */
+  async #letFilesGo(): Promise<void> {
+    try {
+      await this.#segments.close();
+    } finally {
+      try {
+        await this.#opened.manifest.close();
+      } finally {
+        await this.#lock.release();
+      }
     }
   }
 

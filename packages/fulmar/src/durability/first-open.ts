@@ -1,5 +1,5 @@
 import { toHex } from "../base/bytes.js";
-import { FulmarError } from "../base/errors.js";
+import { codeOf, FulmarError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { ORIGIN_ID_BYTES } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
@@ -9,10 +9,10 @@ import { FIRST_RECORD_AT } from "./log-scan.js";
 import { encodeSlot, MANIFEST_BYTES, type Manifest, NO_CHECKPOINT, SLOT_BYTES } from "./manifest.js";
 import { SegmentPool } from "./segment-pool.js";
 
-/** Makes sure that the directory exists, durably, and returns its path without symbolic links. */
+/** Makes sure that the directory exists and returns its path without symbolic links. */
 export async function makeRoot(runtime: Runtime, path: string): Promise<string> {
   const { fileSystem } = runtime;
-  const missing: string[] = [];
+  let missing = false;
   for (let at = path; ; at = fileSystem.parent(at)) {
     const status = await attempt("look at", at, fileSystem.status(at));
     if (status?.kind === "directory") break;
@@ -20,14 +20,25 @@ export async function makeRoot(runtime: Runtime, path: string): Promise<string> 
       const message = `${at} is not a directory: choose another path for the store`;
       throw new FulmarError("PATH_UNUSABLE", message, { path: at });
     }
-    missing.push(at);
+    missing = true;
     if (fileSystem.parent(at) === at) break;
   }
-  if (missing.length > 0) {
-    await attempt("create", path, fileSystem.makeDirectory(path));
-    for (const made of missing) await syncDirectory(fileSystem, fileSystem.parent(made));
-  }
+  if (missing) await attempt("create", path, fileSystem.makeDirectory(path));
   return attempt("resolve", path, fileSystem.realPath(path));
+}
+
+/**
+ * Makes the way to a new store durable: whoever made those directories, a process killed since perhaps, may
+ * not have synced them. What may not be opened was made by somebody else, long ago.
+ */
+export async function syncAncestors(runtime: Runtime, root: string): Promise<void> {
+  const { fileSystem } = runtime;
+  for (let at = root; fileSystem.parent(at) !== at; ) {
+    at = fileSystem.parent(at);
+    await syncDirectory(fileSystem, at).catch((error: unknown) => {
+      if (codeOf(error) !== "ACCESS_DENIED") throw error;
+    });
+  }
 }
 
 /** Whether a directory holds a store; refuses one that holds something else. */

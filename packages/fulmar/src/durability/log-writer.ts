@@ -102,8 +102,9 @@ export class LogWriter implements CommitLog {
     }
     assert(version > this.#group.version, "versions rise");
     if (this.#group.filled === 0) this.#startGroup(this.#group.recordBytes(lengthBytes));
+    const space = this.#group.begin(this.#parts.segments.current.salt, version, this.synced, lengthBytes);
     this.#begun = true;
-    return this.#group.begin(this.#parts.segments.current.salt, version, this.synced, lengthBytes);
+    return space;
   }
 
   /** May write, and so may call the observer's `refused`, when the group has become large. */
@@ -346,6 +347,8 @@ export class LogWriter implements CommitLog {
     }
     current.capacity = Math.min(current.capacity, position);
     current.syncedPosition = position;
+    // The opening of this segment may be all that is new: then the log ends behind it, durably.
+    if (this.#logged.end.version === this.synced) this.#synced = this.#logged;
     this.#refusal = undefined;
     this.#syncTarget = Math.max(this.#syncTarget, this.logged);
     this.#parts.observer.refusalDurable();

@@ -52,6 +52,7 @@ export interface RecoveryParts {
 export async function recover(parts: RecoveryParts): Promise<Opened> {
   const { runtime, layout, options } = parts;
   const handle = await openFile(runtime.fileSystem, layout.manifest, "update");
+  let log: LogSegment[] = [];
   try {
     const reading = await readManifest(runtime.checksum, handle);
     const file = new ManifestFile(runtime.checksum, handle, reading);
@@ -65,8 +66,14 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     await secure(runtime, layout, scan);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);
+    log = segments;
     const numbers = numbersAfter(reading.manifest, load.found, scan, copied);
-    await file.update((now) => ({ ...now, ...numbers, clean: false, incarnation, identity, synced: end }));
+    // A process killed before it synced a name that it gave leaves one that a power cut can still take.
+    for (const directory of [layout.log, layout.root]) await syncDirectory(runtime.fileSystem, directory);
+    // A copy's deletions have to reach the original, should they ever meet.
+    const hadPeers = reading.manifest.hadPeers || copied;
+    const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
+    await file.update((now) => ({ ...now, ...changes }));
     await removeAll(runtime, await listOrphans(runtime, layout, file.manifest));
     const recovered: Recovered = {
       ...numbers,
@@ -75,7 +82,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
       created: parts.created,
       storeId: reading.manifest.storeId,
       incarnation,
-      hadPeers: reading.manifest.hadPeers,
+      hadPeers,
       entries: load.entries,
       commits: load.replay.commits,
       cutBytes: scan.cutBytes,
@@ -83,7 +90,9 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     options.onProgress?.({ phase: "log", entries: load.entries, bytes: 1, bytesTotal: 1 });
     return { manifest: file, recovered, segments, pool, end, replayedBytes: load.replay.bytes };
   } catch (error) {
-    await handle.close().catch(() => undefined);
+    for (const file of [handle, ...log.map((segment) => segment.handle)]) {
+      await file?.close().catch(() => undefined);
+    }
     throw error;
   }
 }

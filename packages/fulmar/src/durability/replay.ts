@@ -82,6 +82,7 @@ export class Replay implements ScanVisitor {
   #writer: OriginId = "";
   #writerNumber = 0;
   #unsettled = 0;
+  #version = 0;
   commits = 0;
   entries = 0;
   /** Bytes of commits that were applied. */
@@ -115,6 +116,7 @@ export class Replay implements ScanVisitor {
     const view = readCommit(bytes, start, end, this.#mapping.size);
     if (view === undefined) return false;
     if (version <= this.#afterVersion) return true;
+    this.#version = version;
     this.#apply(version, view, bytes);
     for (const { origin, coverage } of view.changes) {
       this.#found.coverage.set(this.#origins.id(this.#mapping.numberOf(origin)), coverage);
@@ -154,7 +156,7 @@ export class Replay implements ScanVisitor {
     if (engine === undefined) return;
     if (!always && ++this.#unsettled < SETTLE_EVERY_COMMITS) return;
     this.#unsettled = 0;
-    if (engine.version > engine.settled) engine.settle(engine.version);
+    engine.settle(this.#version);
   }
 }
 

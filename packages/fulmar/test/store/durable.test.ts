@@ -70,6 +70,9 @@ describe("restart", () => {
     expect(copy.entry("k")?.stamp.origin).toBe(incarnation);
     expect(copy.status().incarnation).not.toBe(incarnation);
     expect((await copy.set("k", 2)).stamp.origin).toBe(copy.status().incarnation);
+    // The original still has what the copy deletes.
+    await copy.delete("k");
+    expect(copy.entry("k", { tombstones: true })).toMatchObject({ tombstone: "deleted" });
   });
 
   test("T-ID-01: a number whose entry was replaced by a peer is not given out again", async () => {
