@@ -55,6 +55,7 @@ export class StoreCore<V> {
     this.committer = new Committer(start, {
       published: (notices) => this.#published(notices),
       synced: () => this.#synced(),
+      refused: () => this.#sweeper.retry(),
       failed: (error) => this.#end(error),
     });
     const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
@@ -194,13 +195,14 @@ export class StoreCore<V> {
 
   async #close(): Promise<void> {
     this.#end();
-    const { directory, clock, engine } = this.parts;
+    const { directory, clock } = this.parts;
     // What was written before this call is still acknowledged; a failure is reported to those who wait for it.
     await this.committer.flush().catch(() => undefined);
     await this.#checkpointer?.stop();
     this.watchers.clear();
     const clean = this.committer.failure === undefined;
-    const { seq } = this.committer;
-    await directory?.data.close({ seq, hlc: clock.last, version: engine.version, clean });
+    // The last numbers given out, also to what was refused since.
+    const { seq, lastVersion: version } = this.committer;
+    await directory?.data.close({ seq, hlc: clock.last, version, clean });
   }
 }

@@ -85,13 +85,12 @@ export class Store<V = unknown> {
    */
   entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
     checkOptions(options, ["tombstones"], "entry");
-    if (options.tombstones !== true) {
-      const ref = this.#find(key);
-      return ref === NONE ? undefined : this.#core.reader.entry(ref, this.#core.reader.nowMs());
-    }
     this.#core.assertOpen();
-    const ref = this.#core.engine.find(this.#encode(key), LATEST);
-    return ref === NONE ? undefined : this.#core.reader.entry(ref, this.#core.reader.nowMs());
+    const { reader, engine } = this.#core;
+    const ref = engine.find(this.#encode(key), LATEST);
+    const nowMs = reader.nowMs();
+    if (ref === NONE || (options.tombstones !== true && !reader.isLive(ref, nowMs))) return undefined;
+    return reader.entry(ref, nowMs);
   }
 
   /**
@@ -280,9 +279,11 @@ export class Store<V = unknown> {
   #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<V>> {
     const level = this.#level(options);
     if (options.previous !== true) return this.#core.commit([write], level);
-    const { reader } = this.#core;
-    const ref = reader.findLive(write.key);
-    const previous = ref === NONE ? undefined : reader.entry(ref, reader.nowMs());
+    const { reader, engine } = this.#core;
+    this.#core.assertOpen();
+    const ref = engine.find(write.key, LATEST);
+    const nowMs = reader.nowMs();
+    const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
     const done = this.#core.commit([write], level);
     return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
   }

@@ -6,6 +6,8 @@ const ENTRIES_PER_STEP = 500;
 const REST_MS_MAX = 60_000;
 /** ... and at the earliest after so long, so that many close deadlines share a step. */
 const REST_MS_MIN = 50;
+/** After the log refused something, a full disk mostly, it rests so long, in ms. */
+const RETRY_MS = 1000;
 
 export interface SweeperSource {
   readonly timers: Timers;
@@ -29,9 +31,12 @@ export class Sweeper {
   /** An entry with this deadline was written. */
   expect(deadlineMs: number): void {
     if (this.#stopped || deadlineMs >= this.#dueMs) return;
-    this.#timer?.cancel();
-    this.#dueMs = deadlineMs;
-    this.#wait(Math.max(REST_MS_MIN, deadlineMs - this.#source.nowMs()));
+    this.#wait(deadlineMs, Math.max(REST_MS_MIN, deadlineMs - this.#source.nowMs()));
+  }
+
+  /** Commits were taken back, and what they swept may be there again. */
+  retry(): void {
+    if (!this.#stopped) this.#wait(Number.NEGATIVE_INFINITY, RETRY_MS);
   }
 
   stop(): void {
@@ -43,11 +48,16 @@ export class Sweeper {
     this.#dueMs = Number.POSITIVE_INFINITY;
     const swept = this.#source.sweep(ENTRIES_PER_STEP);
     const next = this.#source.nextDeadline();
-    if (swept === ENTRIES_PER_STEP) this.#wait(0);
+    // The log may have refused the sweep at once, and the next step is set.
+    if (this.#dueMs !== Number.POSITIVE_INFINITY) return;
+    if (swept === ENTRIES_PER_STEP) this.#wait(Number.NEGATIVE_INFINITY, 0);
     else if (Number.isFinite(next)) this.expect(next);
   }
 
-  #wait(delayMs: number): void {
+  /** Deadlines from `dueMs` on do not bring the next step forward, nor put it off. */
+  #wait(dueMs: number, delayMs: number): void {
+    this.#timer?.cancel();
+    this.#dueMs = dueMs;
     const restMs = Math.min(REST_MS_MAX, delayMs);
     this.#timer = this.#source.timers.after(restMs, () => this.#step(), { background: true });
   }

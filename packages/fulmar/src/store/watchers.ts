@@ -1,6 +1,6 @@
 import type { Diagnostics } from "../base/runtime/interface.js";
 import { inRange, type KeyRange } from "../keys/range.js";
-import { NONE } from "../memory/engine.js";
+import { NONE, type Ref } from "../memory/engine.js";
 import { EXPIRED, flagsOf, TOMBSTONE } from "../record/entry.js";
 import type { CommitNotice } from "../transaction/publication.js";
 import type { Reader } from "./reader.js";
@@ -72,20 +72,18 @@ export class Watchers<V> {
   }
 
   #changes(notice: CommitNotice, ranges: readonly KeyRange[]): Change<V>[] {
-    const changes: Change<V>[] = [];
+    const { engine } = this.#reader;
+    // A batch may name a key more than once, and its last word is the change.
+    const changed = new Set<Ref>();
     for (const key of notice.keys) {
-      if (ranges.some((range) => inRange(key, range))) {
-        const change = this.#change(key, notice.version);
-        if (change !== undefined) changes.push(change);
-      }
+      if (ranges.some((range) => inRange(key, range))) changed.add(engine.find(key, notice.version));
     }
-    return changes;
+    changed.delete(NONE);
+    return Array.from(changed, (ref) => this.#change(ref));
   }
 
-  #change(key: Uint8Array, version: number): Change<V> | undefined {
+  #change(ref: Ref): Change<V> {
     const { engine } = this.#reader;
-    const ref = engine.find(key, version);
-    if (ref === NONE) return undefined;
     const flags = flagsOf(engine.slab(ref), engine.offset(ref));
     const base = { key: this.#reader.key(ref), stamp: this.#reader.stamp(ref) };
     if ((flags & TOMBSTONE) !== 0) {

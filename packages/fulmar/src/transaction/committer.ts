@@ -60,6 +60,8 @@ export interface CommitterListener {
   published(notices: readonly CommitNotice[]): void;
   /** The synced coverage grew, or commits were synced. */
   synced(): void;
+  /** The log refused commits, and memory shows nothing of them any more. */
+  refused(): void;
   /** The store cannot write any more. */
   failed(error: Error): void;
 }
@@ -86,6 +88,8 @@ export class Committer implements LogObserver {
   #version: number;
   #seq: number;
   #synced: number;
+  /** The newest commit that was not refused; memory's version is behind it when it holds no entries. */
+  #newest: number;
   #failure: Error | undefined;
   #retainers = 0;
   #replicating = false;
@@ -99,6 +103,7 @@ export class Committer implements LogObserver {
     this.#version = parts.version;
     this.#seq = parts.seq;
     this.#synced = parts.engine.version;
+    this.#newest = parts.engine.version;
     this.#ledger = new CoverageLedger(parts.coverage);
     this.#publication = new Publication(parts.engine.version);
   }
@@ -222,7 +227,7 @@ export class Committer implements LogObserver {
   /** Resolves when every commit so far is synced. */
   flush(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const version = this.#parts.engine.version;
+    const version = this.#newest;
     if (version <= this.#synced) return Promise.resolve();
     const done = this.#acknowledgements.promise({ version }, "full").then(() => undefined);
     this.#log?.want("synced");
@@ -231,11 +236,11 @@ export class Committer implements LogObserver {
 
   /** From now on un-synced commits are kept apart and own commits are covered: what replication needs. */
   async beginReplication(): Promise<void> {
-    if (this.#replicating) return;
+    if (!this.#replicating) this.#retainers++;
     this.#replicating = true;
-    this.#retainers++;
-    const { origins, engine } = this.#parts;
-    this.#ledger.record(engine.version, origins.id(OWN_ORIGIN), { upTo: this.#seq, holes: [] });
+    // Also at a second attempt: a refusal took the first one's coverage back.
+    const own = this.#parts.origins.id(OWN_ORIGIN);
+    this.#ledger.record(this.#newest, own, { upTo: this.#seq, holes: [] });
     await this.flush();
     this.#ledger.advance(this.#synced);
   }
@@ -273,9 +278,11 @@ export class Committer implements LogObserver {
     const { engine } = this.#parts;
     this.#pins.killAbove(version);
     engine.rollback(version);
+    this.#newest = Math.min(this.#newest, version);
     this.#ledger.rollback(version);
     this.#publication.rollback(version);
     this.#acknowledgements.refuse(version, error);
+    this.#listener.refused();
   }
 
   refusalDurable(): void {
@@ -364,6 +371,7 @@ export class Committer implements LogObserver {
     changed: readonly { readonly key: Uint8Array }[],
   ): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
+    this.#newest = version;
     // Even a commit of level `memory` is shown to others only once it survives this process.
     this.#publication.add(version, level === "full" ? NEEDS_SYNCED : NEEDS_LOGGED);
     if (this.#watched) {
@@ -393,7 +401,7 @@ export class Committer implements LogObserver {
   #settle(): void {
     const { engine } = this.#parts;
     const kept = this.#retainers > 0 ? this.#synced : this.loggedVersion;
-    const version = Math.min(this.#publication.published, kept, engine.version);
+    const version = Math.min(this.#publication.published, kept);
     if (version > engine.settled) engine.settle(version);
   }
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import {
   type BatchOperation,
   type Key,
@@ -221,6 +222,40 @@ describe.each(KINDS)("a store $name", ({ durable }) => {
     watch.close();
     await db.set("a3", 3);
     expect(seen).toHaveLength(2);
+  });
+
+  test("a batch that names a key twice is one change of it: the later", async () => {
+    await using db = await open<number>();
+    const seen: unknown[] = [];
+    db.watch({}, ({ changes }) => seen.push(...changes.map(({ key, value }) => [key, value])));
+    await db.batch([
+      { type: "set", key: "k", value: 1 },
+      { type: "delete", key: "k" },
+      { type: "set", key: "k", value: 2 },
+    ]);
+    expect(seen).toEqual([["k", 2]]);
+  });
+
+  test("an empty batch is a commit of its own", async () => {
+    await using db = await open<number>();
+    const { version } = await db.batch([]);
+    expect(db.version).toBe(version);
+    expect((await db.set("k", 1)).version).toBe(version + 1);
+  });
+
+  test("what a read gives is of one moment, also when a deadline passes meanwhile", async () => {
+    const clock = { ms: Date.now(), wallMs: () => clock.ms++, monotonicMs: () => 0 };
+    await using db = await open<number>(undefined, { runtime: { ...nodeRuntime(), clock } });
+    for (let ttl = 1; ttl < 20; ttl++) {
+      await db.set("k", 1, { ttl });
+      for (let i = 0; i < 20; i++) {
+        const entry = db.entry("k");
+        if (entry !== undefined) expect(entry).toMatchObject({ value: 1 });
+      }
+      await db.set("k", 1, { ttl });
+      const { previous } = await db.set("k", 1, { ttl, previous: true });
+      if (previous !== undefined) expect(previous).toMatchObject({ value: 1 });
+    }
   });
 
   test("a watcher may write, and one that throws disturbs nobody", async () => {

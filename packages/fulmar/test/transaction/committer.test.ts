@@ -306,3 +306,33 @@ describe("expiry", () => {
     expect(committer.sweep(10)).toBe(0);
   });
 });
+
+test("replication that could not begin begins at the second attempt, with what was there before", async () => {
+  const { committer, log } = committerFixture();
+  void committer.commit([setting("a", "1")], "memory");
+  log.log();
+  log.sync();
+  const refused = committer.commit([setting("a", "2")], "full").catch((error: Error) => error);
+  const first = committer.beginReplication().catch((error: Error) => error);
+  log.refuse(1, DISK_FULL);
+  committer.refusalDurable();
+  expect(await Promise.all([refused, first])).toEqual([DISK_FULL, DISK_FULL]);
+  await committer.beginReplication();
+  expect(committer.syncedCoverage.covers(OWN, 1)).toBe(true);
+});
+
+test("an empty commit is one like any other: refused with the others, and followed by a flush", async () => {
+  const { committer, log, engine } = committerFixture();
+  const logged = committer.commit([setting("a", "1")], "relaxed");
+  log.log();
+  await logged;
+  const empty = committer.commit([], "full").catch((error: Error) => error);
+  const flushed = committer.flush().catch((error: Error) => error);
+  log.refuse(1, DISK_FULL);
+  committer.refusalDurable();
+  expect(await Promise.all([empty, flushed])).toEqual([DISK_FULL, DISK_FULL]);
+  const second = committer.commit([], "full");
+  log.log();
+  log.sync();
+  expect((await second).version).toBe(engine.version);
+});

@@ -50,6 +50,7 @@ export function committerFixture(options: { limits?: Partial<Limits>; wallMs?: n
   const committer: Committer = new Committer(start, {
     published: (notices) => published.push(...notices),
     synced: () => {},
+    refused: () => {},
     failed: (error) => failures.push(error),
   });
   const log = new ManualLog(() => committer);

@@ -1,0 +1,209 @@
+import { describe, expect, test } from "vitest";
+import { type OpenOptions, open, type Store } from "../../src/index.js";
+import { portOf } from "../../src/store/port.js";
+import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
+
+function machine(seed = 1): SimulatedStorage {
+  return simulatedStorage({ seed, cryptography: nodeCryptography, sectorBytes: 512 });
+}
+
+function openOn(storage: SimulatedStorage, options: OpenOptions<string> = {}): Promise<Store<string>> {
+  return open<string>("/data", { runtime: storage.runtime, segmentBytes: 65_536, ...options });
+}
+
+/** Writes until the log goes on in another segment, which is prepared and not yet written to. */
+async function untilRotationIsNext(db: Store<string>, storage: SimulatedStorage): Promise<void> {
+  for (let i = 0; i < 6; i++) await db.set(["fill", i], "x".repeat(10_000));
+  for (let i = 0; i < 50 && !storage.disk.image().has("/data/log/000000000002.log"); i++) {
+    await storage.runtime.timers.turn();
+  }
+  expect(storage.disk.image().has("/data/log/000000000002.log")).toBe(true);
+}
+
+describe("refusals", () => {
+  test.each([71, 72, 100, 120, 3000])(
+    "T-WAL-06: the first group of a new segment is refused after %i bytes, and the next open finds an orderly end",
+    async (bytes) => {
+      const storage = machine();
+      const db = await openOn(storage);
+      await untilRotationIsNext(db, storage);
+      const fault = { operations: ["write"], path: "000000000002.log" } as const;
+      storage.disk.faults.add({ ...fault, bytes });
+      storage.disk.faults.add({ ...fault, code: "ENOSPC" });
+      await expect(db.set("k", "y".repeat(12_000))).rejects.toMatchObject({ code: "DISK_FULL" });
+      const digest = db.digest();
+      await db.close();
+      storage.restart();
+      await using again = await openOn(storage);
+      expect(again.digest()).toBe(digest);
+    },
+  );
+
+  test("the numbers of refused commits are not given out again after an orderly close", async () => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await db.set("a", "1");
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    const refused = await db.set("a", "2", { durability: "memory" });
+    await db.flush();
+    expect(db.get("a")).toBe("1");
+    await db.close();
+    storage.restart();
+    await using again = await openOn(storage);
+    const next = await again.set("b", "1");
+    expect(next.version).toBeGreaterThan(refused.version);
+    expect(next.stamp.seq).toBeGreaterThan(refused.stamp.seq);
+    expect(next.stamp.hlc).toBeGreaterThan(refused.stamp.hlc);
+  });
+
+  test("what the sweeper removed and a refusal brought back is swept again", async () => {
+    const storage = machine();
+    await using db = await openOn(storage);
+    await db.set("k", "1", { ttl: 1000 });
+    await storage.advance(900);
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC", times: 3 });
+    await storage.advance(1000);
+    expect([db.get("k"), db.status().entries]).toEqual([undefined, 1]);
+    await storage.advance(60_000);
+    expect(db.status().entries).toBe(0);
+  });
+
+  test("many expired entries are swept in one go, although writes with later deadlines arrive", async () => {
+    const storage = machine();
+    await using db = await openOn(storage);
+    const expiring = Array.from(
+      { length: 3000 },
+      (_, i) => ({ type: "set", key: i, value: "", ttl: 100 }) as const,
+    );
+    await db.batch(expiring);
+    db.watch({ gte: 0, lt: 3000 }, () => void db.set("session", "x", { ttl: 3_600_000 }));
+    await storage.advance(1000);
+    expect(db.status().entries).toBe(1);
+  });
+
+  test("a full disk does not make the sweeper run hot", async () => {
+    const storage = machine();
+    await using db = await openOn(storage);
+    const expiring = Array.from(
+      { length: 1200 },
+      (_, i) => ({ type: "set", key: i, value: "", ttl: 100 }) as const,
+    );
+    await db.batch(expiring);
+    const mend = storage.disk.faults.add({
+      operations: ["write"],
+      path: ".log",
+      code: "ENOSPC",
+      times: Number.POSITIVE_INFINITY,
+    });
+    const before = storage.disk.operations;
+    await storage.advance(10_000);
+    expect(storage.disk.operations - before).toBeLessThan(200);
+    mend();
+    await storage.advance(10_000);
+    expect(db.status().entries).toBe(0);
+  });
+});
+
+describe("closing", () => {
+  test.each([
+    ["close", "MANIFEST"],
+    ["sync", "MANIFEST"],
+    ["write", "MANIFEST"],
+    ["close", "log"],
+    ["sync", "log"],
+    ["truncate", "log"],
+    ["remove", "log"],
+  ] as const)("a failing %s of %s gives the directory free all the same", async (operation, path) => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await untilRotationIsNext(db, storage);
+    storage.disk.faults.add({ operations: [operation], path, code: "EIO" });
+    await db.close().catch(() => undefined);
+    storage.disk.faults.clear();
+    await using again = await openOn(storage);
+    expect(again.count()).toBe(6);
+  });
+});
+
+describe("a process killed while it opens, and a power cut after the next one", () => {
+  test("nothing that the next one acknowledged is lost, wherever the first was killed", async () => {
+    for (let nth = 1; ; nth++) {
+      const storage = machine(nth);
+      let calls = 0;
+      storage.disk.onOperation = (operation, phase) => {
+        if (phase === "after" && operation.mutates && ++calls === nth) storage.kill();
+      };
+      const finished = await openOn(storage).then(
+        () => true,
+        () => false,
+      );
+      storage.disk.onOperation = undefined;
+      if (finished && calls < nth) break;
+      storage.restart();
+      const db = await openOn(storage);
+      await db.set("k", "1");
+      storage.powerCut();
+      storage.restart();
+      await using again = await openOn(storage);
+      expect([nth, again.get("k")]).toEqual([nth, "1"]);
+    }
+  });
+
+  test("nor after the cut of a torn tail", async () => {
+    for (let nth = 1; ; nth++) {
+      const storage = machine(nth);
+      const first = await openOn(storage);
+      await first.set("a", "1");
+      await first.set("b", "2", { durability: "relaxed" });
+      storage.kill();
+      const segment = "/data/log/000000000001.log";
+      const size = storage.disk.image().get(segment)?.length ?? 0;
+      storage.disk.rot(segment, { bits: [size * 8 - 1] });
+      storage.restart();
+      let calls = 0;
+      storage.disk.onOperation = (operation, phase) => {
+        if (phase === "after" && operation.mutates && ++calls === nth) storage.kill();
+      };
+      const finished = await openOn(storage).then(
+        () => true,
+        () => false,
+      );
+      storage.disk.onOperation = undefined;
+      if (finished && calls < nth) break;
+      storage.restart();
+      const db = await openOn(storage);
+      await db.set("k", "1");
+      storage.powerCut();
+      storage.restart();
+      await using again = await openOn(storage);
+      expect([nth, again.get("a"), again.get("k")]).toEqual([nth, "1", "1"]);
+    }
+  });
+});
+
+test("an open that fails at the end leaves no file open", async () => {
+  const storage = simulatedStorage({ cryptography: nodeCryptography, openFilesMax: 6 });
+  await (await openOn(storage)).close();
+  for (let i = 0; i < 10; i++) {
+    storage.disk.faults.add({ operations: ["sync"], path: "MANIFEST", code: "EIO" });
+    await expect(openOn(storage)).rejects.toMatchObject({ code: "IO_ERROR" });
+  }
+  await (await openOn(storage)).close();
+});
+
+describe("tombstones", () => {
+  test("a checkpoint after replication could not begin is readable", async () => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await db.set("k", "1");
+    storage.disk.faults.add({ operations: ["sync"], path: "MANIFEST", code: "EIO" });
+    await expect(portOf(db).beginReplication()).rejects.toMatchObject({ code: "IO_ERROR" });
+    await db.delete("k");
+    await db.checkpoint();
+    const digest = db.digest();
+    await db.close();
+    storage.restart();
+    await using again = await openOn(storage);
+    expect(again.digest()).toBe(digest);
+  });
+});
