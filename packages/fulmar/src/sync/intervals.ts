@@ -6,21 +6,29 @@ export function missing(from: OriginCoverage, to: OriginCoverage): Hole[] {
   const owed = from.holes.filter((hole) => hole.from <= to.upTo);
   if (to.upTo > from.upTo) owed.push({ from: from.upTo + 1, to: to.upTo });
   const result: Hole[] = [];
-  for (const interval of owed)
-    subtract({ from: interval.from, to: Math.min(interval.to, to.upTo) }, to.holes, result);
+  let next = 0;
+  for (const interval of owed) {
+    next = subtract({ from: interval.from, to: Math.min(interval.to, to.upTo) }, to.holes, next, result);
+  }
   return result;
 }
 
-/** Appends to `into` what of `interval` lies outside the sorted `holes`. */
-function subtract(interval: Hole, holes: readonly Hole[], into: Hole[]): void {
-  let from = interval.from;
-  for (const hole of holes) {
+/**
+ * Appends to `into` what of `interval` lies outside the sorted `holes`, of which those before `first` lie
+ * before it. Returns the first that may matter to a later interval, so that many of both take one pass.
+ */
+function subtract(interval: Hole, holes: readonly Hole[], first: number, into: Hole[]): number {
+  let { from } = interval;
+  let i = first;
+  for (; i < holes.length && holes[i].from <= interval.to; i++) {
+    const hole = holes[i];
     if (hole.to < from) continue;
-    if (hole.from > interval.to) break;
     if (hole.from > from) into.push({ from, to: hole.from - 1 });
     from = hole.to + 1;
+    if (hole.to > interval.to) break;
   }
   if (from <= interval.to) into.push({ from, to: interval.to });
+  return i;
 }
 
 /** The part of a coverage up to `through`. */

@@ -1,9 +1,18 @@
+import { FulmarError } from "../base/errors.js";
+import { ORIGINS_MAX } from "../base/limits.js";
 import { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { Cut, StorePort } from "../store/port.js";
 import { CutReader, type PageContent } from "./cut-reader.js";
+import { Fruitless } from "./fruitless.js";
 import { difference, lagOf } from "./intervals.js";
-import { CUT_LEASE_MS, PAGE_BYTES_MAX, WINDOW_BYTES_MAX, WINDOW_PAGES_MAX } from "./protocol/limits.js";
+import {
+  CUT_LEASE_MS,
+  HOLES_IN_MESSAGE_MAX,
+  PAGE_BYTES_MAX,
+  WINDOW_BYTES_MAX,
+  WINDOW_PAGES_MAX,
+} from "./protocol/limits.js";
 import type { Page, State, Taken } from "./protocol/messages.js";
 
 /** What the sending half of a session needs of its surroundings. */
@@ -72,6 +81,7 @@ export class Sender {
   /** Nothing is begun before the peer has made another statement. */
   #needsState = true;
   #neighbours: ReadonlySet<OriginId> = new Set();
+  readonly #fruitless = new Fruitless();
   #flight: Flight | undefined;
   #cutNumber = 0;
   #askNumber = 0;
@@ -84,10 +94,6 @@ export class Sender {
     this.#options = options;
   }
 
-  get hasState(): boolean {
-    return this.#stateNumber > 0;
-  }
-
   /** How long the peer has lacked something that was synced here, in ms; 0 when it lacks nothing. */
   get lagMs(): number {
     return this.#behindSinceMs === undefined ? 0 : this.#options.nowMs() - this.#behindSinceMs;
@@ -97,20 +103,21 @@ export class Sender {
     return lagOf(this.#options.port.coverage(), this.known);
   }
 
-  get inFlight(): boolean {
-    return this.#flight !== undefined;
-  }
-
   /** The peer has shown that it covers this, by sending it. */
   learn(coverage: Coverage): void {
     this.known.join(coverage);
+    let holes = 0;
+    for (const [, item] of this.known.origins()) holes += item.holes.length;
+    if (this.known.size > ORIGINS_MAX || holes > HOLES_IN_MESSAGE_MAX) {
+      throw new FulmarError("PROTOCOL_VIOLATION", "claims more origins, or holes, than a store could have");
+    }
   }
 
   /** False for a statement that was overtaken by a newer one. */
   receiveState(state: State): boolean {
     if (state.number <= this.#stateNumber) return false;
     this.#stateNumber = state.number;
-    this.known.join(state.coverage);
+    this.learn(state.coverage);
     this.#staged = state.staged;
     this.#epoch = state.epoch;
     this.#flags = { pulling: state.pulling, stalled: state.stalled };
@@ -187,6 +194,11 @@ export class Sender {
       return;
     }
     if (!withHoles && this.#mayWait(base, ours)) return;
+    const restMs = this.#fruitless.restMs(this.known, base, nowMs());
+    if (restMs > 0) {
+      this.#options.wake(restMs);
+      return;
+    }
     this.#relaySinceMs = undefined;
     this.#wantsHoles = false;
     this.#launch(base, withHoles);
@@ -301,6 +313,7 @@ export class Sender {
     const flight = this.#flight;
     if (flight === undefined) return;
     if (state.doneCut >= flight.number) {
+      this.#fruitless.answered(flight.interval.to);
       this.#finish();
       return;
     }

@@ -9,6 +9,7 @@ import { NamedTimers } from "./named-timers.js";
 import { decodeMessage } from "./protocol/decode.js";
 import { encodeMessage } from "./protocol/encode.js";
 import {
+  ANSWER_DELAY_MS,
   BAD_FRAMES_MAX,
   FRAME_BYTES_MAX,
   HANDSHAKE_MS_MAX,
@@ -41,7 +42,7 @@ export interface SessionHost {
   neighbours(): OriginId[];
 }
 
-type TimerName = "handshake" | "repeat" | "heartbeat" | "sender" | "probe";
+type TimerName = "handshake" | "repeat" | "heartbeat" | "sender" | "probe" | "answer";
 type Phase = "handshake" | "proven" | "open" | "closed";
 
 /** One connection with one peer, from the first byte to the last. */
@@ -100,7 +101,11 @@ export class Session {
       inbox,
       origins: port.origins,
       session: this,
-      sendTaken: (verdict, cut, pages) => this.#send({ type: "taken", verdict, cut, pages }),
+      sendTaken: (verdict, cut, pages) => {
+        // A peer that sends and does not read shall not fill the memory: it is told later how it stands.
+        if (connection.queuedBytes > WINDOW_BYTES_MAX) this.#isStateOwed = true;
+        else this.#send({ type: "taken", verdict, cut, pages });
+      },
       sendState: () => this.state(false),
       learn: (coverage) => this.#sender.learn(coverage),
     });
@@ -119,14 +124,6 @@ export class Session {
 
   get remote(): string {
     return this.#connection.remote;
-  }
-
-  get isOpen(): boolean {
-    return this.#phase === "open";
-  }
-
-  get isClosed(): boolean {
-    return this.#phase === "closed";
   }
 
   get sender(): Sender {
@@ -182,7 +179,7 @@ export class Session {
       return;
     }
     this.#isStateOwed = false;
-    this.#send(this.#statements.next(whole, retryHoles));
+    this.#guard(() => this.#send(this.#statements.next(whole, retryHoles)));
   }
 
   /** States what is covered if the peer has reason to know. */
@@ -287,7 +284,8 @@ export class Session {
         return;
       case "ask":
         this.#statements.asked(message.number);
-        this.state(true);
+        // One answer to all that are asked at once: a question is small and the answer may be large.
+        if (!this.#timers.has("answer")) this.#after("answer", ANSWER_DELAY_MS, () => this.state(true));
         return;
       case "page":
         if (this.#exceedsOwn(message.from) || this.#exceedsOwn(message.to)) return;
@@ -364,7 +362,8 @@ export class Session {
     this.#timers.clear();
     this.#sender.close();
     this.#receiver.close();
-    this.#connection.close();
+    // A stranger is not waited for: the place is wanted for others.
+    this.#connection.close(this.#peer !== undefined);
     this.#host.closed(this, failure);
   }
 

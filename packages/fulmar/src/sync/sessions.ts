@@ -1,5 +1,6 @@
 import type { OriginId } from "../record/origins.js";
 import type { Failure } from "./handshake.js";
+import { STRANGERS_MAX } from "./protocol/limits.js";
 import type { Session } from "./session.js";
 
 const DUPLICATE: Failure = { code: "DUPLICATE_PEER", text: "connected already", remote: false };
@@ -17,8 +18,12 @@ export class Sessions {
     this.#own = own;
   }
 
+  /** Takes note of a new connection. When too many strangers are in the hall, who waited longest has to go. */
   add(session: Session): void {
     this.#all.add(session);
+    if (session.initiator) return;
+    const strangers = this.all().filter((other) => !other.initiator && other.peer === undefined);
+    if (strangers.length > STRANGERS_MAX) strangers[0].close("CONNECTION_LOST", "too many at once");
   }
 
   all(): Session[] {

@@ -159,8 +159,11 @@ export interface Connection {
   /** Stops and resumes delivery, which makes the sender wait. */
   pause(): void;
   resume(): void;
-  /** Ends the connection; frames already sent are still delivered where possible. */
-  close(): void;
+  /**
+   * Ends the connection; frames already sent are still delivered where possible. Unless it `lingers`, which
+   * it does by default, it does not wait for the other side to end too.
+   */
+  close(lingers?: boolean): void;
 }
 
 export interface Listener {

@@ -1,10 +1,11 @@
+import { COVERAGE_HOLES_MAX, ORIGINS_MAX } from "../../base/limits.js";
 import { readCoverage } from "../../record/commit.js";
 import { Coverage } from "../../record/coverage.js";
 import { checkedEntryLength, originOf, seqOf } from "../../record/entry.js";
 import { ORIGIN_ID_BYTES, type OriginId, originFromBytes } from "../../record/origins.js";
 import { ByteReader } from "./byte-reader.js";
 import { HELLO_FLAG, PAGE_FLAG, STATE_FLAG } from "./encode.js";
-import { NEIGHBOURS_MAX, NONCE_BYTES, PROOF_BYTES } from "./limits.js";
+import { HOLES_IN_MESSAGE_MAX, NEIGHBOURS_MAX, NONCE_BYTES, PROOF_BYTES } from "./limits.js";
 import {
   type Ask,
   type Auth,
@@ -30,6 +31,10 @@ export type Decoded<T = Message> =
   | { readonly ok: false; readonly reason: string };
 
 const NO_SEQ = -1;
+/** What is staged is stated with the holes of the staged pages on top of the store's own. */
+const HOLES_OF_ORIGIN_MAX = 4 * COVERAGE_HOLES_MAX;
+/** What could steer a terminal or forge a line of a log: controls, line separators, marks of direction. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const UTF8 = new TextDecoder("utf-8", { fatal: false });
 
 export function decodeMessage(bytes: Uint8Array): Decoded {
@@ -75,7 +80,7 @@ function readHello(reader: ByteReader): Hello | undefined {
   const incarnation = readOrigin(reader);
   const nonce = reader.view(NONCE_BYTES).slice();
   const cluster = readText(reader);
-  const name = readText(reader);
+  const name = printable(readText(reader));
   if (versionOldest > versionNewest) return undefined;
   return {
     type: "hello",
@@ -96,7 +101,7 @@ function readAuth(reader: ByteReader): Auth {
 
 function readReject(reader: ByteReader): Reject {
   const code = REJECT_CODES[reader.u8()] ?? "CONNECTION_LOST";
-  return { type: "reject", code, text: readText(reader) };
+  return { type: "reject", code, text: printable(readText(reader)) };
 }
 
 function readState(reader: ByteReader, bytes: Uint8Array): State | undefined {
@@ -206,6 +211,11 @@ function readText(reader: ByteReader): string {
   return UTF8.decode(reader.view(reader.u8()));
 }
 
+/** Text for people, which ends up in logs. Never longer than it was. */
+function printable(text: string): string {
+  return text.replace(UNPRINTABLE, "?");
+}
+
 function readOrigin(reader: ByteReader): OriginId {
   return originFromBytes(reader.view(ORIGIN_ID_BYTES), 0);
 }
@@ -213,7 +223,7 @@ function readOrigin(reader: ByteReader): OriginId {
 /** Origins that differ from each other. */
 function readDictionary(reader: ByteReader): OriginId[] {
   const count = reader.u32();
-  if (count > reader.left / ORIGIN_ID_BYTES) reader.fail();
+  if (count > ORIGINS_MAX || count > reader.left / ORIGIN_ID_BYTES) reader.fail();
   if (reader.failed) return [];
   const origins = new Set<OriginId>();
   for (let i = 0; i < count; i++) origins.add(readOrigin(reader));
@@ -249,8 +259,12 @@ function readCoverageOf(
   }
   const coverage = new Coverage();
   let last = 0;
+  let holes = 0;
   for (const change of read.changes) {
-    if (change.origin <= last) reader.fail();
+    const ofOrigin = change.coverage.holes.length;
+    holes += ofOrigin;
+    if (change.origin <= last || ofOrigin > HOLES_OF_ORIGIN_MAX || holes > HOLES_IN_MESSAGE_MAX)
+      reader.fail();
     last = change.origin;
     coverage.set(dictionary[change.origin - 1], change.coverage);
   }

@@ -71,5 +71,11 @@ export const PROBE_MS = 3000;
 export const HOUSEKEEPING_MS = 5000;
 /** How long news may wait until it is looked for new members. */
 export const DISCOVERY_DELAY_MS = 250;
+/** Questions of a peer that come within this get one answer. */
+export const ANSWER_DELAY_MS = 1;
 /** A connection that lasted so long counts as success: the next back-off starts small again. */
 export const CONNECTION_GOOD_MS = 5000;
+/** Connections that have not proven themselves yet; one more, and the oldest of them is closed. */
+export const STRANGERS_MAX = 64;
+/** Most holes that one coverage of a message may have over all origins: work rises with them. */
+export const HOLES_IN_MESSAGE_MAX = 131_072;

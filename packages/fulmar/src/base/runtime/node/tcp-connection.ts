@@ -110,11 +110,12 @@ export class TcpConnection implements Connection {
     process.nextTick(() => this.#deliver());
   }
 
-  close(): void {
+  close(lingers = true): void {
     if (this.#closing || this.#closed) return;
     this.#flush();
     this.#closing = true;
-    this.#socket.end();
+    if (lingers) this.#socket.end();
+    else this.#socket.destroySoon();
     // Unread input would make the system reset the connection and lose what is under way to the other side.
     this.#socket.resume();
     this.#closeTimer = setTimeout(() => this.#socket.destroy(), this.#closeMs);
