@@ -18,18 +18,12 @@ import type { Stamp } from "../record/stamp.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
 import { CoverageLedger } from "./coverage-ledger.js";
 import { deadlineCommit } from "./expiry.js";
+import { checkedSize, type LocalWrite } from "./local-write.js";
 import { type MergePlan, planCoverage, planMerge, type Refusal } from "./merge.js";
 import { Pins, type StatePin } from "./pins.js";
 import { type CommitNotice, NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
 
-/** One change of a local commit, encoded but not stamped yet. */
-export interface LocalWrite {
-  readonly key: Uint8Array;
-  /** Empty for a deletion. */
-  readonly value: Uint8Array;
-  readonly flags: number;
-  readonly deadline: number;
-}
+export type { LocalWrite } from "./local-write.js";
 
 export interface Committed {
   readonly version: number;
@@ -159,7 +153,7 @@ export class Committer implements LogObserver {
   commit(writes: readonly LocalWrite[], level: Level): Promise<Committed> {
     const { origins, clock } = this.#parts;
     this.#assertWritable();
-    const size = this.#sizeOf(writes);
+    const size = checkedSize(writes, this.#parts.limits);
     const stamp = { hlc: clock.next(0), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
     this.#apply(version, writes.length, size, [], (bytes, at, put) => {
@@ -300,21 +294,6 @@ export class Committer implements LogObserver {
     if (this.#failure === undefined) return;
     const message = "the store is read-only after an earlier failure: close it and open it again";
     throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
-  }
-
-  #sizeOf(writes: readonly LocalWrite[]): number {
-    const { limits } = this.#parts;
-    if (writes.length > limits.commitEntriesMax) {
-      const message = `a batch of ${writes.length} entries is over the limit of ${limits.commitEntriesMax}`;
-      throw new FulmarRangeError("COMMIT_TOO_LARGE", message);
-    }
-    let size = 0;
-    for (const write of writes) size += entryBytes(write.key.length, write.value.length, write.flags);
-    if (size > limits.commitBytesMax && writes.length > 1) {
-      const message = `a batch of ${size} bytes is over the limit of ${limits.commitBytesMax}: split it`;
-      throw new FulmarRangeError("COMMIT_TOO_LARGE", message);
-    }
-    return size;
   }
 
   #stamped(write: LocalWrite, stamp: Stamp): EntryFields {
