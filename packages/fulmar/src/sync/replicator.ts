@@ -1,4 +1,4 @@
-import { type ErrorCode, FulmarError } from "../base/errors.js";
+import { type ErrorCode, FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { Connection, Listener } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
@@ -14,13 +14,12 @@ import {
   HANDSHAKE_FRAME_BYTES_MAX,
   HOLES_RETRY_MS,
   HOUSEKEEPING_MS,
-  MEMBERS_MAX,
   STATE_DELAY_MS,
 } from "./protocol/limits.js";
 import { Session, type SessionHost } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { checkAddress, insecure, type ReplicateOptions, readSettings, type Settings } from "./settings.js";
-import { newRecord, type PeerRecord, type PeerStatus, sessionStatus, targetStatus } from "./status.js";
+import { newRecord, PeerRecords, type PeerStatus, sessionStatus, targetStatus } from "./status.js";
 import { type SyncedOptions, Waiting } from "./waiting.js";
 
 /** A store's replication with its peers. */
@@ -49,6 +48,9 @@ export interface Replicator {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Stores with a replicator. Two of one store would be one peer twice, and take each other's connections. */
+const REPLICATED = new WeakSet<StorePort>();
+
 type TimerName = "state" | "holes" | "housekeeping" | "discovery";
 
 /** Wires listener, dialer, sessions, inbox and store to each other; the rules are theirs. */
@@ -61,7 +63,7 @@ export class StoreReplicator implements Replicator, SessionHost {
   readonly #sessions: Sessions;
   readonly #dialer: Dialer;
   readonly #waiting: Waiting;
-  readonly #records = new Map<OriginId, PeerRecord>();
+  readonly #records = new PeerRecords();
   readonly #timers: NamedTimers<TimerName>;
   readonly #unsubscribe: (() => void)[] = [];
   #listener: Listener | undefined;
@@ -98,9 +100,17 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   /** Starts replication of the store behind `port`. */
   static async start(port: StorePort, options: ReplicateOptions): Promise<StoreReplicator> {
-    const replicator = new StoreReplicator(port, readSettings(port, options));
-    await port.beginReplication();
+    const settings = readSettings(port, options);
+    if (REPLICATED.has(port)) {
+      throw new FulmarTypeError(
+        "INVALID_ARGUMENT",
+        "replicate: this store replicates already; close that replicator first, or call its addPeer",
+      );
+    }
+    REPLICATED.add(port);
+    const replicator = new StoreReplicator(port, settings);
     try {
+      await port.beginReplication();
       await replicator.#start();
     } catch (cause) {
       await replicator.close();
@@ -120,12 +130,12 @@ export class StoreReplicator implements Replicator, SessionHost {
     for (const session of this.#sessions.open()) {
       const id = session.peer?.incarnation ?? "";
       const address = session.dialled ?? names.get(id)?.address ?? session.remote;
-      result.push(sessionStatus(session, this.#record(id), nowMs, address));
+      result.push(sessionStatus(session, this.#records.of(id), nowMs, address));
     }
     for (const target of this.#dialer.targets()) {
       if (target.isSelf || target.id === this.port.incarnation) continue;
       if (target.id !== undefined && this.#sessions.of(target.id) !== undefined) continue;
-      const record = target.id === undefined ? newRecord() : this.#record(target.id);
+      const record = target.id === undefined ? newRecord() : this.#records.of(target.id);
       result.push(targetStatus(target, record, names.get(target.id ?? "")?.name ?? ""));
     }
     return result;
@@ -187,7 +197,7 @@ export class StoreReplicator implements Replicator, SessionHost {
   opened(session: Session): void {
     const { peer, remote } = session;
     if (peer === undefined) return;
-    this.#record(peer.incarnation).lastError = undefined;
+    this.#records.of(peer.incarnation).lastError = undefined;
     this.#events.emit("peer", {
       id: peer.incarnation,
       name: peer.name,
@@ -206,7 +216,7 @@ export class StoreReplicator implements Replicator, SessionHost {
     const code: ErrorCode = failure?.code ?? "CONNECTION_LOST";
     const text = failure?.text ?? "closed";
     const wasOpen = this.#sessions.remove(session);
-    if (peer !== undefined) this.#record(peer.incarnation).lastError = `${code}: ${text}`;
+    if (peer !== undefined) this.#records.of(peer.incarnation).lastError = `${code}: ${text}`;
     if (failure !== undefined && !failure.remote && isViolation(code)) this.#violated(session, code, text);
     if (dialled !== undefined) this.#dialer.ended(dialled, code, text, session.ageMs, peer !== undefined);
     if (!wasOpen || peer === undefined) return;
@@ -228,6 +238,8 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   async #start(): Promise<void> {
     const { port, settings } = this;
+    // The end of a store is told once: what ended while replication was being prepared is not told any more.
+    if (!port.writable) throw new FulmarError("CLOSED", "the store was closed meanwhile, or failed");
     this.#unsubscribe.push(port.onEnd(() => void this.close()));
     this.#unsubscribe.push(port.onSynced(() => this.#synced()));
     if (settings.listen !== undefined) await this.#listen(settings.listen);
@@ -244,7 +256,13 @@ export class StoreReplicator implements Replicator, SessionHost {
       connectionsMax: settings.connectionsMax,
     };
     const accept = (connection: Connection): void => this.#connect(connection, undefined);
-    this.#listener = await port.runtime.transport.listen(address, listenOptions, accept);
+    const listener = await port.runtime.transport.listen(address, listenOptions, accept);
+    this.#listener = listener;
+    if (this.#isClosing) {
+      // The store ended while the address was being bound: `#close` could not know of the listener yet.
+      await listener.close();
+      this.#assertOpen();
+    }
     const known = settings.advertise ?? this.#listener.address;
     if (isDialable(known)) await this.#membership.publish(settings.name, known);
   }
@@ -270,6 +288,7 @@ export class StoreReplicator implements Replicator, SessionHost {
       this.#events.emit("error", { error: cause instanceof Error ? cause : new Error(String(cause)) });
     }
     this.#events.clear();
+    REPLICATED.delete(this.port);
   }
 
   #assertOpen(): void {
@@ -304,7 +323,7 @@ export class StoreReplicator implements Replicator, SessionHost {
     this.#events.emit("merge", { ...peer, version, applied, stale });
     if (refused.length === 0) return;
     if (id !== undefined) {
-      const record = this.#record(id);
+      const record = this.#records.of(id);
       for (const refusal of refused) record.refused[refusal.reason]++;
     }
     this.#events.emit("refused", { ...peer, refusals: refused });
@@ -312,7 +331,7 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   #violated(session: Session, code: ErrorCode, text: string): void {
     const id = session.peer?.incarnation;
-    if (id !== undefined) this.#record(id).violations++;
+    if (id !== undefined) this.#records.of(id).violations++;
     const peer = id === undefined ? {} : { peer: id };
     this.#events.emit("violation", { ...peer, address: session.dialled ?? session.remote, code, text });
   }
@@ -361,20 +380,6 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   *#coverages(): Iterable<Coverage> {
     for (const session of this.#sessions.open()) yield session.sender.known;
-  }
-
-  #record(id: OriginId): PeerRecord {
-    const known = this.#records.get(id);
-    if (known !== undefined) return known;
-    const record = newRecord();
-    this.#records.set(id, record);
-    if (this.#records.size > MEMBERS_MAX) {
-      for (const oldest of this.#records.keys()) {
-        this.#records.delete(oldest);
-        break;
-      }
-    }
-    return record;
   }
 
   /** Runs `task` later. While one of that name is due a second is not needed, unless it `restarts`. */

@@ -1,5 +1,5 @@
 import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
-import { NAME_BYTES_MAX } from "../base/limits.js";
+import { COMMIT_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { StorePort } from "../store/port.js";
 import {
@@ -42,7 +42,7 @@ export interface ReplicateOptions {
   readonly reconnect?: { readonly leastMs?: number; readonly mostMs?: number };
   /** Most connections that are accepted at once; 256 unless set. */
   readonly connectionsMax?: number;
-  /** Most bytes of an unfinished pull kept in memory; 1 GiB unless set. Beyond it the pull is published in parts. */
+  /** Most bytes of an unfinished pull kept in memory; 1 GiB unless set, 1.5 GiB at most. Beyond it the pull is published in parts. */
   readonly stagedBytesMax?: number;
 }
 
@@ -83,6 +83,8 @@ const KNOWN = [
   "stagedBytesMax",
 ];
 const SECRET_BYTES_LEAST = 8;
+/** What is staged goes into one record of the log, the rest of a commit that passes the limit included. */
+const STAGED_BYTES_MOST = RECORD_BYTES_MAX - 2 * COMMIT_BYTES_MAX;
 const UTF8 = new TextEncoder();
 
 /** Checks what the caller wants, before anything happens. */
@@ -133,13 +135,7 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
       86_400_000,
     ),
     connectionsMax: integerOption(options.connectionsMax, "connectionsMax", 256, 1, 65_536),
-    stagedBytesMax: integerOption(
-      options.stagedBytesMax,
-      "stagedBytesMax",
-      2 ** 30,
-      0,
-      Number.MAX_SAFE_INTEGER,
-    ),
+    stagedBytesMax: integerOption(options.stagedBytesMax, "stagedBytesMax", 2 ** 30, 0, STAGED_BYTES_MOST),
     relayDelayMs: RELAY_DELAY_MS,
   };
 }

@@ -1,6 +1,7 @@
 import type { OriginId } from "../record/origins.js";
 import type { Refusal } from "../store/port.js";
 import type { Target } from "./dialer.js";
+import { MEMBERS_MAX } from "./protocol/limits.js";
 import type { Session } from "./session.js";
 
 /** How this node stands with one peer, or with an address where none was met yet. */
@@ -47,6 +48,25 @@ export function newRecord(): PeerRecord {
     violations: 0,
     lastError: undefined,
   };
+}
+
+/** The records of all peers ever met; the oldest are forgotten. */
+export class PeerRecords {
+  readonly #records = new Map<OriginId, PeerRecord>();
+
+  of(id: OriginId): PeerRecord {
+    const known = this.#records.get(id);
+    if (known !== undefined) return known;
+    const record = newRecord();
+    this.#records.set(id, record);
+    if (this.#records.size > MEMBERS_MAX) {
+      for (const oldest of this.#records.keys()) {
+        this.#records.delete(oldest);
+        break;
+      }
+    }
+    return record;
+  }
 }
 
 export function sessionStatus(

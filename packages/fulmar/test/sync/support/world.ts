@@ -46,6 +46,11 @@ export class World {
     this.#seed = seed >>> 0 || 1;
   }
 
+  /** Timers and frames that are still to come. */
+  get pending(): number {
+    return this.#events.filter((event) => !event.cancelled).length;
+  }
+
   /** A uniform number in [0, 1): mulberry32. */
   chance(): number {
     this.#seed = (this.#seed + 0x6d2b79f5) >>> 0;
