@@ -2,7 +2,7 @@ import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
 import type { EngineShape } from "./shape.js";
 import { SizeClasses } from "./size-classes.js";
-import { type Run, RUN_DATA, Slabs } from "./slabs.js";
+import { RUN_DATA, type Run, Slabs } from "./slabs.js";
 
 /** What the arena notes on the first page of a run. */
 const CLASS = RUN_DATA;
@@ -146,7 +146,9 @@ export class Arena {
   }
 
   #isFull(pages: Uint32Array, base: number, run: Run, index: number): boolean {
-    return pages[base + FREE] === 0 && pages[base + FRESH] + this.#classes.units[index] > this.#endUnit(run, index);
+    return (
+      pages[base + FREE] === 0 && pages[base + FRESH] + this.#classes.units[index] > this.#endUnit(run, index)
+    );
   }
 
   #endUnit(run: Run, index: number): number {
@@ -188,7 +190,10 @@ export class Arena {
     const first = this.slabs.firstUnit(run);
     const words = this.slabs.words[this.slabs.slabOf(run)];
     const free = new Set<number>();
-    assert(this.slabs.runPages(run) === this.#classes.spanPages[index], "a span is as long as its class says");
+    assert(
+      this.slabs.runPages(run) === this.#classes.spanPages[index],
+      "a span is as long as its class says",
+    );
     for (let next = pages[base + FREE]; next !== 0; next = words[(next - 1) << 1]) {
       const unit = next - 1;
       assert(unit >= first && unit < pages[base + FRESH], "free cells are of their span");
@@ -196,7 +201,10 @@ export class Arena {
       free.add(unit);
     }
     assert(pages[base + FRESH] <= this.#endUnit(run, index), "cells end with their span");
-    assert(pages[base + LIVE] === (pages[base + FRESH] - first) / size - free.size, "cells in use are counted");
+    assert(
+      pages[base + LIVE] === (pages[base + FRESH] - first) / size - free.size,
+      "cells in use are counted",
+    );
     assert(pages[base + LIVE] > 0, "a span without cells in use is given back");
     return !this.#isFull(pages, base, run, index);
   }

@@ -115,6 +115,11 @@ export class Slabs {
     return this.pages[this.slabOf(run)][this.pageBase(run) + RUN_PAGES];
   }
 
+  /** Where a reference begins in the bytes of its slab. */
+  byteAt(ref: Ref): number {
+    return (ref & this.unitMask) << UNIT_EXPONENT;
+  }
+
   /** The unit at which a run begins in its slab. */
   firstUnit(run: Run): number {
     return (run % this.pagesPerSlab) << this.#pageUnitShift;
@@ -145,7 +150,10 @@ export class Slabs {
     for (const [slab, memory] of this.bytes.entries()) {
       const pages = this.pages[slab];
       bytes += memory.length + pages.length * 4;
-      assert(this.words[slab].buffer === memory.buffer || memory.length === 0, "bytes and words are one memory");
+      assert(
+        this.words[slab].buffer === memory.buffer || memory.length === 0,
+        "bytes and words are one memory",
+      );
       if (pages.length === 0) continue;
       let used = 0;
       for (let page = 0; page < this.pagesPerSlab; page++) if (pages[page * PAGE_WORDS + START] > 0) used++;

@@ -1,0 +1,234 @@
+import { assert } from "../../base/assert.js";
+import type { KeyRange } from "../../keys/range.js";
+import { type Cursor, NONE, type Ref } from "../engine.js";
+import type { OffHeapIndexes } from "./indexes.js";
+import { COUNT, NEXT, PREVIOUS } from "./key-nodes.js";
+import { NO_NODE, type Node } from "./node-pool.js";
+import { COUNT as ITEM_COUNT, NEXT as NEXT_ITEMS } from "./order-nodes.js";
+import type { OrderTree } from "./order-tree.js";
+import { SUPERSEDED } from "./records.js";
+
+/** A cursor over nothing. */
+export const NOTHING: Cursor = Object.freeze({ next: () => NONE });
+const TWO_32 = 4294967296;
+
+/** What a cursor must know to go on after a change. */
+export interface CursorSource {
+  readonly indexes: OffHeapIndexes;
+  /** Whether the records that were visible at a version are surely still there. */
+  isKept(version: number): boolean;
+}
+
+/** The version in the chain below `ref` that a reader at `at` sees. */
+export function visibleFrom(indexes: OffHeapIndexes, ref: Ref, at: number): Ref {
+  let visible = ref;
+  while (visible !== NONE && indexes.records.versionOf(visible) > at)
+    visible = indexes.records.older(visible);
+  return visible;
+}
+
+/**
+ * Walks the key tree in one direction. As long as the tree stays as it is, a step is a step in a leaf;
+ * when it changed, the place is sought again by the key of the record given last, which the pin keeps.
+ */
+export class ScanCursor implements Cursor {
+  readonly #source: CursorSource;
+  readonly #range: KeyRange;
+  readonly #at: number;
+  readonly #reverse: boolean;
+  #edition = -1;
+  /** The next place; in reverse the one behind it. */
+  #leaf: Node = NO_NODE;
+  #index = 0;
+  /** The place to end at. No leaf: go on to the end of the tree. */
+  #endLeaf: Node = NO_NODE;
+  #endIndex = 0;
+  #last: Ref = NONE;
+  #ended = false;
+
+  constructor(source: CursorSource, range: KeyRange, at: number, reverse: boolean) {
+    this.#source = source;
+    this.#range = range;
+    this.#at = at;
+    this.#reverse = reverse;
+    this.#seek();
+  }
+
+  next(): Ref {
+    if (this.#ended) return NONE;
+    if (this.#edition !== this.#source.indexes.keys.edition) this.#seekAgain();
+    const { nodes } = this.#source.indexes.keys;
+    while (this.#leaf !== this.#endLeaf || this.#index !== this.#endIndex) {
+      if (this.#reverse && !this.#stepBack()) break;
+      if (!this.#reverse && this.#index === nodes.get(this.#leaf, COUNT)) break;
+      const newest = nodes.ref(this.#leaf, this.#index, true);
+      if (!this.#reverse) this.#stepOn();
+      const ref = visibleFrom(this.#source.indexes, newest, this.#at);
+      if (ref === NONE) continue;
+      this.#last = ref;
+      return ref;
+    }
+    this.#ended = true;
+    return NONE;
+  }
+
+  #stepOn(): void {
+    const { nodes } = this.#source.indexes.keys;
+    this.#index++;
+    if (this.#index < nodes.get(this.#leaf, COUNT)) return;
+    const next = nodes.get(this.#leaf, NEXT);
+    if (next === NO_NODE) return;
+    this.#leaf = next;
+    this.#index = 0;
+  }
+
+  #stepBack(): boolean {
+    const { nodes } = this.#source.indexes.keys;
+    if (this.#index === 0) {
+      const previous = nodes.get(this.#leaf, PREVIOUS);
+      if (previous === NO_NODE) return false;
+      this.#leaf = previous;
+      this.#index = nodes.get(previous, COUNT);
+    }
+    this.#index--;
+    return true;
+  }
+
+  #seek(): void {
+    const { keys } = this.#source.indexes;
+    const { from, to } = this.#range;
+    this.#edition = keys.edition;
+    const near = this.#reverse ? to : from;
+    const far = this.#reverse ? from : to;
+    if (far === undefined) this.#endLeaf = NO_NODE;
+    else {
+      this.#place(far, 0, far.length);
+      this.#endLeaf = this.#leaf;
+      this.#endIndex = this.#index;
+    }
+    if (near !== undefined) this.#place(near, 0, near.length);
+    else {
+      this.#leaf = keys.outermost(true);
+      this.#index = keys.nodes.get(this.#leaf, COUNT);
+    }
+  }
+
+  #seekAgain(): void {
+    assert(this.#source.isKept(this.#at), "a cursor goes on after a change only if its version is pinned");
+    this.#seek();
+    if (this.#last === NONE) return;
+    const { records, keys } = this.#source.indexes;
+    const slab = records.slab(this.#last);
+    const start = records.keyStart(this.#last);
+    this.#place(slab, start, start + records.keyLength(this.#last));
+    if (!this.#reverse && keys.nodes.found) this.#stepOn();
+  }
+
+  /** To the first key that is not below `bytes[from, to)`: within a leaf, or at the end of the last one. */
+  #place(bytes: Uint8Array, from: number, to: number): void {
+    const { keys } = this.#source.indexes;
+    this.#leaf = keys.leafOf(bytes, from, to);
+    this.#index = keys.nodes.search(this.#leaf, bytes, from, to, true);
+    if (this.#index < keys.nodes.get(this.#leaf, COUNT)) return;
+    const next = keys.nodes.get(this.#leaf, NEXT);
+    if (next === NO_NODE) return;
+    this.#leaf = next;
+    this.#index = 0;
+  }
+}
+
+/** Walks items of an order from one place up to and including another. */
+export class OrderCursor implements Cursor {
+  readonly #source: CursorSource;
+  readonly #tree: OrderTree;
+  /** Undefined: whatever is there now, without looking at versions. */
+  readonly #at: number | undefined;
+  readonly #endGroup: number;
+  readonly #endMinor: number;
+  #edition: number;
+  #leaf: Node;
+  #index: number;
+  /** The item given last, or where to begin. */
+  #group: number;
+  #minor: number;
+  #last: Ref = NONE;
+  #ended = false;
+
+  /** Group and minor of the first and the last item. */
+  constructor(
+    source: CursorSource,
+    tree: OrderTree,
+    from: readonly [number, number],
+    to: readonly [number, number],
+    at: number | undefined,
+  ) {
+    this.#source = source;
+    this.#tree = tree;
+    this.#at = at;
+    [this.#group, this.#minor] = from;
+    [this.#endGroup, this.#endMinor] = to;
+    this.#edition = tree.edition;
+    this.#leaf = tree.leafOf(this.#group, this.#minor, 0);
+    this.#index = this.#indexIn(this.#leaf);
+  }
+
+  next(): Ref {
+    if (this.#ended) return NONE;
+    if (this.#edition !== this.#tree.edition) this.#seekAgain();
+    const { nodes } = this.#tree;
+    for (;;) {
+      if (this.#index >= nodes.get(this.#leaf, ITEM_COUNT)) {
+        const next = nodes.get(this.#leaf, NEXT_ITEMS);
+        if (next === NO_NODE) break;
+        this.#leaf = next;
+        this.#index = 0;
+      }
+      const group = nodes.group(this.#leaf);
+      const minor = nodes.minor(this.#leaf, this.#index);
+      if (group > this.#endGroup || (group === this.#endGroup && minor > this.#endMinor)) break;
+      const ref = nodes.ref(this.#leaf, this.#index++);
+      if (!this.#isVisible(ref)) continue;
+      this.#group = group;
+      this.#minor = minor;
+      this.#last = ref;
+      return ref;
+    }
+    this.#ended = true;
+    return NONE;
+  }
+
+  #isVisible(ref: Ref): boolean {
+    const { indexes } = this.#source;
+    if (this.#at === undefined) return true;
+    if (indexes.records.versionOf(ref) > this.#at) return false;
+    if (!indexes.records.has(ref, SUPERSEDED)) return true;
+    // The version that replaced it is only known to the newest of the key.
+    return visibleFrom(indexes, indexes.newestOf(ref), this.#at) === ref;
+  }
+
+  /** An item needs no record to be sought again: it is numbers. */
+  #seekAgain(): void {
+    const isKept = this.#at !== undefined && this.#source.isKept(this.#at);
+    assert(isKept, "a cursor goes on after a change only if its version is pinned");
+    this.#edition = this.#tree.edition;
+    this.#leaf = this.#tree.leafOf(this.#group, this.#minor, this.#last);
+    this.#index = this.#indexIn(this.#leaf);
+    const { nodes } = this.#tree;
+    if (this.#last === NONE || this.#index >= nodes.get(this.#leaf, ITEM_COUNT)) return;
+    if (nodes.group(this.#leaf) === this.#group && nodes.ref(this.#leaf, this.#index) === this.#last)
+      this.#index++;
+  }
+
+  /** The index of the first item in a leaf that is not below the place of this cursor. */
+  #indexIn(leaf: Node): number {
+    const { nodes } = this.#tree;
+    const group = nodes.group(leaf);
+    if (group !== this.#group) return group > this.#group ? 0 : nodes.get(leaf, ITEM_COUNT);
+    return nodes.searchLeaf(leaf, this.#minor, this.#last);
+  }
+}
+
+/** Group and minor of a number below 2^53 in the order of deadlines. */
+export function split53(value: number): [number, number] {
+  return [Math.floor(value / TWO_32), value % TWO_32];
+}

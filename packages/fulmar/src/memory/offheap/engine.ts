@@ -1,0 +1,280 @@
+import { assert } from "../../base/assert.js";
+import { isEmptyRange, type KeyRange } from "../../keys/range.js";
+import { entryLength, isTombstone, keyLengthOf, keyStart } from "../../record/entry.js";
+import { addHash, DIGEST_WORDS } from "../digest.js";
+import {
+  type BulkLoader,
+  type Cursor,
+  type Digest,
+  type EngineOptions,
+  LATEST,
+  type MemoryEngine,
+  type MemoryUsage,
+  NONE,
+  type Pin,
+  type Ref,
+} from "../engine.js";
+import { type CursorSource, NOTHING, OrderCursor, ScanCursor, split53, visibleFrom } from "./cursors.js";
+import { OffHeapIndexes, originGroup } from "./indexes.js";
+import { TreeDigests } from "./key-tree-digest.js";
+import { OffHeapLoader } from "./loader.js";
+import { PinSet } from "./pins.js";
+import { DISCARDED, HELD, QUEUED, type Records, SUPERSEDED } from "./records.js";
+import { RefQueue } from "./ref-queue.js";
+import { DEFAULT_SHAPE, type EngineShape } from "./shape.js";
+import { verifyEngine } from "./verify.js";
+
+/** What the off-heap engine takes beyond what every engine does. */
+export interface OffHeapOptions extends EngineOptions {
+  /**
+   * Two random 32-bit words, drawn for each store: they keep whoever chooses keys from choosing ones
+   * that collide. Zeros when absent, which is for tests.
+   */
+  readonly secret?: readonly [number, number];
+  /** Sizes that differ from the measured ones. */
+  readonly shape?: Partial<EngineShape>;
+}
+
+/**
+ * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap,
+ * with no object for a key or a record, so that the garbage collector has nothing to do however many
+ * there are.
+ */
+export function createEngine(options: OffHeapOptions): MemoryEngine {
+  return new OffHeapEngine(options);
+}
+
+class OffHeapEngine implements MemoryEngine, CursorSource {
+  readonly indexes: OffHeapIndexes;
+  readonly #hash: EngineOptions["hash"];
+  readonly #records: Records;
+  readonly #digests: TreeDigests;
+  /** Records of commits that are not settled, discarded ones among them, in the order of their versions. */
+  readonly #unsettled: RefQueue;
+  readonly #pins: PinSet;
+  #version = 0;
+  #settled = 0;
+  #keepTombstones = false;
+
+  constructor(options: OffHeapOptions) {
+    this.indexes = new OffHeapIndexes({ ...DEFAULT_SHAPE, ...options.shape }, options.secret ?? [0, 0]);
+    this.#hash = options.hash;
+    this.#records = this.indexes.records;
+    this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
+    this.#unsettled = new RefQueue(this.indexes.pages);
+    this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get settled(): number {
+    return this.#settled;
+  }
+
+  get keepTombstones(): boolean {
+    return this.#keepTombstones;
+  }
+
+  set keepTombstones(keep: boolean) {
+    assert(keep || !this.#keepTombstones, "tombstones are kept for good once they are kept");
+    this.#keepTombstones = keep;
+  }
+
+  isKept(version: number): boolean {
+    return this.#pins.has(version);
+  }
+
+  find(key: Uint8Array, at: number): Ref {
+    const newest = this.indexes.hash.find(key, 0, key.length);
+    // The usual reader wants the newest and need not look at its version.
+    return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
+  }
+
+  scan(range: KeyRange, at: number, reverse: boolean): Cursor {
+    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse);
+  }
+
+  byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
+    const first = Math.max(0, afterSeq + 1);
+    const last = Math.min(throughSeq, Number.MAX_SAFE_INTEGER);
+    if (first > last) return NOTHING;
+    const from = [originGroup(origin, first), split53(first)[1]] as const;
+    const to = [originGroup(origin, last), split53(last)[1]] as const;
+    return new OrderCursor(this, this.indexes.origins, from, to, at);
+  }
+
+  byDeadline(throughMs: number): Cursor {
+    const last = Math.min(Math.floor(throughMs), Number.MAX_SAFE_INTEGER);
+    if (!(last >= 0)) return NOTHING;
+    return new OrderCursor(this, this.indexes.deadlines, [0, 0], split53(last), undefined);
+  }
+
+  nextDeadline(): number {
+    const { deadlines } = this.indexes;
+    if (deadlines.size === 0) return Number.POSITIVE_INFINITY;
+    const leaf = deadlines.firstLeaf();
+    return deadlines.nodes.group(leaf) * 4294967296 + deadlines.nodes.minor(leaf, 0);
+  }
+
+  digest(range: KeyRange, at: number): Digest {
+    if (at >= this.#version) return this.#digests.digest(range);
+    const sum = new Uint32Array(DIGEST_WORDS);
+    const hash = new Uint32Array(DIGEST_WORDS);
+    const cursor = this.scan(range, at, false);
+    let count = 0;
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      this.#hash(this.slab(ref), this.offset(ref), hash);
+      addHash(sum, hash);
+      count++;
+    }
+    return { count, sum };
+  }
+
+  slab(ref: Ref): Uint8Array {
+    return this.#records.slab(ref);
+  }
+
+  offset(ref: Ref): number {
+    return this.#records.offset(ref);
+  }
+
+  versionOf(ref: Ref): number {
+    return this.#records.versionOf(ref);
+  }
+
+  put(version: number, bytes: Uint8Array, at: number, length: number): void {
+    assert(version >= this.#version, "versions never decrease");
+    assert(version > this.#settled, "a settled commit takes no more entries");
+    assert(length === entryLength(bytes, at), "an entry is as long as it says");
+    const ref = this.#records.add(version, QUEUED, bytes, at, length);
+    const start = keyStart(bytes, at);
+    const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
+    if (newest === NONE) this.indexes.addFirst(ref, false);
+    else if (this.#records.versionOf(newest) < version) this.indexes.supersede(newest, ref);
+    else this.indexes.replaceNewest(newest, ref);
+    this.#version = version;
+    this.#unsettled.push(ref);
+  }
+
+  settle(version: number): void {
+    if (version <= this.#settled) return;
+    this.#settled = version;
+    // A commit without entries advances nothing but the version.
+    this.#version = Math.max(this.#version, version);
+    const records = this.#records;
+    for (let ref = this.#unsettled.first(); ref !== NONE; ref = this.#unsettled.first()) {
+      if (records.versionOf(ref) > version) break;
+      this.#unsettled.shift();
+      records.lower(ref, QUEUED);
+      if (records.has(ref, DISCARDED)) {
+        records.free(ref);
+        continue;
+      }
+      const older = records.older(ref);
+      if (older === NONE) this.#reconsiderNewest(ref);
+      else this.#reconsiderOld(older, ref);
+    }
+  }
+
+  rollback(version: number): void {
+    assert(version >= this.#settled, "what is settled is not rolled back");
+    const dropped = this.#pins.dropAbove(version);
+    const records = this.#records;
+    for (let ref = this.#unsettled.last(); ref !== NONE; ref = this.#unsettled.last()) {
+      if (records.versionOf(ref) <= version) break;
+      this.#unsettled.pop();
+      records.lower(ref, QUEUED);
+      if (records.has(ref, DISCARDED)) {
+        records.free(ref);
+        continue;
+      }
+      const older = this.indexes.removeNewest(ref);
+      if (older !== NONE) this.#reconsiderNewest(older);
+    }
+    this.#version = Math.min(this.#version, version);
+    for (const held of dropped) this.#letGo(held);
+  }
+
+  pin(version: number): Pin {
+    assert(version >= this.#settled && version <= this.#version, "a pin is between settled and newest");
+    return this.#pins.pin(version);
+  }
+
+  load(): BulkLoader {
+    assert(this.#version === 0 && this.#records.count === 0, "only an empty engine is loaded");
+    return new OffHeapLoader(this.indexes, (version, tombstones) => {
+      this.#version = version;
+      this.#settled = version;
+      for (let ref = tombstones.first(); ref !== NONE; ref = tombstones.first()) {
+        tombstones.shift();
+        this.#reconsiderNewest(ref);
+      }
+    });
+  }
+
+  usage(): MemoryUsage {
+    return this.indexes.usage();
+  }
+
+  verify(): void {
+    verifyEngine({
+      indexes: this.indexes,
+      digests: this.#digests,
+      pins: this.#pins,
+      unsettled: this.#unsettled,
+      version: this.#version,
+      settled: this.#settled,
+      keepTombstones: this.#keepTombstones,
+    });
+  }
+
+  /** Reconsiders what a pinned version held, now that it does so no more. */
+  #letGo(held: RefQueue): void {
+    const records = this.#records;
+    for (let ref = held.first(); ref !== NONE; ref = held.first()) {
+      held.shift();
+      // Only now: as long as the mark is there, nobody else frees a record that is still listed.
+      records.lower(ref, HELD);
+      if (records.has(ref, SUPERSEDED)) this.#reconsiderOld(ref, this.#newerOf(ref));
+      else this.#reconsiderNewest(ref);
+    }
+  }
+
+  /** Frees the version that `newer` replaced, or leaves it with the pin that sees it. */
+  #reconsiderOld(ref: Ref, newer: Ref): void {
+    const records = this.#records;
+    // A rollback of the newer one would uncover it; its own turn comes when that is settled.
+    if (records.has(newer, QUEUED) || records.has(ref, HELD)) return;
+    if (this.#hold(ref, records.versionOf(newer))) return;
+    this.indexes.removeOld(ref, newer);
+    // It may have been the last that a tombstone hid.
+    this.#reconsiderNewest(newer);
+  }
+
+  /** Frees a tombstone that hides nothing, if it need not stay and no pin sees it. */
+  #reconsiderNewest(ref: Ref): void {
+    const records = this.#records;
+    if (this.#keepTombstones || records.has(ref, SUPERSEDED | QUEUED | HELD)) return;
+    if (records.older(ref) !== NONE || !isTombstone(records.slab(ref), records.offset(ref))) return;
+    if (!this.#hold(ref, LATEST)) this.indexes.removeNewest(ref);
+  }
+
+  /** Lists a record with the highest pinned version that sees it; false when there is none. */
+  #hold(ref: Ref, top: number): boolean {
+    const pinned = this.#pins.highest(this.#records.versionOf(ref), top);
+    if (pinned === undefined) return false;
+    this.#records.raise(ref, HELD);
+    pinned.held.push(ref);
+    return true;
+  }
+
+  /** The version that replaced `ref`: the newest of the key leads to it. */
+  #newerOf(ref: Ref): Ref {
+    let newer = this.indexes.newestOf(ref);
+    while (newer !== NONE && this.#records.older(newer) !== ref) newer = this.#records.older(newer);
+    assert(newer !== NONE, "a replaced version is below the newest of its key");
+    return newer;
+  }
+}

@@ -1,0 +1,189 @@
+import { assert } from "../../base/assert.js";
+import { deadlineOf, isTombstone, originOf, seqOf } from "../../record/entry.js";
+import { type MemoryUsage, NONE, type Ref } from "../engine.js";
+import { HashIndex } from "./hash-index.js";
+import { KeyTree } from "./key-tree.js";
+import { NodePool } from "./node-pool.js";
+import { OrderTree } from "./order-tree.js";
+import { Records, SUPERSEDED } from "./records.js";
+import type { EngineShape } from "./shape.js";
+
+const TWO_32 = 4294967296;
+/** Sequence numbers have 53 bits: the origin stands above their upper 21 in the group of an item. */
+const SEQ_HIGH = 2 ** 21;
+
+/** The group of the items of an origin whose sequence numbers share their upper bits with `seq`. */
+export function originGroup(origin: number, seq: number): number {
+  return origin * SEQ_HIGH + Math.floor(seq / TWO_32);
+}
+
+/**
+ * All records, every order that they are kept in, and the accounting: each step keeps these in
+ * agreement. Which versions are kept, and how long, is the engine's decision.
+ */
+export class OffHeapIndexes {
+  readonly records: Records;
+  readonly hash: HashIndex;
+  readonly keys: KeyTree;
+  /** Every version of every key: group of origin and upper seq, lower seq. */
+  readonly origins: OrderTree;
+  /** Newest versions with a deadline, without tombstones: upper and lower word of the deadline. */
+  readonly deadlines: OrderTree;
+  /** Pages of queues. */
+  readonly pages: NodePool;
+  #entries = 0;
+  #tombstones = 0;
+
+  constructor(shape: EngineShape, secret: readonly [number, number]) {
+    this.records = new Records(shape);
+    this.hash = new HashIndex(this.records, shape, secret);
+    this.keys = new KeyTree(this.records, shape);
+    this.origins = new OrderTree(shape);
+    this.deadlines = new OrderTree(shape);
+    this.pages = new NodePool(shape);
+  }
+
+  usage(): MemoryUsage {
+    return {
+      entries: this.#entries,
+      tombstones: this.#tombstones,
+      oldVersions: this.records.count - this.hash.size,
+      recordBytes: this.records.entryBytes,
+      overheadBytes: this.#allocatedBytes() - this.records.entryBytes,
+    };
+  }
+
+  /** The newest record of the key of a record. */
+  newestOf(ref: Ref): Ref {
+    const start = this.records.keyStart(ref);
+    return this.hash.find(this.records.slab(ref), start, start + this.records.keyLength(ref));
+  }
+
+  /** Adds the first version of the key that the hash index just did not find. */
+  addFirst(ref: Ref, isAppended: boolean): void {
+    const { records } = this;
+    const slab = records.slab(ref);
+    const start = records.keyStart(ref);
+    const end = start + records.keyLength(ref);
+    this.hash.add(ref);
+    if (isAppended) this.keys.append(slab, start, end, ref);
+    else this.keys.insert(slab, start, end, ref);
+    this.#admit(ref);
+    this.#enter(ref);
+  }
+
+  /** Puts a version above the newest of its key, which the hash index just found. */
+  supersede(newest: Ref, ref: Ref): void {
+    this.#leave(newest);
+    this.records.setOlder(ref, newest);
+    this.records.raise(newest, SUPERSEDED);
+    this.#exchange(newest, ref);
+    this.#admit(ref);
+    this.#enter(ref);
+  }
+
+  /** Puts a version in the place of the newest of its key, which is known to no index any more then. */
+  replaceNewest(newest: Ref, ref: Ref): void {
+    this.#leave(newest);
+    this.#expel(newest);
+    this.records.setOlder(ref, this.records.older(newest));
+    this.#exchange(newest, ref);
+    this.#admit(ref);
+    this.#enter(ref);
+    this.records.discard(newest);
+  }
+
+  /**
+   * Takes the newest version of a key away and frees it. Returns the version before it, which is the
+   * newest again, or NONE.
+   */
+  removeNewest(ref: Ref): Ref {
+    const { records } = this;
+    const slab = records.slab(ref);
+    const start = records.keyStart(ref);
+    const end = start + records.keyLength(ref);
+    assert(this.hash.locate(slab, start, end) === ref, "only the newest version is taken from the top");
+    this.#leave(ref);
+    this.#expel(ref);
+    const older = records.older(ref);
+    if (older === NONE) {
+      this.hash.remove();
+      this.keys.remove(slab, start, end, ref);
+    } else {
+      this.#exchange(ref, older);
+      records.lower(older, SUPERSEDED);
+      this.#enter(older);
+    }
+    records.free(ref);
+    return older;
+  }
+
+  /** Takes a version away that `newer` replaced, and frees it. */
+  removeOld(ref: Ref, newer: Ref): void {
+    assert(this.records.older(newer) === ref, "an old version is taken from under the next one");
+    this.records.setOlder(newer, this.records.older(ref));
+    this.#expel(ref);
+    this.records.free(ref);
+  }
+
+  /** Puts one record in the place of another of the same key, which the hash index just located. */
+  #exchange(old: Ref, ref: Ref): void {
+    const { records } = this;
+    const start = records.keyStart(ref);
+    this.hash.replace(ref);
+    this.keys.replace(records.slab(ref), start, start + records.keyLength(ref), old, ref);
+  }
+
+  #admit(ref: Ref): void {
+    const slab = this.records.slab(ref);
+    const at = this.records.offset(ref);
+    const seq = seqOf(slab, at);
+    this.origins.add(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+  }
+
+  #expel(ref: Ref): void {
+    const slab = this.records.slab(ref);
+    const at = this.records.offset(ref);
+    const seq = seqOf(slab, at);
+    this.origins.remove(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+  }
+
+  /** A record becomes the newest of its key. */
+  #enter(ref: Ref): void {
+    const slab = this.records.slab(ref);
+    const at = this.records.offset(ref);
+    if (isTombstone(slab, at)) {
+      this.#tombstones++;
+      return;
+    }
+    this.#entries++;
+    const deadline = deadlineOf(slab, at);
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+  }
+
+  /** A record is the newest of its key no more. */
+  #leave(ref: Ref): void {
+    const slab = this.records.slab(ref);
+    const at = this.records.offset(ref);
+    if (isTombstone(slab, at)) {
+      this.#tombstones--;
+      return;
+    }
+    this.#entries--;
+    const deadline = deadlineOf(slab, at);
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+  }
+
+  #allocatedBytes(): number {
+    return (
+      this.records.arena.slabs.allocatedBytes +
+      this.hash.allocatedBytes +
+      this.keys.nodes.pool.allocatedBytes +
+      this.origins.nodes.pool.allocatedBytes +
+      this.deadlines.nodes.pool.allocatedBytes +
+      this.pages.allocatedBytes
+    );
+  }
+}

@@ -1,0 +1,319 @@
+import { compareRanges } from "../../base/bytes.js";
+import type { Ref } from "../engine.js";
+import { type Node, NodePool } from "./node-pool.js";
+import type { Records } from "./records.js";
+import type { EngineShape } from "./shape.js";
+
+/** Words of a node of the key tree. */
+export const COUNT = 0;
+/** Bytes that all keys of the node begin with. */
+export const PREFIX = 1;
+/** Not 0 when SIZE and SUM have to be computed again. */
+export const STALE = 2;
+/** Keys in the leaves below, and the sum of the hashes of their newest entries. */
+export const SIZE = 3;
+export const SUM = 4;
+/** Neighbours of a leaf. */
+export const NEXT = 8;
+export const PREVIOUS = 9;
+/** First of the heads; behind them the references, and in an inner node the children. */
+export const HEADS = 10;
+
+/** Bytes before the key of a separator: its length. */
+const SEPARATOR_HEADER_BYTES = 4;
+/** Heads are made anew only when they gain so many bytes: each looks at all keys of a node. */
+const PREFIX_GAIN_MIN = 2;
+
+/**
+ * The nodes of the key tree and what is done within one of them.
+ *
+ * A leaf has a reference to the newest record of each key, an inner node a separator before each child
+ * but the first: a short key of its own, above all keys to its left and not above those to its right,
+ * so that no record is ever named by an inner node. Beside each reference stands a head, the four
+ * bytes after the prefix that the keys of the node share. A search compares heads, which are in a few
+ * cache lines, and looks at one key in the end, which settles the prefix as well.
+ */
+export class KeyNodes {
+  readonly pool: NodePool;
+  readonly leafMax: number;
+  readonly innerMax: number;
+  readonly #records: Records;
+  /** Whether the last {@link search} met the very key. */
+  found = false;
+
+  constructor(records: Records, shape: EngineShape) {
+    this.pool = new NodePool(shape);
+    this.#records = records;
+    this.leafMax = Math.min(shape.nodeEntriesMax, Math.floor((shape.nodeWords - HEADS) / 2));
+    this.innerMax = Math.min(shape.nodeEntriesMax, Math.floor((shape.nodeWords - HEADS) / 3));
+  }
+
+  get(node: Node, field: number): number {
+    return this.pool.words(node)[this.pool.base(node) + field];
+  }
+
+  set(node: Node, field: number, value: number): void {
+    this.pool.words(node)[this.pool.base(node) + field] = value;
+  }
+
+  /** The reference at an index: a record in a leaf, a separator in an inner node. */
+  ref(node: Node, index: number, isLeaf: boolean): Ref {
+    return this.get(node, HEADS + (isLeaf ? this.leafMax : this.innerMax) + index);
+  }
+
+  setRef(node: Node, index: number, ref: Ref, isLeaf: boolean): void {
+    this.set(node, HEADS + (isLeaf ? this.leafMax : this.innerMax) + index, ref);
+  }
+
+  child(node: Node, index: number): Node {
+    return this.get(node, HEADS + 2 * this.innerMax + index);
+  }
+
+  /** An empty node. */
+  create(): Node {
+    const node = this.pool.take();
+    const words = this.pool.words(node);
+    const base = this.pool.base(node);
+    words.fill(0, base, base + HEADS);
+    words[base + STALE] = 1;
+    return node;
+  }
+
+  /**
+   * The index of the first key of a node that is not below `bytes[from, to)`. In an inner node the
+   * keys are the separators, from index 1 on.
+   */
+  search(node: Node, bytes: Uint8Array, from: number, to: number, isLeaf: boolean): number {
+    const words = this.pool.words(node);
+    const base = this.pool.base(node);
+    const first = isLeaf ? 0 : 1;
+    const count = words[base + COUNT];
+    this.found = false;
+    if (count <= first) return first;
+    const prefix = words[base + PREFIX];
+    const head = headOf(bytes, from + prefix, to);
+    const heads = base + HEADS;
+    let low = first;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (words[heads + middle] < head) low = middle + 1;
+      else high = middle;
+    }
+    const refs = heads + (isLeaf ? this.leafMax : this.innerMax);
+    if (prefix > 0) {
+      // The heads meant something only if the key has the prefix; if not, all keys are on one side of it.
+      const near = words[refs + (low < count ? low : count - 1)];
+      const side = this.#comparePrefix(near, isLeaf, bytes, from, to, prefix);
+      if (side !== 0) return side < 0 ? first : count;
+    }
+    let end = low;
+    while (end < count && words[heads + end] === head) end++;
+    // Equal heads are settled by the keys themselves.
+    while (low < end) {
+      const middle = (low + end) >>> 1;
+      const order = this.compare(words[refs + middle], isLeaf, bytes, from, to, prefix);
+      if (order === 0) {
+        this.found = true;
+        return middle;
+      }
+      if (order < 0) low = middle + 1;
+      else end = middle;
+    }
+    return low;
+  }
+
+  /** Puts an entry at an index; the node has room. `child` is 0 in a leaf. */
+  insert(node: Node, index: number, ref: Ref, child: Node): void {
+    const isLeaf = child === 0;
+    const words = this.pool.words(node);
+    const base = this.pool.base(node);
+    const refs = base + HEADS + (isLeaf ? this.leafMax : this.innerMax);
+    const count = words[base + COUNT];
+    // A loop: the few words moved cost less than a call of `copyWithin` for each of the arrays.
+    for (let i = count; i > index; i--) {
+      words[base + HEADS + i] = words[base + HEADS + i - 1];
+      words[refs + i] = words[refs + i - 1];
+    }
+    if (!isLeaf) {
+      const children = refs + this.innerMax;
+      for (let i = count; i > index; i--) words[children + i] = words[children + i - 1];
+      words[children + index] = child;
+    }
+    words[refs + index] = ref;
+    words[base + COUNT] = count + 1;
+    this.#fitPrefix(node, index, isLeaf);
+  }
+
+  /** Takes an entry out. */
+  erase(node: Node, index: number, isLeaf: boolean): void {
+    const words = this.pool.words(node);
+    const base = this.pool.base(node);
+    const refs = base + HEADS + (isLeaf ? this.leafMax : this.innerMax);
+    const last = --words[base + COUNT];
+    for (let i = index; i < last; i++) {
+      words[base + HEADS + i] = words[base + HEADS + i + 1];
+      words[refs + i] = words[refs + i + 1];
+    }
+    if (isLeaf) return;
+    const children = refs + this.innerMax;
+    for (let i = index; i < last; i++) words[children + i] = words[children + i + 1];
+  }
+
+  /** Moves the entries from `from` on to the end of another node; unless that was empty, its heads are to be refreshed. */
+  move(node: Node, from: number, target: Node, isLeaf: boolean): void {
+    const count = this.get(node, COUNT);
+    const start = this.get(target, COUNT);
+    const width = isLeaf ? this.leafMax : this.innerMax;
+    const source = this.pool.words(node);
+    const into = this.pool.words(target);
+    for (let part = 0; part < (isLeaf ? 2 : 3); part++) {
+      const sourceAt = this.pool.base(node) + HEADS + part * width;
+      const intoAt = this.pool.base(target) + HEADS + part * width + start - from;
+      for (let i = from; i < count; i++) into[intoAt + i] = source[sourceAt + i];
+    }
+    this.set(target, COUNT, start + count - from);
+    this.set(node, COUNT, from);
+    if (start === 0) this.set(target, PREFIX, this.get(node, PREFIX));
+  }
+
+  /** Lengthens prefix and makes heads anew, if the keys of a node have come so much closer that it helps. */
+  tighten(node: Node, isLeaf: boolean): void {
+    if (this.#commonPrefix(node, isLeaf) >= this.get(node, PREFIX) + PREFIX_GAIN_MIN)
+      this.refresh(node, isLeaf);
+  }
+
+  /** Makes prefix and heads anew. */
+  refresh(node: Node, isLeaf: boolean): void {
+    const first = isLeaf ? 0 : 1;
+    const count = this.get(node, COUNT);
+    const prefix = this.#commonPrefix(node, isLeaf);
+    this.set(node, PREFIX, prefix);
+    for (let i = first; i < count; i++) this.set(node, HEADS + i, this.headAt(node, i, isLeaf));
+  }
+
+  /** The head that an entry should have. */
+  headAt(node: Node, index: number, isLeaf: boolean): number {
+    const ref = this.ref(node, index, isLeaf);
+    const start = this.keyStart(ref, isLeaf);
+    const end = start + this.keyLength(ref, isLeaf);
+    return headOf(this.#records.slab(ref), start + this.get(node, PREFIX), end);
+  }
+
+  keyStart(ref: Ref, isLeaf: boolean): number {
+    return isLeaf ? this.#records.keyStart(ref) : this.#separatorAt(ref) + SEPARATOR_HEADER_BYTES;
+  }
+
+  keyLength(ref: Ref, isLeaf: boolean): number {
+    if (isLeaf) return this.#records.keyLength(ref);
+    const at = this.#separatorAt(ref);
+    const slab = this.#records.slab(ref);
+    return slab[at] | (slab[at + 1] << 8);
+  }
+
+  /** Order of an entry's key against `bytes[from, to)`; the first `skip` bytes are known to be equal. */
+  compare(ref: Ref, isLeaf: boolean, bytes: Uint8Array, from: number, to: number, skip: number): number {
+    const start = this.keyStart(ref, isLeaf);
+    const end = start + this.keyLength(ref, isLeaf);
+    return compareRanges(this.#records.slab(ref), start + skip, end, bytes, from + skip, to);
+  }
+
+  /** The shortest key above that of record `left` and not above `bytes[from, to)`, which is above it. */
+  createSeparator(left: Ref, bytes: Uint8Array, from: number, to: number): Ref {
+    const start = this.#records.keyStart(left);
+    const leftLength = this.#records.keyLength(left);
+    const slab = this.#records.slab(left);
+    const length = 1 + commonLength(slab, start, start + leftLength, bytes, from, to);
+    const ref = this.#records.arena.take(SEPARATOR_HEADER_BYTES + length);
+    const own = this.#records.slab(ref);
+    const at = this.#separatorAt(ref);
+    own[at] = length;
+    own[at + 1] = length >>> 8;
+    for (let i = 0; i < length; i++) own[at + SEPARATOR_HEADER_BYTES + i] = bytes[from + i];
+    return ref;
+  }
+
+  freeSeparator(ref: Ref): void {
+    this.#records.arena.give(ref);
+  }
+
+  #separatorAt(ref: Ref): number {
+    return this.#records.arena.slabs.byteAt(ref);
+  }
+
+  /** Zero if `bytes[from, to)` begins with the first `prefix` bytes of a key; else on which side of it it lies. */
+  #comparePrefix(
+    ref: Ref,
+    isLeaf: boolean,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    prefix: number,
+  ): number {
+    const slab = this.#records.slab(ref);
+    const start = this.keyStart(ref, isLeaf);
+    const length = to - from < prefix ? to - from : prefix;
+    for (let i = 0; i < length; i++) {
+      const difference = bytes[from + i] - slab[start + i];
+      if (difference !== 0) return difference;
+    }
+    // A key that ends within the prefix comes before everything that goes on.
+    return length < prefix ? -1 : 0;
+  }
+
+  /** Shortens the prefix until a new entry shares it, and gives the entry its head. */
+  #fitPrefix(node: Node, index: number, isLeaf: boolean): void {
+    const first = isLeaf ? 0 : 1;
+    const count = this.get(node, COUNT);
+    // The first child of an inner node has no separator.
+    if (index < first) return;
+    if (count <= first + 1) {
+      this.refresh(node, isLeaf);
+      return;
+    }
+    const other = this.ref(node, index === first ? index + 1 : index - 1, isLeaf);
+    const shared = this.#commonWith(this.ref(node, index, isLeaf), other, isLeaf);
+    if (shared < this.get(node, PREFIX)) this.refresh(node, isLeaf);
+    else this.set(node, HEADS + index, this.headAt(node, index, isLeaf));
+  }
+
+  /** How many bytes all keys of a node begin with. They are sorted, so the first and the last tell. */
+  #commonPrefix(node: Node, isLeaf: boolean): number {
+    const first = isLeaf ? 0 : 1;
+    const count = this.get(node, COUNT);
+    if (count <= first) return 0;
+    return this.#commonWith(this.ref(node, first, isLeaf), this.ref(node, count - 1, isLeaf), isLeaf);
+  }
+
+  #commonWith(a: Ref, b: Ref, isLeaf: boolean): number {
+    const aStart = this.keyStart(a, isLeaf);
+    const bStart = this.keyStart(b, isLeaf);
+    const aEnd = aStart + this.keyLength(a, isLeaf);
+    const bEnd = bStart + this.keyLength(b, isLeaf);
+    return commonLength(this.#records.slab(a), aStart, aEnd, this.#records.slab(b), bStart, bEnd);
+  }
+}
+
+/** The four bytes from `at` on as a number that orders as they do; bytes beyond the end count as zero. */
+function headOf(bytes: Uint8Array, at: number, end: number): number {
+  if (at + 4 <= end) {
+    return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+  }
+  let head = 0;
+  for (let i = 0; i < 4; i++) head = (head << 8) | (at + i < end ? bytes[at + i] : 0);
+  return head >>> 0;
+}
+
+function commonLength(
+  a: Uint8Array,
+  aFrom: number,
+  aTo: number,
+  b: Uint8Array,
+  bFrom: number,
+  bTo: number,
+): number {
+  const length = Math.min(aTo - aFrom, bTo - bFrom);
+  let i = 0;
+  while (i < length && a[aFrom + i] === b[bFrom + i]) i++;
+  return i;
+}

@@ -1,0 +1,109 @@
+import type { KeyRange } from "../../keys/range.js";
+import { isEmptyRange } from "../../keys/range.js";
+import { addHash, DIGEST_WORDS } from "../digest.js";
+import type { Digest, EntryHash } from "../engine.js";
+import { COUNT, SIZE, STALE, SUM } from "./key-nodes.js";
+import type { KeyTree } from "./key-tree.js";
+import type { Node } from "./node-pool.js";
+import type { Records } from "./records.js";
+
+/**
+ * Digests of ranges of newest entries. Each node remembers that of the keys below it until one of them
+ * changes, so that the digest of a range costs what changed since the last time and two paths.
+ */
+export class TreeDigests {
+  readonly #tree: KeyTree;
+  readonly #records: Records;
+  readonly #hash: EntryHash;
+  readonly #word = new Uint32Array(DIGEST_WORDS);
+  #sum = new Uint32Array(DIGEST_WORDS);
+  #count = 0;
+
+  constructor(tree: KeyTree, records: Records, hash: EntryHash) {
+    this.#tree = tree;
+    this.#records = records;
+    this.#hash = hash;
+  }
+
+  digest(range: KeyRange): Digest {
+    this.#sum = new Uint32Array(DIGEST_WORDS);
+    this.#count = 0;
+    const { from, to } = range;
+    if (!isEmptyRange(range))
+      this.#add(this.#tree.root, this.#tree.height, from.length > 0 ? from : undefined, to);
+    return { count: this.#count, sum: this.#sum };
+  }
+
+  /** The digest of everything below a node, by a recount into `sum`; returns the number of keys. */
+  recount(node: Node, level: number, sum: Uint32Array): number {
+    const { nodes } = this.#tree;
+    const count = nodes.get(node, COUNT);
+    let size = 0;
+    for (let i = 0; i < count; i++) {
+      if (level > 0) size += this.recount(nodes.child(node, i), level - 1, sum);
+      else this.#addEntry(node, i, sum);
+    }
+    return level > 0 ? size : count;
+  }
+
+  /** Adds the keys of a node from `from` and below `to`; undefined where the node lies within the range. */
+  #add(node: Node, level: number, from: Uint8Array | undefined, to: Uint8Array | undefined): void {
+    const { nodes } = this.#tree;
+    if (from === undefined && to === undefined) {
+      this.#addWhole(node, level);
+      return;
+    }
+    if (level === 0) {
+      const first = from === undefined ? 0 : nodes.search(node, from, 0, from.length, true);
+      const end = to === undefined ? nodes.get(node, COUNT) : nodes.search(node, to, 0, to.length, true);
+      for (let i = first; i < end; i++) this.#addEntry(node, i, this.#sum);
+      this.#count += end - first;
+      return;
+    }
+    const first = from === undefined ? 0 : this.#tree.childIndex(node, from, 0, from.length);
+    const last =
+      to === undefined ? nodes.get(node, COUNT) - 1 : this.#tree.childIndex(node, to, 0, to.length);
+    for (let i = first; i <= last; i++) {
+      this.#add(nodes.child(node, i), level - 1, i === first ? from : undefined, i === last ? to : undefined);
+    }
+  }
+
+  #addWhole(node: Node, level: number): void {
+    const { pool } = this.#tree.nodes;
+    this.#renew(node, level);
+    const words = pool.words(node);
+    const base = pool.base(node);
+    for (let i = 0; i < DIGEST_WORDS; i++) this.#word[i] = words[base + SUM + i];
+    addHash(this.#sum, this.#word);
+    this.#count += words[base + SIZE];
+  }
+
+  /** Computes what a node remembers, if something below it changed. */
+  #renew(node: Node, level: number): void {
+    const { nodes } = this.#tree;
+    if (nodes.get(node, STALE) === 0) return;
+    const sum = new Uint32Array(DIGEST_WORDS);
+    const count = nodes.get(node, COUNT);
+    let size = level === 0 ? count : 0;
+    for (let i = 0; i < count; i++) {
+      if (level === 0) {
+        this.#addEntry(node, i, sum);
+        continue;
+      }
+      const child = nodes.child(node, i);
+      this.#renew(child, level - 1);
+      for (let word = 0; word < DIGEST_WORDS; word++) this.#word[word] = nodes.get(child, SUM + word);
+      addHash(sum, this.#word);
+      size += nodes.get(child, SIZE);
+    }
+    for (let word = 0; word < DIGEST_WORDS; word++) nodes.set(node, SUM + word, sum[word]);
+    nodes.set(node, SIZE, size);
+    nodes.set(node, STALE, 0);
+  }
+
+  #addEntry(leaf: Node, index: number, sum: Uint32Array): void {
+    const ref = this.#tree.nodes.ref(leaf, index, true);
+    this.#hash(this.#records.slab(ref), this.#records.offset(ref), this.#word);
+    addHash(sum, this.#word);
+  }
+}

@@ -1,0 +1,93 @@
+import { assert } from "../../base/assert.js";
+import { compareBytes } from "../../base/bytes.js";
+import { DIGEST_WORDS } from "../digest.js";
+import type { Ref } from "../engine.js";
+import { COUNT, HEADS, NEXT, PREFIX, PREVIOUS, SIZE, STALE, SUM } from "./key-nodes.js";
+import type { KeyTree } from "./key-tree.js";
+import type { TreeDigests } from "./key-tree-digest.js";
+import { NO_NODE, type Node } from "./node-pool.js";
+import type { Records } from "./records.js";
+
+/** What a walk over the key tree found. */
+export interface TreeWalk {
+  /** The newest records, in the order of their keys. */
+  readonly refs: Ref[];
+  readonly separators: Ref[];
+}
+
+/** Throws INVARIANT unless order, bounds, prefixes, heads, links and digests of a key tree are right. */
+export function verifyKeyTree(tree: KeyTree, records: Records, digests: TreeDigests): TreeWalk {
+  const { nodes } = tree;
+  const walk: TreeWalk = { refs: [], separators: [] };
+  const leaves: Node[] = [];
+  let nodeCount = 0;
+  visit(tree.root, tree.height, undefined, undefined);
+  verifyLinks();
+  assert(walk.refs.length === tree.size, "the keys in the order are counted");
+  nodes.pool.verify();
+  assert(nodes.pool.used === nodeCount, "every node in use is in the tree");
+  return walk;
+
+  function visit(node: Node, level: number, low: Uint8Array | undefined, high: Uint8Array | undefined): void {
+    const isLeaf = level === 0;
+    const count = nodes.get(node, COUNT);
+    nodeCount++;
+    assert(count > 0 || node === tree.root, "only the root may be empty");
+    assert(count <= (isLeaf ? nodes.leafMax : nodes.innerMax), "a node has no more than it can hold");
+    assert(level === 0 || count > 1, "an inner node has a choice");
+    const keys: Uint8Array[] = [];
+    for (let i = isLeaf ? 0 : 1; i < count; i++) {
+      const key = keyOf(nodes.ref(node, i, isLeaf), isLeaf);
+      assert(low === undefined || compareBytes(low, key) <= 0, "keys are not below their separator");
+      assert(high === undefined || compareBytes(key, high) < 0, "keys are below the next separator");
+      keys.push(key);
+      assert(nodes.get(node, HEADS + i) === nodes.headAt(node, i, isLeaf), "heads are of their keys");
+    }
+    verifyPrefix(keys, nodes.get(node, PREFIX));
+    verifyDigest(node, level);
+    if (isLeaf) {
+      leaves.push(node);
+      for (let i = 0; i < count; i++) walk.refs.push(nodes.ref(node, i, true));
+      return;
+    }
+    for (let i = 1; i < count; i++) walk.separators.push(nodes.ref(node, i, false));
+    for (let i = 0; i < count; i++) {
+      visit(nodes.child(node, i), level - 1, i === 0 ? low : keys[i - 1], i === count - 1 ? high : keys[i]);
+    }
+  }
+
+  function keyOf(ref: Ref, isLeaf: boolean): Uint8Array {
+    const start = nodes.keyStart(ref, isLeaf);
+    return records.slab(ref).slice(start, start + nodes.keyLength(ref, isLeaf));
+  }
+
+  function verifyPrefix(keys: readonly Uint8Array[], prefix: number): void {
+    for (const [i, key] of keys.entries()) {
+      assert(i === 0 || compareBytes(keys[i - 1], key) < 0, "keys of a node ascend");
+      assert(key.length >= prefix, "every key is as long as the prefix");
+      assert(
+        compareBytes(key.subarray(0, prefix), keys[0].subarray(0, prefix)) === 0,
+        "keys share the prefix",
+      );
+    }
+  }
+
+  function verifyDigest(node: Node, level: number): void {
+    if (nodes.get(node, STALE) !== 0) return;
+    const sum = new Uint32Array(DIGEST_WORDS);
+    assert(digests.recount(node, level, sum) === nodes.get(node, SIZE), "a digest counts the keys");
+    for (let i = 0; i < DIGEST_WORDS; i++) {
+      assert(sum[i] === nodes.get(node, SUM + i), "a digest is the sum of the hashes");
+    }
+    for (let i = 0; level > 0 && i < nodes.get(node, COUNT); i++) {
+      assert(nodes.get(nodes.child(node, i), STALE) === 0, "what stands above a stale digest is stale");
+    }
+  }
+
+  function verifyLinks(): void {
+    for (const [i, leaf] of leaves.entries()) {
+      assert(nodes.get(leaf, PREVIOUS) === (leaves[i - 1] ?? NO_NODE), "leaves are linked backwards");
+      assert(nodes.get(leaf, NEXT) === (leaves[i + 1] ?? NO_NODE), "leaves are linked forwards");
+    }
+  }
+}

@@ -1,0 +1,324 @@
+import { assert } from "../../base/assert.js";
+import { NONE, type Ref } from "../engine.js";
+import { COUNT, KeyNodes, NEXT, PREVIOUS, STALE } from "./key-nodes.js";
+import { NO_NODE, type Node } from "./node-pool.js";
+import type { Records } from "./records.js";
+import type { EngineShape } from "./shape.js";
+
+/** More levels than four thousand million keys need with the smallest nodes. */
+const LEVELS_MAX = 64;
+/** A node is joined with a neighbour once at most this part of it is used ... */
+const THIN = 0.25;
+/** ... and both together leave some room for what comes next. */
+const JOINED = 0.75;
+
+/** The newest records of all keys in the order of their keys: a B+tree. */
+export class KeyTree {
+  readonly nodes: KeyNodes;
+  readonly #records: Records;
+  #root: Node;
+  /** Levels above the leaves. */
+  #height = 0;
+  #size = 0;
+  #edition = 0;
+  /** The inner node on each level of the last descent, and which child was taken. Level 1 is above the leaves. */
+  readonly #path = new Uint32Array(LEVELS_MAX);
+  readonly #slots = new Uint32Array(LEVELS_MAX);
+
+  constructor(records: Records, shape: EngineShape) {
+    this.#records = records;
+    this.nodes = new KeyNodes(records, shape);
+    this.#root = this.nodes.create();
+  }
+
+  get root(): Node {
+    return this.#root;
+  }
+
+  get height(): number {
+    return this.#height;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Changes whenever a place in a leaf may have become wrong. */
+  get edition(): number {
+    return this.#edition;
+  }
+
+  /** Adds the record of a key, `bytes[from, to)`, that is not there. */
+  insert(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+    const leaf = this.#descend(bytes, from, to);
+    const index = this.nodes.search(leaf, bytes, from, to, true);
+    assert(!this.nodes.found, "a key is added to the order once");
+    this.#insertAt(leaf, index, bytes, from, to, ref);
+  }
+
+  /** Adds the record of a key that is above all others. */
+  append(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+    let node = this.#root;
+    for (let level = this.#height; level > 0; level--) {
+      const last = this.nodes.get(node, COUNT) - 1;
+      this.#step(level, node, last);
+      node = this.nodes.child(node, last);
+    }
+    this.#insertAt(node, this.nodes.get(node, COUNT), bytes, from, to, ref);
+  }
+
+  /** Puts another record of the same key in the place of `old`. */
+  replace(bytes: Uint8Array, from: number, to: number, old: Ref, ref: Ref): void {
+    const leaf = this.#descend(bytes, from, to);
+    const index = this.#indexOf(leaf, bytes, from, to, old);
+    this.#edition++;
+    this.nodes.set(leaf, STALE, 1);
+    this.nodes.setRef(leaf, index, ref, true);
+  }
+
+  remove(bytes: Uint8Array, from: number, to: number, old: Ref): void {
+    const leaf = this.#descend(bytes, from, to);
+    const index = this.#indexOf(leaf, bytes, from, to, old);
+    this.#edition++;
+    this.#size--;
+    this.nodes.set(leaf, STALE, 1);
+    this.nodes.erase(leaf, index, true);
+    this.#shrink(leaf, 0);
+  }
+
+  /** The leaf in which a key is or belongs. */
+  leafOf(bytes: Uint8Array, from: number, to: number): Node {
+    let node = this.#root;
+    for (let level = this.#height; level > 0; level--) {
+      node = this.nodes.child(node, this.childIndex(node, bytes, from, to));
+    }
+    return node;
+  }
+
+  /** Which child of an inner node leads to a key. */
+  childIndex(node: Node, bytes: Uint8Array, from: number, to: number): number {
+    const index = this.nodes.search(node, bytes, from, to, false);
+    return this.nodes.found ? index : index - 1;
+  }
+
+  /** The first leaf, or the last. */
+  outermost(last: boolean): Node {
+    let node = this.#root;
+    for (let level = this.#height; level > 0; level--) {
+      node = this.nodes.child(node, last ? this.nodes.get(node, COUNT) - 1 : 0);
+    }
+    return node;
+  }
+
+  /** To the leaf of a key that is about to change: the digests on the way become stale. */
+  #descend(bytes: Uint8Array, from: number, to: number): Node {
+    let node = this.#root;
+    for (let level = this.#height; level > 0; level--) {
+      const index = this.childIndex(node, bytes, from, to);
+      this.#step(level, node, index);
+      node = this.nodes.child(node, index);
+    }
+    return node;
+  }
+
+  #step(level: number, node: Node, index: number): void {
+    this.#path[level] = node;
+    this.#slots[level] = index;
+    this.nodes.set(node, STALE, 1);
+  }
+
+  #indexOf(leaf: Node, bytes: Uint8Array, from: number, to: number, old: Ref): number {
+    const index = this.nodes.search(leaf, bytes, from, to, true);
+    assert(this.nodes.found && this.nodes.ref(leaf, index, true) === old, "the order has the newest record");
+    return index;
+  }
+
+  #insertAt(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+    const { nodes } = this;
+    this.#edition++;
+    this.#size++;
+    nodes.set(leaf, STALE, 1);
+    const count = nodes.get(leaf, COUNT);
+    if (count < nodes.leafMax) {
+      nodes.insert(leaf, index, ref, NO_NODE);
+      return;
+    }
+    // Whoever writes at the end goes on there: the full leaf stays full.
+    const isAppended = index === count && nodes.get(leaf, NEXT) === NO_NODE;
+    const kept = isAppended ? count : count >>> 1;
+    const right = this.#splitLeaf(leaf, kept);
+    const left = nodes.ref(leaf, kept - 1, true);
+    let separator: Ref;
+    let goesRight = isAppended;
+    if (isAppended) {
+      separator = nodes.createSeparator(left, bytes, from, to);
+    } else {
+      const first = nodes.ref(right, 0, true);
+      const start = this.#records.keyStart(first);
+      const slab = this.#records.slab(first);
+      separator = nodes.createSeparator(left, slab, start, start + this.#records.keyLength(first));
+      goesRight = nodes.compare(separator, false, bytes, from, to, 0) <= 0;
+    }
+    if (goesRight) nodes.insert(right, index - kept, ref, NO_NODE);
+    else nodes.insert(leaf, index, ref, NO_NODE);
+    this.#addChild(1, separator, right);
+  }
+
+  /** Moves the entries from `kept` on to a new leaf behind. */
+  #splitLeaf(leaf: Node, kept: number): Node {
+    const { nodes } = this;
+    const right = nodes.create();
+    nodes.move(leaf, kept, right, true);
+    const next = nodes.get(leaf, NEXT);
+    nodes.set(right, NEXT, next);
+    nodes.set(right, PREVIOUS, leaf);
+    nodes.set(leaf, NEXT, right);
+    if (next !== NO_NODE) nodes.set(next, PREVIOUS, right);
+    nodes.tighten(leaf, true);
+    nodes.tighten(right, true);
+    return right;
+  }
+
+  /** Puts a node behind the child that the last descent took on `level`. */
+  #addChild(level: number, separator: Ref, child: Node): void {
+    const { nodes } = this;
+    if (level > this.#height) {
+      const root = nodes.create();
+      nodes.insert(root, 0, NONE, this.#root);
+      nodes.insert(root, 1, separator, child);
+      this.#root = root;
+      this.#height = level;
+      return;
+    }
+    const node = this.#path[level];
+    const index = this.#slots[level] + 1;
+    const count = nodes.get(node, COUNT);
+    if (count < nodes.innerMax) {
+      nodes.insert(node, index, separator, child);
+      return;
+    }
+    const isAppended = index === count;
+    const half = (count + 1) >>> 1;
+    const goesLeft = !isAppended && index < half;
+    const right = nodes.create();
+    nodes.move(node, isAppended ? count - 1 : half - (goesLeft ? 1 : 0), right, false);
+    if (goesLeft) nodes.insert(node, index, separator, child);
+    else nodes.insert(right, index - nodes.get(node, COUNT), separator, child);
+    // The separator of the right node's first child goes up instead.
+    const middle = nodes.ref(right, 0, false);
+    nodes.setRef(right, 0, NONE, false);
+    nodes.tighten(node, false);
+    nodes.tighten(right, false);
+    this.#addChild(level + 1, middle, right);
+  }
+
+  /** Joins a node that became thin with a neighbour, or takes it out when it is empty. */
+  #shrink(node: Node, level: number): void {
+    if (level === this.#height) {
+      this.#lowerRoot();
+      return;
+    }
+    const { nodes } = this;
+    const isLeaf = level === 0;
+    const max = isLeaf ? nodes.leafMax : nodes.innerMax;
+    const count = nodes.get(node, COUNT);
+    const parent = this.#path[level + 1];
+    const index = this.#slots[level + 1];
+    if (count === 0) {
+      this.#takeOut(node, parent, index, isLeaf);
+      this.#shrink(parent, level + 1);
+      return;
+    }
+    // An inner node with one child would be a level that halves nothing: it never stays alone.
+    const isAlone = !isLeaf && count === 1;
+    if (count > THIN * max && !isAlone) return;
+    const limit = isAlone ? max : Math.max(2, JOINED * max);
+    const last = nodes.get(parent, COUNT) - 1;
+    if (index > 0 && this.#canJoin(parent, index, limit)) this.#join(parent, index, isLeaf);
+    else if (index < last && this.#canJoin(parent, index + 1, limit)) this.#join(parent, index + 1, isLeaf);
+    else {
+      if (isAlone) this.#borrow(node, parent, index);
+      return;
+    }
+    this.#shrink(parent, level + 1);
+  }
+
+  /** Whether the child at `index` and the one before it may become one node of at most `limit` entries. */
+  #canJoin(parent: Node, index: number, limit: number): boolean {
+    const { nodes } = this;
+    const left = nodes.child(parent, index - 1);
+    const right = nodes.child(parent, index);
+    return nodes.get(left, COUNT) + nodes.get(right, COUNT) <= limit;
+  }
+
+  /** Takes a child from a neighbour; the separators turn through the parent. */
+  #borrow(node: Node, parent: Node, index: number): void {
+    const { nodes } = this;
+    const fromLeft = index > 0;
+    const donor = nodes.child(parent, fromLeft ? index - 1 : index + 1);
+    const given = fromLeft ? nodes.get(donor, COUNT) - 1 : 0;
+    const child = nodes.child(donor, given);
+    const between = fromLeft ? index : index + 1;
+    const down = nodes.ref(parent, between, false);
+    const up = nodes.ref(donor, fromLeft ? given : 1, false);
+    nodes.erase(donor, given, false);
+    if (fromLeft) nodes.insert(node, 0, NONE, child);
+    else nodes.insert(node, 1, down, child);
+    if (fromLeft) nodes.setRef(node, 1, down, false);
+    else nodes.setRef(donor, 0, NONE, false);
+    nodes.setRef(parent, between, up, false);
+    for (const changed of [node, donor, parent]) nodes.refresh(changed, false);
+    nodes.set(donor, STALE, 1);
+  }
+
+  /** Moves the child at `index` into the one before it. */
+  #join(parent: Node, index: number, isLeaf: boolean): void {
+    const { nodes } = this;
+    const left = nodes.child(parent, index - 1);
+    const right = nodes.child(parent, index);
+    const start = nodes.get(left, COUNT);
+    const separator = nodes.ref(parent, index, false);
+    nodes.move(right, 0, left, isLeaf);
+    if (isLeaf) {
+      this.#unlink(right);
+      nodes.freeSeparator(separator);
+    } else {
+      // What separated the two nodes now separates their children.
+      nodes.setRef(left, start, separator, false);
+    }
+    nodes.refresh(left, isLeaf);
+    nodes.set(left, STALE, 1);
+    nodes.erase(parent, index, false);
+    nodes.pool.give(right);
+  }
+
+  #takeOut(node: Node, parent: Node, index: number, isLeaf: boolean): void {
+    const { nodes } = this;
+    if (isLeaf) this.#unlink(node);
+    // When the first child goes, the second needs no separator any more.
+    const freed = Math.max(1, index);
+    if (freed < nodes.get(parent, COUNT)) nodes.freeSeparator(nodes.ref(parent, freed, false));
+    nodes.erase(parent, index, false);
+    if (nodes.get(parent, COUNT) > 0) nodes.setRef(parent, 0, NONE, false);
+    nodes.pool.give(node);
+  }
+
+  #lowerRoot(): void {
+    const { nodes } = this;
+    while (this.#height > 0 && nodes.get(this.#root, COUNT) <= 1) {
+      const root = this.#root;
+      const isEmpty = nodes.get(root, COUNT) === 0;
+      this.#root = isEmpty ? nodes.create() : nodes.child(root, 0);
+      this.#height = isEmpty ? 0 : this.#height - 1;
+      nodes.pool.give(root);
+    }
+  }
+
+  #unlink(leaf: Node): void {
+    const { nodes } = this;
+    const next = nodes.get(leaf, NEXT);
+    const previous = nodes.get(leaf, PREVIOUS);
+    if (next !== NO_NODE) nodes.set(next, PREVIOUS, previous);
+    if (previous !== NO_NODE) nodes.set(previous, NEXT, next);
+  }
+}

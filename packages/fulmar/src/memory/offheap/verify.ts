@@ -1,0 +1,169 @@
+import { assert } from "../../base/assert.js";
+import { deadlineOf, entryLength, isTombstone, originOf, seqOf } from "../../record/entry.js";
+import { LATEST, NONE, type Ref } from "../engine.js";
+import { type OffHeapIndexes, originGroup } from "./indexes.js";
+import type { TreeDigests } from "./key-tree-digest.js";
+import { verifyKeyTree } from "./key-tree-verify.js";
+import { verifyOrder } from "./order-verify.js";
+import type { PinSet } from "./pins.js";
+import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
+import type { RefQueue } from "./ref-queue.js";
+
+/** The whole state of an off-heap engine. */
+export interface OffHeapState {
+  readonly indexes: OffHeapIndexes;
+  readonly digests: TreeDigests;
+  readonly pins: PinSet;
+  readonly unsettled: RefQueue;
+  readonly version: number;
+  readonly settled: number;
+  readonly keepTombstones: boolean;
+}
+
+/** Throws INVARIANT if anything contradicts anything else, or is kept without need. */
+export function verifyEngine(state: OffHeapState): void {
+  const { indexes, unsettled } = state;
+  const { records, hash } = indexes;
+  assert(state.settled <= state.version, "what is settled was applied");
+  hash.verify();
+  const { refs: newest, separators } = verifyKeyTree(indexes.keys, records, state.digests);
+  assert(newest.length === hash.size, "the order of keys and the hash index have the same keys");
+  const all = new Set<Ref>();
+  for (const ref of newest) verifyChain(state, ref, all);
+  assert(all.size === records.count, "every version is in a chain");
+  const held = verifyPins(state, all);
+  const discarded = verifyQueue(state, all);
+  const listed = [...all].filter((ref) => records.has(ref, HELD)).length;
+  assert(listed === held, "a record with the mark of a held one is listed");
+  verifyOrders(indexes, newest, all);
+  verifyUsage(indexes, newest, all);
+  verifyMemory(indexes, [...all, ...discarded, ...separators]);
+  let pages = unsettled.pages;
+  for (const pinned of state.pins) pages += pinned.held.pages;
+  indexes.pages.verify();
+  assert(indexes.pages.used === pages, "every page in use is of a queue");
+}
+
+function verifyChain(state: OffHeapState, newest: Ref, all: Set<Ref>): void {
+  const { records, hash } = state.indexes;
+  const start = records.keyStart(newest);
+  const end = start + records.keyLength(newest);
+  const slab = records.slab(newest);
+  assert(hash.find(slab, start, end) === newest, "the hash index leads to every key");
+  let newer: Ref = NONE;
+  for (let ref = newest; ref !== NONE; ref = records.older(ref)) {
+    assert(!all.has(ref), "a record is in one chain, once");
+    all.add(ref);
+    assert(records.hasKey(ref, slab, start, end), "a chain has one key");
+    assert(newer === NONE || records.versionOf(newer) > records.versionOf(ref), "versions of a key descend");
+    assert(records.has(ref, SUPERSEDED) === (newer !== NONE), "replaced versions are marked");
+    verifyRecord(state, ref, newer);
+    newer = ref;
+  }
+}
+
+function verifyRecord(state: OffHeapState, ref: Ref, newer: Ref): void {
+  const { records } = state.indexes;
+  const version = records.versionOf(ref);
+  const isSettled = version <= state.settled;
+  assert(version <= state.version, "no record is of a commit to come");
+  assert(records.has(ref, QUEUED) === !isSettled, "records that are not settled are marked");
+  assert(!records.has(ref, DISCARDED), "a discarded record is in no chain");
+  const isBare =
+    isTombstone(records.slab(ref), records.offset(ref)) &&
+    records.older(ref) === NONE &&
+    isSettled &&
+    !state.keepTombstones;
+  const isFinal = newer === NONE ? isBare : records.versionOf(newer) <= state.settled;
+  assert(
+    !isFinal || records.has(ref, HELD),
+    "what nobody needs is freed, and what a pin needs is held by it",
+  );
+}
+
+/** Checks what pinned versions hold; returns how much that is. */
+function verifyPins({ indexes, pins }: OffHeapState, all: ReadonlySet<Ref>): number {
+  const { records } = indexes;
+  const seen = new Set<Ref>();
+  for (const { version, count, held } of pins) {
+    assert(count > 0, "a pinned version has a pin");
+    for (const ref of held) {
+      assert(all.has(ref) && records.has(ref, HELD) && !seen.has(ref), "a held record is listed once");
+      seen.add(ref);
+      let newer = indexes.newestOf(ref);
+      while (newer !== ref && records.older(newer) !== ref) newer = records.older(newer);
+      const top = newer === ref ? LATEST : records.versionOf(newer);
+      assert(
+        records.versionOf(ref) <= version && version < top,
+        "a record is held by a version that sees it",
+      );
+    }
+  }
+  return seen.size;
+}
+
+/** Checks the queue of what is not settled; returns the discarded records in it. */
+function verifyQueue({ indexes, unsettled, settled }: OffHeapState, all: ReadonlySet<Ref>): Ref[] {
+  const { records } = indexes;
+  const discarded: Ref[] = [];
+  const seen = new Set<Ref>();
+  let before = settled;
+  for (const ref of unsettled) {
+    const version = records.versionOf(ref);
+    assert(!seen.has(ref) && records.has(ref, QUEUED), "a record is queued once");
+    assert(version > settled && version >= before, "queued records are not settled and in order");
+    assert(records.has(ref, DISCARDED) !== all.has(ref), "a queued record is in a chain, or discarded");
+    if (records.has(ref, DISCARDED)) discarded.push(ref);
+    seen.add(ref);
+    before = version;
+  }
+  for (const ref of all) assert(seen.has(ref) === records.has(ref, QUEUED), "what is not settled is queued");
+  return discarded;
+}
+
+function verifyOrders(indexes: OffHeapIndexes, newest: readonly Ref[], all: ReadonlySet<Ref>): void {
+  const { records } = indexes;
+  const origins = verifyOrder(indexes.origins, (group, minor, ref) => {
+    assert(all.has(ref), "the order of origins has records that exist");
+    const seq = seqOf(records.slab(ref), records.offset(ref));
+    const origin = originOf(records.slab(ref), records.offset(ref));
+    assert(
+      originGroup(origin, seq) === group && seq % 2 ** 32 === minor,
+      "records are with their origin and seq",
+    );
+  });
+  assert(origins === all.size, "every record is with its origin");
+  const current = new Set(newest);
+  const deadlines = verifyOrder(indexes.deadlines, (group, minor, ref) => {
+    assert(current.has(ref), "only newest entries are queued to expire");
+    assert(!isTombstone(records.slab(ref), records.offset(ref)), "tombstones do not expire");
+    const deadline = deadlineOf(records.slab(ref), records.offset(ref));
+    assert(deadline === group * 2 ** 32 + minor, "entries are queued by their deadline");
+  });
+  const expiring = newest.filter((ref) => {
+    const slab = records.slab(ref);
+    const at = records.offset(ref);
+    return !isTombstone(slab, at) && deadlineOf(slab, at) !== Number.POSITIVE_INFINITY;
+  });
+  assert(deadlines === expiring.length, "every newest entry with a deadline is queued");
+}
+
+function verifyUsage(indexes: OffHeapIndexes, newest: readonly Ref[], all: ReadonlySet<Ref>): void {
+  const { records } = indexes;
+  const usage = indexes.usage();
+  const tombstones = newest.filter((ref) => isTombstone(records.slab(ref), records.offset(ref))).length;
+  assert(usage.tombstones === tombstones, "tombstones are counted");
+  assert(usage.entries === newest.length - tombstones, "entries are counted");
+  assert(usage.oldVersions === all.size - newest.length, "old versions are counted");
+  let bytes = 0;
+  for (const ref of all) bytes += entryLength(records.slab(ref), records.offset(ref));
+  assert(usage.recordBytes === bytes, "record bytes are counted");
+}
+
+/** Every cell that is handed out is a record or a separator, and no free cell is either. */
+function verifyMemory(indexes: OffHeapIndexes, refs: readonly Ref[]): void {
+  const { arena } = indexes.records;
+  assert(new Set(refs).size === refs.length, "no memory is used twice");
+  assert(arena.verify() === refs.length, "all memory in use is known");
+  for (const ref of refs) assert(arena.isLive(ref), "what is in use is not free");
+}

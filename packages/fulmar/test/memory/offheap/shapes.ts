@@ -1,0 +1,31 @@
+import type { EngineShape } from "../../../src/memory/offheap/shape.js";
+
+/** Sizes with which a dozen keys fill nodes, spans, slabs and tables. */
+export const SMALL: Partial<EngineShape> = {
+  slabBytes: 8192,
+  pageBytes: 256,
+  spanPagesMin: 1,
+  cellBytesMax: 512,
+  ownSlabBytesMin: 4096,
+  nodeWords: 64,
+  chunkNodes: 4,
+  nodeEntriesMax: 8,
+  hashSlotsMin: 8,
+  hashChunkSlots: 16,
+  hashStepSlots: 4,
+};
+
+/** The smallest sizes that there can be: splits and joins at nearly every change. */
+export const SMALLEST: Partial<EngineShape> = {
+  ...SMALL,
+  shared: false,
+  slabBytes: 4096,
+  pageBytes: 128,
+  cellBytesMax: 128,
+  ownSlabBytesMin: 2048,
+  nodeWords: 32,
+  chunkNodes: 2,
+  nodeEntriesMax: 3,
+  hashSlotsMin: 4,
+  hashChunkSlots: 4,
+};
