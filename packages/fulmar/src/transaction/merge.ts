@@ -192,14 +192,18 @@ export function planCoverage(
   ownId: OriginId,
 ): Map<OriginId, OriginCoverage> {
   const after = new CoverageSet();
+  const refusedOf = new Map<OriginId, number[]>();
+  for (const { origin, seq } of refused) {
+    const known = refusedOf.get(origin);
+    if (known === undefined) refusedOf.set(origin, [seq]);
+    else known.push(seq);
+  }
   for (const [origin, coverage] of adds.origins()) {
     if (origin === ownId) continue;
     after.set(origin, now.of(origin));
     const added = new CoverageSet();
     added.set(origin, coverage);
-    for (const refusal of refused) {
-      if (refusal.origin === origin) added.punch(origin, { from: refusal.seq, to: refusal.seq });
-    }
+    for (const seq of refusedOf.get(origin) ?? []) added.punch(origin, { from: seq, to: seq });
     after.join(added);
   }
   const changes = new Map<OriginId, OriginCoverage>();
