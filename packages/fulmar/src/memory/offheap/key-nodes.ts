@@ -252,7 +252,7 @@ export class KeyNodes {
   ): number {
     const slab = this.#records.slab(ref);
     const start = this.keyStart(ref, isLeaf);
-    const length = to - from < prefix ? to - from : prefix;
+    const length = Math.min(to - from, prefix);
     for (let i = 0; i < length; i++) {
       const difference = bytes[from + i] - slab[start + i];
       if (difference !== 0) return difference;
