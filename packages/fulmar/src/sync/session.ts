@@ -305,7 +305,10 @@ export class Session {
     const { port } = this.#host;
     const own = port.coverage().of(port.incarnation).upTo;
     if (claim === undefined || claim.of(port.incarnation).upTo <= own) return false;
-    this.#fail("PROTOCOL_VIOLATION", "claims commits of this node that it never made");
+    this.#fail(
+      "PROTOCOL_VIOLATION",
+      "claims commits that this node never made: it may run on an older or second copy of this data directory",
+    );
     return true;
   }
 

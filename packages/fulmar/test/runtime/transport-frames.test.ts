@@ -73,7 +73,7 @@ test("short frames are joined, long ones are not copied", () => {
   expect(encodeFrames([])).toEqual([]);
 });
 
-test("a frame at the limit passes, one beyond it is refused by its header alone, and so is an empty one", () => {
+test("SEC: frame length: a frame at the limit passes, one beyond it is refused by its header alone, and so is an empty one", () => {
   const at = (length: number): Uint8Array => encodeFrames([new Uint8Array(length)])[0];
   expect(decodeAll(new FrameDecoder(100), [at(100)])).toEqual([new Uint8Array(100)]);
   const decoder = new FrameDecoder(100);
@@ -92,7 +92,7 @@ test("a changed limit holds for the next frame, even within one piece", () => {
   expect(() => decoder.next()).toThrow(violation);
 });
 
-test("an announced frame takes memory only in proportion to what has arrived", () => {
+test("SEC: frame length: an announced frame takes memory only in proportion to what has arrived", () => {
   const before = process.memoryUsage().arrayBuffers;
   const header = new Uint8Array([0, 0, 0, 64, 1]);
   const decoders = Array.from({ length: 8 }, () => new FrameDecoder(2 ** 31));

@@ -285,7 +285,7 @@ test("close is bounded in time when the other side neither reads nor ends", asyn
   expect(await sees.ended.promise).toBeUndefined();
 });
 
-test("a peer that takes nothing is cut off before the queue grows without bound", async () => {
+test("SEC: resource pinning: a peer that takes nothing is cut off before the queue grows without bound", async () => {
   const address = await rawServer((socket) => socket.pause());
   const near = await bench.connect(address);
   const sees = new Recorder();
