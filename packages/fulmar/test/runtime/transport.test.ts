@@ -2,7 +2,11 @@ import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Connection } from "../../src/base/runtime/interface.js";
 import { encodeFrames } from "../../src/base/runtime/node/frames.js";
-import { QUEUED_BYTES_MAX, TcpConnection } from "../../src/base/runtime/node/tcp-connection.js";
+import {
+  FRAMES_IN_TURN_MAX,
+  QUEUED_BYTES_MAX,
+  TcpConnection,
+} from "../../src/base/runtime/node/tcp-connection.js";
 import { Bench, code, LIMIT, pattern, Recorder } from "./transport-support.js";
 
 const bench = new Bench();
@@ -272,6 +276,37 @@ test("pause holds back frames that arrived in one piece, and resume never delive
   near.send(pattern(3, 5));
   await farSees.until(() => farSees.frames.length === 6);
   expect(farSees.frames).toEqual([0, 1, 2, 3, 4, 5].map((salt) => pattern(3, salt)));
+});
+
+test("SEC: many small frames: a flood of them leaves turns to everything else, and arrives whole", async () => {
+  const { near, far, farSees } = await pair();
+  let turns = 0;
+  const turnsAt: number[] = [];
+  const turn = (): void => {
+    turns++;
+    if (farSees.frames.length < 20_000) setImmediate(turn);
+  };
+  turn();
+  farSees.onFrame = () => turnsAt.push(turns);
+  for (let i = 0; i < 20_000; i++) near.send(Uint8Array.of(i & 255));
+  await farSees.until(() => farSees.frames.length === 20_000);
+  let longest = 0;
+  for (let i = 0, from = 0; i < turnsAt.length; i++) {
+    if (turnsAt[i] !== turnsAt[from]) from = i;
+    longest = Math.max(longest, i - from + 1);
+  }
+  expect(longest).toBeLessThanOrEqual(2 * FRAMES_IN_TURN_MAX);
+  expect(farSees.frames.every((frame, i) => frame[0] === (i & 255))).toBe(true);
+  // Paused in the midst of one, it stays so.
+  farSees.onFrame = () => {
+    if (farSees.frames.length === 21_000) far.pause();
+  };
+  for (let i = 0; i < 2000; i++) near.send(Uint8Array.of(1));
+  await farSees.until(() => farSees.frames.length === 21_000);
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(farSees.frames).toHaveLength(21_000);
+  far.resume();
+  await farSees.until(() => farSees.frames.length === 22_000);
 });
 
 test("close is bounded in time when the other side neither reads nor ends", async () => {

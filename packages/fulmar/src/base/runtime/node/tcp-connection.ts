@@ -11,6 +11,8 @@ const CLOSE_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
 /** So many bytes are handed to the socket at once instead of at the end of the turn. */
 const FLUSH_BYTES = 256 * 1024;
+/** So many frames are delivered before everything else has its turn: a flood of them must not take the loop. */
+export const FRAMES_IN_TURN_MAX = 256;
 /** More queued bytes than this end the connection. Senders are expected to stop far earlier. */
 export const QUEUED_BYTES_MAX = 2 ** 30;
 
@@ -36,6 +38,7 @@ export class TcpConnection implements Connection {
   #writingBytes = 0;
   #paused = false;
   #delivering = false;
+  #isResting = false;
   /** No frame is accepted or delivered any more; what is queued is still written. */
   #closing = false;
   #closed = false;
@@ -124,10 +127,14 @@ export class TcpConnection implements Connection {
 
   /** Hands over the frames that the decoder has, as long as the handler wants them, and then reads on. */
   #deliver(): void {
-    if (this.#delivering) return;
+    if (this.#delivering || this.#isResting) return;
     this.#delivering = true;
     try {
-      while (!this.#paused && !this.#closing) {
+      for (let count = 0; !this.#paused && !this.#closing; count++) {
+        if (count === FRAMES_IN_TURN_MAX) {
+          this.#rest();
+          return;
+        }
         const frame = this.#nextFrame();
         if (frame === undefined) {
           if (!this.#closing) this.#socket.resume();
@@ -138,6 +145,16 @@ export class TcpConnection implements Connection {
     } finally {
       this.#delivering = false;
     }
+  }
+
+  /** Reads nothing until the other tasks of this turn are done. */
+  #rest(): void {
+    this.#isResting = true;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#isResting = false;
+      this.#deliver();
+    });
   }
 
   #nextFrame(): Uint8Array | undefined {
