@@ -2,21 +2,17 @@
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { environmentWithoutNpm, runCommand } from "./test/command.mjs";
-import { staleInstallation } from "./test/install.mjs";
+import { runCommand } from "./test/command.mjs";
+import { installLocked, staleInstallation } from "./test/install.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const INSTALL_TIMEOUT_MS = 10 * 60_000;
 const BUILD_TIMEOUT_MS = 5 * 60_000;
 
 async function prepare() {
   const stale = staleInstallation(root);
   if (stale !== undefined) {
     console.log(`installing (npm ci), because ${stale}`);
-    const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-    const environment = environmentWithoutNpm();
-    const code = await runCommand([npm, "ci"], { cwd: root, environment, timeoutMs: INSTALL_TIMEOUT_MS });
-    if (code !== 0) return code;
+    if (!(await installLocked(root))) return 1;
   }
   const compiler = join(root, "node_modules/typescript/bin/tsc");
   const build = [process.execPath, compiler, "-b", "packages/filesync"];

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { environmentWithoutNpm, runCommand } from "./test/command.mjs";
-import { staleInstallation, unlockedDependency } from "./test/install.mjs";
+import { runCommand } from "./test/command.mjs";
+import { installLocked, staleInstallation, unlockedDependency } from "./test/install.mjs";
 import { seconds, summarize } from "./test/summary.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -87,20 +87,7 @@ async function install() {
     console.error(`${unlocked}, which package-lock.json does not: run npm install and commit the lock`);
     return false;
   }
-  if ((await npm("ci")) === 0) return true;
-  // A lock made where packages for other platforms cannot be had lacks them, which makes `npm ci` refuse
-  // it. The versions and checksums that it does hold are kept by this, too.
-  console.log("npm ci refuses the lock; installing what the lock holds instead");
-  return (await npm("install", "--no-save")) === 0 && staleInstallation(root) === undefined;
-}
-
-function npm(...args) {
-  const program = process.platform === "win32" ? "npm.cmd" : "npm";
-  return runCommand([program, ...args], {
-    cwd: root,
-    environment: environmentWithoutNpm(),
-    timeoutMs: STEP_TIMEOUT_MS,
-  });
+  return installLocked(root);
 }
 
 async function runStep(step) {

@@ -1,5 +1,23 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { environmentWithoutNpm, runCommand } from "./command.mjs";
+
+const INSTALL_TIMEOUT_MS = 8 * 60_000;
+
+/** Installs what package-lock.json holds. Whether that is there now. */
+export async function installLocked(root) {
+  if ((await npm(root, "ci")) === 0) return true;
+  // A lock made where packages for other platforms cannot be had lacks them, which makes `npm ci` refuse
+  // it. The versions and checksums that it does hold are kept by this, too.
+  console.log("npm ci refuses the lock; installing what the lock holds instead");
+  return (await npm(root, "install", "--no-save")) === 0 && staleInstallation(root) === undefined;
+}
+
+function npm(root, ...args) {
+  const program = process.platform === "win32" ? "npm.cmd" : "npm";
+  const environment = environmentWithoutNpm();
+  return runCommand([program, ...args], { cwd: root, environment, timeoutMs: INSTALL_TIMEOUT_MS });
+}
 
 /**
  * Why the installed packages are not those of package-lock.json, or undefined when they are. Compares
