@@ -6,7 +6,7 @@ const INSTALL_TIMEOUT_MS = 8 * 60_000;
 
 /** Installs what package-lock.json holds. Whether that is there now. */
 export async function installLocked(root) {
-  if ((await npm(root, "ci")) === 0) return true;
+  if ((await npm(root, "ci", "--silent")) === 0) return true;
   // A lock made where packages for other platforms cannot be had lacks them, which makes `npm ci` refuse
   // it. The versions and checksums that it does hold are kept by this, too.
   console.log("npm ci refuses the lock; installing what the lock holds instead");
