@@ -40,6 +40,9 @@ export class KeyNodes {
   readonly #records: Records;
   /** Whether the last {@link search} met the very key. */
   found = false;
+  /** Whether the key of the last {@link search} begins as all keys of the node do, and its head then. */
+  #matched = false;
+  #head = 0;
 
   constructor(records: Records, shape: EngineShape) {
     this.pool = new NodePool(shape);
@@ -89,6 +92,7 @@ export class KeyNodes {
     const first = isLeaf ? 0 : 1;
     const count = words[base + COUNT];
     this.found = false;
+    this.#matched = false;
     if (count <= first) return first;
     const prefix = words[base + PREFIX];
     const head = headOf(bytes, from + prefix, to);
@@ -107,6 +111,8 @@ export class KeyNodes {
       const side = this.#comparePrefix(near, isLeaf, bytes, from, to, prefix);
       if (side !== 0) return side < 0 ? first : count;
     }
+    this.#matched = true;
+    this.#head = head;
     let end = low;
     while (end < count && words[heads + end] === head) end++;
     // Equal heads are settled by the keys themselves.
@@ -123,26 +129,18 @@ export class KeyNodes {
     return low;
   }
 
+  /** Puts a record at the index that the last {@link search} gave; the leaf has room. */
+  insertSought(leaf: Node, index: number, ref: Ref): void {
+    this.#open(leaf, index, ref, 0);
+    // What the search found out need not be read from keys again.
+    if (this.#matched) this.set(leaf, HEADS + index, this.#head);
+    else this.#fitPrefix(leaf, index, true);
+  }
+
   /** Puts an entry at an index; the node has room. `child` is 0 in a leaf. */
   insert(node: Node, index: number, ref: Ref, child: Node): void {
-    const isLeaf = child === 0;
-    const words = this.pool.words(node);
-    const base = this.pool.base(node);
-    const refs = base + HEADS + (isLeaf ? this.leafMax : this.innerMax);
-    const count = words[base + COUNT];
-    // A loop: the few words moved cost less than a call of `copyWithin` for each of the arrays.
-    for (let i = count; i > index; i--) {
-      words[base + HEADS + i] = words[base + HEADS + i - 1];
-      words[refs + i] = words[refs + i - 1];
-    }
-    if (!isLeaf) {
-      const children = refs + this.innerMax;
-      for (let i = count; i > index; i--) words[children + i] = words[children + i - 1];
-      words[children + index] = child;
-    }
-    words[refs + index] = ref;
-    words[base + COUNT] = count + 1;
-    this.#fitPrefix(node, index, isLeaf);
+    this.#open(node, index, ref, child);
+    this.#fitPrefix(node, index, child === 0);
   }
 
   /** Takes an entry out. */
@@ -235,6 +233,27 @@ export class KeyNodes {
 
   freeSeparator(ref: Ref): void {
     this.#records.arena.give(ref);
+  }
+
+  /** Moves entries up and puts one in their place, without its head. */
+  #open(node: Node, index: number, ref: Ref, child: Node): void {
+    const isLeaf = child === 0;
+    const words = this.pool.words(node);
+    const base = this.pool.base(node);
+    const refs = base + HEADS + (isLeaf ? this.leafMax : this.innerMax);
+    const count = words[base + COUNT];
+    // A loop: the few words moved cost less than a call of `copyWithin` for each of the arrays.
+    for (let i = count; i > index; i--) {
+      words[base + HEADS + i] = words[base + HEADS + i - 1];
+      words[refs + i] = words[refs + i - 1];
+    }
+    if (!isLeaf) {
+      const children = refs + this.innerMax;
+      for (let i = count; i > index; i--) words[children + i] = words[children + i - 1];
+      words[children + index] = child;
+    }
+    words[refs + index] = ref;
+    words[base + COUNT] = count + 1;
   }
 
   #separatorAt(ref: Ref): number {

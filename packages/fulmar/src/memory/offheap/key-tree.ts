@@ -53,7 +53,12 @@ export class KeyTree {
     const leaf = this.#descend(bytes, from, to);
     const index = this.nodes.search(leaf, bytes, from, to, true);
     assert(!this.nodes.found, "a key is added to the order once");
-    this.#insertAt(leaf, index, bytes, from, to, ref);
+    if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax)
+      this.#insertSplitting(leaf, index, bytes, from, to, ref);
+    else {
+      this.#changed(leaf, 1);
+      this.nodes.insertSought(leaf, index, ref);
+    }
   }
 
   /** Adds the record of a key that is above all others. */
@@ -64,24 +69,26 @@ export class KeyTree {
       this.#step(level, node, last);
       node = this.nodes.child(node, last);
     }
-    this.#insertAt(node, this.nodes.get(node, COUNT), bytes, from, to, ref);
+    const count = this.nodes.get(node, COUNT);
+    if (count === this.nodes.leafMax) this.#insertSplitting(node, count, bytes, from, to, ref);
+    else {
+      this.#changed(node, 1);
+      this.nodes.insert(node, count, ref, NO_NODE);
+    }
   }
 
   /** Puts another record of the same key in the place of `old`. */
   replace(bytes: Uint8Array, from: number, to: number, old: Ref, ref: Ref): void {
     const leaf = this.#descend(bytes, from, to);
     const index = this.#indexOf(leaf, bytes, from, to, old);
-    this.#edition++;
-    this.nodes.set(leaf, STALE, 1);
+    this.#changed(leaf, 0);
     this.nodes.setRef(leaf, index, ref, true);
   }
 
   remove(bytes: Uint8Array, from: number, to: number, old: Ref): void {
     const leaf = this.#descend(bytes, from, to);
     const index = this.#indexOf(leaf, bytes, from, to, old);
-    this.#edition++;
-    this.#size--;
-    this.nodes.set(leaf, STALE, 1);
+    this.#changed(leaf, -1);
     this.nodes.erase(leaf, index, true);
     this.#shrink(leaf, 0);
   }
@@ -133,16 +140,18 @@ export class KeyTree {
     return index;
   }
 
-  #insertAt(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
-    const { nodes } = this;
+  /** A leaf has one key more, one less, or another record. */
+  #changed(leaf: Node, by: number): void {
     this.#edition++;
-    this.#size++;
-    nodes.set(leaf, STALE, 1);
+    this.#size += by;
+    this.nodes.set(leaf, STALE, 1);
+  }
+
+  /** Splits a full leaf and adds the record of a key, which belongs at `index`, to one of the halves. */
+  #insertSplitting(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+    const { nodes } = this;
     const count = nodes.get(leaf, COUNT);
-    if (count < nodes.leafMax) {
-      nodes.insert(leaf, index, ref, NO_NODE);
-      return;
-    }
+    this.#changed(leaf, 1);
     // Whoever writes at the end goes on there: the full leaf stays full.
     const isAppended = index === count && nodes.get(leaf, NEXT) === NO_NODE;
     const kept = isAppended ? count : count >>> 1;
