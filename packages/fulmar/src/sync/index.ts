@@ -13,7 +13,9 @@ export type { SyncedOptions } from "./waiting.js";
  * Replicates an open store with its peers, in both directions and without a leader, until the replicator
  * or the store is closed. Resolves when it listens; peers are connected in the background.
  *
- * Errors: INVALID_ARGUMENT, UNKNOWN_OPTION; INSECURE_LISTEN without a secret beyond loopback;
+ * A store has one replicator at a time.
+ *
+ * Errors: INVALID_ARGUMENT, UNKNOWN_OPTION; CLOSED; INSECURE_LISTEN without a secret beyond loopback;
  * ADDRESS_IN_USE, ADDRESS_INVALID.
  */
 export async function replicate(store: object, options: ReplicateOptions = {}): Promise<Replicator> {

@@ -239,7 +239,8 @@ export class StoreReplicator implements Replicator, SessionHost {
   async #start(): Promise<void> {
     const { port, settings } = this;
     // The end of a store is told once: what ended while replication was being prepared is not told any more.
-    if (!port.writable) throw new FulmarError("CLOSED", "the store was closed meanwhile, or failed");
+    if (!port.writable)
+      throw new FulmarError("CLOSED", "replicate: the store was closed or failed: open it again");
     this.#unsubscribe.push(port.onEnd(() => void this.close()));
     this.#unsubscribe.push(port.onSynced(() => this.#synced()));
     if (settings.listen !== undefined) await this.#listen(settings.listen);
