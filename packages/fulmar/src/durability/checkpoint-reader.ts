@@ -16,7 +16,7 @@ import {
   readFooter,
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
-import { corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
@@ -36,7 +36,7 @@ export async function readCheckpoint(
   storeId: string,
   target: LoadTarget,
 ): Promise<{ header: CheckpointHeader; entries: number }> {
-  const status = await runtime.fileSystem.status(path);
+  const status = await attempt("look at", path, runtime.fileSystem.status(path));
   if (status === undefined) throw corrupt(path, 0, "it is missing");
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
     const reading = new CheckpointReading(runtime, handle, path, status.sizeBytes);

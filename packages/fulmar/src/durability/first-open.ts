@@ -70,7 +70,7 @@ async function refuseContents(runtime: Runtime, layout: Layout, directory: strin
 
 async function isUnused(runtime: Runtime, path: string): Promise<boolean> {
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
-    const reader = new ChunkReader(handle, await handle.size());
+    const reader = new ChunkReader(handle, await attempt("look at", path, handle.size()));
     return reader.sizeBytes <= FIRST_RECORD_AT;
   });
 }
@@ -107,7 +107,7 @@ export async function createStore(runtime: Runtime, layout: Layout): Promise<voi
   const pool = new SegmentPool(runtime, layout, { storeId, incarnation }, FIRST_RECORD_AT, 1);
   const opening = { base: 0, syncedThrough: 0, predecessorCrc: 0, previousSegment: 0, previousEnd: 0 };
   const segment = await pool.createOpened(opening);
-  await segment.handle.close();
+  await attempt("close", segment.path, segment.handle.close());
   await syncDirectory(fileSystem, layout.root);
   const synced = { segment: segment.number, position: segment.end, crc: segment.crc, version: 0 };
   const manifest: Omit<Manifest, "identity"> = {

@@ -1,5 +1,5 @@
 import type { Runtime } from "../base/runtime/interface.js";
-import { attempt, corrupt, openFile } from "./files.js";
+import { attempt, corrupt, withFile } from "./files.js";
 import { type Layout, segmentName, segmentNumber } from "./layout.js";
 import type { LogEnd, Manifest } from "./manifest.js";
 import { OPENING_BYTES, RECYCLED, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-format.js";
@@ -126,13 +126,10 @@ async function readSegment(
   link.crc = opening.crc;
   link.syncedThrough = Math.max(link.syncedThrough, opening.syncedThrough);
   visitor.segment(header);
-  const handle = await openFile(runtime.fileSystem, file.path, "read");
-  try {
-    const { end, marks } = await readRecords(runtime, handle, file, link, visitor, advance);
-    return { file, header, base: opening.base, end, lastVersion: link.version, marks };
-  } finally {
-    await handle.close();
-  }
+  const { end, marks } = await withFile(runtime.fileSystem, file.path, "read", (handle) =>
+    readRecords(runtime, handle, file, link, visitor, advance),
+  );
+  return { file, header, base: opening.base, end, lastVersion: link.version, marks };
 }
 
 /** Decides between a torn tail and corruption by everything that stands behind the end. */
@@ -151,16 +148,13 @@ async function weigh(
   let torn = false;
   for (const file of [last.file, ...dead]) {
     const from = file === last.file ? last.end : SEGMENT_HEADER_BYTES;
-    const handle = await openFile(runtime.fileSystem, file.path, "read");
-    try {
-      const rest = await searchRemainder(runtime, handle, file, from);
-      proven = Math.max(proven, rest.syncedThrough);
-      if (file === last.file) torn = rest.lastNonZero >= 0;
-      const recycled = ((file.header?.flags ?? 0) & RECYCLED) !== 0;
-      cutBytes += Math.max(0, (recycled ? rest.lastHead : rest.lastNonZero) - from);
-    } finally {
-      await handle.close();
-    }
+    const rest = await withFile(runtime.fileSystem, file.path, "read", (handle) =>
+      searchRemainder(runtime, handle, file, from),
+    );
+    proven = Math.max(proven, rest.syncedThrough);
+    if (file === last.file) torn = rest.lastNonZero >= 0;
+    const recycled = ((file.header?.flags ?? 0) & RECYCLED) !== 0;
+    cutBytes += Math.max(0, (recycled ? rest.lastHead : rest.lastNonZero) - from);
   }
   if (proven > end.version) {
     const what = `the record after version ${end.version} is not valid, though it was synced`;

@@ -1,4 +1,5 @@
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import { attempt } from "./files.js";
 import type { LogEnd } from "./manifest.js";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import type { PreparedSegment } from "./segment-pool.js";
@@ -103,7 +104,7 @@ export class LogSegments {
     for (const segment of this.#list) {
       const { handle } = segment;
       segment.handle = undefined;
-      await handle?.close();
+      if (handle !== undefined) await attempt("close", segment.path, handle.close());
     }
   }
 

@@ -1,7 +1,7 @@
 import { assert } from "../base/assert.js";
 import { equalBytes, fromHex, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
 import type { Checksum, FileHandle } from "../base/runtime/interface.js";
-import { corrupt, formatNewer, readFully, syncFile, writeFully } from "./files.js";
+import { attempt, corrupt, formatNewer, readFully, syncFile, writeFully } from "./files.js";
 
 /** Two slots of this size, each the whole manifest. */
 export const SLOT_BYTES = 4096;
@@ -178,7 +178,7 @@ export class ManifestFile {
 
   async close(): Promise<void> {
     await this.#queue;
-    await this.#handle.close();
+    await attempt("close", this.#handle.path, this.#handle.close());
   }
 
   async #write(next: Manifest): Promise<void> {

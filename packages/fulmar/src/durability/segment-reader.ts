@@ -1,7 +1,7 @@
 import { readU32, readU64 } from "../base/bytes.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import { ChunkReader } from "./chunk-reader.js";
-import { corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
 import { segmentName } from "./layout.js";
 import {
   KIND_COMMIT,
@@ -62,7 +62,7 @@ export async function inspectSegment(
   storeId: string | undefined,
 ): Promise<SegmentFile> {
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
-    const sizeBytes = await handle.size();
+    const sizeBytes = await attempt("look at", path, handle.size());
     const reader = new ChunkReader(handle, sizeBytes);
     const header = await readHeader(runtime, reader, path);
     if (header === undefined) return { number, path, sizeBytes, header, opening: undefined };

@@ -106,7 +106,7 @@ async function checkManifest(
     const message = `slot ${damagedSlot} is damaged or was never finished; the other one is whole`;
     findings.push({ severity: "note", file: layout.manifest, offset: damagedSlot * 4096, message });
   }
-  const status = await runtime.fileSystem.status(layout.manifest);
+  const status = await attempt("look at", layout.manifest, runtime.fileSystem.status(layout.manifest));
   if (identityOf(runtime, status?.identity ?? "") !== reading.manifest.identity) {
     const message = "the directory is a copy: the next open gives it an identity of its own";
     findings.push({ severity: "note", file: layout.manifest, message });
