@@ -177,6 +177,10 @@ async function secure(runtime: Runtime, layout: Layout, scan: LogScan): Promise<
     if (segment.lastVersion <= scan.proven && !(scan.torn && segment === scan.live.at(-1))) continue;
     await withFile(runtime.fileSystem, segment.file.path, "update", async (handle) => {
       await rewrite(runtime, handle, segment, scan.proven);
+      // The failed sync may have lost the file's growth as well, which writing within it does not state again.
+      const { sizeBytes } = segment.file;
+      await attempt("truncate", handle.path, handle.truncate(sizeBytes + 1));
+      await attempt("truncate", handle.path, handle.truncate(sizeBytes));
       await syncFile(handle);
       if (!scan.torn || segment !== scan.live.at(-1)) return;
       await attempt("truncate", handle.path, handle.truncate(segment.end));

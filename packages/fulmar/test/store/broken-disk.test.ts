@@ -181,6 +181,25 @@ describe("a process killed while it opens, and a power cut after the next one", 
   });
 });
 
+test.each(["clean", "revert"] as const)(
+  "T-WAL-07: what is read after a failed sync that left pages %s is durable, growth of the file included",
+  async (afterSync) => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await db.set("a", "1");
+    storage.disk.faults.add({ operations: ["sync"], path: "/data/log", code: "EIO", afterSync });
+    await expect(db.set("b", "y".repeat(20_000))).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+    storage.kill();
+    storage.restart();
+    const second = await openOn(storage);
+    const digest = second.digest();
+    storage.powerCut();
+    storage.restart();
+    await using third = await openOn(storage);
+    expect([third.get("a"), third.digest()]).toEqual(["1", digest]);
+  },
+);
+
 test("an open that fails at the end leaves no file open", async () => {
   const storage = simulatedStorage({ cryptography: nodeCryptography, openFilesMax: 6 });
   await (await openOn(storage)).close();
