@@ -174,7 +174,9 @@ function numbersAfter(
  */
 async function secure(runtime: Runtime, layout: Layout, scan: LogScan): Promise<void> {
   for (const segment of scan.live) {
-    if (segment.lastVersion <= scan.proven && !(scan.torn && segment === scan.live.at(-1))) continue;
+    // A segment that holds its opening only says nothing of whether that was synced.
+    const proven = segment.lastVersion <= scan.proven && segment.lastVersion > segment.base;
+    if (proven && !(scan.torn && segment === scan.live.at(-1))) continue;
     await withFile(runtime.fileSystem, segment.file.path, "update", async (handle) => {
       await rewrite(runtime, handle, segment, scan.proven);
       // The failed sync may have lost the file's growth as well, which writing within it does not state again.
@@ -200,7 +202,9 @@ async function rewrite(
   segment: LiveSegment,
   proven: number,
 ): Promise<void> {
-  const from = segment.marks.filter((mark) => mark.version <= proven).at(-1)?.position ?? 0;
+  // Only a synced commit of this segment proves that its opening, before the first mark, was synced.
+  const inside = segment.marks.filter(({ version }) => version > segment.base && version <= proven);
+  const from = inside.at(-1)?.position ?? 0;
   const reader = new ChunkReader(handle, segment.end);
   for (let position = from; position < segment.end; ) {
     const length = Math.min(CHUNK_BYTES, segment.end - position);

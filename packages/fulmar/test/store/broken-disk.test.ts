@@ -200,6 +200,28 @@ test.each(["clean", "revert"] as const)(
   },
 );
 
+test("T-WAL-07: the same of a segment whose very first sync failed, and of its opening", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  await untilRotationIsNext(db, storage);
+  storage.disk.faults.add({
+    operations: ["sync"],
+    path: "000000000002.log",
+    code: "EIO",
+    afterSync: "clean",
+  });
+  await expect(db.set("b", "y".repeat(12_000))).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+  storage.kill();
+  storage.restart();
+  const second = await openOn(storage);
+  await second.set("c", "z");
+  const digest = second.digest();
+  storage.powerCut();
+  storage.restart();
+  await using third = await openOn(storage);
+  expect([third.get("c"), third.digest()]).toEqual(["z", digest]);
+});
+
 test("an open that fails at the end leaves no file open", async () => {
   const storage = simulatedStorage({ cryptography: nodeCryptography, openFilesMax: 6 });
   await (await openOn(storage)).close();
