@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
 import type { Records } from "./records.js";
-import { exponentOf, newBuffer } from "./shape.js";
+import { exponentOf } from "./shape.js";
 
 const EMPTY = 0;
 /** A slot whose key was removed: a search goes on past it. */
@@ -152,8 +152,8 @@ export class HashTable {
     const present = this.#tags[index];
     if (present !== this.#blank) return present;
     const size = this.#chunkMask + 1;
-    this.#tags[index] = new Uint8Array(newBuffer(size, false));
-    this.#refs[index] = new Uint32Array(newBuffer(4 * size, false));
+    this.#tags[index] = new Uint8Array(size);
+    this.#refs[index] = new Uint32Array(size);
     this.#allocatedBytes += 5 * size;
     return this.#tags[index];
   }

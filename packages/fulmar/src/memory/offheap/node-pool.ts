@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { type EngineShape, exponentOf, newBuffer } from "./shape.js";
+import { type EngineShape, exponentOf } from "./shape.js";
 
 /** A node of fixed size. 0 is none. */
 export type Node = number;
@@ -60,8 +60,7 @@ export class NodePool {
       return node;
     }
     if (this.#fresh >>> this.chunkShift === this.#chunks.length) {
-      const bytes = this.#shape.chunkNodes * this.#shape.nodeWords * 4;
-      this.#chunks.push(new Uint32Array(newBuffer(bytes, false)));
+      this.#chunks.push(new Uint32Array(this.#shape.chunkNodes * this.#shape.nodeWords));
     }
     return this.#fresh++;
   }

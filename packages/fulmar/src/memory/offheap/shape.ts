@@ -2,8 +2,6 @@ import { assert } from "../../base/assert.js";
 
 /** Sizes of everything that is allocated. Tests shrink them, so that few keys meet every boundary. */
 export interface EngineShape {
-  /** Whether records live in shared memory, which worker threads can read. */
-  readonly shared: boolean;
   /** Bytes of one slab of the arena: a power of two. */
   readonly slabBytes: number;
   /** The unit in which slabs are cut into spans: a power of two. */
@@ -30,10 +28,10 @@ export interface EngineShape {
 
 /**
  * Node and chunk sizes are measured: of 256 to 2048 bytes a node, 512 load fastest. Slabs must not be
- * growable buffers, which are read several times slower.
+ * growable buffers, which are read several times slower, nor shared ones: the collector does not count
+ * their bytes, so that it lets gigabytes of dropped slabs lie before it runs.
  */
 export const DEFAULT_SHAPE: EngineShape = Object.freeze({
-  shared: true,
   slabBytes: 16 << 20,
   pageBytes: 8 << 10,
   spanPagesMin: 4,
@@ -46,13 +44,6 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   hashChunkSlots: 1 << 16,
   hashStepSlots: 32,
 });
-
-/** Zeroed memory outside of the JavaScript heap, shared between threads where that is possible and asked for. */
-export function newBuffer(byteLength: number, shared: boolean): ArrayBufferLike {
-  return shared && typeof SharedArrayBuffer === "function"
-    ? new SharedArrayBuffer(byteLength)
-    : new ArrayBuffer(byteLength);
-}
 
 /** The exponent of a power of two. */
 export function exponentOf(power: number): number {

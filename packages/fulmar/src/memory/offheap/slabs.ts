@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
-import { type EngineShape, exponentOf, newBuffer } from "./shape.js";
+import { type EngineShape, exponentOf } from "./shape.js";
 
 /** Slabs numbers fill the upper bits of a reference; the lower ones count units of eight bytes. */
 const UNIT_EXPONENT = 3;
@@ -177,9 +177,9 @@ export class Slabs {
     // Slab 0 is never used, so that no reference is 0.
     const slab = this.#freeNumbers.pop() ?? this.bytes.length;
     assert(slab < this.#slabsMax, "an engine holds at most 32 GiB");
-    const buffer = newBuffer(byteLength, this.#shape.shared);
-    this.bytes[slab] = new Uint8Array(buffer);
-    this.words[slab] = new Uint32Array(buffer);
+    const words = new Uint32Array(byteLength / 4);
+    this.words[slab] = words;
+    this.bytes[slab] = new Uint8Array(words.buffer);
     this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
     this.#freeRun[slab] = 0;
     this.#usedPages[slab] = -1;

@@ -18,7 +18,6 @@ export const SMALL: Partial<EngineShape> = {
 /** The smallest sizes that there can be: splits and joins at nearly every change. */
 export const SMALLEST: Partial<EngineShape> = {
   ...SMALL,
-  shared: false,
   slabBytes: 4096,
   pageBytes: 128,
   cellBytesMax: 128,
