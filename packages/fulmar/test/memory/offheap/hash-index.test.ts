@@ -91,6 +91,32 @@ describe.each([
   });
 });
 
+describe("hash index", () => {
+  it("finds what lies around the end of a table, while its beginning is moved away and keys go", () => {
+    const shape = { ...DEFAULT_SHAPE, ...SMALLEST, hashSlotsMin: 8, hashChunkSlots: 4, hashStepSlots: 4 };
+    const records = new Records(shape);
+    const index = new HashIndex(records, shape, [1, 2]);
+    const hash = new KeyHash([1, 2]);
+    const isLast = (key: Uint8Array): boolean => (hash.of(key, 0, key.length) & 7) === 7;
+    const keys = Array.from({ length: 200 }, (_, i) => ascii(`key ${i}`)).filter(isLast);
+    // Six keys whose place is the last slot: the others lie in the first five.
+    const refs = keys.slice(0, 6).map((key) => {
+      const bytes = entry(key);
+      const ref = records.add(1, 0, bytes, 0, bytes.length);
+      index.locate(key, 0, key.length);
+      index.add(ref);
+      return ref;
+    });
+    // One change begins a new table, the next moves the first four slots and removes the key of the last.
+    expect(index.locate(keys[6], 0, keys[6].length)).toBe(0);
+    expect(index.locate(keys[0], 0, keys[0].length)).toBe(refs[0]);
+    index.remove();
+    const found = refs.map((_, i) => index.find(keys[i], 0, keys[i].length));
+    expect(found).toEqual([0, ...refs.slice(1)]);
+    index.verify();
+  });
+});
+
 describe("key hash", () => {
   it("is HalfSipHash-1-3", () => {
     const lengths = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 255, 256, 300];

@@ -1,0 +1,61 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compareBytes, toHex } from "../../../src/base/bytes.js";
+import { ALL_KEYS } from "../../../src/keys/range.js";
+import { KeyTree } from "../../../src/memory/offheap/key-tree.js";
+import { TreeDigests } from "../../../src/memory/offheap/key-tree-digest.js";
+import { verifyKeyTree } from "../../../src/memory/offheap/key-tree-verify.js";
+import { Records } from "../../../src/memory/offheap/records.js";
+import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
+import { bytesOf, entry, quickHash } from "../fixtures.js";
+import { SMALL, SMALLEST } from "./shapes.js";
+
+const byte = fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xfe, 0xff);
+const key = fc
+  .tuple(fc.constantFrom(0, 0, 1, 4, 30), byte, fc.array(byte, { maxLength: 4, minLength: 2 }))
+  .map(([length, fill, tail]) => bytesOf(...new Array<number>(length).fill(fill), ...tail));
+/** More additions than removals, or fewer, for a while each: the tree grows high and shrinks again. */
+const steps = fc.array(fc.tuple(fc.nat(9), key, fc.nat(1000)), {
+  minLength: 200,
+  maxLength: 500,
+  size: "max",
+});
+
+describe.each([
+  ["small", SMALL],
+  ["smallest", SMALLEST],
+])("key tree, %s nodes", (_, sizes) => {
+  it("keeps keys in order, and its digests right, through additions and removals", () => {
+    fc.assert(
+      fc.property(steps, (sequence) => {
+        const shape = { ...DEFAULT_SHAPE, ...sizes };
+        const records = new Records(shape);
+        const tree = new KeyTree(records, shape);
+        const digests = new TreeDigests(tree, records, quickHash);
+        const model = new Map<string, { key: Uint8Array; ref: number }>();
+        for (const [i, [dice, key, index]] of sequence.entries()) {
+          const name = toHex(key);
+          const isGrowing = dice < (Math.floor(i / 120) % 2 === 0 ? 9 : 2);
+          if (isGrowing && !model.has(name)) {
+            const bytes = entry(key, { seq: i });
+            const ref = records.add(1, 0, bytes, 0, bytes.length);
+            tree.insert(key, 0, key.length, ref);
+            model.set(name, { key, ref });
+          } else if (!isGrowing && model.size > 0) {
+            const removed = [...model.values()][index % model.size];
+            tree.remove(removed.key, 0, removed.key.length, removed.ref);
+            records.free(removed.ref);
+            model.delete(toHex(removed.key));
+          }
+          const { refs, separators } = verifyKeyTree(tree, records, digests);
+          const sorted = [...model.values()].sort((a, b) => compareBytes(a.key, b.key));
+          expect(refs).toEqual(sorted.map(({ ref }) => ref));
+          expect(records.arena.verify()).toBe(refs.length + separators.length);
+          // All digests are known now, so that the next change has to declare each that it touches stale.
+          expect(digests.digest(ALL_KEYS).count).toBe(model.size);
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+});
