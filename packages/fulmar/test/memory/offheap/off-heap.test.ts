@@ -44,6 +44,18 @@ describe("off-heap engine", () => {
     for (const cursor of cursors) expect(() => cursor.next()).toThrow(invariant);
   });
 
+  it("keeps a tombstone that is not settled, when a rollback uncovers it", () => {
+    const engine = createEngine({ hash });
+    put(engine, 1, entry(ascii("k")));
+    put(engine, 2, entry(ascii("k"), { value: bytesOf(1) }));
+    engine.rollback(1);
+    expect(engine.usage()).toMatchObject({ entries: 0, tombstones: 1 });
+    engine.verify();
+    engine.settle(1);
+    expect(engine.usage()).toMatchObject({ entries: 0, tombstones: 0 });
+    engine.verify();
+  });
+
   it("gives memory back, and uses what is left of one size for others", () => {
     const engine = createEngine({ hash: quickHash, shape: SMALL });
     const room = (): number => engine.usage().overheadBytes + engine.usage().recordBytes;
