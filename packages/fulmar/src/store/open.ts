@@ -2,7 +2,7 @@ import { toHex } from "../base/bytes.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { createEntryHash } from "../memory/entry-hash.js";
-import { createPlainEngine } from "../memory/plain/engine.js";
+import { createEngine } from "../memory/offheap/engine.js";
 import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";
@@ -11,6 +11,8 @@ import { resolveSettings } from "./settings.js";
 import { Store } from "./store.js";
 import { createPort } from "./store-port.js";
 import type { OpenOptions } from "./types.js";
+
+const TWO_32 = 2 ** 32;
 
 /**
  * Opens a store: durable with a directory, which is created when missing, in memory without. One
@@ -36,7 +38,8 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
   const runtime = options.runtime ?? nodeRuntime();
   const origins = new OriginTable();
   const clock = new HybridClock(runtime.clock);
-  const engine = createPlainEngine({ hash: createEntryHash(runtime.cryptography, origins) });
+  const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
+  const engine = createEngine({ hash: createEntryHash(runtime.cryptography, origins), secret });
   const base = { runtime, settings, engine, origins, clock };
   let parts: CoreParts<V>;
   if (directory === undefined) {
