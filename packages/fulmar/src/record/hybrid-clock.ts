@@ -38,9 +38,9 @@ export class HybridClock {
     return this.#nowMs;
   }
 
-  /** A new time above every one before, and above `replaced`, the stamp of what the write replaces. */
-  next(replaced: number): number {
-    this.#last = Math.max(hlcFromWall(this.#clock.wallMs()), this.#last + 1, replaced + 1);
+  /** A new time above every one before, and so above the stamp of whatever a write may replace. */
+  next(): number {
+    this.#last = Math.max(hlcFromWall(this.#clock.wallMs()), this.#last + 1);
     return this.#last;
   }
 

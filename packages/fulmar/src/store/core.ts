@@ -196,13 +196,17 @@ export class StoreCore<V> {
   async #close(): Promise<void> {
     this.#end();
     const { directory, clock } = this.parts;
-    // What was written before this call is still acknowledged; a failure is reported to those who wait for it.
-    await this.committer.flush().catch(() => undefined);
+    // Whoever wrote at a weaker level than `full` has no promise left that could tell of a failure: this one does.
+    let failure: unknown;
+    await this.committer.flush().catch((error: unknown) => {
+      failure = error;
+    });
     await this.#checkpointer?.stop();
     this.watchers.clear();
     const clean = this.committer.failure === undefined;
     // The last numbers given out, also to what was refused since.
     const { seq, lastVersion: version } = this.committer;
     await directory?.data.close({ seq, hlc: clock.last, version, clean });
+    if (failure !== undefined) throw failure;
   }
 }

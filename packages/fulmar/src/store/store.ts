@@ -228,8 +228,9 @@ export class Store<V = unknown> {
   }
 
   /**
-   * Finishes what is written, releases the directory. Idempotent; later calls of other methods fail with
-   * CLOSED.
+   * Syncs what is written and releases the directory. Idempotent; later calls of other methods fail with
+   * CLOSED. Rejects, with everything released, when something written may not be on stable storage: with
+   * DURABILITY_UNKNOWN after a failed sync, with DISK_FULL or IO_ERROR when the log refused the last commits.
    */
   close(): Promise<void> {
     return this.#core.close();

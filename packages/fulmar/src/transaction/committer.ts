@@ -154,7 +154,7 @@ export class Committer implements LogObserver {
     const { origins, clock } = this.#parts;
     this.#assertWritable();
     const size = checkedSize(writes, this.#parts.limits);
-    const stamp = { hlc: clock.next(0), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
+    const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
     this.#apply(version, writes.length, size, [], (bytes, at, put) => {
       let next = at;

@@ -248,3 +248,28 @@ describe("tombstones", () => {
     expect(again.digest()).toBe(digest);
   });
 });
+
+describe("close", () => {
+  test("says so when the last sync failed, and lets go of the directory", async () => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await db.set("a", "1");
+    await db.set("a", "2", { durability: "relaxed" });
+    storage.disk.faults.add({ operations: ["sync"], path: ".log", code: "EIO", afterSync: "revert" });
+    await expect(db.close()).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+    await expect(db.close()).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+    await using again = await openOn(storage);
+    expect(["1", "2"]).toContain(again.get("a"));
+  });
+
+  test("says so when the log refused the last commits", async () => {
+    const storage = machine();
+    const db = await openOn(storage);
+    await db.set("a", "1");
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    await db.set("a", "2", { durability: "memory" });
+    await expect(db.close()).rejects.toMatchObject({ code: "DISK_FULL" });
+    await using again = await openOn(storage);
+    expect(again.get("a")).toBe("1");
+  });
+});

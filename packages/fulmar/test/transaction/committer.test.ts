@@ -112,7 +112,7 @@ describe("refusal by the log", () => {
 
   test("T-SYNC-05: a refused merge takes its coverage back", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
-    const merged = committer.merge([foreign(PEER, 1, clock.next(0), "k", "v")], covering(PEER, 1));
+    const merged = committer.merge([foreign(PEER, 1, clock.next(), "k", "v")], covering(PEER, 1));
     expect(committer.appliedCoverage.covers(PEER, 1)).toBe(true);
     log.refuse(0, DISK_FULL);
     committer.refusalDurable();
@@ -140,7 +140,7 @@ test("T-WAL-07: after a failed sync waiting commits are unknown, memory still re
 describe("merge", () => {
   test("the greater stamp wins, whichever comes first, and what loses changes nothing", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
-    const hlc = clock.next(0);
+    const hlc = clock.next();
     const merge = async (page: Uint8Array, upTo: number) => {
       const done = committer.merge([page], covering(PEER, upTo));
       log.log();
@@ -156,7 +156,7 @@ describe("merge", () => {
 
   test("equal times are decided by the writer's identity, as everywhere", async () => {
     const { committer, foreign, clock, read } = committerFixture();
-    const hlc = clock.next(0);
+    const hlc = clock.next();
     void committer.merge([foreign(OTHER, 1, hlc, "k", "other")], new Coverage());
     void committer.merge([foreign(PEER, 1, hlc, "k", "peer")], new Coverage());
     expect(read("k")).toBe("other");
@@ -164,8 +164,8 @@ describe("merge", () => {
 
   test("T-CLK-01: a local write is stamped above the version that it replaces, however far ahead that is", async () => {
     const { committer, log, foreign, clock, wall, read } = committerFixture();
-    clock.observe(clock.next(0));
-    const ahead = clock.next(0) + 50_000 * 4096;
+    clock.observe(clock.next());
+    const ahead = clock.next() + 50_000 * 4096;
     void committer.merge([foreign(PEER, 1, ahead, "k", "peer")], covering(PEER, 1));
     wall.ms -= 100_000;
     const local = committer.commit([setting("k", "local")], "relaxed");
@@ -176,7 +176,7 @@ describe("merge", () => {
 
   test("T-CLK-02: a commit from the far future is a hole; others, also of the same page, are merged", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
-    const now = clock.next(0);
+    const now = clock.next();
     const pages = [
       foreign(PEER, 1, now, "a", "1"),
       foreign(PEER, 2, now + 61_000 * 4096, "b", "2"),
@@ -197,7 +197,7 @@ describe("merge", () => {
 
   test("a commit with one refused entry is refused whole", async () => {
     const { committer, log, foreign, clock, read } = committerFixture({ limits: { valueBytesMax: 4 } });
-    const hlc = clock.next(0);
+    const hlc = clock.next();
     const pages = [foreign(PEER, 1, hlc, "x", "ok"), foreign(PEER, 1, hlc, "y", "too long")];
     const done = committer.merge(pages, covering(PEER, 1));
     log.log();
@@ -209,7 +209,7 @@ describe("merge", () => {
 
   test("T-ID-05: one number with two contents is refused, in one merge and across merges", async () => {
     const { committer, foreign, clock, read } = committerFixture();
-    const hlc = clock.next(0);
+    const hlc = clock.next();
     void committer.merge([foreign(PEER, 1, hlc, "k", "first")], covering(PEER, 1));
     const forgeries = [foreign(PEER, 1, hlc, "k", "second"), foreign(PEER, 1, hlc + 7, "other", "third")];
     for (const forged of forgeries) {
@@ -222,9 +222,9 @@ describe("merge", () => {
 
   test("T-SNAP-01: a value that does not match its checksum is refused, and so is a key of no store", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
-    const flipped = foreign(PEER, 1, clock.next(0), "a", "value");
+    const flipped = foreign(PEER, 1, clock.next(), "a", "value");
     flipped[flipped.length - 1] ^= 1;
-    const strange = foreign(PEER, 2, clock.next(0), "b", "value");
+    const strange = foreign(PEER, 2, clock.next(), "b", "value");
     strange[strange.indexOf("b".charCodeAt(0))] = 0xff;
     const done = committer.merge([flipped, strange], covering(PEER, 2));
     log.log();
@@ -236,7 +236,7 @@ describe("merge", () => {
 
   test("T-SEC-ACK: a number of our own that we never gave out is refused", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
-    const done = committer.merge([foreign(OWN, 9, clock.next(0), "k", "forged")], new Coverage());
+    const done = committer.merge([foreign(OWN, 9, clock.next(), "k", "forged")], new Coverage());
     log.log();
     log.sync();
     expect(await done).toMatchObject({ applied: 0, refused: [{ origin: OWN, seq: 9, reason: "forged" }] });
@@ -245,7 +245,7 @@ describe("merge", () => {
 
   test("of two versions of a key in one merge only the winner is logged", async () => {
     const { committer, log, foreign, clock, read, origins } = committerFixture();
-    const hlc = clock.next(0);
+    const hlc = clock.next();
     const pages = [foreign(PEER, 2, hlc + 2, "k", "new"), foreign(PEER, 1, hlc, "k", "old")];
     void committer.merge(pages, covering(PEER, 2));
     const record = log.records[0].bytes;
@@ -255,7 +255,7 @@ describe("merge", () => {
 
   test("synced coverage never runs ahead of the log", () => {
     const { committer, log, foreign, clock } = committerFixture();
-    void committer.merge([foreign(PEER, 1, clock.next(0), "k", "v")], covering(PEER, 1));
+    void committer.merge([foreign(PEER, 1, clock.next(), "k", "v")], covering(PEER, 1));
     log.log();
     expect(committer.syncedCoverage.covers(PEER, 1)).toBe(false);
     log.sync();
