@@ -229,8 +229,8 @@ export class Store<V = unknown> {
 
   /**
    * Syncs what is written and releases the directory. Idempotent; later calls of other methods fail with
-   * CLOSED. Rejects, with everything released, when something written may not be on stable storage: with
-   * DURABILITY_UNKNOWN after a failed sync, with DISK_FULL or IO_ERROR when the log refused the last commits.
+   * CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), or when the
+   * log refuses what is still pending (DISK_FULL, IO_ERROR).
    */
   close(): Promise<void> {
     return this.#core.close();
