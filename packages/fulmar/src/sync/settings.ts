@@ -19,7 +19,10 @@ export interface ReplicateOptions {
   readonly advertise?: string;
   /** Addresses of members; the address of any one is enough when `discover` is on. */
   readonly peers?: readonly string[];
-  /** What all members know and nobody else: 8 bytes at least, better 16 or more of chance. Needed beyond loopback. */
+  /**
+   * What all members know and nobody else: 8 bytes at least, better 16 or more of chance. Needed beyond
+   * loopback.
+   */
   readonly secret?: string | Uint8Array;
   /** A label for people; the store's name unless set. */
   readonly name?: string;
@@ -27,14 +30,18 @@ export interface ReplicateOptions {
   readonly cluster?: string;
   /** Whether members that others know are dialled too. True unless set. */
   readonly discover?: boolean;
-  /** `atomic` shows a pull of several pages whole; `progressive` each page at once, halves of transactions included. */
+  /**
+   * `atomic` shows a pull of several pages whole; `progressive` each page at once, halves of transactions
+   * included.
+   */
   readonly bootstrap?: "atomic" | "progressive";
   /** Size at which a page of entries is closed, in bytes; 256 KiB unless set. */
   readonly pageBytes?: number;
   /** Without a sign of life about a cut for so long the peer is asked, in ms; 10,000 unless set. */
   readonly ackTimeoutMs?: number;
   /**
-   * Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection; as they wait behind
+   * Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection; as they
+   * wait behind
    * a value that is being sent, the longest value must pass in that time: raise it on slow lines.
    */
   readonly heartbeatMs?: number;
@@ -42,7 +49,10 @@ export interface ReplicateOptions {
   readonly reconnect?: { readonly leastMs?: number; readonly mostMs?: number };
   /** Most connections that are accepted at once; 256 unless set. */
   readonly connectionsMax?: number;
-  /** Most bytes of an unfinished pull kept in memory; 1 GiB unless set, 1.5 GiB at most. Beyond it the pull is published in parts. */
+  /**
+   * Most bytes of an unfinished pull kept in memory; 1 GiB unless set, 1.5 GiB at most. Beyond it the pull
+   * is published in parts.
+   */
   readonly stagedBytesMax?: number;
 }
 

@@ -73,7 +73,7 @@ test("short frames are joined, long ones are not copied", () => {
   expect(encodeFrames([])).toEqual([]);
 });
 
-test("SEC: frame length: a frame at the limit passes, one beyond it is refused by its header alone, and so is an empty one", () => {
+test("SEC: frame length: a frame at the limit passes, a longer or empty one is refused by its header", () => {
   const at = (length: number): Uint8Array => encodeFrames([new Uint8Array(length)])[0];
   expect(decodeAll(new FrameDecoder(100), [at(100)])).toEqual([new Uint8Array(100)]);
   const decoder = new FrameDecoder(100);

@@ -158,7 +158,10 @@ export class KeyNodes {
     for (let i = index; i < last; i++) words[children + i] = words[children + i + 1];
   }
 
-  /** Moves the entries from `from` on to the end of another node; unless that was empty, its heads are to be refreshed. */
+  /**
+   * Moves the entries from `from` on to the end of another node; unless that was empty, its heads are to
+   * be refreshed.
+   */
   move(node: Node, from: number, target: Node, isLeaf: boolean): void {
     const count = this.get(node, COUNT);
     const start = this.get(target, COUNT);
@@ -260,7 +263,10 @@ export class KeyNodes {
     return this.#records.arena.slabs.byteAt(ref);
   }
 
-  /** Zero if `bytes[from, to)` begins with the first `prefix` bytes of a key; else on which side of it it lies. */
+  /**
+   * Zero if `bytes[from, to)` begins with the first `prefix` bytes of a key; else on which side of it it
+   * lies.
+   */
   #comparePrefix(
     ref: Ref,
     isLeaf: boolean,

@@ -17,51 +17,70 @@ export interface TreeWalk {
 
 /** Throws INVARIANT unless order, bounds, prefixes, heads, links and digests of a key tree are right. */
 export function verifyKeyTree(tree: KeyTree, records: Records, digests: TreeDigests): TreeWalk {
-  const { nodes } = tree;
-  const walk: TreeWalk = { refs: [], separators: [] };
-  const leaves: Node[] = [];
-  let nodeCount = 0;
-  visit(tree.root, tree.height, undefined, undefined);
-  verifyLinks();
-  assert(walk.refs.length === tree.size, "the keys in the order are counted");
-  nodes.pool.verify();
-  assert(nodes.pool.used === nodeCount, "every node in use is in the tree");
-  return walk;
+  const check = new TreeCheck(tree, records, digests);
+  check.visit(tree.root, tree.height, undefined, undefined);
+  check.verifyLinks();
+  assert(check.walk.refs.length === tree.size, "the keys in the order are counted");
+  tree.nodes.pool.verify();
+  assert(tree.nodes.pool.used === check.nodeCount, "every node in use is in the tree");
+  return check.walk;
+}
 
-  function visit(node: Node, level: number, low: Uint8Array | undefined, high: Uint8Array | undefined): void {
+class TreeCheck {
+  readonly walk: TreeWalk = { refs: [], separators: [] };
+  nodeCount = 0;
+  readonly #tree: KeyTree;
+  readonly #records: Records;
+  readonly #digests: TreeDigests;
+  readonly #leaves: Node[] = [];
+
+  constructor(tree: KeyTree, records: Records, digests: TreeDigests) {
+    this.#tree = tree;
+    this.#records = records;
+    this.#digests = digests;
+  }
+
+  visit(node: Node, level: number, low: Uint8Array | undefined, high: Uint8Array | undefined): void {
+    const { nodes } = this.#tree;
     const isLeaf = level === 0;
     const count = nodes.get(node, COUNT);
-    nodeCount++;
-    assert(count > 0 || node === tree.root, "only the root may be empty");
+    this.nodeCount++;
+    assert(count > 0 || node === this.#tree.root, "only the root may be empty");
     assert(count <= (isLeaf ? nodes.leafMax : nodes.innerMax), "a node has no more than it can hold");
     assert(level === 0 || count > 1, "an inner node has a choice");
     const keys: Uint8Array[] = [];
     for (let i = isLeaf ? 0 : 1; i < count; i++) {
-      const key = keyOf(nodes.ref(node, i, isLeaf), isLeaf);
+      const key = this.#keyOf(nodes.ref(node, i, isLeaf), isLeaf);
       assert(low === undefined || compareBytes(low, key) <= 0, "keys are not below their separator");
       assert(high === undefined || compareBytes(key, high) < 0, "keys are below the next separator");
       keys.push(key);
       assert(nodes.get(node, HEADS + i) === nodes.headAt(node, i, isLeaf), "heads are of their keys");
     }
-    verifyPrefix(keys, nodes.get(node, PREFIX));
-    verifyDigest(node, level);
+    this.#verifyPrefix(keys, nodes.get(node, PREFIX));
+    this.#verifyDigest(node, level);
     if (isLeaf) {
-      leaves.push(node);
-      for (let i = 0; i < count; i++) walk.refs.push(nodes.ref(node, i, true));
+      this.#leaves.push(node);
+      for (let i = 0; i < count; i++) this.walk.refs.push(nodes.ref(node, i, true));
       return;
     }
-    for (let i = 1; i < count; i++) walk.separators.push(nodes.ref(node, i, false));
+    for (let i = 1; i < count; i++) this.walk.separators.push(nodes.ref(node, i, false));
     for (let i = 0; i < count; i++) {
-      visit(nodes.child(node, i), level - 1, i === 0 ? low : keys[i - 1], i === count - 1 ? high : keys[i]);
+      this.visit(
+        nodes.child(node, i),
+        level - 1,
+        i === 0 ? low : keys[i - 1],
+        i === count - 1 ? high : keys[i],
+      );
     }
   }
 
-  function keyOf(ref: Ref, isLeaf: boolean): Uint8Array {
+  #keyOf(ref: Ref, isLeaf: boolean): Uint8Array {
+    const { nodes } = this.#tree;
     const start = nodes.keyStart(ref, isLeaf);
-    return records.slab(ref).slice(start, start + nodes.keyLength(ref, isLeaf));
+    return this.#records.slab(ref).slice(start, start + nodes.keyLength(ref, isLeaf));
   }
 
-  function verifyPrefix(keys: readonly Uint8Array[], prefix: number): void {
+  #verifyPrefix(keys: readonly Uint8Array[], prefix: number): void {
     for (const [i, key] of keys.entries()) {
       assert(i === 0 || compareBytes(keys[i - 1], key) < 0, "keys of a node ascend");
       assert(key.length >= prefix, "every key is as long as the prefix");
@@ -72,10 +91,11 @@ export function verifyKeyTree(tree: KeyTree, records: Records, digests: TreeDige
     }
   }
 
-  function verifyDigest(node: Node, level: number): void {
+  #verifyDigest(node: Node, level: number): void {
+    const { nodes } = this.#tree;
     if (nodes.get(node, STALE) !== 0) return;
     const sum = new Uint32Array(DIGEST_WORDS);
-    assert(digests.recount(node, level, sum) === nodes.get(node, SIZE), "a digest counts the keys");
+    assert(this.#digests.recount(node, level, sum) === nodes.get(node, SIZE), "a digest counts the keys");
     for (let i = 0; i < DIGEST_WORDS; i++) {
       assert(sum[i] === nodes.get(node, SUM + i), "a digest is the sum of the hashes");
     }
@@ -84,10 +104,11 @@ export function verifyKeyTree(tree: KeyTree, records: Records, digests: TreeDige
     }
   }
 
-  function verifyLinks(): void {
-    for (const [i, leaf] of leaves.entries()) {
-      assert(nodes.get(leaf, PREVIOUS) === (leaves[i - 1] ?? NO_NODE), "leaves are linked backwards");
-      assert(nodes.get(leaf, NEXT) === (leaves[i + 1] ?? NO_NODE), "leaves are linked forwards");
+  verifyLinks(): void {
+    const { nodes } = this.#tree;
+    for (const [i, leaf] of this.#leaves.entries()) {
+      assert(nodes.get(leaf, PREVIOUS) === (this.#leaves[i - 1] ?? NO_NODE), "leaves are linked backwards");
+      assert(nodes.get(leaf, NEXT) === (this.#leaves[i + 1] ?? NO_NODE), "leaves are linked forwards");
     }
   }
 }
