@@ -323,12 +323,21 @@ export class Committer implements LogObserver {
     const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + entriesBytes;
     const space = this.#log.begin(version, length);
     const first = writeCommitHead(space.bytes, space.at, entryCount, changes);
+    const before = engine.version;
     let filled = first;
-    fill(space.bytes, first, (at, entryLength) => {
-      engine.put(version, space.bytes, at, entryLength);
-      filled = at + entryLength;
-    });
-    assert(filled === space.at + length, "a commit fills exactly the space reserved for it");
+    try {
+      fill(space.bytes, first, (at, entryLength) => {
+        engine.put(version, space.bytes, at, entryLength);
+        filled = at + entryLength;
+      });
+      assert(filled === space.at + length, "a commit fills exactly the space reserved for it");
+    } catch (cause) {
+      // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
+      engine.rollback(before);
+      const error = new FulmarError("STORE_FAILED", "a commit could not be applied to memory", { cause });
+      this.failed(error);
+      throw error;
+    }
   }
 
   #applyMerge(version: number, plan: MergePlan, changes: readonly CoverageChange[]): void {

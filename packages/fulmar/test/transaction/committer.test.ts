@@ -137,6 +137,22 @@ test("T-WAL-07: after a failed sync waiting commits are unknown, memory still re
   expect(failures).toHaveLength(1);
 });
 
+test("a commit that memory cannot take leaves nothing of itself, and the store takes no more", async () => {
+  const { committer, engine, read } = committerFixture();
+  void committer.commit([setting("a", "1")], "memory");
+  const put = engine.put.bind(engine);
+  let left = 1;
+  engine.put = (...entry) => {
+    if (left-- === 0) throw new RangeError("out of memory");
+    put(...entry);
+  };
+  const failed = expect.objectContaining({ code: "STORE_FAILED" });
+  expect(() => committer.commit([setting("a", "2"), setting("b", "2")], "full")).toThrow(failed);
+  expect([read("a"), read("b")]).toEqual(["1", undefined]);
+  expect(() => committer.commit([setting("a", "3")], "memory")).toThrow(failed);
+  await expect(committer.flush()).rejects.toMatchObject({ code: "STORE_FAILED" });
+});
+
 describe("merge", () => {
   test("the greater stamp wins, whichever comes first, and what loses changes nothing", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();
