@@ -4,7 +4,7 @@
  *   -- --seed S        one seed, with what it expands to
  *   -- --count N       seeds from --first (default 1)
  *   -- --seconds S     fresh seeds for so long
- *   -- --sample        what `npm test` runs: kept seeds, 40 fixed ones, each twice; then fresh ones for 20 s
+ *   -- --sample        what `npm test` runs: kept seeds, 40 fixed ones, each twice; then fresh ones for 60 s
  */
 import { parseArgs } from "node:util";
 import { nodeCryptography } from "fulmar/testing";
@@ -46,7 +46,7 @@ async function main(): Promise<void> {
 async function sample(): Promise<void> {
   for (const seed of REGRESSIONS) await passes(seed, true);
   await fixed(1, 40, true);
-  await fresh(20);
+  await fresh(60);
 }
 
 async function fixed(first: number, count: number, twice: boolean): Promise<void> {
