@@ -1,6 +1,7 @@
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
+import { jsonCodec, textCodec } from "../codec/codec.js";
 import { describeKey, encodeKey, userRanges } from "../keys/key.js";
 import { ALL_KEYS, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
@@ -49,10 +50,14 @@ export type List<T> = Iterable<T> & AsyncIterable<T>;
  */
 export class Store<V = unknown> {
   readonly #core: StoreCore<V>;
+  /** Whether each value is encoded into an array that nobody else has. */
+  readonly #makesFreshBytes: boolean;
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
     this.#core = core;
+    const codec: unknown = core.codec;
+    this.#makesFreshBytes = codec === jsonCodec || codec === textCodec;
   }
 
   /** Number of the newest commit that memory shows; grows with each commit, also across restarts. */
@@ -294,7 +299,9 @@ export class Store<V = unknown> {
       throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
     }
     if (operation.type === "set") {
-      return this.#setting(operation.key, operation.value, operation.ttl, operation.expiresAt);
+      const write = this.#setting(operation.key, operation.value, operation.ttl, operation.expiresAt);
+      // What comes next in the batch may use the same buffer: the codec's, or the caller's own.
+      return this.#makesFreshBytes ? write : { ...write, value: new Uint8Array(write.value) };
     }
     if (operation.type === "delete") return this.#deletion(operation.key);
     const { type } = operation as { type: unknown };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Durability, open, type Store } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
+import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 import { temporaryDirectory } from "./fixture.js";
 
 async function dataDirectory(): Promise<string> {
@@ -236,6 +237,15 @@ describe("a directory that cannot be used", () => {
     const directory = await dataDirectory();
     await writeFile(directory, "");
     await expect(open(directory)).rejects.toMatchObject({ code: "PATH_UNUSABLE" });
+  });
+
+  test("rights that are missing are named, whoever runs the test", async () => {
+    const storage = simulatedStorage({ cryptography: nodeCryptography });
+    storage.disk.faults.add({ operations: ["makeDirectory"], code: "EACCES" });
+    await expect(open("/data", { runtime: storage.runtime })).rejects.toMatchObject({
+      code: "ACCESS_DENIED",
+      details: { system: "EACCES" },
+    });
   });
 
   test("rights that are missing are named", async ({ skip }) => {

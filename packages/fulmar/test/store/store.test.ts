@@ -205,6 +205,21 @@ describe.each(KINDS)("a store $name", ({ durable }) => {
     expect(dates.get("k")).toEqual(new Date(0));
   });
 
+  test("a codec may use one buffer again and again, also within a batch", async () => {
+    const buffer = new Uint8Array(1);
+    const codec = {
+      name: "reused",
+      encode: (value: number) => {
+        buffer[0] = value;
+        return buffer;
+      },
+      decode: (bytes: Uint8Array) => bytes[0],
+    };
+    await using db = await opened<number>({ codec });
+    await db.batch([1, 2, 3].map((value) => ({ type: "set", key: value, value }) as const));
+    expect([...db.values()]).toEqual([1, 2, 3]);
+  });
+
   test("watchers see whole commits in order, only their keys, and nothing after close", async () => {
     await using db = await opened<number>();
     const seen: string[] = [];
