@@ -50,6 +50,8 @@ export class LogWriter implements CommitLog {
   readonly #guard: TurnGuard;
   #logged: Progress;
   #synced: Progress;
+  /** Synced in line while another sync is under way: told once that one has ended well. */
+  #syncedInLine: Progress | undefined;
   #syncTarget: number;
   #begun = false;
   #scheduled = false;
@@ -147,7 +149,7 @@ export class LogWriter implements CommitLog {
   }
 
   #unsyncedCommits(): number {
-    return this.#logged.commits + this.#group.commits - this.#synced.commits;
+    return this.#logged.commits + this.#group.commits - (this.#syncedInLine ?? this.#synced).commits;
   }
 
   #schedule(): void {
@@ -258,7 +260,7 @@ export class LogWriter implements CommitLog {
   /** More un-synced commits than the numbers that a recovery skips would let it give out a number twice. */
   #boundUnsynced(): void {
     if (this.#refusal !== undefined) return;
-    if (this.#logged.commits - this.#synced.commits >= UNSYNCED_COMMITS_MAX) this.#syncNow();
+    if (this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX) this.#syncNow();
   }
 
   #syncNow(): void {
@@ -270,7 +272,16 @@ export class LogWriter implements CommitLog {
       this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
       return;
     }
-    this.#reachedDisk(reached);
+    // The system tells an error of the device once: the sync under way may be the one that hears of it.
+    if (this.#working === undefined) this.#reachedDisk(reached);
+    else this.#syncedInLine = reached;
+  }
+
+  /** No sync is under way that could still fail. */
+  #tellSyncedInLine(): void {
+    const reached = this.#syncedInLine;
+    this.#syncedInLine = undefined;
+    if (reached !== undefined) this.#reachedDisk(reached);
   }
 
   #reachedDisk(reached: Progress): void {
@@ -307,6 +318,7 @@ export class LogWriter implements CommitLog {
     if (this.#refusal === undefined && Math.min(this.#syncTarget, this.logged) <= this.synced) return;
     this.#working = this.#work().finally(() => {
       this.#working = undefined;
+      this.#tellSyncedInLine();
       // Work may have come up between the last look and now.
       if (!this.#closed) this.#startWork();
     });
@@ -331,6 +343,7 @@ export class LogWriter implements CommitLog {
       return;
     }
     this.#reachedDisk(reached);
+    this.#tellSyncedInLine();
   }
 
   /** Cuts off whatever a refused group left, so that no crash can bring it back. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { UNSYNCED_COMMITS_MAX } from "../../src/base/limits.js";
 import { type OpenOptions, open, type Store } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
@@ -247,6 +248,25 @@ describe("tombstones", () => {
     await using again = await openOn(storage);
     expect(again.digest()).toBe(digest);
   });
+});
+
+test("T-WAL-07: a sync in line says nothing while one under way may hold the error that only it was told", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  storage.disk.faults.add({ operations: ["sync"], path: ".log", code: "EIO", afterSync: "clean" });
+  // A loop that never lets the event loop turn: the log has to sync in line before the numbers run out.
+  const outcomes = { resolved: 0, codes: new Set<unknown>() };
+  const writes: Promise<void>[] = [];
+  for (let i = 0; i < UNSYNCED_COMMITS_MAX + 10_000; i++) {
+    const done = db.set("k", "xxxxxxxxxxxxxxxx").then(
+      () => void outcomes.resolved++,
+      (error: { code: unknown }) => void outcomes.codes.add(error.code),
+    );
+    writes.push(done);
+  }
+  await Promise.all(writes);
+  expect(outcomes).toEqual({ resolved: 0, codes: new Set(["DURABILITY_UNKNOWN"]) });
+  await expect(db.close()).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
 });
 
 describe("close", () => {
