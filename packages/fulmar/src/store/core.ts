@@ -183,14 +183,23 @@ export class StoreCore<V> {
 
   #synced(): void {
     this.#checkpointer?.consider();
-    for (const listener of [...this.#syncedListeners]) listener();
+    for (const listener of [...this.#syncedListeners]) this.#tell(listener);
+  }
+
+  /** Called from within the log: what a listener throws must not break the path of commits. */
+  #tell(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      this.parts.runtime.diagnostics.emit("listener-error", () => ({ error }));
+    }
   }
 
   #end(cause?: Error): void {
     this.#sweeper.stop();
     const listeners = [...this.#endListeners];
     this.#endListeners.clear();
-    for (const listener of listeners) listener(cause);
+    for (const listener of listeners) this.#tell(() => listener(cause));
   }
 
   async #close(): Promise<void> {

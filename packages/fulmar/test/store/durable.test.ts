@@ -210,6 +210,22 @@ describe("checkpoints", () => {
   });
 });
 
+test("what listens inside and throws breaks neither commits nor the close", async () => {
+  const storage = simulatedStorage({ cryptography: nodeCryptography });
+  const reported: unknown[] = [];
+  const diagnostics = { emit: (event: string) => reported.push(event) };
+  const db = await open<number>("/data", { runtime: { ...storage.runtime, diagnostics } });
+  const mistake = (): never => {
+    throw new Error("a mistake");
+  };
+  portOf(db).onSynced(mistake);
+  portOf(db).onEnd(mistake);
+  await db.set("k", 1);
+  await db.set("k", 2);
+  await db.close();
+  expect(reported).toEqual(["listener-error", "listener-error", "listener-error"]);
+});
+
 describe("a directory that cannot be used", () => {
   test("held already: LOCKED names the process, and the holder is not disturbed", async () => {
     const directory = await dataDirectory();
