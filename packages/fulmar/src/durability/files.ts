@@ -1,4 +1,4 @@
-import { FulmarError, fileError } from "../base/errors.js";
+import { codeOf, FulmarError, fileError } from "../base/errors.js";
 import type { FileHandle, FileSystem, OpenMode, Runtime } from "../base/runtime/interface.js";
 
 /** The error for stored bytes that cannot be right. `offset` is where in the file they are. */
@@ -21,6 +21,16 @@ export async function attempt<T>(action: string, path: string, work: Promise<T>)
     return await work;
   } catch (cause) {
     throw fileError(cause, action, path);
+  }
+}
+
+/** The names in a directory that the manifest says exists. */
+export async function listOwn(fileSystem: FileSystem, directory: string): Promise<string[]> {
+  try {
+    return await fileSystem.list(directory);
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") throw corrupt(directory, 0, "the directory is missing");
+    throw fileError(cause, "list", directory);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Runtime } from "../base/runtime/interface.js";
-import { attempt, corrupt, withFile } from "./files.js";
+import { corrupt, listOwn, withFile } from "./files.js";
 import { type Layout, segmentName, segmentNumber } from "./layout.js";
 import type { LogEnd, Manifest } from "./manifest.js";
 import { OPENING_BYTES, RECYCLED, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-format.js";
@@ -93,7 +93,7 @@ export async function scanLog(
 async function listSegments(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<SegmentFile[]> {
   const { fileSystem } = runtime;
   const files: SegmentFile[] = [];
-  const names = await attempt("list", layout.log, fileSystem.list(layout.log));
+  const names = await listOwn(fileSystem, layout.log);
   const numbers = names.map(segmentNumber).filter((number) => number !== undefined);
   for (const number of numbers.sort((a, b) => a - b)) {
     if (number < manifest.firstSegment) continue;

@@ -1,5 +1,5 @@
 import type { Runtime } from "../base/runtime/interface.js";
-import { attempt, removeFile } from "./files.js";
+import { attempt, listOwn, removeFile } from "./files.js";
 import { checkpointNumber, isTemporary, type Layout, segmentNumber, TEMPORARY } from "./layout.js";
 import type { Manifest } from "./manifest.js";
 
@@ -7,7 +7,7 @@ import type { Manifest } from "./manifest.js";
 export async function listOrphans(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<string[]> {
   const { fileSystem } = runtime;
   const orphans = await listOrphanCheckpoints(runtime, layout, manifest.checkpoint.number);
-  for (const name of await attempt("list", layout.log, fileSystem.list(layout.log))) {
+  for (const name of await listOwn(fileSystem, layout.log)) {
     const old = (segmentNumber(name) ?? manifest.firstSegment) < manifest.firstSegment;
     if (old || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
@@ -25,7 +25,7 @@ export async function listOrphanCheckpoints(
 ): Promise<string[]> {
   const { fileSystem } = runtime;
   const orphans: string[] = [];
-  for (const name of await attempt("list", layout.checkpoints, fileSystem.list(layout.checkpoints))) {
+  for (const name of await listOwn(fileSystem, layout.checkpoints)) {
     const other = (checkpointNumber(name) ?? live) !== live;
     if (other || isTemporary(name)) orphans.push(fileSystem.join(layout.checkpoints, name));
   }

@@ -2,7 +2,7 @@ import { codeOf, FulmarError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
-import { attempt, withFile } from "./files.js";
+import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf } from "./first-open.js";
 import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
@@ -70,7 +70,7 @@ async function verify(
     const message = `a torn tail of ${load.scan.cutBytes} bytes, never synced, will be cut off at the next open`;
     findings.push({ severity: "note", file: `log/${segment}`, offset: position, message });
   }
-  await listUnneeded(runtime, layout, manifest, findings);
+  await collect(findings, () => listUnneeded(runtime, layout, manifest, findings));
   const { checkpoint, storeId, incarnation, clean } = manifest;
   const { number, version, bytes } = checkpoint;
   const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
@@ -129,7 +129,7 @@ async function listUnneeded(
     [layout.checkpoints, (name) => checkpointNumber(name) !== undefined || isTemporary(name)],
   ]);
   for (const [directory, isKnown] of known) {
-    for (const name of await attempt("list", directory, fileSystem.list(directory))) {
+    for (const name of await listOwn(fileSystem, directory)) {
       if (isKnown(name)) continue;
       const message = "not a file of Fulmar; ignored";
       findings.push({ severity: "note", file: fileSystem.join(directory, name), message });

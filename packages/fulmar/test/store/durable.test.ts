@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type Durability, open, type Store } from "../../src/index.js";
+import { type Durability, open, type Store, verify } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
 import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 import { temporaryDirectory } from "./fixture.js";
@@ -248,6 +248,19 @@ describe("a directory that cannot be used", () => {
     await expect(open(directory)).rejects.toMatchObject({ code: "NOT_A_STORE" });
     expect(await readdir(directory)).toEqual(["letter.txt"]);
   });
+
+  test.each(["log", "checkpoint"])(
+    "a store that lost its directory %s is refused as damaged",
+    async (name) => {
+      const directory = await dataDirectory();
+      const db = await open(directory);
+      await db.set("k", 1);
+      await db.close();
+      await rm(join(directory, name), { recursive: true });
+      await expect(open(directory)).rejects.toMatchObject({ code: "CORRUPT" });
+      await expect(verify(directory)).resolves.toMatchObject({ ok: false });
+    },
+  );
 
   test("a file in its place is refused", async () => {
     const directory = await dataDirectory();
