@@ -142,6 +142,8 @@ export class RandomModel {
     const { version } = db;
     const kept = end === "kill" ? this.#keptByKill : this.#keptByPower;
     expect(version).toBeGreaterThanOrEqual(kept);
+    // The process died within the call that wrote: in the log wholly, or not at all.
+    for (const commit of this.#commits) commit.version ??= commit.versionBefore + 1;
     const present = this.#commits.filter((commit) => !commit.refused && this.#isWithin(commit, version));
     const found = JSON.stringify([...db.list()].map(({ key, value }) => [key, value]));
     // What the log refused may return until the writer is told, but then nothing came after it.
