@@ -13,22 +13,27 @@ export interface ClockOptions {
   readonly offsetMs?: number;
   /** Milliseconds that this clock gains per true millisecond: 0.0001 is 100 ppm fast. */
   readonly drift?: number;
+  /** Wall time shows multiples of this only: a coarse clock. 1 unless given. */
+  readonly resolutionMs?: number;
 }
 
-/** The clock of one machine: offset, drift and jumps of wall time. Monotonic time drifts but never jumps. */
+/** The clock of one machine: offset, drift, steps and jumps of wall time. Monotonic time drifts but never jumps. */
 export class SimulatedClock implements Clock {
   readonly #scheduler: Scheduler;
   readonly #rate: number;
+  readonly #resolutionMs: number;
   #offsetMs: number;
 
   constructor(scheduler: Scheduler, options: ClockOptions = {}) {
     this.#scheduler = scheduler;
     this.#rate = 1 + (options.drift ?? 0);
     this.#offsetMs = options.offsetMs ?? 0;
+    this.#resolutionMs = options.resolutionMs ?? 1;
   }
 
   wallMs(): number {
-    return Math.floor(EPOCH_MS + this.#offsetMs + this.#scheduler.nowMs * this.#rate);
+    const exactMs = EPOCH_MS + this.#offsetMs + this.#scheduler.nowMs * this.#rate;
+    return Math.floor(exactMs / this.#resolutionMs) * this.#resolutionMs;
   }
 
   monotonicMs(): number {

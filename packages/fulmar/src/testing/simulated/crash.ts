@@ -48,23 +48,48 @@ function* everyFate(state: DiskState, options: CrashOptions): Generator<Fate> {
   yield* extend(0);
 }
 
+/** The legal combination that is nearest to what `wish` says of each operation, given its legal fates. */
+function nearestFate(
+  state: DiskState,
+  options: CrashOptions,
+  wish: (at: number, fates: readonly number[]) => number,
+): Fate {
+  const persisted = new Set<number>();
+  const fate: number[] = [];
+  for (const operation of state.pending.values()) {
+    const length = wish(fate.length, legalFates(operation, persisted, state, options));
+    if (length === wholeOf(operation)) persisted.add(operation.seq);
+    fate.push(length);
+  }
+  return fate;
+}
+
+const wholeFate = (fates: readonly number[]): number => fates[fates.length - 1] as number;
+
 /** One legal combination, with its own taste: mostly lost, mostly kept, a prefix, or a fair mixture. */
 function randomFate(state: DiskState, options: CrashOptions, prng: Prng): Fate {
   const keep = prng.pick([0.05, 0.5, 0.5, 0.95]);
   const prefix = prng.chance(0.2) ? prng.below(state.pending.size + 1) : undefined;
-  const persisted = new Set<number>();
-  const fate: number[] = [];
-  let at = 0;
-  for (const operation of state.pending.values()) {
-    const fates = legalFates(operation, persisted, state, options);
-    const whole = fates[fates.length - 1] as number;
+  return nearestFate(state, options, (at, fates) => {
     const kept = prefix === undefined ? prng.chance(keep) : at < prefix;
-    const torn = fates.length > 2 && prng.chance(0.2);
-    const length = torn ? prng.pick(fates) : kept ? whole : 0;
-    if (length === wholeOf(operation)) persisted.add(operation.seq);
-    fate[at++] = length;
+    if (fates.length > 2 && prng.chance(0.2)) return prng.pick(fates);
+    return kept ? wholeFate(fates) : 0;
+  });
+}
+
+/**
+ * The combinations that programs forget most often, in random order: an end cut off, one operation lost
+ * although all the others arrived, one that arrived alone.
+ */
+function* suspectFates(state: DiskState, options: CrashOptions, prng: Prng): Generator<Fate> {
+  const count = state.pending.size;
+  for (const number of prng.shuffle(Array.from({ length: 3 * count }, (_, i) => i))) {
+    const one = Math.floor(number / 3);
+    const keeps = [(at: number) => at < one, (at: number) => at !== one, (at: number) => at === one][
+      number % 3
+    ] as (at: number) => boolean;
+    yield nearestFate(state, options, (at, fates) => (keeps(at) ? wholeFate(fates) : 0));
   }
-  return fate;
 }
 
 /** The disk as a machine finds it that comes up again after the given fate. */
@@ -103,7 +128,8 @@ export function fingerprint(state: DiskState): string {
 
 /**
  * Different images that a power cut may leave: all of them when there are at most `limit` combinations,
- * otherwise `limit` draws that include the two extremes. Equal images come once.
+ * otherwise `limit` draws: the two extremes, single operations lost or kept alone, cut-off ends, and random
+ * ones. Equal images come once.
  */
 export function* crashImages(
   state: DiskState,
@@ -130,5 +156,9 @@ function* chosenFates(state: DiskState, limit: number, options: CrashOptions, pr
   if (all.length <= limit) return yield* all;
   yield all[0] as Fate;
   yield [...state.pending.values()].map(wholeOf);
-  for (let i = 2; i < limit; i++) yield randomFate(state, options, prng);
+  const suspects = suspectFates(state, options, prng);
+  for (let i = 2; i < limit; i++) {
+    const suspect = i % 2 === 0 ? suspects.next() : undefined;
+    yield suspect?.value ?? randomFate(state, options, prng);
+  }
 }

@@ -46,6 +46,13 @@ export function mutates(kind: DiskOperationKind): boolean {
   return MUTATING.has(kind);
 }
 
+/**
+ * What a failed sync leaves of the operations that did not reach the disk. `clean`: they count as written,
+ * readers see them, the next sync succeeds, and they are never durable. `revert`: readers see the durable
+ * state again. `dirty`: they stay pending, and a later sync may make them durable after all.
+ */
+export type AfterSync = "clean" | "revert" | "dirty";
+
 /** Which calls go wrong, and how. All conditions given must hold. */
 export interface DiskFault {
   readonly operations: readonly DiskOperationKind[];
@@ -63,11 +70,10 @@ export interface DiskFault {
   readonly bytes?: number;
   /** `read`: what comes back is not what was written, though no error says so. */
   readonly spoil?: "bit" | "zero-sector" | "misdirected-sector";
-  /**
-   * `sync`: what a failed one leaves. `clean`: the pages count as written, readers see the new bytes, the next
-   * sync succeeds, and the bytes are never durable. `revert`: the file shows its durable bytes again.
-   */
-  readonly afterSync?: "clean" | "revert";
+  /** `sync`, `syncDirectory`: what a failed one leaves; `clean` unless given. */
+  readonly afterSync?: AfterSync;
+  /** `sync`, `syncDirectory`: with which chance each operation was durable already when it failed; 0 unless given. */
+  readonly reached?: number;
 }
 
 class ActiveFault {

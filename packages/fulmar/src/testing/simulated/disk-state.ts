@@ -107,14 +107,32 @@ export class DiskState {
     this.#add({ kind: "size", inode: file.number, sizeBytes, previousBytes });
   }
 
-  /** Everything that a sync of `inode` makes durable now. */
-  sync(inode: number): void {
+  /** Makes durable what a sync of `inode` covers: operations issued up to `throughSeq`, and what those need. */
+  sync(inode: number, throughSeq = Number.POSITIVE_INFINITY): void {
     const wanted = new Set<number>();
-    for (const seq of this.pending.of(inode)) this.pending.close(seq, wanted);
-    const entry = this.pending.entryOf(inode);
+    for (const seq of this.pending.of(inode)) if (seq <= throughSeq) this.pending.close(seq, wanted);
+    const entry = this.pending.entryOf(inode, throughSeq);
     if (entry !== undefined) this.pending.close(entry, wanted);
     this.apply([...wanted].sort((a, b) => a - b));
     this.#collect();
+  }
+
+  /** Makes one operation durable, and what it needs. */
+  syncOne(seq: number): void {
+    const wanted = new Set<number>();
+    this.pending.close(seq, wanted);
+    this.apply([...wanted].sort((a, b) => a - b));
+  }
+
+  /** Readers see the durable side of `inode` again. */
+  revert(inode: Inode): void {
+    if (inode.kind === "directory") {
+      inode.volatile = new Map(inode.durable);
+      this.#collect();
+      return;
+    }
+    inode.durable.clearBeyond(inode.durable.sizeBytes);
+    inode.volatile = inode.durable.fork();
   }
 
   /** Makes the given operations durable, in this order. */

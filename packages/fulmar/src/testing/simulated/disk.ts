@@ -2,6 +2,7 @@ import { FulmarError } from "../../base/errors.js";
 import type { FileSystem } from "../../base/runtime/interface.js";
 import { type CrashOptions, crashImage, crashImages, fingerprint } from "./crash.js";
 import {
+  type AfterSync,
   type DiskFault,
   DiskFaults,
   type DiskOperation,
@@ -9,7 +10,7 @@ import {
   mutates,
 } from "./disk-faults.js";
 import { DiskState } from "./disk-state.js";
-import type { FileInode } from "./inode.js";
+import type { FileInode, Inode } from "./inode.js";
 import { mustFind } from "./namespace.js";
 import type { DiskProfile } from "./pending.js";
 import { Prng } from "./prng.js";
@@ -46,6 +47,14 @@ export interface DiskOptions {
   readonly latency?: DiskLatency | undefined;
   readonly trace?: Trace | undefined;
 }
+
+/** Calls that do something even when they fail. */
+const FAIL_PARTWAY: ReadonlySet<DiskOperationKind> = new Set<DiskOperationKind>([
+  "write",
+  "sync",
+  "syncDirectory",
+  "close",
+]);
 
 /** Told of every call before its effect (`before`) and after it succeeded (`after`). May kill the caller. */
 export type DiskHook = (operation: DiskOperation, phase: "before" | "after") => void;
@@ -122,7 +131,8 @@ export class SimulatedDisk {
 
   /**
    * Disks as a power cut may leave this one now, each different: every one of them when there are at most
-   * `limit` combinations, otherwise a sample that holds nothing-persisted and everything-persisted.
+   * `limit` combinations, otherwise a sample that holds nothing-persisted, everything-persisted, and
+   * combinations in which single operations stand out.
    */
   *durableImages(limit = 4096, prng: Prng = this.prng): Generator<SimulatedDisk> {
     for (const state of crashImages(this.#state, limit, this.#crash(), prng)) yield this.#copy(state);
@@ -160,19 +170,21 @@ export class SimulatedDisk {
    * The system's writeback of a file fails while nobody waits for it: the next sync, on any handle,
    * reports it once.
    */
-  failWriteback(path: string, afterSync: "clean" | "revert" = "clean"): void {
+  failWriteback(path: string, afterSync: AfterSync = "clean"): void {
     const file = this.fileAt(path);
-    this.loseUnsynced(file, afterSync);
+    this.failSync(file, { afterSync });
     file.deferredError = true;
   }
 
-  /** What a failed sync does to a file; see {@link DiskFault.afterSync}. */
-  loseUnsynced(file: FileInode, afterSync: "clean" | "revert"): void {
-    this.#state.lose(file.number);
-    if (afterSync === "revert") {
-      file.durable.clearBeyond(file.durable.sizeBytes);
-      file.volatile = file.durable.fork();
+  /** What a failed sync does to a file or directory; see {@link AfterSync}. */
+  failSync(inode: Inode, fault: Pick<DiskFault, "afterSync" | "reached">): void {
+    const { afterSync = "clean", reached = 0 } = fault;
+    for (const seq of reached > 0 ? this.#state.pending.of(inode.number) : []) {
+      if (this.prng.chance(reached)) this.#state.syncOne(seq);
     }
+    if (afterSync === "dirty") return;
+    this.#state.lose(inode.number);
+    if (afterSync === "revert") this.#state.revert(inode);
   }
 
   fileAt(path: string): FileInode {
@@ -190,7 +202,7 @@ export class SimulatedDisk {
     call.process.assertAlive();
     this.options.trace?.note(`disk ${kind} ${path}`, operation.number);
     const fault = this.faults.match(operation);
-    const partial = kind === "write" || kind === "sync";
+    const partial = FAIL_PARTWAY.has(kind);
     if (fault?.code !== undefined && !partial) throw new SystemError(fault.code, kind, path);
     const result = effect(fault);
     this.onOperation?.(operation, "after");
@@ -214,10 +226,19 @@ export class SimulatedDisk {
 
   /** Counts an open file; refuses it when there are too many. */
   countOpen(path: string): void {
-    if (this.#openFiles >= (this.options.openFilesMax ?? Number.POSITIVE_INFINITY)) {
-      throw new SystemError("EMFILE", "open", path);
-    }
+    this.assertDescriptor("open", path);
     this.#openFiles++;
+  }
+
+  /** Refuses a call that needs a file descriptor of its own when there is none left. */
+  assertDescriptor(call: string, path: string): void {
+    if (this.#openFiles < (this.options.openFilesMax ?? Number.POSITIVE_INFINITY)) return;
+    throw new SystemError("EMFILE", call, path);
+  }
+
+  /** Refuses a new name on a full disk. */
+  assertSpace(call: string, path: string): void {
+    if (this.freeBytes() === 0) throw new SystemError("ENOSPC", call, path);
   }
 
   countClose(): void {

@@ -96,6 +96,49 @@ const contentCases: readonly FileSystemCase[] = [
     },
   },
   {
+    name: "shows space that was only reserved as zeros, around what is written into it",
+    async run(fs, directory) {
+      const path = fs.join(directory, "a");
+      const file = await fs.open(path, "create");
+      await file.truncate(20_000);
+      expect((await file.size()) === 20_000, "reserved space counts");
+      await writeAll(file, text("mid"), 8190);
+      await file.syncData();
+      await file.close();
+      const whole = new Uint8Array(20_000);
+      whole.set(text("mid"), 8190);
+      await expectContent(fs, path, whole);
+    },
+  },
+  {
+    name: "takes writes that nobody awaits in between, and has them all after the last",
+    async run(fs, directory) {
+      const path = fs.join(directory, "a");
+      const file = await fs.open(path, "create");
+      const parts = ["one", "two", "six", "ten"];
+      const lengths = await Promise.all(parts.map((part, i) => file.write(text(part), 3 * i)));
+      expect(
+        lengths.every((length) => length === 3),
+        "small writes are whole",
+      );
+      await file.syncData();
+      await file.close();
+      await expectContent(fs, path, text(parts.join("")));
+    },
+  },
+  {
+    name: "syncs through a handle that only reads, and a directory by its path",
+    async run(fs, directory) {
+      await makeFile(fs, fs.join(directory, "a"), "x");
+      const file = await fs.open(fs.join(directory, "a"), "read");
+      await file.syncData();
+      file.syncDataNow();
+      await file.close();
+      await fs.syncDirectory(directory);
+      await expectCode(fs.syncDirectory(fs.join(directory, "none")), "ENOENT");
+    },
+  },
+  {
     name: "shows one handle what another wrote",
     async run(fs, directory) {
       const path = fs.join(directory, "a");

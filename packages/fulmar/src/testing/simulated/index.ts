@@ -1,6 +1,6 @@
 export { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
 export { type DiskHook, type DiskLatency, type DiskOptions, SimulatedDisk } from "./disk.js";
-export type { DiskFault, DiskFaults, DiskOperation, DiskOperationKind } from "./disk-faults.js";
+export type { AfterSync, DiskFault, DiskFaults, DiskOperation, DiskOperationKind } from "./disk-faults.js";
 export { type FileSystemCase, fileSystemCases } from "./file-system-conformance.js";
 export type { Link, LinkOptions } from "./link.js";
 export type { DiskProfile } from "./pending.js";

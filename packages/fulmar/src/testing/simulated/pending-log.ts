@@ -28,6 +28,11 @@ export class PendingLog {
     return copy;
   }
 
+  /** The number of the latest operation, pending or not. */
+  get latest(): number {
+    return this.#seq;
+  }
+
   get size(): number {
     return this.#operations.size;
   }
@@ -51,10 +56,11 @@ export class PendingLog {
   }
 
   /** The latest pending operation that names `inode`, where the profile lets a sync of the file carry it. */
-  entryOf(inode: number): number | undefined {
+  entryOf(inode: number, throughSeq: number): number | undefined {
     if (this.#profile !== "ext4-like") return undefined;
     let found: number | undefined;
     for (const operation of this.#operations.values()) {
+      if (operation.seq > throughSeq) break;
       if (operation.kind === "entry" && operation.changes.some((change) => change.target === inode)) {
         found = operation.seq;
       }

@@ -68,7 +68,9 @@ export class SimulatedFileHandle implements FileHandle {
   }
 
   syncData(): Promise<void> {
-    return this.#calls.run("sync", this.path, (fault) => this.#sync(fault));
+    // It need not cover what is written while it is under way.
+    const { latest } = this.#disk.state.pending;
+    return this.#calls.run("sync", this.path, (fault) => this.#sync(fault, latest));
   }
 
   syncDataNow(): void {
@@ -77,9 +79,11 @@ export class SimulatedFileHandle implements FileHandle {
 
   /** Does not sync. A second close does nothing. */
   close(): Promise<void> {
-    return this.#calls.run("close", this.path, () => {
+    return this.#calls.run("close", this.path, (fault) => {
       this.#forgetKill();
       this.#release();
+      // The system has let the file go whatever it says.
+      if (fault?.code !== undefined) this.#fail(fault.code, "close");
     });
   }
 
@@ -102,17 +106,17 @@ export class SimulatedFileHandle implements FileHandle {
     return Math.max(0, position + length - this.#file.volatile.sizeBytes);
   }
 
-  #sync(fault: DiskFault | undefined): void {
+  #sync(fault: DiskFault | undefined, throughSeq?: number): void {
     this.#check("fdatasync", false);
     if (this.#file.deferredError) {
       this.#file.deferredError = false;
       this.#fail("EIO", "fdatasync");
     }
     if (fault?.code !== undefined) {
-      this.#disk.loseUnsynced(this.#file, fault.afterSync ?? "clean");
+      this.#disk.failSync(this.#file, fault);
       this.#fail(fault.code, "fdatasync");
     }
-    this.#disk.state.sync(this.#file.number);
+    this.#disk.state.sync(this.#file.number, throughSeq);
   }
 
   #spoil(target: Uint8Array, position: number, how: "bit" | "zero-sector" | "misdirected-sector"): void {

@@ -45,6 +45,7 @@ export class SimulatedFileSystem implements FileSystem {
 
   list(path: string): Promise<string[]> {
     return this.#calls.run("list", path, () => {
+      this.#disk.assertDescriptor("scandir", path);
       return [...mustFindDirectory(this.#disk.state, path, "scandir").volatile.keys()].sort();
     });
   }
@@ -56,8 +57,10 @@ export class SimulatedFileSystem implements FileSystem {
         const { directory } = place(this.#disk.state, `${at}/${name}`, "mkdir");
         at += `/${name}`;
         const present = find(this.#disk.state, at, "mkdir");
-        if (present === undefined) this.#disk.state.create(directory, name, "directory");
-        else if (present.kind !== "directory") {
+        if (present === undefined) {
+          this.#disk.assertSpace("mkdir", path);
+          this.#disk.state.create(directory, name, "directory");
+        } else if (present.kind !== "directory") {
           throw new SystemError(at === normalPath(path) ? "EEXIST" : "ENOTDIR", "mkdir", path);
         }
       }
@@ -75,6 +78,7 @@ export class SimulatedFileSystem implements FileSystem {
       if (`${normalPath(to)}/`.startsWith(`${normalPath(from)}/`))
         throw new SystemError("EINVAL", "rename", to);
       if (replaced !== undefined) this.#checkReplace(moved, replaced, to);
+      else this.#disk.assertSpace("rename", to);
       state.rename(source.directory, source.name, target.directory, target.name);
     });
   }
@@ -90,8 +94,15 @@ export class SimulatedFileSystem implements FileSystem {
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#calls.run("syncDirectory", path, () => {
-      this.#disk.state.sync(mustFindDirectory(this.#disk.state, path, "fsync").number);
+    const { latest } = this.#disk.state.pending;
+    return this.#calls.run("syncDirectory", path, (fault) => {
+      this.#disk.assertDescriptor("open", path);
+      const directory = mustFindDirectory(this.#disk.state, path, "fsync");
+      if (fault?.code !== undefined) {
+        this.#disk.failSync(directory, fault);
+        throw new SystemError(fault.code, "fsync", path);
+      }
+      this.#disk.state.sync(directory.number, latest);
     });
   }
 
@@ -130,7 +141,7 @@ export class SimulatedFileSystem implements FileSystem {
     const { state } = this.#disk;
     const { directory, name } = place(state, path, "open");
     if (find(state, path, "open") !== undefined) throw new SystemError("EEXIST", "open", path);
-    if (this.#disk.freeBytes() === 0) throw new SystemError("ENOSPC", "open", path);
+    this.#disk.assertSpace("open", path);
     this.#disk.countOpen(path);
     return state.create(directory, name, "file");
   }
