@@ -7,13 +7,16 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { writeU64 } from "../../packages/fulmar/dist/base/bytes.js";
+import { writeU56 } from "../../packages/fulmar/dist/base/bytes.js";
 import type { MemoryEngine } from "../../packages/fulmar/dist/memory/engine.js";
 import { createEngine } from "../../packages/fulmar/dist/memory/offheap/engine.js";
 import { createPlainEngine } from "../../packages/fulmar/dist/memory/plain/engine.js";
-import { entryBytes, writeEntry } from "../../packages/fulmar/dist/record/entry.js";
+import { ENTRY_HEADER_BYTES, entryBytes, writeEntry } from "../../packages/fulmar/dist/record/entry.js";
 import { keyAt, median, shuffled, VALUE_BYTES } from "./measure.js";
 
+/** Where an entry has its hybrid time and sequence number. */
+const HLC_AT = 14;
+const SEQ_AT = HLC_AT + 7;
 const SELF = fileURLToPath(import.meta.url);
 const LATEST = Number.MAX_SAFE_INTEGER;
 const LOOKUPS = 1_000_000;
@@ -84,7 +87,7 @@ function printTable(results: readonly Result[]): void {
 
 function hash(bytes: Uint8Array, at: number, into: Uint32Array): void {
   const sum = createHash("sha256")
-    .update(bytes.subarray(at, at + 32))
+    .update(bytes.subarray(at, at + ENTRY_HEADER_BYTES))
     .digest();
   for (let i = 0; i < into.length; i++) into[i] = sum.readUInt32LE(4 * i);
 }
@@ -156,8 +159,8 @@ class EntryWriter {
   write(index: number, seq: number): number {
     const key = this.key(index);
     for (let i = 5; i < key.length; i++) this.bytes[this.#keyAt + i] = key[i];
-    writeU64(this.bytes, 16, seq);
-    writeU64(this.bytes, 24, seq);
+    writeU56(this.bytes, HLC_AT, seq);
+    writeU56(this.bytes, SEQ_AT, seq);
     return this.bytes.length;
   }
 }

@@ -9,8 +9,25 @@ export function readU16(bytes: Uint8Array, at: number): number {
   return bytes[at] | (bytes[at + 1] << 8);
 }
 
+export function readU24(bytes: Uint8Array, at: number): number {
+  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16);
+}
+
 export function readU32(bytes: Uint8Array, at: number): number {
   return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
+}
+
+/**
+ * A 56-bit unsigned integer; values of 2^53 and above lose precision, so decoders of untrusted bytes
+ * check {@link isU53In56}.
+ */
+export function readU56(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at) + readU24(bytes, at + 4) * 4294967296;
+}
+
+/** Whether the 56-bit integer at `at` is below 2^53, and so exact as a number. */
+export function isU53In56(bytes: Uint8Array, at: number): boolean {
+  return bytes[at + 6] < 32;
 }
 
 /**
@@ -31,11 +48,23 @@ export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value >>> 8;
 }
 
+export function writeU24(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+}
+
 export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
   bytes[at + 2] = value >>> 16;
   bytes[at + 3] = value >>> 24;
+}
+
+/** Writes an integer below 2^53 as 56 bits. */
+export function writeU56(bytes: Uint8Array, at: number, value: number): void {
+  writeU32(bytes, at, value % 4294967296);
+  writeU24(bytes, at + 4, Math.floor(value / 4294967296));
 }
 
 /** Writes an integer below 2^53 as 64 bits. */

@@ -38,6 +38,8 @@ export type EntryHash = (bytes: Uint8Array, at: number, into: Uint32Array) => vo
 
 export interface EngineOptions {
   readonly hash: EntryHash;
+  /** Keeps a {@link MemoryEngine.slot} for each key, which costs four bytes a key; false when absent. */
+  readonly tracked?: boolean;
 }
 
 export interface MemoryUsage {
@@ -101,6 +103,15 @@ export interface MemoryEngine {
   offset(ref: Ref): number;
   /** The commit that wrote a record. */
   versionOf(ref: Ref): number;
+
+  /**
+   * What {@link setSlot} noted for the key of a record, below 2^32: an index into the bookkeeping of
+   * whoever tracks keys. 0 for a key that is new. A version takes over what its predecessor had, and so
+   * does one that is the newest again after a rollback. Always 0 without the option `tracked`.
+   */
+  slot(ref: Ref): number;
+  /** Notes a number below 2^32 for the key whose newest version a record is. Only with the option `tracked`. */
+  setSlot(ref: Ref, slot: number): void;
 
   /**
    * Applies one entry of commit `version`, copying its bytes. Versions never decrease; entries of one

@@ -1,30 +1,45 @@
-import { isU53, readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.js";
+import { assert } from "../base/assert.js";
+import {
+  isU53In56,
+  readU16,
+  readU24,
+  readU32,
+  readU56,
+  writeU16,
+  writeU24,
+  writeU32,
+  writeU56,
+} from "../base/bytes.js";
 
 /**
  * An entry is one version of one key. Its bytes are the same in memory, in the log, in a checkpoint
- * and on the wire; only the small origin number is resolved by a dictionary of each place.
+ * and on the wire; only the small origin number is resolved by a dictionary of each place. Each byte
+ * here is one for every key in memory: numbers below 2^53 take seven.
  *
  * ```text
- *  0  u16 keyLength     2  u8 flags     3  u8 zero     4  u32 valueLength
- *  8  u32 origin       12  u32 valueChecksum
- * 16  u64 hlc          24  u64 seq
- * 32  u64 expiresAt, only with HAS_DEADLINE
+ *  0  u16 keyLength     2  u8 flags     3  u24 origin
+ *  6  u32 valueLength  10  u32 valueChecksum
+ * 14  u56 hlc          21  u56 seq
+ * 28  u56 deadline, only with HAS_DEADLINE
  * ..  key, value
  * ```
  */
 
 const KEY_LENGTH = 0;
 const FLAGS = KEY_LENGTH + 2;
-const VALUE_LENGTH = FLAGS + 2;
-const ORIGIN = VALUE_LENGTH + 4;
-const VALUE_CHECKSUM = ORIGIN + 4;
+const ORIGIN = FLAGS + 1;
+const VALUE_LENGTH = ORIGIN + 3;
+const VALUE_CHECKSUM = VALUE_LENGTH + 4;
 const HLC = VALUE_CHECKSUM + 4;
-const SEQ = HLC + 8;
-const DEADLINE = SEQ + 8;
+const SEQ = HLC + 7;
+const DEADLINE = SEQ + 7;
 
 /** Bytes of an entry before its deadline and key. */
 export const ENTRY_HEADER_BYTES = DEADLINE;
-const DEADLINE_BYTES = 8;
+/** Bytes of a deadline, in entries that have one. */
+export const DEADLINE_BYTES = 7;
+/** The highest number that can stand for an origin. */
+export const ORIGIN_NUMBER_MAX = 2 ** 24 - 1;
 
 /** The key is deleted. The entry has no value. */
 export const TOMBSTONE = 1;
@@ -56,15 +71,14 @@ export function entryBytes(keyLength: number, valueLength: number, flags: number
 export function writeEntry(bytes: Uint8Array, at: number, fields: EntryFields): number {
   writeU16(bytes, at + KEY_LENGTH, fields.key.length);
   bytes[at + FLAGS] = fields.flags;
-  bytes[at + FLAGS + 1] = 0;
+  setOrigin(bytes, at, fields.origin);
   writeU32(bytes, at + VALUE_LENGTH, fields.value.length);
-  writeU32(bytes, at + ORIGIN, fields.origin);
   writeU32(bytes, at + VALUE_CHECKSUM, fields.valueChecksum);
-  writeU64(bytes, at + HLC, fields.hlc);
-  writeU64(bytes, at + SEQ, fields.seq);
+  writeU56(bytes, at + HLC, fields.hlc);
+  writeU56(bytes, at + SEQ, fields.seq);
   let next = at + ENTRY_HEADER_BYTES;
   if ((fields.flags & HAS_DEADLINE) !== 0) {
-    writeU64(bytes, next, fields.deadline);
+    writeU56(bytes, next, fields.deadline);
     next += DEADLINE_BYTES;
   }
   bytes.set(fields.key, next);
@@ -82,12 +96,13 @@ export function isTombstone(bytes: Uint8Array, at: number): boolean {
 }
 
 export function originOf(bytes: Uint8Array, at: number): number {
-  return readU32(bytes, at + ORIGIN);
+  return readU24(bytes, at + ORIGIN);
 }
 
 /** Resolves the origin to another dictionary's number, in place. */
 export function setOrigin(bytes: Uint8Array, at: number, origin: number): void {
-  writeU32(bytes, at + ORIGIN, origin);
+  assert(origin <= ORIGIN_NUMBER_MAX, "the number of an origin has 24 bits");
+  writeU24(bytes, at + ORIGIN, origin);
 }
 
 export function valueChecksumOf(bytes: Uint8Array, at: number): number {
@@ -95,16 +110,16 @@ export function valueChecksumOf(bytes: Uint8Array, at: number): number {
 }
 
 export function hlcOf(bytes: Uint8Array, at: number): number {
-  return readU64(bytes, at + HLC);
+  return readU56(bytes, at + HLC);
 }
 
 export function seqOf(bytes: Uint8Array, at: number): number {
-  return readU64(bytes, at + SEQ);
+  return readU56(bytes, at + SEQ);
 }
 
 /** The deadline in wall ms; Infinity when there is none. */
 export function deadlineOf(bytes: Uint8Array, at: number): number {
-  return (bytes[at + FLAGS] & HAS_DEADLINE) === 0 ? Number.POSITIVE_INFINITY : readU64(bytes, at + DEADLINE);
+  return (bytes[at + FLAGS] & HAS_DEADLINE) === 0 ? Number.POSITIVE_INFINITY : readU56(bytes, at + DEADLINE);
 }
 
 export function keyStart(bytes: Uint8Array, at: number): number {
@@ -148,12 +163,12 @@ export function checkedEntryLength(bytes: Uint8Array, at: number, end: number): 
   if (end - at < ENTRY_HEADER_BYTES) return 0;
   const flags = flagsOf(bytes, at);
   const valueLength = valueLengthOf(bytes, at);
-  if ((flags & ~KNOWN_FLAGS) !== 0 || bytes[at + FLAGS + 1] !== 0) return 0;
+  if ((flags & ~KNOWN_FLAGS) !== 0) return 0;
   if ((flags & EXPIRED) !== 0 && (flags & TOMBSTONE) === 0) return 0;
   if ((flags & TOMBSTONE) !== 0 && valueLength !== 0) return 0;
   const length = entryBytes(keyLengthOf(bytes, at), valueLength, flags);
   if (length > end - at) return 0;
-  if (!isU53(bytes, at + HLC) || !isU53(bytes, at + SEQ)) return 0;
-  if ((flags & HAS_DEADLINE) !== 0 && !isU53(bytes, at + DEADLINE)) return 0;
+  if (!isU53In56(bytes, at + HLC) || !isU53In56(bytes, at + SEQ)) return 0;
+  if ((flags & HAS_DEADLINE) !== 0 && !isU53In56(bytes, at + DEADLINE)) return 0;
   return length;
 }

@@ -1,5 +1,11 @@
 import fc from "fast-check";
-import { type EntryFields, EXPIRED, HAS_DEADLINE, TOMBSTONE } from "../../src/record/entry.js";
+import {
+  type EntryFields,
+  EXPIRED,
+  HAS_DEADLINE,
+  ORIGIN_NUMBER_MAX,
+  TOMBSTONE,
+} from "../../src/record/entry.js";
 
 const u53 = fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 1, 2 ** 32, Number.MAX_SAFE_INTEGER));
 
@@ -15,7 +21,7 @@ export const anyEntry: fc.Arbitrary<EntryFields> = fc
       TOMBSTONE | EXPIRED,
       TOMBSTONE | EXPIRED | HAS_DEADLINE,
     ),
-    origin: fc.nat(0xffffffff),
+    origin: fc.nat(ORIGIN_NUMBER_MAX),
     hlc: u53,
     seq: u53,
     deadline: u53,

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ORIGINS_MAX } from "../../src/base/limits.js";
 import {
   checkedEntryLength,
   deadlineOf,
@@ -13,6 +14,7 @@ import {
   hlcOf,
   isTombstone,
   keyOf,
+  ORIGIN_NUMBER_MAX,
   originOf,
   seqOf,
   setOrigin,
@@ -65,12 +67,20 @@ describe("an entry", () => {
 
   it("changes nothing but its origin when that is renumbered", () => {
     fc.assert(
-      fc.property(anyEntry, fc.nat(0xffffffff), (fields, origin) => {
+      fc.property(anyEntry, fc.nat(ORIGIN_NUMBER_MAX), (fields, origin) => {
         const bytes = encode(fields);
         setOrigin(bytes, 0, origin);
         expect(bytes).toEqual(encode({ ...fields, origin }));
       }),
     );
+  });
+
+  it("takes no number of an origin that its field cannot hold", () => {
+    const bytes = encode(fieldsOf({ origin: ORIGIN_NUMBER_MAX }));
+    expect(originOf(bytes, 0)).toBe(ORIGIN_NUMBER_MAX);
+    expect(() => setOrigin(bytes, 0, ORIGIN_NUMBER_MAX + 1)).toThrow(/24 bits/);
+    expect(() => encode(fieldsOf({ origin: ORIGIN_NUMBER_MAX + 1 }))).toThrow(/24 bits/);
+    expect(ORIGINS_MAX).toBeLessThanOrEqual(ORIGIN_NUMBER_MAX);
   });
 
   it("gives its key as a copy, even out of a Buffer", () => {
@@ -95,11 +105,10 @@ describe("checkedEntryLength", () => {
 
   it.each<[string, (bytes: Uint8Array) => void]>([
     ["an unknown flag", (bytes) => bytes.set([8], 2)],
-    ["a byte where zero belongs", (bytes) => bytes.set([1], 3)],
     ["an expired entry that is no tombstone", (bytes) => bytes.set([EXPIRED], 2)],
     ["a tombstone with a value", (bytes) => bytes.set([TOMBSTONE], 2)],
-    ["a time of 2^53", (bytes) => bytes.set([0, 0, 0, 0, 0, 0, 32, 0], 16)],
-    ["a sequence number of 2^56", (bytes) => bytes.set([0, 0, 0, 0, 0, 0, 0, 1], 24)],
+    ["a time of 2^53", (bytes) => bytes.set([0, 0, 0, 0, 0, 0, 32], 14)],
+    ["a sequence number of 2^53", (bytes) => bytes.set([0, 0, 0, 0, 0, 0, 32], 21)],
   ])("refuses %s", (_name, spoil) => {
     const bytes = encode(fieldsOf({}));
     expect(checkedEntryLength(bytes, 0, bytes.length)).toBeGreaterThan(0);
@@ -109,7 +118,7 @@ describe("checkedEntryLength", () => {
 
   it("refuses a deadline of 2^53", () => {
     const bytes = encode(fieldsOf({ flags: HAS_DEADLINE }));
-    bytes.set([0, 0, 0, 0, 0, 0, 32, 0], ENTRY_HEADER_BYTES);
+    bytes.set([0, 0, 0, 0, 0, 0, 32], ENTRY_HEADER_BYTES);
     expect(checkedEntryLength(bytes, 0, bytes.length)).toBe(0);
   });
 

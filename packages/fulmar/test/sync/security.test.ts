@@ -4,11 +4,11 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { writeU64 } from "../../src/base/bytes.js";
+import { writeU56 } from "../../src/base/bytes.js";
 import type { Cryptography } from "../../src/base/runtime/interface.js";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open, type Store } from "../../src/index.js";
-import { ENTRY_HEADER_BYTES, HAS_DEADLINE } from "../../src/record/entry.js";
+import { DEADLINE_BYTES, ENTRY_HEADER_BYTES, HAS_DEADLINE } from "../../src/record/entry.js";
 import { portOf } from "../../src/store/port.js";
 import { type Replicator, replicate } from "../../src/sync/index.js";
 import { decodeMessage } from "../../src/sync/protocol/decode.js";
@@ -155,9 +155,9 @@ it("SEC: secrets compare: a proof is compared by the runtime's constant-time fun
 describe("SEC: TTL abuse", () => {
   const withDeadline = (write: (bytes: Uint8Array) => void) => {
     const { bytes, count } = rawEntries([{ key: "k", value: "v", origin: 1, seq: 1 }]);
-    const longer = new Uint8Array(bytes.length + 8);
+    const longer = new Uint8Array(bytes.length + DEADLINE_BYTES);
     longer.set(bytes.subarray(0, ENTRY_HEADER_BYTES));
-    longer.set(bytes.subarray(ENTRY_HEADER_BYTES), ENTRY_HEADER_BYTES + 8);
+    longer.set(bytes.subarray(ENTRY_HEADER_BYTES), ENTRY_HEADER_BYTES + DEADLINE_BYTES);
     longer[2] |= HAS_DEADLINE;
     write(longer);
     const to = coverageOf({ c: 1 });
@@ -165,7 +165,9 @@ describe("SEC: TTL abuse", () => {
   };
 
   it("a deadline beyond 2^53 is no message; the longest and the shortest do what they say", async () => {
-    const beyond = withDeadline((bytes) => bytes.fill(255, ENTRY_HEADER_BYTES, ENTRY_HEADER_BYTES + 8));
+    const beyond = withDeadline((bytes) =>
+      bytes.fill(255, ENTRY_HEADER_BYTES, ENTRY_HEADER_BYTES + DEADLINE_BYTES),
+    );
     expect(decodeMessage(encodeMessage(beyond)).ok).toBe(false);
     for (const [deadline, isThere] of [
       [Number.MAX_SAFE_INTEGER, true],
@@ -176,7 +178,7 @@ describe("SEC: TTL abuse", () => {
       const peer = await RawPeer.connect(cluster, "a:1", "c");
       peer.send(
         rawState({ number: 1 }),
-        withDeadline((bytes) => writeU64(bytes, ENTRY_HEADER_BYTES, deadline)),
+        withDeadline((bytes) => writeU56(bytes, ENTRY_HEADER_BYTES, deadline)),
       );
       await cluster.world.run(2000);
       expect(peer.last("state")?.doneCut).toBe(1);

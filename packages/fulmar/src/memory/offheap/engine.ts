@@ -57,7 +57,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   #keepTombstones = false;
 
   constructor(options: OffHeapOptions) {
-    this.indexes = new OffHeapIndexes({ ...DEFAULT_SHAPE, ...options.shape }, options.secret ?? [0, 0]);
+    const shape = { ...DEFAULT_SHAPE, ...options.shape };
+    this.indexes = new OffHeapIndexes(shape, options.secret ?? [0, 0], options.tracked ?? false);
     this.#hash = options.hash;
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
@@ -142,6 +143,14 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   versionOf(ref: Ref): number {
     return this.#records.versionOf(ref);
+  }
+
+  slot(ref: Ref): number {
+    return this.#records.slotOf(ref);
+  }
+
+  setSlot(ref: Ref, slot: number): void {
+    this.#records.setSlot(ref, slot);
   }
 
   put(version: number, bytes: Uint8Array, at: number, length: number): void {

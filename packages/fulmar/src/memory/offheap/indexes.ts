@@ -34,8 +34,8 @@ export class OffHeapIndexes {
   #entries = 0;
   #tombstones = 0;
 
-  constructor(shape: EngineShape, secret: readonly [number, number]) {
-    this.records = new Records(shape);
+  constructor(shape: EngineShape, secret: readonly [number, number], isTracked: boolean) {
+    this.records = new Records(shape, isTracked);
     this.hash = new HashIndex(this.records, shape, secret);
     this.keys = new KeyTree(this.records, shape);
     this.origins = new OrderTree(shape);
@@ -76,6 +76,7 @@ export class OffHeapIndexes {
   supersede(newest: Ref, ref: Ref): void {
     this.#leave(newest);
     this.records.setOlder(ref, newest);
+    this.records.copySlot(newest, ref);
     this.records.raise(newest, SUPERSEDED);
     this.#exchange(newest, ref);
     this.#admit(ref);
@@ -87,6 +88,7 @@ export class OffHeapIndexes {
     this.#leave(newest);
     this.#expel(newest);
     this.records.setOlder(ref, this.records.older(newest));
+    this.records.copySlot(newest, ref);
     this.#exchange(newest, ref);
     this.#admit(ref);
     this.#enter(ref);
@@ -112,6 +114,7 @@ export class OffHeapIndexes {
     } else {
       this.#exchange(ref, older);
       records.lower(older, SUPERSEDED);
+      records.copySlot(ref, older);
       this.#enter(older);
     }
     records.free(ref);
@@ -179,6 +182,7 @@ export class OffHeapIndexes {
   #allocatedBytes(): number {
     return (
       this.records.arena.slabs.allocatedBytes +
+      this.records.links.allocatedBytes +
       this.hash.allocatedBytes +
       this.keys.nodes.pool.allocatedBytes +
       this.origins.nodes.pool.allocatedBytes +

@@ -1,23 +1,34 @@
 import { assert } from "../../base/assert.js";
 import { readU16 } from "../../base/bytes.js";
-import { ENTRY_HEADER_BYTES, entryLength, HAS_DEADLINE } from "../../record/entry.js";
+import { DEADLINE_BYTES, ENTRY_HEADER_BYTES, entryLength, HAS_DEADLINE } from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
 import { Arena } from "./arena.js";
+import { type Node, NodePool } from "./node-pool.js";
 import type { EngineShape } from "./shape.js";
 
 /**
- * A record is three words and then its encoded entry:
+ * A record is two words, a third one in an engine that tracks its keys, and then its encoded entry:
  *
  * ```text
- * word 0  the version of the key that it replaced, or NONE
- * word 1  version, lower 32 bits
- * word 2  version, upper 21 bits, and flags above them
+ * word 0  version, lower 32 bits; or its link, with the mark LINKED
+ * word 1  version, upper 21 bits, and marks above them
+ * word 2  the slot of the key, if tracked
  * ```
  *
- * There is no link to the newer version: whoever needs it starts at the newest, which the hash index
+ * What a record replaced is only of interest until that is let go of, mostly at once. For that time it has
+ * a link: a pair of words elsewhere, with the replaced record and the lower bits of the version, whose
+ * place the link takes. So no key pays for it in the end.
+ *
+ * There is no way to the newer version: whoever needs it starts at the newest, which the hash index
  * gives. That saves a word for each key, and only records that were replaced are ever asked.
  */
-export const RECORD_HEADER_BYTES = 12;
+const HEADER_BYTES = 8;
+const SLOT_WORD = HEADER_BYTES / 4;
+
+/** Words of a link. */
+const LINK_OLDER = 0;
+const LINK_VERSION = 1;
+const LINK_WORDS = 2;
 
 /** A newer version of the key replaced it. */
 export const SUPERSEDED = 1 << 21;
@@ -28,6 +39,8 @@ export const HELD = 1 << 23;
 /** A later entry of its own commit replaced it: only the queue still knows it. */
 export const DISCARDED = 1 << 24;
 const FREED = 1 << 25;
+/** It has a link. */
+const LINKED = 1 << 26;
 const VERSION_HIGH = SUPERSEDED - 1;
 const TWO_32 = 4294967296;
 
@@ -39,19 +52,26 @@ const ENTRY_FLAGS = 2;
 /** Reads and writes records in the arena. */
 export class Records {
   readonly arena: Arena;
+  readonly links: NodePool;
   readonly #bytes: Uint8Array[];
   readonly #words: Uint32Array[];
   readonly #slabShift: number;
   readonly #unitMask: number;
+  readonly #headerBytes: number;
+  readonly #isTracked: boolean;
   #count = 0;
   #entryBytes = 0;
 
-  constructor(shape: EngineShape) {
+  /** `isTracked` gives each key a slot. */
+  constructor(shape: EngineShape, isTracked = false) {
     this.arena = new Arena(shape);
+    this.links = new NodePool({ ...shape, nodeWords: LINK_WORDS });
     this.#bytes = this.arena.slabs.bytes;
     this.#words = this.arena.slabs.words;
     this.#slabShift = this.arena.slabs.slabShift;
     this.#unitMask = this.arena.slabs.unitMask;
+    this.#isTracked = isTracked;
+    this.#headerBytes = isTracked ? HEADER_BYTES + 4 : HEADER_BYTES;
   }
 
   /** Records that are versions of keys; discarded ones are not. */
@@ -69,45 +89,83 @@ export class Records {
   }
 
   offset(ref: Ref): number {
-    return (ref & this.#unitMask) * 8 + RECORD_HEADER_BYTES;
+    return (ref & this.#unitMask) * 8 + this.#headerBytes;
   }
 
   versionOf(ref: Ref): number {
     const words = this.#words[ref >>> this.#slabShift];
     const at = (ref & this.#unitMask) * 2;
-    return words[at + 1] + (words[at + 2] & VERSION_HIGH) * TWO_32;
+    const high = words[at + 1];
+    const low = (high & LINKED) === 0 ? words[at] : this.#linkWord(words[at], LINK_VERSION);
+    return low + (high & VERSION_HIGH) * TWO_32;
   }
 
+  /** The version of the key that a record replaced, or NONE. */
   older(ref: Ref): Ref {
-    return this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2];
+    const words = this.#words[ref >>> this.#slabShift];
+    const at = (ref & this.#unitMask) * 2;
+    return (words[at + 1] & LINKED) === 0 ? NONE : this.#linkWord(words[at], LINK_OLDER);
   }
 
   setOlder(ref: Ref, older: Ref): void {
-    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2] = older;
+    const words = this.#words[ref >>> this.#slabShift];
+    const at = (ref & this.#unitMask) * 2;
+    const isLinked = (words[at + 1] & LINKED) !== 0;
+    if (older === NONE) {
+      if (!isLinked) return;
+      const link = words[at];
+      words[at] = this.#linkWord(link, LINK_VERSION);
+      words[at + 1] &= ~LINKED;
+      this.links.give(link);
+      return;
+    }
+    const link = isLinked ? words[at] : this.links.take();
+    const linkWords = this.links.words(link);
+    const base = this.links.base(link);
+    linkWords[base + LINK_OLDER] = older;
+    if (isLinked) return;
+    linkWords[base + LINK_VERSION] = words[at];
+    words[at] = link;
+    words[at + 1] |= LINKED;
+  }
+
+  /** The slot of the key of a record; 0 in an engine that does not track its keys. */
+  slotOf(ref: Ref): number {
+    return this.#isTracked ? this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + SLOT_WORD] : 0;
+  }
+
+  setSlot(ref: Ref, slot: number): void {
+    assert(this.#isTracked, "only an engine that tracks its keys has slots");
+    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + SLOT_WORD] = slot;
+  }
+
+  /** Gives a record the slot of another of the same key. */
+  copySlot(from: Ref, to: Ref): void {
+    if (this.#isTracked) this.setSlot(to, this.slotOf(from));
   }
 
   has(ref: Ref, flag: number): boolean {
-    return (this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 2] & flag) !== 0;
+    return (this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 1] & flag) !== 0;
   }
 
   raise(ref: Ref, flag: number): void {
-    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 2] |= flag;
+    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 1] |= flag;
   }
 
   lower(ref: Ref, flag: number): void {
-    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 2] &= ~flag;
+    this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 1] &= ~flag;
   }
 
   /** Copies an entry into the arena. */
   add(version: number, flags: number, bytes: Uint8Array, at: number, length: number): Ref {
-    const ref = this.arena.take(RECORD_HEADER_BYTES + length);
+    const ref = this.arena.take(this.#headerBytes + length);
     const words = this.#words[ref >>> this.#slabShift];
     const word = (ref & this.#unitMask) * 2;
-    words[word] = NONE;
-    words[word + 1] = version % TWO_32;
-    words[word + 2] = Math.floor(version / TWO_32) | flags;
+    words[word] = version % TWO_32;
+    words[word + 1] = Math.floor(version / TWO_32) | flags;
+    if (this.#isTracked) words[word + SLOT_WORD] = 0;
     const slab = this.#bytes[ref >>> this.#slabShift];
-    const offset = word * 4 + RECORD_HEADER_BYTES;
+    const offset = word * 4 + this.#headerBytes;
     if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) slab[offset + i] = bytes[at + i];
     else slab.set(bytes.subarray(at, at + length), offset);
     this.#count++;
@@ -118,12 +176,14 @@ export class Records {
   /** Counts a record no more that only the queue still knows. */
   discard(ref: Ref): void {
     this.raise(ref, DISCARDED);
+    this.setOlder(ref, NONE);
     this.#uncount(ref);
   }
 
   free(ref: Ref): void {
     assert(!this.has(ref, FREED | HELD | QUEUED), "a record is freed once, and by whoever lists it");
     if (!this.has(ref, DISCARDED)) this.#uncount(ref);
+    this.setOlder(ref, NONE);
     this.raise(ref, FREED);
     this.arena.give(ref);
   }
@@ -131,7 +191,9 @@ export class Records {
   /** Where the key of a record begins in its slab. */
   keyStart(ref: Ref): number {
     const offset = this.offset(ref);
-    return offset + ENTRY_HEADER_BYTES + (this.slab(ref)[offset + ENTRY_FLAGS] & HAS_DEADLINE ? 8 : 0);
+    return (
+      offset + ENTRY_HEADER_BYTES + (this.slab(ref)[offset + ENTRY_FLAGS] & HAS_DEADLINE ? DEADLINE_BYTES : 0)
+    );
   }
 
   keyLength(ref: Ref): number {
@@ -141,13 +203,18 @@ export class Records {
   /** Whether the key of a record is `bytes[from, to)`. */
   hasKey(ref: Ref, bytes: Uint8Array, from: number, to: number): boolean {
     const slab = this.#bytes[ref >>> this.#slabShift];
-    const offset = (ref & this.#unitMask) * 8 + RECORD_HEADER_BYTES;
+    const offset = (ref & this.#unitMask) * 8 + this.#headerBytes;
     const length = to - from;
     if ((slab[offset] | (slab[offset + 1] << 8)) !== length) return false;
-    const start = offset + ENTRY_HEADER_BYTES + (slab[offset + ENTRY_FLAGS] & HAS_DEADLINE ? 8 : 0);
+    const start =
+      offset + ENTRY_HEADER_BYTES + (slab[offset + ENTRY_FLAGS] & HAS_DEADLINE ? DEADLINE_BYTES : 0);
     // Keys that differ mostly do so at their end, where numbers are.
     for (let i = length - 1; i >= 0; i--) if (slab[start + i] !== bytes[from + i]) return false;
     return true;
+  }
+
+  #linkWord(link: Node, field: number): number {
+    return this.links.words(link)[this.links.base(link) + field];
   }
 
   #uncount(ref: Ref): void {

@@ -34,6 +34,9 @@ export function verifyEngine(state: OffHeapState): void {
   const held = verifyPins(state, all);
   const discarded = verifyQueue(state, all);
   const listed = [...all].filter((ref) => records.has(ref, HELD)).length;
+  const linked = [...all].filter((ref) => records.older(ref) !== NONE).length;
+  records.links.verify();
+  assert(records.links.used === linked, "a link is of a record that replaced another");
   assert(listed === held, "a record with the mark of a held one is listed");
   verifyOrders(indexes, newest, all);
   verifyUsage(indexes, newest, all);

@@ -108,6 +108,15 @@ class PlainEngine implements MemoryEngine {
     return this.#indexes.table.get(ref).version;
   }
 
+  slot(ref: Ref): number {
+    return this.#indexes.table.get(ref).slot;
+  }
+
+  setSlot(ref: Ref, slot: number): void {
+    assert(this.#options.tracked, "only an engine that tracks its keys has slots");
+    this.#indexes.table.get(ref).slot = slot;
+  }
+
   put(version: number, bytes: Uint8Array, at: number, length: number): void {
     assert(version >= this.#version, "versions never decrease");
     assert(version > this.#settled, "a settled commit takes no more entries");

@@ -67,6 +67,7 @@ export class PlainIndexes {
     const record = newRecord(chain.key, version, bytes);
     this.#leave(chain.newest);
     link(chain.newest, record);
+    record.slot = chain.newest.slot;
     chain.newest = record;
     this.#admit(record);
     this.#enter(record);
@@ -80,6 +81,7 @@ export class PlainIndexes {
     this.#leave(replaced);
     this.#expel(replaced);
     if (replaced.older !== undefined) link(replaced.older, record);
+    record.slot = replaced.slot;
     chain.newest = record;
     this.#admit(record);
     this.#enter(record);
@@ -100,6 +102,7 @@ export class PlainIndexes {
       return;
     }
     older.newer = undefined;
+    older.slot = record.slot;
     chain.newest = older;
     this.#enter(older);
   }

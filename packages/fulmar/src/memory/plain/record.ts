@@ -23,6 +23,8 @@ export interface PlainRecord {
   readonly seq: number;
   readonly deadline: number;
   readonly tombstone: boolean;
+  /** What is noted for its key. */
+  slot: number;
   older: PlainRecord | undefined;
   newer: PlainRecord | undefined;
   /** False once it is freed, for lists that may still name it. */
@@ -40,6 +42,7 @@ export function newRecord(key: Uint8Array, version: number, bytes: Uint8Array): 
     seq: seqOf(bytes, 0),
     deadline: deadlineOf(bytes, 0),
     tombstone: isTombstone(bytes, 0),
+    slot: 0,
     older: undefined,
     newer: undefined,
     live: true,

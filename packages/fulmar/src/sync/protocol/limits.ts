@@ -1,5 +1,5 @@
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../../base/limits.js";
-import { ENTRY_HEADER_BYTES } from "../../record/entry.js";
+import { DEADLINE_BYTES, ENTRY_HEADER_BYTES } from "../../record/entry.js";
 
 /** What bounds the work and memory that a peer can cause. Sizes in bytes, times in ms. */
 
@@ -42,7 +42,13 @@ const COVERAGE_BYTES_MAX = 16 * 1024 * 1024;
  * a value above those is refused as one hole, and must not cost the connection.
  */
 export const FRAME_BYTES_MAX =
-  PAGE_BYTES_MAX + ENTRY_HEADER_BYTES + 8 + KEY_BYTES_MAX + VALUE_BYTES_MAX + COVERAGE_BYTES_MAX + SEAL_BYTES;
+  PAGE_BYTES_MAX +
+  ENTRY_HEADER_BYTES +
+  DEADLINE_BYTES +
+  KEY_BYTES_MAX +
+  VALUE_BYTES_MAX +
+  COVERAGE_BYTES_MAX +
+  SEAL_BYTES;
 /** Most neighbours that one STATE may name. */
 export const NEIGHBOURS_MAX = 1024;
 /** Most members whose addresses are looked at. */

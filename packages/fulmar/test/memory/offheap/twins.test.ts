@@ -11,17 +11,21 @@ import { SMALL, SMALLEST } from "./shapes.js";
 
 /** Long sequences on both engines at once, with many more keys and changes than the model can bear. */
 class Twins {
-  readonly #plain = createPlainEngine({ hash: quickHash });
+  readonly #plain: MemoryEngine;
   readonly #tested: MemoryEngine;
   readonly #random: (bound: number) => number;
   readonly #keys: readonly Uint8Array[];
   #pins: { readonly version: number; readonly pins: readonly Pin[]; readonly cursors: readonly Cursor[] }[] =
     [];
+  readonly #isTracked: boolean;
   #seq = 0;
 
   constructor(seed: number, shape: Partial<EngineShape>) {
     this.#random = sequence(seed);
-    this.#tested = createEngine({ hash: quickHash, shape, secret: [seed, 7] });
+    const tracked = seed % 2 === 0;
+    this.#isTracked = tracked;
+    this.#plain = createPlainEngine({ hash: quickHash, tracked });
+    this.#tested = createEngine({ hash: quickHash, tracked, shape, secret: [seed, 7] });
     this.#keys = Array.from({ length: 40 + this.#random(400) }, () => this.#key());
   }
 
@@ -35,6 +39,7 @@ class Twins {
       else if (kind < 19) this.#release();
       else if (this.#random(30) === 0) for (const engine of this.#both()) engine.keepTombstones = true;
       this.#stepCursors();
+      if (this.#isTracked) this.#noteSlots();
       expect(this.#usage(this.#tested)).toEqual(this.#usage(this.#plain));
       if (step % 16 === 0) this.#compare();
     }
@@ -69,6 +74,20 @@ class Twins {
       const written = deadline === undefined ? { ...stamp, value } : { ...stamp, value, deadline };
       const bytes = entry(key, this.#random(3) < isDeletion ? stamp : written);
       for (const engine of this.#both()) put(engine, version, bytes);
+    }
+  }
+
+  /** A few keys get another slot; every key must still have the one that it got. */
+  #noteSlots(): void {
+    const chosen = this.#random(this.#keys.length);
+    for (const [i, key] of this.#keys.entries()) {
+      const [plain, tested] = this.#both().map((engine) => engine.find(key, LATEST));
+      if (plain === NONE) continue;
+      expect(this.#tested.slot(tested)).toBe(this.#plain.slot(plain));
+      if (i !== chosen) continue;
+      const slot = this.#random(2 ** 32);
+      this.#plain.setSlot(plain, slot);
+      this.#tested.setSlot(tested, slot);
     }
   }
 
