@@ -27,9 +27,17 @@ export function visibleFrom(indexes: OffHeapIndexes, ref: Ref, at: number): Ref 
   return visible;
 }
 
+/** Most records that a scan looks up at a time. More than 64 bytes of them would lie outside of the heap. */
+const AHEAD_MAX = 16;
+/** The first time fewer: many a scan ends after a few. */
+const AHEAD_FIRST = 4;
+
 /**
  * Walks the key tree in one direction. As long as the tree stays as it is, a step is a step in a leaf;
  * when it changed, the place is sought again by the key of the record given last, which the pin keeps.
+ *
+ * Records are looked up some at a time: one after the other, each would have the processor wait for
+ * memory, while in a short loop it fetches them all at once.
  */
 export class ScanCursor implements Cursor {
   readonly #source: CursorSource;
@@ -37,12 +45,17 @@ export class ScanCursor implements Cursor {
   readonly #at: number;
   readonly #reverse: boolean;
   #edition = -1;
-  /** The next place; in reverse the one behind it. */
+  /** The next place to look up; in reverse the one behind it. */
   #leaf: Node = NO_NODE;
   #index = 0;
   /** The place to end at. No leaf: go on to the end of the tree. */
   #endLeaf: Node = NO_NODE;
   #endIndex = 0;
+  /** Records looked up: those from `#taken` on are still to be given. */
+  readonly #ahead = new Uint32Array(AHEAD_MAX);
+  #aheadMax = AHEAD_FIRST;
+  #filled = 0;
+  #taken = 0;
   #last: Ref = NONE;
   #ended = false;
 
@@ -57,40 +70,61 @@ export class ScanCursor implements Cursor {
   next(): Ref {
     if (this.#ended) return NONE;
     if (this.#edition !== this.#source.indexes.keys.edition) this.#seekAgain();
-    const { nodes } = this.#source.indexes.keys;
-    while (this.#leaf !== this.#endLeaf || this.#index !== this.#endIndex) {
-      if (this.#reverse && !this.#stepBack()) break;
-      if (!this.#reverse && this.#index === nodes.get(this.#leaf, COUNT)) break;
-      const newest = nodes.ref(this.#leaf, this.#index, true);
-      if (!this.#reverse) this.#stepOn();
-      const ref = visibleFrom(this.#source.indexes, newest, this.#at);
-      if (ref === NONE) continue;
-      this.#last = ref;
-      return ref;
+    if (this.#taken === this.#filled) {
+      this.#fill();
+      if (this.#filled === 0) {
+        this.#ended = true;
+        return NONE;
+      }
     }
-    this.#ended = true;
-    return NONE;
+    this.#last = this.#ahead[this.#taken++];
+    return this.#last;
   }
 
-  #stepOn(): void {
+  /** Looks up the next records; none at the end. */
+  #fill(): void {
     const { nodes } = this.#source.indexes.keys;
-    this.#index++;
-    if (this.#index < nodes.get(this.#leaf, COUNT)) return;
-    const next = nodes.get(this.#leaf, NEXT);
-    if (next === NO_NODE) return;
+    this.#taken = 0;
+    this.#filled = 0;
+    do {
+      const isEndLeaf = this.#leaf === this.#endLeaf;
+      const leafEnd = this.#reverse ? 0 : nodes.get(this.#leaf, COUNT);
+      this.#lookUp(isEndLeaf ? this.#endIndex : leafEnd);
+      if (isEndLeaf && this.#index === this.#endIndex) break;
+    } while (this.#filled < this.#aheadMax && this.#stepToNextLeaf());
+    this.#aheadMax = AHEAD_MAX;
+  }
+
+  /** Looks up what the leaf holds from here to `end`, as far as there is room. */
+  #lookUp(end: number): void {
+    const { indexes } = this.#source;
+    const { records, keys } = indexes;
+    const { nodes } = keys;
+    const leaf = this.#leaf;
+    const at = this.#at;
+    const ahead = this.#ahead;
+    const most = this.#aheadMax;
+    const step = this.#reverse ? -1 : 1;
+    // In reverse a place is behind the record that comes next.
+    const behind = this.#reverse ? 1 : 0;
+    let index = this.#index;
+    let filled = this.#filled;
+    for (; index !== end && filled < most; index += step) {
+      const newest = nodes.ref(leaf, index - behind, true);
+      const ref = records.versionOf(newest) <= at ? newest : visibleFrom(indexes, newest, at);
+      if (ref !== NONE) ahead[filled++] = ref;
+    }
+    this.#index = index;
+    this.#filled = filled;
+  }
+
+  /** False at the end of the tree. */
+  #stepToNextLeaf(): boolean {
+    const { nodes } = this.#source.indexes.keys;
+    const next = nodes.get(this.#leaf, this.#reverse ? PREVIOUS : NEXT);
+    if (next === NO_NODE) return false;
     this.#leaf = next;
-    this.#index = 0;
-  }
-
-  #stepBack(): boolean {
-    const { nodes } = this.#source.indexes.keys;
-    if (this.#index === 0) {
-      const previous = nodes.get(this.#leaf, PREVIOUS);
-      if (previous === NO_NODE) return false;
-      this.#leaf = previous;
-      this.#index = nodes.get(previous, COUNT);
-    }
-    this.#index--;
+    this.#index = this.#reverse ? nodes.get(next, COUNT) : 0;
     return true;
   }
 
@@ -98,6 +132,8 @@ export class ScanCursor implements Cursor {
     const { keys } = this.#source.indexes;
     const { from, to } = this.#range;
     this.#edition = keys.edition;
+    this.#filled = 0;
+    this.#taken = 0;
     const near = this.#reverse ? to : from;
     const far = this.#reverse ? from : to;
     if (far === undefined) this.#endLeaf = NO_NODE;
@@ -121,7 +157,7 @@ export class ScanCursor implements Cursor {
     const slab = records.slab(this.#last);
     const start = records.keyStart(this.#last);
     this.#place(slab, start, start + records.keyLength(this.#last));
-    if (!this.#reverse && keys.nodes.found) this.#stepOn();
+    if (!this.#reverse && keys.nodes.found) this.#index++;
   }
 
   /** To the first key that is not below `bytes[from, to)`: within a leaf, or at the end of the last one. */
