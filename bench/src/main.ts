@@ -1,42 +1,78 @@
 /**
- * `npm run bench`: every workload in a fresh process, several runs, medians. `-- --runs N`,
- * `-- --only NAME[,NAME]`, `-- --json`.
+ * `npm run bench`: every workload in a fresh process, several runs in alternated order, of each number
+ * the median. `--runs N`, `--only NAME[,NAME]`, `--keys N[,N]`, `--value-bytes N[,N]`, `--warm-up-ms N`,
+ * `--measure-ms N`, `--plot FILE`, `--json`, `--list`.
  */
 import { execFile } from "node:child_process";
-import { cpus } from "node:os";
+import { writeFileSync } from "node:fs";
+import { cpus, freemem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { type Measurement, median } from "./measure.js";
-import { runWorkload, WORKLOADS } from "./workloads.js";
+import type { Measurement, Run } from "./measure.js";
+import { middle } from "./middle.js";
+import { drawLatencies } from "./plot.js";
+import { numberList, positiveInteger, workloadNames } from "./settings.js";
+import { growthTable, tables } from "./tables.js";
+import { estimatedBytes, estimatedSeconds, find, runWorkload, WORKLOADS } from "./workloads.js";
 
 const SELF = fileURLToPath(import.meta.url);
+
+interface Task {
+  readonly name: string;
+  readonly run: Omit<Run, "directory">;
+}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       runs: { type: "string", default: "5" },
       only: { type: "string" },
+      keys: { type: "string", default: "100000" },
+      "value-bytes": { type: "string", default: "100" },
+      "warm-up-ms": { type: "string", default: "2000" },
+      "measure-ms": { type: "string", default: "4000" },
+      plot: { type: "string" },
       json: { type: "boolean", default: false },
+      list: { type: "boolean", default: false },
       one: { type: "string" },
     },
   });
+  if (values.list) return console.log([...WORKLOADS.keys()].join("\n"));
   if (values.one !== undefined) {
-    console.log(JSON.stringify(await runWorkload(values.one)));
-    return;
+    const { name, run } = JSON.parse(values.one) as Task;
+    return console.log(JSON.stringify(await runWorkload(name, run)));
   }
-  const names = values.only?.split(",") ?? [...WORKLOADS.keys()];
-  const results = await measureAll(names, Number(values.runs));
+  const timing = {
+    warmUpMs: positiveInteger(values["warm-up-ms"], "warm-up-ms"),
+    measureMs: positiveInteger(values["measure-ms"], "measure-ms"),
+  };
+  const names = workloadNames(values.only, [...WORKLOADS.keys()]);
+  const sizes = numberList(values.keys, "keys").flatMap((keys) =>
+    numberList(values["value-bytes"], "value-bytes").map((valueBytes) => ({ keys, valueBytes, ...timing })),
+  );
+  const tasks = sizes.flatMap((run, index) =>
+    names.filter((name) => find(name).sized || index === 0).map((name) => ({ name, run })),
+  );
+  const results = await measureAll(tasks, positiveInteger(values.runs, "runs"));
+  if (values.plot !== undefined) writeFileSync(values.plot, drawLatencies(results));
   if (values.json) console.log(JSON.stringify(results, undefined, 2));
-  else printTable(results);
+  else print(results, Number(values.runs), timing);
 }
 
-async function measureAll(names: readonly string[], runs: number): Promise<Measurement[]> {
-  const all = new Map<string, Measurement[]>(names.map((name) => [name, []]));
+async function measureAll(tasks: readonly Task[], runs: number): Promise<Measurement[]> {
+  const seconds = runs * tasks.reduce((sum, { name, run }) => sum + estimatedSeconds(name, run), 0);
+  process.stderr.write(`${runs * tasks.length} runs, about ${Math.ceil(seconds / 60)} minutes\n`);
+  const bytes = Math.max(...tasks.map(({ run }) => estimatedBytes(run)));
+  if (bytes > freemem())
+    process.stderr.write(
+      `the largest size needs about ${Math.ceil(bytes / 1e9)} GB of memory; ${(freemem() / 1e9).toFixed(1)} are free\n`,
+    );
+  const all = new Map<Task, Measurement[]>(tasks.map((task) => [task, []]));
   for (let run = 0; run < runs; run++) {
     // Every other round goes backwards, so that no workload always follows the same one.
-    for (const name of run % 2 === 0 ? names : [...names].reverse()) {
-      const { stdout } = await promisify(execFile)(process.execPath, [SELF, "--one", name]);
-      all.get(name)?.push(JSON.parse(stdout) as Measurement);
+    for (const task of run % 2 === 0 ? tasks : tasks.toReversed()) {
+      const { stdout } = await promisify(execFile)(process.execPath, [SELF, "--one", JSON.stringify(task)]);
+      all.get(task)?.push(JSON.parse(stdout) as Measurement);
       process.stderr.write(".");
     }
   }
@@ -44,30 +80,18 @@ async function measureAll(names: readonly string[], runs: number): Promise<Measu
   return [...all.values()].map(middle);
 }
 
-/** The run with the median rate stands for all. */
-function middle(runs: readonly Measurement[]): Measurement {
-  const rate = median(runs.map((run) => run.perSecond));
-  return runs.find((run) => run.perSecond === rate) as Measurement;
-}
-
-function printTable(results: readonly Measurement[]): void {
-  console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}\n`);
-  console.log("| workload | per second | p50 ms | p99 ms | note |\n|---|--:|--:|--:|---|");
-  for (const { workload, perSecond, p50Ms, p99Ms, note } of results) {
-    const cells = [
-      workload,
-      rateText(perSecond),
-      p50Ms?.toFixed(3) ?? "",
-      p99Ms?.toFixed(3) ?? "",
-      note ?? "",
-    ];
-    console.log(`| ${cells.join(" | ")} |`);
-  }
-}
-
-function rateText(perSecond: number): string {
-  if (perSecond >= 1e6) return `${(perSecond / 1e6).toFixed(2)} M`;
-  return perSecond >= 1e4 ? `${(perSecond / 1e3).toFixed(0)} k` : `${(perSecond / 1e3).toFixed(1)} k`;
+function print(
+  results: readonly Measurement[],
+  runs: number,
+  timing: Pick<Run, "warmUpMs" | "measureMs">,
+): void {
+  console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"};`);
+  console.log(
+    `medians of ${runs} runs; each warmed up for ${timing.warmUpMs} ms, measured for at most ${timing.measureMs} ms`,
+  );
+  for (const table of tables(results)) console.log(`\n${table}`);
+  const ratios = growthTable(results);
+  if (ratios !== undefined) console.log(`\n${ratios}`);
 }
 
 main().catch((error: unknown) => {

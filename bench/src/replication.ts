@@ -3,7 +3,15 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { open } from "fulmar";
 import { replicate } from "fulmar/sync";
-import { KEY_COUNT, keyAt, type Measurement, quantile, valueAt } from "./measure.js";
+import {
+  KEY_COUNT,
+  keyAt,
+  latencyFigures,
+  type Measurement,
+  type Run,
+  VALUE_BYTES,
+  valueAt,
+} from "./measure.js";
 
 const PEER = fileURLToPath(new URL("./peer-process.js", import.meta.url));
 const ROUNDS = 500;
@@ -24,7 +32,7 @@ async function withPeer<T>(
 }
 
 /** How fast a second process takes over a store of 100,000 keys, from its first contact to its own sync. */
-export async function replicationThroughput(directory: string): Promise<Measurement> {
+export async function replicationThroughput({ directory }: Run): Promise<Measurement> {
   const db = await open<Uint8Array>(directory, { codec: "bytes", durability: "relaxed" });
   for (let i = 0; i < KEY_COUNT; i += 1000) {
     await Promise.all(Array.from({ length: 1000 }, (_, j) => db.set(keyAt(i + j), valueAt(i + j))));
@@ -40,6 +48,8 @@ export async function replicationThroughput(directory: string): Promise<Measurem
     await db.close();
     return {
       workload: "replicate to a new process (entries)",
+      keys: KEY_COUNT,
+      valueBytes: VALUE_BYTES,
       operations: KEY_COUNT,
       perSecond: (KEY_COUNT * 1000) / ms,
       note,
@@ -48,7 +58,7 @@ export async function replicationThroughput(directory: string): Promise<Measurem
 }
 
 /** From a write in this process until a watcher in the other has seen it and its word has come back. */
-export async function writeToVisible(directory: string): Promise<Measurement> {
+export async function writeToVisible({ directory }: Run): Promise<Measurement> {
   const db = await open<Uint8Array>(directory, { codec: "bytes" });
   return withPeer(directory, async (peer, address) => {
     const replicator = await replicate(db, { peers: [address] });
@@ -64,15 +74,16 @@ export async function writeToVisible(directory: string): Promise<Measurement> {
       latencies.push(performance.now() - begin);
     }
     const seconds = (performance.now() - start) / 1000;
-    latencies.sort((a, b) => a - b);
+    const { curveMs: _, ...quantiles } = latencyFigures(latencies.sort((a, b) => a - b));
     await replicator.close();
     await db.close();
     return {
       workload: "write to visible on another process, both synced",
+      keys: 1,
+      valueBytes: VALUE_BYTES,
       operations: ROUNDS,
       perSecond: ROUNDS / seconds,
-      p50Ms: quantile(latencies, 0.5),
-      p99Ms: quantile(latencies, 0.99),
+      ...quantiles,
       note: "includes the way back by IPC",
     };
   });

@@ -1,152 +1,87 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Durability, open, type Store } from "fulmar";
-import { concurrently, KEY_COUNT, keyAt, type Measurement, quantile, shuffled, valueAt } from "./measure.js";
+import { overwriting } from "./amplification.js";
+import { diskRate } from "./disk.js";
+import { growth } from "./growth.js";
+import { holding } from "./holding.js";
+import { KEY_BYTES, type Measurement, type Run } from "./measure.js";
+import { opening } from "./opening.js";
+import { getHit, getMiss, listAll, listHundred } from "./reading.js";
 import { replicationThroughput, writeToVisible } from "./replication.js";
+import { batches, setting } from "./writing.js";
 
-const WRITE_MS_MAX = 4000;
-
-export type Workload = (directory: string) => Promise<Measurement>;
-
-function setting(durability: Durability, writers: number): Workload {
-  return async (directory) => {
-    const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
-    const order = shuffled(KEY_COUNT);
-    const run = await concurrently(writers, KEY_COUNT, WRITE_MS_MAX, (i) =>
-      db.set(keyAt(order[i]), valueAt(i)),
-    );
-    await db.close();
-    const { operations, latencies } = run;
-    const [p50Ms, p99Ms] = [quantile(latencies, 0.5), quantile(latencies, 0.99)];
-    const workload = `set, ${durability}, ${writers} in flight`;
-    return { workload, operations, perSecond: operations / run.seconds, p50Ms, p99Ms };
-  };
+/** Something to measure, in a process of its own with an empty directory. */
+export interface Workload {
+  readonly measure: (run: Run) => Promise<Measurement>;
+  /** How often it writes all keys besides what it measures: what makes it take longer at larger sizes. */
+  readonly loads: number;
+  /** Whether it is run for each number of keys and size of values, or once. */
+  readonly sized: boolean;
 }
 
-async function filled(directory: string | undefined): Promise<Store<Uint8Array>> {
-  const db = await open<Uint8Array>(directory, { codec: "bytes", durability: "relaxed" });
-  const order = shuffled(KEY_COUNT);
-  for (let i = 0; i < KEY_COUNT; i += 1000) {
-    await Promise.all(
-      Array.from({ length: 1000 }, (_, j) => db.set(keyAt(order[i + j]), valueAt(order[i + j]))),
-    );
-  }
-  await db.flush();
-  return db;
+function sized(measure: Workload["measure"], loads = 0): Workload {
+  return { measure, loads, sized: true };
 }
 
-/** Times a synchronous reader over the whole key set, twice: once to warm up. */
-function reading(workload: string, read: (db: Store<Uint8Array>, order: Uint32Array) => number): Workload {
-  return async () => {
-    const db = await filled(undefined);
-    const order = shuffled(KEY_COUNT);
-    read(db, order);
-    const begin = performance.now();
-    const operations = read(db, order);
-    const perSecond = (operations * 1000) / (performance.now() - begin);
-    await db.close();
-    return { workload, operations, perSecond };
-  };
+function once(measure: Workload["measure"]): Workload {
+  return { measure, loads: 1, sized: false };
 }
 
-function batches(durability: Durability): Workload {
-  return async (directory) => {
-    const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
-    const order = shuffled(KEY_COUNT);
-    const run = await concurrently(1, KEY_COUNT / 100, WRITE_MS_MAX, (i) =>
-      db.batch(
-        Array.from({ length: 100 }, (_, j) => {
-          const index = order[i * 100 + j];
-          return { type: "set", key: keyAt(index), value: valueAt(index) } as const;
-        }),
-      ),
-    );
-    await db.close();
-    const operations = run.operations * 100;
-    return {
-      workload: `batch of 100, ${durability} (entries)`,
-      operations,
-      perSecond: operations / run.seconds,
-    };
-  };
-}
-
-function opening(checkpointed: boolean): Workload {
-  return async (directory) => {
-    const before = await filled(directory);
-    if (checkpointed) await before.checkpoint();
-    await before.close();
-    const begin = performance.now();
-    const db = await open(directory, { codec: "bytes" });
-    const ms = performance.now() - begin;
-    if (db.count() !== KEY_COUNT) throw new Error("the store did not come back whole");
-    await db.close();
-    const from = checkpointed ? "checkpoint" : "log";
-    const note = `${ms.toFixed(0)} ms for ${KEY_COUNT} keys`;
-    return {
-      workload: `open from ${from} (keys)`,
-      operations: KEY_COUNT,
-      perSecond: (KEY_COUNT * 1000) / ms,
-      note,
-    };
-  };
-}
-
-/** Every workload by name; each runs in a process of its own with an empty directory. */
+/** Every workload by name, in the order in which the tables show them. */
 export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload>([
+  ["disk-inline", once(diskRate("inline", true))],
+  ["disk-background", once(diskRate("background", true))],
+  ["disk-growing", once(diskRate("background", false))],
   ...(["memory", "relaxed", "full"] as const).flatMap((durability) =>
-    [1, 100, 1000].map((writers) => [`set-${durability}-${writers}`, setting(durability, writers)] as const),
+    [1, 100, 1000].map(
+      (writers) => [`set-${durability}-${writers}`, sized(setting(durability, writers))] as const,
+    ),
   ),
-  ["batch-relaxed", batches("relaxed")],
-  ["batch-full", batches("full")],
-  [
-    "get-hit",
-    reading("get, random hit", (db, order) => {
-      let found = 0;
-      for (const index of order) if (db.get(keyAt(index)) !== undefined) found++;
-      return found;
-    }),
-  ],
-  [
-    "get-miss",
-    reading("get, miss", (db, order) => {
-      let missed = 0;
-      for (const index of order) if (db.get(`none:${index}`) === undefined) missed++;
-      return missed;
-    }),
-  ],
-  [
-    "list-100",
-    reading("list, ranges of 100 (entries)", (db, order) => {
-      let seen = 0;
-      for (let i = 0; i < 1000; i++) for (const _ of db.list({ gte: keyAt(order[i]), limit: 100 })) seen++;
-      return seen;
-    }),
-  ],
-  [
-    "list-all",
-    reading("list, full scan (entries)", (db) => {
-      let seen = 0;
-      for (const _ of db.list()) seen++;
-      return seen;
-    }),
-  ],
-  ["open-log", opening(false)],
-  ["open-checkpoint", opening(true)],
-  ["replication", replicationThroughput],
-  ["write-to-visible", writeToVisible],
+  ["batch-relaxed", sized(batches("relaxed"))],
+  ["batch-full", sized(batches("full"))],
+  ["get-hit", sized(getHit, 1)],
+  ["get-miss", sized(getMiss, 1)],
+  ["list-100", sized(listHundred, 1)],
+  ["list-all", sized(listAll, 1)],
+  ["replication", once(replicationThroughput)],
+  ["write-to-visible", once(writeToVisible)],
+  ["open-log", sized(opening("log"), 2)],
+  ["open-checkpoint", sized(opening("checkpoint"), 2)],
+  ["memory", sized(holding, 1)],
+  ["overwrite", sized(overwriting, 5)],
+  ["growth", sized(growth, 5)],
 ]);
 
+/** Keys that a store takes in a second, for the estimate of how long all will take. */
+const KEYS_PER_SECOND = 120_000;
+const START_SECONDS = 0.5;
+
+/** About how long one run takes, in seconds. */
+export function estimatedSeconds(name: string, run: Omit<Run, "directory">): number {
+  const loads = (find(name).loads * run.keys) / KEYS_PER_SECOND;
+  return START_SECONDS + (run.warmUpMs + run.measureMs) / 1000 + loads * (1 + run.valueBytes / 2000);
+}
+
+/** What one run may have in memory at once, in bytes: some workloads hold every key twice. */
+export function estimatedBytes(run: Omit<Run, "directory">): number {
+  return 2.5 * run.keys * (KEY_BYTES + run.valueBytes + 100);
+}
+
 /** Runs one workload in an empty directory that is removed afterwards. */
-export async function runWorkload(name: string): Promise<Measurement> {
-  const workload = WORKLOADS.get(name);
-  if (workload === undefined)
-    throw new Error(`no workload "${name}"; known: ${[...WORKLOADS.keys()].join(", ")}`);
+export async function runWorkload(name: string, run: Omit<Run, "directory">): Promise<Measurement> {
+  const { measure } = find(name);
   const directory = await mkdtemp(join(tmpdir(), "fulmar-bench-"));
   try {
-    return await workload(join(directory, "data"));
+    return await measure({ ...run, directory: join(directory, "data") });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** @throws Error with the names that there are. */
+export function find(name: string): Workload {
+  const workload = WORKLOADS.get(name);
+  if (workload !== undefined) return workload;
+  throw new Error(`no workload "${name}"; known: ${[...WORKLOADS.keys()].join(", ")}`);
 }

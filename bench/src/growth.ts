@@ -1,0 +1,106 @@
+import { type ByteStore, fill, openBytes } from "./fill.js";
+import { keyAt, type Measurement, type Run, shuffled } from "./measure.js";
+import { collect, type Stalls, watched } from "./observe.js";
+
+/** Reads and scans go through so many keys at most: more would only take longer. */
+const PROBES_MAX = 1_000_000;
+/** Keys of the store that is used to warm up. */
+const WARM_KEYS = 50_000;
+
+/**
+ * One store that is loaded, read, overwritten below a held snapshot, checkpointed: what each operation
+ * costs, in microseconds, to be compared between sizes, and how long the event loop stood still.
+ */
+export async function growth(run: Run): Promise<Measurement> {
+  const { keys, valueBytes, warmUpMs } = run;
+  await warmUp(`${run.directory}-warm`, valueBytes, warmUpMs);
+  const order = shuffled(keys);
+  await collect();
+  const db = await openBytes(run.directory, "relaxed");
+  const load = await watched(() => fill(db, order, valueBytes));
+  const reads = readCosts(db, order);
+  const overwrite = await watched(() => fill(db, order, valueBytes));
+  const vacuum = await overwriteBelowSnapshot(db, order, valueBytes);
+  const checkpoint = await watched(() => db.checkpoint());
+  await db.close();
+  const parts: readonly Stalls[] = [load, overwrite, vacuum, checkpoint];
+  return {
+    workload: "growth, relaxed, 1000 in flight",
+    keys,
+    valueBytes,
+    operations: keys,
+    perSecond: (keys * 1000) / load.ms,
+    figures: {
+      "load us": (load.ms * 1000) / keys,
+      "overwrite us": (overwrite.ms * 1000) / keys,
+      ...reads,
+      "checkpoint us": (checkpoint.ms * 1000) / keys,
+      "stall of load ms": load.longestStallMs,
+      "of overwrite ms": overwrite.longestStallMs,
+      "of release ms": vacuum.longestStallMs,
+      "of checkpoint ms": checkpoint.longestStallMs,
+      "longest GC ms": Math.max(...parts.map(({ longestGcMs }) => longestGcMs)),
+    },
+  };
+}
+
+/** All that is measured later, in a small store, until the time is over. */
+async function warmUp(directory: string, valueBytes: number, timeMs: number): Promise<void> {
+  const order = shuffled(WARM_KEYS);
+  const begin = performance.now();
+  const db = await openBytes(directory, "relaxed");
+  while (performance.now() - begin < timeMs) {
+    await fill(db, order, valueBytes);
+    readCosts(db, order);
+    await db.checkpoint();
+  }
+  await db.close();
+}
+
+/** Microseconds of each read, in random order but for the scan. */
+function readCosts(db: ByteStore, order: Uint32Array): Record<string, number> {
+  const count = Math.min(order.length, PROBES_MAX);
+  const at = (i: number): number => order[(i * 7919) % order.length];
+  const timed = (work: () => number): number => {
+    const begin = performance.now();
+    const operations = work();
+    return ((performance.now() - begin) * 1000) / operations;
+  };
+  const hit = timed(() => {
+    for (let i = 0; i < count; i++) if (db.get(keyAt(at(i))) === undefined) throw new Error("a lost key");
+    return count;
+  });
+  const miss = timed(() => {
+    for (let i = 0; i < count; i++) if (db.get(`none:${at(i)}`) !== undefined) throw new Error("not written");
+    return count;
+  });
+  const range = timed(() => {
+    let seen = 0;
+    for (let i = 0; i < count; i += 100) {
+      for (const _ of db.list({ gte: keyAt(at(i)), limit: 100 })) seen++;
+    }
+    return seen;
+  });
+  const scan = timed(() => {
+    let seen = 0;
+    for (const _ of db.list({ limit: count })) seen++;
+    return seen;
+  });
+  return { "hit us": hit, "miss us": miss, "range us": range, "scan us": scan };
+}
+
+/** Overwrites everything while a listing keeps the old state, and then watches how that is let go. */
+async function overwriteBelowSnapshot(
+  db: ByteStore,
+  order: Uint32Array,
+  valueBytes: number,
+): Promise<Stalls> {
+  const held = db.list()[Symbol.iterator]();
+  held.next();
+  await fill(db, order.subarray(0, PROBES_MAX), valueBytes);
+  return watched(async () => {
+    held.return?.();
+    // Another commit may be what lets old versions go.
+    await fill(db, order.subarray(0, 1000), valueBytes);
+  });
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import { PerformanceObserver } from "node:perf_hooks";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { turn } from "./measure.js";
+
+/** The longest time that the event loop and the garbage collector held up everything else, in ms. */
+export interface Stalls {
+  readonly longestStallMs: number;
+  readonly longestGcMs: number;
+}
+
+/**
+ * Watches the event loop while something runs. A loop of setImmediate looks at the clock in each turn:
+ * the platform's own monitor of the delay samples once a millisecond at best and misses the rest.
+ */
+export class StallWatch {
+  #longestStallMs = 0;
+  #longestGcMs = 0;
+  #lastMs = performance.now();
+  #running = true;
+  readonly #ended: Promise<void>;
+  readonly #observer: PerformanceObserver;
+
+  constructor() {
+    this.#observer = new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) this.#longestGcMs = Math.max(this.#longestGcMs, duration);
+    });
+    this.#observer.observe({ entryTypes: ["gc"] });
+    this.#ended = this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#running) {
+      await turn();
+      const nowMs = performance.now();
+      this.#longestStallMs = Math.max(this.#longestStallMs, nowMs - this.#lastMs);
+      this.#lastMs = nowMs;
+    }
+  }
+
+  /** Ends the watch. */
+  async stop(): Promise<Stalls> {
+    this.#running = false;
+    await this.#ended;
+    // What the collector did last is told a turn later.
+    await turn();
+    this.#observer.disconnect();
+    return { longestStallMs: this.#longestStallMs, longestGcMs: this.#longestGcMs };
+  }
+}
+
+/** Watches one piece of work. */
+export async function watched<T>(work: () => T | Promise<T>): Promise<{ result: T; ms: number } & Stalls> {
+  const watch = new StallWatch();
+  await turn();
+  const begin = performance.now();
+  const result = await work();
+  const ms = performance.now() - begin;
+  return { result, ms, ...(await watch.stop()) };
+}
+
+let collectGarbage: (() => void) | undefined;
+
+/** A full garbage collection, without a flag on the command line; then a moment for what it let go of. */
+export async function collect(): Promise<void> {
+  if (collectGarbage === undefined) {
+    setFlagsFromString("--expose-gc");
+    collectGarbage = runInNewContext("gc") as () => void;
+  }
+  // Twice: array buffers are given back to the system after the collection that found them unused.
+  for (let i = 0; i < 2; i++) {
+    collectGarbage();
+    await turn();
+  }
+}
+
+/** Memory of this process at a moment without garbage, in bytes. */
+export interface MemoryAt {
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+}
+
+export async function memoryNow(): Promise<MemoryAt> {
+  await collect();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rssBytes: rss, heapBytes: heapUsed };
+}
+
+/**
+ * Bytes that a process has had written to storage so far, counted by the system where it keeps such a
+ * count (Linux); undefined elsewhere.
+ */
+export function bytesWritten(processId: number | "self" = "self"): number | undefined {
+  try {
+    const found = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${processId}/io`, "utf8"));
+    return found === null ? undefined : Number(found[1]);
+  } catch {
+    return undefined;
+  }
+}
