@@ -18,7 +18,7 @@ export interface Cursor {
   next(): Ref;
 }
 
-/** Keeps the state of one version readable. Release is idempotent. */
+/** Keeps the state of one version readable. Release is idempotent, and takes no longer for a pin that kept much. */
 export interface Pin {
   readonly version: number;
   release(): void;
@@ -46,7 +46,7 @@ export interface MemoryUsage {
   /** Keys whose newest version is not a tombstone; expired ones count until they are swept. */
   readonly entries: number;
   readonly tombstones: number;
-  /** Versions kept only for pins or because they are not settled yet. */
+  /** Versions kept only for pins, because they are not settled yet, or because their vacuum was put off. */
   readonly oldVersions: number;
   /** Encoded bytes of all versions. */
   readonly recordBytes: number;
@@ -121,8 +121,17 @@ export interface MemoryEngine {
   /**
    * Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs
    * it. A version above the newest, of a commit without entries, becomes the newest.
+   *
+   * Letting go of much takes long, so an engine may put off what goes beyond a bound of its own, here and
+   * when a pin is released; until {@link vacuum} did it, versions and tombstones stay that nobody needs.
    */
   settle(version: number): void;
+  /**
+   * Does at most `records` records' worth of the work that was put off; true if there is more. Changes
+   * nothing that a reader of a pinned version sees, and of the newest only tombstones. Writes do a share
+   * of it too, so that what is put off is bounded by what was once let go of at a time.
+   */
+  vacuum(records: number): boolean;
   /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
   rollback(version: number): void;
   /** Pins a version between {@link settled} and {@link version}, both included. */

@@ -16,6 +16,7 @@ import { Reader } from "./reader.js";
 import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, StoreStatus } from "./types.js";
+import { Vacuum } from "./vacuum.js";
 import { Watchers } from "./watchers.js";
 
 /** What `open` has put together before there is a store. */
@@ -38,6 +39,7 @@ export class StoreCore<V> {
   readonly watchers: Watchers<V>;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #sweeper: Sweeper;
+  readonly #vacuum: Vacuum;
   readonly #syncedListeners = new Set<() => void>();
   readonly #endListeners = new Set<(cause?: Error) => void>();
   #closing: Promise<void> | undefined;
@@ -49,6 +51,7 @@ export class StoreCore<V> {
     this.watchers = new Watchers(this.reader, runtime.diagnostics, (count) => {
       this.committer.watched = count > 0;
     });
+    this.#vacuum = new Vacuum(runtime.timers, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
     const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
@@ -57,6 +60,7 @@ export class StoreCore<V> {
       synced: () => this.#synced(),
       refused: () => this.#sweeper.retry(),
       failed: (error) => this.#end(error),
+      letGo: () => this.#vacuum.consider(),
     });
     const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
     this.committer.attach(log);
@@ -211,6 +215,7 @@ export class StoreCore<V> {
       failure = error;
     });
     await this.#checkpointer?.stop();
+    this.#vacuum.stop();
     this.watchers.clear();
     const clean = this.committer.failure === undefined;
     // The last numbers given out, also to what was refused since.

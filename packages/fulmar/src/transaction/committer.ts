@@ -58,6 +58,8 @@ export interface CommitterListener {
   refused(): void;
   /** The store cannot write any more. */
   failed(error: Error): void;
+  /** Something was let go of, and memory may have put off a part of that. */
+  letGo(): void;
 }
 
 /** The origin number of the store itself in its dictionary. */
@@ -93,7 +95,7 @@ export class Committer implements LogObserver {
   constructor(parts: CommitterParts, listener: CommitterListener) {
     this.#parts = parts;
     this.#listener = listener;
-    this.#pins = new Pins(parts.engine);
+    this.#pins = new Pins(parts.engine, () => this.#listener.letGo());
     this.#version = parts.version;
     this.#seq = parts.seq;
     this.#synced = parts.engine.version;
@@ -276,6 +278,7 @@ export class Committer implements LogObserver {
     this.#ledger.rollback(version);
     this.#publication.rollback(version);
     this.#acknowledgements.refuse(version, error);
+    this.#listener.letGo();
     this.#listener.refused();
   }
 
@@ -390,6 +393,8 @@ export class Committer implements LogObserver {
     const { engine } = this.#parts;
     const kept = this.#retainers > 0 ? this.#synced : this.loggedVersion;
     const version = Math.min(this.#publication.published, kept);
-    if (version > engine.settled) engine.settle(version);
+    if (version <= engine.settled) return;
+    engine.settle(version);
+    this.#listener.letGo();
   }
 }

@@ -12,10 +12,13 @@ export interface StatePin {
 /** The pins on an engine, so that a rollback can declare those above it dead. */
 export class Pins {
   readonly #engine: MemoryEngine;
+  readonly #released: () => void;
   readonly #open = new Set<OpenPin>();
 
-  constructor(engine: MemoryEngine) {
+  /** `released` is called after each release, which may have left work to vacuum. */
+  constructor(engine: MemoryEngine, released: () => void) {
     this.#engine = engine;
+    this.#released = released;
   }
 
   get size(): number {
@@ -23,7 +26,9 @@ export class Pins {
   }
 
   pin(version: number): StatePin {
-    const pin = new OpenPin(this.#engine.pin(version), (closed) => this.#open.delete(closed));
+    const pin = new OpenPin(this.#engine.pin(version), (closed) => {
+      if (this.#open.delete(closed)) this.#released();
+    });
     this.#open.add(pin);
     return pin;
   }
@@ -57,7 +62,7 @@ class OpenPin implements StatePin {
   }
 
   release(): void {
-    this.#closed(this);
     this.#pin.release();
+    this.#closed(this);
   }
 }

@@ -52,6 +52,7 @@ export function committerFixture(options: { limits?: Partial<Limits>; wallMs?: n
     synced: () => {},
     refused: () => {},
     failed: (error) => failures.push(error),
+    letGo: () => {},
   });
   const log = new ManualLog(() => committer);
   committer.attach(log);

@@ -35,6 +35,9 @@ export interface OffHeapOptions extends EngineOptions {
   readonly shape?: Partial<EngineShape>;
 }
 
+/** Records that each write vacuums while there is garbage: twice as many as it can make. */
+const VACUUMED_PER_PUT = 2;
+
 /**
  * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap,
  * with no object for a key or a record, so that the garbage collector has nothing to do however many
@@ -49,9 +52,18 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #hash: EngineOptions["hash"];
   readonly #records: Records;
   readonly #digests: TreeDigests;
-  /** Records of commits that are not settled, discarded ones among them, in the order of their versions. */
-  readonly #unsettled: RefQueue;
+  /**
+   * Records whose commits are not settled, discarded ones among them, in the order of their versions. In
+   * front may stand some that are settled, whose turn vacuum has put off: they count as un-settled in all
+   * but the version.
+   */
+  readonly #queue: RefQueue;
   readonly #pins: PinSet;
+  /** What released pins held and vacuum has not looked at yet; none is empty. */
+  readonly #released: RefQueue[] = [];
+  readonly #vacuumAtOnce: number;
+  /** Whether vacuum has anything to do. */
+  #garbage = false;
   #version = 0;
   #settled = 0;
   #keepTombstones = false;
@@ -59,10 +71,11 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   constructor(options: OffHeapOptions) {
     const shape = { ...DEFAULT_SHAPE, ...options.shape };
     this.indexes = new OffHeapIndexes(shape, options.secret ?? [0, 0], options.tracked ?? false);
+    this.#vacuumAtOnce = shape.vacuumAtOnce;
     this.#hash = options.hash;
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
-    this.#unsettled = new RefQueue(this.indexes.pages);
+    this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
   }
 
@@ -164,7 +177,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     else if (this.#records.versionOf(newest) < version) this.indexes.supersede(newest, ref);
     else this.indexes.replaceNewest(newest, ref);
     this.#version = version;
-    this.#unsettled.push(ref);
+    this.#queue.push(ref);
+    if (this.#garbage) this.vacuum(VACUUMED_PER_PUT);
   }
 
   settle(version: number): void {
@@ -172,28 +186,24 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#settled = version;
     // A commit without entries advances nothing but the version.
     this.#version = Math.max(this.#version, version);
-    const records = this.#records;
-    for (let ref = this.#unsettled.first(); ref !== NONE; ref = this.#unsettled.first()) {
-      if (records.versionOf(ref) > version) break;
-      this.#unsettled.shift();
-      records.lower(ref, QUEUED);
-      if (records.has(ref, DISCARDED)) {
-        records.free(ref);
-        continue;
-      }
-      const older = records.older(ref);
-      if (older === NONE) this.#reconsiderNewest(ref);
-      else this.#reconsiderOld(older, ref);
-    }
+    this.#vacuumQueue(this.#vacuumAtOnce);
+    this.#garbage ||= this.#isQueueOverdue();
+  }
+
+  vacuum(records: number): boolean {
+    if (!this.#garbage) return false;
+    this.#vacuumReleased(records - this.#vacuumQueue(records));
+    this.#garbage = this.#released.length > 0 || this.#isQueueOverdue();
+    return this.#garbage;
   }
 
   rollback(version: number): void {
     assert(version >= this.#settled, "what is settled is not rolled back");
     const dropped = this.#pins.dropAbove(version);
     const records = this.#records;
-    for (let ref = this.#unsettled.last(); ref !== NONE; ref = this.#unsettled.last()) {
+    for (let ref = this.#queue.last(); ref !== NONE; ref = this.#queue.last()) {
       if (records.versionOf(ref) <= version) break;
-      this.#unsettled.pop();
+      this.#queue.pop();
       records.lower(ref, QUEUED);
       if (records.has(ref, DISCARDED)) {
         records.free(ref);
@@ -232,18 +242,56 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       indexes: this.indexes,
       digests: this.#digests,
       pins: this.#pins,
-      unsettled: this.#unsettled,
+      queue: this.#queue,
+      released: this.#released,
+      garbage: this.#garbage,
       version: this.#version,
       settled: this.#settled,
       keepTombstones: this.#keepTombstones,
     });
   }
 
-  /** Reconsiders what a pinned version held, now that it does so no more. */
+  /** Takes what a pinned version held, now that it does so no more. */
   #letGo(held: RefQueue): void {
+    if (held.size === 0) return;
+    this.#released.push(held);
+    this.#vacuumReleased(this.#vacuumAtOnce);
+    this.#garbage ||= this.#released.length > 0;
+  }
+
+  /** Whether a record waits in the queue although it is settled. */
+  #isQueueOverdue(): boolean {
+    const ref = this.#queue.first();
+    return ref !== NONE && this.#records.versionOf(ref) <= this.#settled;
+  }
+
+  /** Gives settled records their turn, `limit` at most; returns how many. */
+  #vacuumQueue(limit: number): number {
     const records = this.#records;
-    for (let ref = held.first(); ref !== NONE; ref = held.first()) {
+    for (let done = 0; done < limit; done++) {
+      const ref = this.#queue.first();
+      if (ref === NONE || records.versionOf(ref) > this.#settled) return done;
+      this.#queue.shift();
+      records.lower(ref, QUEUED);
+      if (records.has(ref, DISCARDED)) {
+        records.free(ref);
+        continue;
+      }
+      const older = records.older(ref);
+      if (older === NONE) this.#reconsiderNewest(ref);
+      else this.#reconsiderOld(older, ref);
+    }
+    return limit;
+  }
+
+  /** Reconsiders what released pins held, `limit` records at most. */
+  #vacuumReleased(limit: number): void {
+    const records = this.#records;
+    for (let left = limit; left > 0 && this.#released.length > 0; left--) {
+      const [held] = this.#released;
+      const ref = held.first();
       held.shift();
+      if (held.size === 0) this.#released.shift();
       // Only now: as long as the mark is there, nobody else frees a record that is still listed.
       records.lower(ref, HELD);
       if (records.has(ref, SUPERSEDED)) this.#reconsiderOld(ref, this.#newerOf(ref));

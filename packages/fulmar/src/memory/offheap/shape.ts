@@ -24,6 +24,8 @@ export interface EngineShape {
   readonly hashChunkSlots: number;
   /** Slots that one change moves from the old hash table to the new one. */
   readonly hashStepSlots: number;
+  /** Records that settling, releasing or rolling back lets go of at once; the rest is left to vacuum. */
+  readonly vacuumAtOnce: number;
 }
 
 /**
@@ -43,6 +45,7 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   hashSlotsMin: 1024,
   hashChunkSlots: 1 << 16,
   hashStepSlots: 32,
+  vacuumAtOnce: 1024,
 });
 
 /** The exponent of a power of two. */

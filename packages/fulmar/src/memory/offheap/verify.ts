@@ -14,7 +14,9 @@ export interface OffHeapState {
   readonly indexes: OffHeapIndexes;
   readonly digests: TreeDigests;
   readonly pins: PinSet;
-  readonly unsettled: RefQueue;
+  readonly queue: RefQueue;
+  readonly released: readonly RefQueue[];
+  readonly garbage: boolean;
   readonly version: number;
   readonly settled: number;
   readonly keepTombstones: boolean;
@@ -22,7 +24,7 @@ export interface OffHeapState {
 
 /** Throws INVARIANT if anything contradicts anything else, or is kept without need. */
 export function verifyEngine(state: OffHeapState): void {
-  const { indexes, unsettled } = state;
+  const { indexes, queue, released } = state;
   const { records, hash } = indexes;
   assert(state.settled <= state.version, "what is settled was applied");
   hash.verify();
@@ -31,7 +33,7 @@ export function verifyEngine(state: OffHeapState): void {
   const all = new Set<Ref>();
   for (const ref of newest) verifyChain(state, ref, all);
   assert(all.size === records.count, "every version is in a chain");
-  const held = verifyPins(state, all);
+  const held = verifyPins(state, all) + verifyReleased(state, all);
   const discarded = verifyQueue(state, all);
   const listed = [...all].filter((ref) => records.has(ref, HELD)).length;
   const linked = [...all].filter((ref) => records.older(ref) !== NONE).length;
@@ -41,8 +43,8 @@ export function verifyEngine(state: OffHeapState): void {
   verifyOrders(indexes, newest, all);
   verifyUsage(indexes, newest, all);
   verifyMemory(indexes, [...all, ...discarded, ...separators]);
-  let pages = unsettled.pages;
-  for (const pinned of state.pins) pages += pinned.held.pages;
+  let pages = queue.pages;
+  for (const held of [...released, ...[...state.pins].map((pinned) => pinned.held)]) pages += held.pages;
   indexes.pages.verify();
   assert(indexes.pages.used === pages, "every page in use is of a queue");
 }
@@ -70,14 +72,14 @@ function verifyRecord(state: OffHeapState, ref: Ref, newer: Ref): void {
   const version = records.versionOf(ref);
   const isSettled = version <= state.settled;
   assert(version <= state.version, "no record is of a commit to come");
-  assert(records.has(ref, QUEUED) === !isSettled, "records that are not settled are marked");
+  assert(isSettled || records.has(ref, QUEUED), "records that are not settled are marked");
   assert(!records.has(ref, DISCARDED), "a discarded record is in no chain");
   const isBare =
     isTombstone(records.slab(ref), records.offset(ref)) &&
     records.older(ref) === NONE &&
-    isSettled &&
+    !records.has(ref, QUEUED) &&
     !state.keepTombstones;
-  const isFinal = newer === NONE ? isBare : records.versionOf(newer) <= state.settled;
+  const isFinal = newer === NONE ? isBare : !records.has(newer, QUEUED);
   assert(
     !isFinal || records.has(ref, HELD),
     "what nobody needs is freed, and what a pin needs is held by it",
@@ -105,22 +107,38 @@ function verifyPins({ indexes, pins }: OffHeapState, all: ReadonlySet<Ref>): num
   return seen.size;
 }
 
-/** Checks the queue of what is not settled; returns the discarded records in it. */
-function verifyQueue({ indexes, unsettled, settled }: OffHeapState, all: ReadonlySet<Ref>): Ref[] {
+/** Checks what released pins held, which is not held by others; returns how much that is. */
+function verifyReleased({ indexes, released, garbage, pins }: OffHeapState, all: ReadonlySet<Ref>): number {
+  const held = new Set([...pins].flatMap((pinned) => [...pinned.held]));
+  const refs = released.flatMap((queue) => [...queue]);
+  assert(garbage || refs.length === 0, "what is put off is known to be");
+  for (const queue of released) assert(queue.size > 0, "an empty list is forgotten");
+  for (const ref of refs) {
+    assert(all.has(ref) && indexes.records.has(ref, HELD), "a released record is still there");
+    assert(!held.has(ref), "a record is listed once");
+    held.add(ref);
+  }
+  return refs.length;
+}
+
+/** Checks the queue of what is not settled or overdue; returns the discarded records in it. */
+function verifyQueue(state: OffHeapState, all: ReadonlySet<Ref>): Ref[] {
+  const { indexes, queue, settled, garbage } = state;
   const { records } = indexes;
   const discarded: Ref[] = [];
   const seen = new Set<Ref>();
-  let before = settled;
-  for (const ref of unsettled) {
+  let before = 0;
+  for (const ref of queue) {
     const version = records.versionOf(ref);
     assert(!seen.has(ref) && records.has(ref, QUEUED), "a record is queued once");
-    assert(version > settled && version >= before, "queued records are not settled and in order");
+    assert(version >= before, "queued records are in order");
+    assert(version > settled || garbage, "what is overdue is known to be");
     assert(records.has(ref, DISCARDED) !== all.has(ref), "a queued record is in a chain, or discarded");
     if (records.has(ref, DISCARDED)) discarded.push(ref);
     seen.add(ref);
     before = version;
   }
-  for (const ref of all) assert(seen.has(ref) === records.has(ref, QUEUED), "what is not settled is queued");
+  for (const ref of all) assert(seen.has(ref) === records.has(ref, QUEUED), "what is marked is queued");
   return discarded;
 }
 

@@ -135,6 +135,11 @@ class PlainEngine implements MemoryEngine {
     }
   }
 
+  /** Nothing is ever put off here. */
+  vacuum(): boolean {
+    return false;
+  }
+
   rollback(version: number): void {
     assert(version >= this.#settled, "what is settled is not rolled back");
     const touched: PlainRecord[] = this.#pins.dropAbove(version);

@@ -58,6 +58,39 @@ describe("off-heap engine", () => {
     engine.verify();
   });
 
+  it("lets go of a bounded number of records at a time, and of all in the end", () => {
+    const engine = createEngine({ hash: quickHash, shape: { vacuumAtOnce: 10 } });
+    const write = (version: number, count = 1000): void => {
+      for (let i = 0; i < count; i++) put(engine, version, entry(ascii(`key ${i}`), { value: bytesOf(1) }));
+    };
+    const old = (): number => engine.usage().oldVersions;
+    write(1);
+    engine.settle(1);
+    while (engine.vacuum(100));
+    const pin = engine.pin(1);
+    write(2);
+    engine.settle(2);
+    while (engine.vacuum(100));
+    expect(old()).toBe(1000);
+    pin.release();
+    expect(old()).toBe(990);
+    expect(engine.vacuum(100)).toBe(true);
+    expect(old()).toBe(890);
+    // Each write lets go of two, so that writing does not outrun it, and leaves one un-settled.
+    write(3, 200);
+    expect(old()).toBe(890 - 400 + 200);
+    engine.rollback(2);
+    expect(old()).toBe(490);
+    engine.verify();
+    write(3);
+    expect(old()).toBe(1000);
+    engine.settle(3);
+    expect(old()).toBe(990);
+    expect(engine.vacuum(989)).toBe(true);
+    expect([engine.vacuum(1), engine.vacuum(1), old()]).toEqual([false, false, 0]);
+    engine.verify();
+  });
+
   it("gives memory back, and uses what is left of one size for others", () => {
     const engine = createEngine({ hash: quickHash, shape: SMALL });
     const room = (): number => engine.usage().overheadBytes + engine.usage().recordBytes;

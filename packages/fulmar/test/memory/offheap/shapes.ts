@@ -28,3 +28,7 @@ export const SMALLEST: Partial<EngineShape> = {
   hashSlotsMin: 4,
   hashChunkSlots: 4,
 };
+
+/** Sizes with which vacuum is put off after a few records, and always. */
+export const SLICED: Partial<EngineShape> = { ...SMALL, vacuumAtOnce: 3 };
+export const SLICED_FINEST: Partial<EngineShape> = { ...SMALLEST, vacuumAtOnce: 0 };

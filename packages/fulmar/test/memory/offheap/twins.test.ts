@@ -7,7 +7,7 @@ import type { EngineShape } from "../../../src/memory/offheap/shape.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { deadlineOf } from "../../../src/record/entry.js";
 import { bytesOf, drain, entry, put, quickHash, shown } from "../fixtures.js";
-import { SMALL, SMALLEST } from "./shapes.js";
+import { SLICED, SLICED_FINEST, SMALL, SMALLEST } from "./shapes.js";
 
 /** Long sequences on both engines at once, with many more keys and changes than the model can bear. */
 class Twins {
@@ -19,6 +19,8 @@ class Twins {
     [];
   readonly #isTracked: boolean;
   #seq = 0;
+  /** Whether the tested engine may have tombstones that the plain one dropped. */
+  #isBehind = false;
 
   constructor(seed: number, shape: Partial<EngineShape>) {
     this.#random = sequence(seed);
@@ -37,14 +39,20 @@ class Twins {
       else if (kind < 15) this.#rollback();
       else if (kind < 17) this.#pin();
       else if (kind < 19) this.#release();
-      else if (this.#random(30) === 0) for (const engine of this.#both()) engine.keepTombstones = true;
+      else if (this.#random(30) === 0) this.#keepTombstones();
       this.#stepCursors();
       if (this.#isTracked) this.#noteSlots();
-      expect(this.#usage(this.#tested)).toEqual(this.#usage(this.#plain));
+      this.#isBehind ||= this.#tested.vacuum(this.#random(3));
+      if (!this.#isBehind) expect(this.#usage(this.#tested)).toEqual(this.#usage(this.#plain));
       if (step % 16 === 0) this.#compare();
     }
     this.#compare();
     this.#empty();
+  }
+
+  #keepTombstones(): void {
+    this.#catchUp();
+    for (const engine of this.#both()) engine.keepTombstones = true;
   }
 
   #both(): readonly [MemoryEngine, MemoryEngine] {
@@ -102,8 +110,20 @@ class Twins {
     this.#pins = this.#pins.filter((pinned) => pinned.version <= version);
   }
 
+  /**
+   * The plain engine puts nothing off. A tombstone whose vacuum was put off could be pinned, or needed for a
+   * rollback of what replaced it, which the plain engine would not know.
+   */
+  #catchUp(): void {
+    if (!this.#isBehind) return;
+    for (const engine of this.#both()) engine.settle(this.#plain.version);
+    while (this.#tested.vacuum(10));
+    this.#isBehind = false;
+  }
+
   #pin(): void {
     if (this.#pins.length > 6) return;
+    this.#catchUp();
     const version = Math.max(this.#plain.settled, this.#plain.version - this.#random(4));
     const reverse = this.#random(2) === 0;
     const [a, b] = [0, 0].map(() => this.#keys[this.#random(this.#keys.length)]);
@@ -140,6 +160,8 @@ class Twins {
 
   #compare(): void {
     const [plain, tested] = this.#both();
+    tested.verify();
+    this.#catchUp();
     tested.verify();
     const versions = [LATEST, plain.version, plain.settled, ...this.#pins.map(({ version }) => version)];
     const range = { from: this.#keys[this.#random(40)], to: this.#keys[this.#random(40)] };
@@ -182,7 +204,8 @@ class Twins {
     const version = this.#plain.version + 1;
     for (const { pins } of this.#pins) for (const pin of pins) pin.release();
     for (const key of this.#keys) for (const engine of this.#both()) put(engine, version, entry(key));
-    for (const engine of this.#both()) engine.settle(version);
+    this.#isBehind = true;
+    this.#catchUp();
     expect(this.#usage(this.#tested)).toEqual(this.#usage(this.#plain));
     this.#tested.verify();
   }
@@ -202,6 +225,8 @@ describe.each([
   ["small", SMALL],
   ["smallest", SMALLEST],
   ["usual", {}],
+  ["sliced", SLICED],
+  ["most finely sliced", SLICED_FINEST],
 ])("the off-heap engine and the plain one, %s sizes", (_, shape) => {
   it("show the same through long random histories", () => {
     fc.assert(

@@ -1,0 +1,22 @@
+import fc from "fast-check";
+import { describe, it } from "vitest";
+import type { EngineOptions, MemoryEngine } from "../../src/memory/engine.js";
+import { commandSequences } from "./engine-commands.js";
+import { EngineRun } from "./engine-run.js";
+import { quickHash } from "./fixtures.js";
+
+/** What an engine shows, after every step of random sequences. */
+export function engineModelSuite(name: string, create: (options: EngineOptions) => MemoryEngine): void {
+  describe(`${name}: against the model`, () => {
+    it("shows what the model shows after every step of any sequence", () => {
+      fc.assert(
+        fc.property(commandSequences, (commands) => {
+          const run = new EngineRun(create({ hash: quickHash }));
+          for (const command of commands) run.run(command);
+          run.finish();
+        }),
+        { numRuns: 100 },
+      );
+    });
+  });
+}

@@ -1,0 +1,320 @@
+import { expect } from "vitest";
+import { successor } from "../../src/keys/range.js";
+import { type Cursor, LATEST, type MemoryEngine, NONE, type Pin, type Ref } from "../../src/memory/engine.js";
+import {
+  deadlineOf,
+  EXPIRED,
+  flagsOf,
+  HAS_DEADLINE,
+  hlcOf,
+  isTombstone,
+  originOf,
+  seqOf,
+  TOMBSTONE,
+  valueChecksumOf,
+} from "../../src/record/entry.js";
+import { type Command, KEYS, type Write } from "./engine-commands.js";
+import { bytesOf, drain, entry, put, quickHash, shown } from "./fixtures.js";
+import { EngineModel, type ModelEntry, shownEntry, wordsToBigint } from "./model.js";
+
+interface OpenCursor {
+  readonly pin: Pin;
+  readonly cursor: Cursor;
+  readonly expected: readonly ModelEntry[];
+  /** Entries of equal sequence numbers may come in any order. */
+  readonly unordered: boolean;
+  readonly seen: Ref[];
+}
+
+const ALL = { from: bytesOf(), to: undefined };
+
+/** Runs commands against an engine and the model, and compares everything that can be seen after each. */
+export class EngineRun {
+  readonly #engine: MemoryEngine;
+  readonly #model = new EngineModel();
+  #pins: Pin[] = [];
+  /**
+   * False while the engine may have tombstones that the model dropped: their vacuum was put off, and what
+   * happened since may need them, a pin or what a rollback would take back.
+   */
+  #isExact = true;
+  /** Pins made while it was not. */
+  readonly #loosePins = new Set<Pin>();
+  #deadPins: Pin[] = [];
+  #cursors: OpenCursor[] = [];
+  #steps = 0;
+
+  constructor(engine: MemoryEngine) {
+    this.#engine = engine;
+  }
+
+  run(command: Command): void {
+    this.#steps++;
+    this.#apply(command);
+    this.#check();
+  }
+
+  /** Lets everything go: afterwards the engine has what the model has, exactly. */
+  finish(): void {
+    while (this.#pins.length > 0) this.#release(0);
+    this.#vacuumAll();
+    this.#apply({ type: "settle", back: 0 });
+    this.#vacuumAll();
+    this.#check();
+    expect(this.#isExact).toBe(true);
+  }
+
+  #vacuumAll(): void {
+    for (let slices = 0; this.#engine.vacuum(7); slices++) expect(slices).toBeLessThan(1000);
+  }
+
+  #apply(command: Command): void {
+    const engine = this.#engine;
+    const model = this.#model;
+    switch (command.type) {
+      case "commit": {
+        const version = model.version + 1 + command.gap;
+        for (const item of command.writes) {
+          const bytes = this.#encode(item);
+          put(engine, version, bytes);
+          model.put(version, bytes);
+        }
+        return;
+      }
+      case "settle": {
+        const version = Math.max(model.settled, model.version - command.back);
+        engine.settle(version);
+        model.settle(version);
+        return;
+      }
+      case "rollback":
+        this.#rollback(Math.max(model.settled, model.version - command.back));
+        return;
+      case "pin": {
+        const version = Math.max(model.settled, model.version - command.back);
+        const pin = engine.pin(version);
+        this.#pins.push(pin);
+        if (!this.#isExact) this.#loosePins.add(pin);
+        model.pins.push(version);
+        return;
+      }
+      case "release":
+        this.#release(command.pin);
+        return;
+      case "open":
+      case "openOrigin":
+        this.#open(command);
+        return;
+      case "step":
+        this.#step(command.cursor, command.count);
+        return;
+      case "vacuum": {
+        const before = engine.usage();
+        engine.vacuum(command.records);
+        const after = engine.usage();
+        expect(before.oldVersions - after.oldVersions).toBeLessThanOrEqual(command.records);
+        expect(before.tombstones - after.tombstones).toBeLessThanOrEqual(command.records);
+        return;
+      }
+      case "keepTombstones":
+        // Rarely, so that most sequences drop tombstones all along.
+        if (this.#steps % 5 !== 0) return;
+        this.#vacuumAll();
+        if (!this.#isExact) return;
+        engine.keepTombstones = true;
+        model.keepTombstones = true;
+    }
+  }
+
+  #encode({ key, kind, origin, seq, size, deadline }: Write): Uint8Array {
+    const name = KEYS[key];
+    const old = this.#model.get(name, this.#model.version)?.bytes;
+    if (kind === "sweep" && old !== undefined && !isTombstone(old, 0)) {
+      return entry(name, {
+        flags: TOMBSTONE | EXPIRED | (flagsOf(old, 0) & HAS_DEADLINE),
+        origin: originOf(old, 0),
+        seq: seqOf(old, 0),
+        hlc: hlcOf(old, 0),
+        deadline: deadlineOf(old, 0),
+        valueChecksum: valueChecksumOf(old, 0),
+      });
+    }
+    const stamp = { origin, seq, hlc: this.#steps };
+    if (kind !== "set") return entry(name, stamp);
+    const value = new Uint8Array(size).fill(this.#steps);
+    return entry(name, deadline === 0 ? { ...stamp, value } : { ...stamp, value, deadline });
+  }
+
+  #rollback(version: number): void {
+    const isDead = (pin: Pin): boolean => pin.version > version;
+    this.#engine.rollback(version);
+    this.#model.rollback(version);
+    this.#deadPins.push(...this.#pins.filter(isDead));
+    for (const pin of this.#deadPins) this.#loosePins.delete(pin);
+    this.#pins = this.#pins.filter((pin) => !isDead(pin));
+    this.#cursors = this.#cursors.filter(({ pin }) => !isDead(pin));
+  }
+
+  #release(index: number): void {
+    // The pins that a rollback took may be released at any time, and again.
+    for (const dead of this.#deadPins.splice(0, index)) dead.release();
+    const pin = this.#pins[index % Math.max(1, this.#pins.length)];
+    if (pin === undefined) return;
+    this.#pins = this.#pins.filter((other) => other !== pin);
+    this.#cursors = this.#cursors.filter((open) => open.pin !== pin);
+    this.#loosePins.delete(pin);
+    pin.release();
+    pin.release();
+    this.#model.unpin(pin.version);
+  }
+
+  #open(command: Extract<Command, { type: "open" | "openOrigin" }>): void {
+    const pin = this.#pins[command.pin % Math.max(1, this.#pins.length)];
+    if (pin === undefined || this.#cursors.length >= 8) return;
+    if (command.type === "openOrigin") {
+      const bounds = [command.origin, command.after, command.after + 5, pin.version] as const;
+      const cursor = this.#engine.byOrigin(...bounds);
+      this.#cursors.push({
+        pin,
+        cursor,
+        expected: this.#model.byOrigin(...bounds),
+        unordered: true,
+        seen: [],
+      });
+      return;
+    }
+    const range = { from: KEYS[command.from], to: KEYS[command.to] };
+    const expected = this.#model.list(range, pin.version);
+    if (command.reverse) expected.reverse();
+    const cursor = this.#engine.scan(range, pin.version, command.reverse);
+    this.#cursors.push({ pin, cursor, expected, unordered: false, seen: [] });
+  }
+
+  #step(index: number, count: number): void {
+    const open = this.#cursors[index % Math.max(1, this.#cursors.length)];
+    for (let i = 0; open !== undefined && i < count; i++) {
+      const ref = open.cursor.next();
+      if (ref !== NONE) open.seen.push(ref);
+      else if (!this.#loosePins.has(open.pin)) expect(open.seen.length).toBe(open.expected.length);
+    }
+  }
+
+  #check(): void {
+    const engine = this.#engine;
+    const model = this.#model;
+    expect([engine.version, engine.settled]).toEqual([model.version, model.settled]);
+    if (engine.vacuum(0)) this.#isExact = false;
+    else if (model.settled === model.version && this.#loosePins.size === 0) this.#isExact = true;
+    for (const version of model.readable()) this.#checkVersion(version, version);
+    this.#checkVersion(LATEST, model.version);
+    for (const open of this.#cursors) this.#checkCursor(open);
+    this.#checkDeadlines();
+    this.#checkUsage();
+    engine.verify();
+  }
+
+  #checkUsage(): void {
+    const expected = this.#model.usage();
+    const usage = this.#engine.usage();
+    if (this.#isExact) {
+      expect(usage).toMatchObject(expected);
+      return;
+    }
+    expect(usage.entries).toBe(expected.entries);
+    for (const name of ["tombstones", "oldVersions", "recordBytes"] as const)
+      expect(usage[name]).toBeGreaterThanOrEqual(expected[name]);
+  }
+
+  /** What a cursor gives; without tombstones as long as the model may have dropped more of them. */
+  #drain(cursor: Cursor): string[] {
+    if (this.#isExact) return drain(this.#engine, cursor);
+    const found: string[] = [];
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next())
+      if (this.#isComparable(ref)) found.push(shown(this.#engine, ref));
+    return found;
+  }
+
+  #isComparable(ref: Ref): boolean {
+    return this.#isExact || !isTombstone(this.#engine.slab(ref), this.#engine.offset(ref));
+  }
+
+  #shownEntries(entries: readonly ModelEntry[]): string[] {
+    const isExact = this.#isExact;
+    return entries.filter(({ bytes }) => isExact || !isTombstone(bytes, 0)).map(shownEntry);
+  }
+
+  #checkVersion(at: number, version: number): void {
+    const engine = this.#engine;
+    const model = this.#model;
+    const a = KEYS[(this.#steps * 7) % 18];
+    const b = KEYS[(this.#steps * 5) % 18];
+    for (const range of [
+      ALL,
+      { from: a, to: b },
+      { from: a, to: undefined },
+      { from: a, to: successor(a) },
+    ]) {
+      const expected = this.#shownEntries(model.list(range, version));
+      expect(this.#drain(engine.scan(range, at, false))).toEqual(expected);
+      expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.reverse());
+      if (!this.#isExact) continue;
+      const { count, sum } = engine.digest(range, at);
+      expect({ count, sum: wordsToBigint(sum) }).toEqual(model.digest(range, version, quickHash));
+    }
+    const probes = KEYS.slice(0, 20);
+    for (const key of probes) {
+      const ref = engine.find(key, at);
+      const found = ref === NONE || !this.#isComparable(ref) ? [] : [shown(engine, ref)];
+      const expected = model.get(key, version);
+      expect(found).toEqual(this.#shownEntries(expected === undefined ? [] : [expected]));
+    }
+    for (const origin of [1, 2, 3, 4]) {
+      const after = this.#steps % 4;
+      const found = this.#drain(engine.byOrigin(origin, after, after + 6, at));
+      const expected = model.byOrigin(origin, after, after + 6, version);
+      expect(found.toSorted()).toEqual(this.#shownEntries(expected).sort());
+    }
+    this.#checkSeqOrder(at);
+  }
+
+  #checkSeqOrder(at: number): void {
+    const cursor = this.#engine.byOrigin(1, 0, LATEST, at);
+    const seqs: number[] = [];
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      seqs.push(seqOf(this.#engine.slab(ref), this.#engine.offset(ref)));
+    }
+    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+  }
+
+  /** What a pinned cursor gave so far can still be read, and is what stood there when it was opened. */
+  #checkCursor({ expected, unordered, seen, pin }: OpenCursor): void {
+    // Tombstones that the engine still had, and the model had not, when such a pin was made.
+    const isLoose = this.#loosePins.has(pin);
+    const counts = (bytes: Uint8Array, at: number): boolean => !isLoose || !isTombstone(bytes, at);
+    const found = seen
+      .filter((ref) => counts(this.#engine.slab(ref), this.#engine.offset(ref)))
+      .map((ref) => shown(this.#engine, ref));
+    const wanted = expected.filter(({ bytes }) => counts(bytes, 0)).map(shownEntry);
+    if (!unordered) expect(found).toEqual(wanted.slice(0, found.length));
+    else
+      expect(new Set(found).size === found.length && found.every((item) => wanted.includes(item))).toBe(true);
+  }
+
+  #checkDeadlines(): void {
+    const engine = this.#engine;
+    const deadlines = this.#model.deadlines();
+    expect(engine.nextDeadline()).toBe(deadlines[0]?.deadline ?? Number.POSITIVE_INFINITY);
+    for (const through of [4, 5, 10, LATEST]) {
+      const cursor = engine.byDeadline(through);
+      const found: number[] = [];
+      const records: string[] = [];
+      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+        found.push(deadlineOf(engine.slab(ref), engine.offset(ref)));
+        records.push(shown(engine, ref));
+      }
+      const due = deadlines.filter(({ deadline }) => deadline <= through);
+      expect(found).toEqual(due.map(({ deadline }) => deadline));
+      expect(records.sort()).toEqual(due.map((item) => shownEntry(item.entry)).sort());
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
+import { open } from "../../src/store/open.js";
+import { RECORDS_PER_TURN, Vacuum } from "../../src/store/vacuum.js";
+
+const KEYS = 20_000;
+
+/** Timers whose turns come when the test says so. */
+function manualTurns() {
+  const { timers } = nodeRuntime();
+  const waiting: (() => void)[] = [];
+  const turn = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
+  const pass = async (): Promise<number> => {
+    const due = waiting.splice(0);
+    for (const resolve of due) resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    return due.length;
+  };
+  return { timers: { ...timers, turn }, pass };
+}
+
+describe("vacuum", () => {
+  it("frees what a reader kept in slices, one in each turn of the event loop, down to nothing", async () => {
+    const { timers, pass } = manualTurns();
+    const db = await open<number>(undefined, { runtime: { ...nodeRuntime(), timers } });
+    const overwrite = (value: number) =>
+      db.batch(Array.from({ length: KEYS }, (_, key) => ({ type: "set", key, value }) as const));
+    const old = (): number => db.status().memory.oldVersions;
+    await overwrite(1);
+    // An iteration under way shows one state, until it ends.
+    const reader = db.list()[Symbol.iterator]();
+    reader.next();
+    await overwrite(2);
+    while ((await pass()) > 0);
+    expect(old()).toBe(KEYS);
+    reader.return?.();
+    let before = old();
+    expect(before).toBeGreaterThan(KEYS - 2 * RECORDS_PER_TURN);
+    let turns = 0;
+    for (; (await pass()) > 0; turns++) {
+      expect(before - old()).toBeLessThanOrEqual(RECORDS_PER_TURN);
+      before = old();
+    }
+    expect(old()).toBe(0);
+    expect(turns).toBeGreaterThanOrEqual(KEYS / RECORDS_PER_TURN - 2);
+    await db.close();
+  });
+
+  it("runs once at a time, only while there is something to do, and never after it was stopped", async () => {
+    const { timers, pass } = manualTurns();
+    const source = {
+      left: 0,
+      slices: 0,
+      vacuum(records: number): boolean {
+        if (records > 0) this.slices++;
+        this.left = Math.max(0, this.left - records);
+        return this.left > 0;
+      },
+    };
+    const vacuum = new Vacuum(timers, source);
+    vacuum.consider();
+    expect(await pass()).toBe(0);
+    source.left = 2 * RECORDS_PER_TURN + 1;
+    vacuum.consider();
+    vacuum.consider();
+    for (let turn = 1; turn <= 3; turn++) {
+      expect(await pass()).toBe(1);
+      expect(source.slices).toBe(turn);
+    }
+    expect([await pass(), source.left]).toEqual([0, 0]);
+    source.left = 3 * RECORDS_PER_TURN;
+    vacuum.consider();
+    await pass();
+    vacuum.stop();
+    await pass();
+    expect(source.left).toBe(2 * RECORDS_PER_TURN);
+    vacuum.consider();
+    expect(await pass()).toBe(0);
+  });
+});
