@@ -24,7 +24,8 @@ class Twins {
 
   constructor(seed: number, shape: Partial<EngineShape>) {
     this.#random = sequence(seed);
-    const tracked = seed % 2 === 0;
+    // A tombstone that is put off keeps the slot of its key, where the plain engine forgot both.
+    const tracked = seed % 2 === 0 && shape.vacuumAtOnce === undefined;
     this.#isTracked = tracked;
     this.#plain = createPlainEngine({ hash: quickHash, tracked });
     this.#tested = createEngine({ hash: quickHash, tracked, shape, secret: [seed, 7] });
