@@ -1,0 +1,57 @@
+/**
+ * `npm run mutation -- PART [PART ...] [--workers N] [--files GLOB,GLOB]`: changes the code of a part of the library in
+ * many small ways, runs its tests against each change, and prints the share that they noticed and every
+ * change that they did not. A part takes minutes to an hour on two cores. Known survivors, each with the
+ * reason why no test can or should notice it, stand in survivors.json; others make the exit code 1.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { PARTS } from "./parts.mjs";
+import { report } from "./report.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..");
+const REPORT = join(root, ".cache/mutation-report.json");
+
+const { values, positionals } = parseArgs({
+  options: { workers: { type: "string", default: "2" }, files: { type: "string" } },
+  allowPositionals: true,
+});
+
+function fail(message) {
+  console.error(`${message}\nparts: ${Object.keys(PARTS).join(", ")}`);
+  process.exit(2);
+}
+
+function install() {
+  if (existsSync(join(here, "node_modules/@stryker-mutator/core"))) return;
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  execFileSync(npm, ["install", "--no-workspaces", "--no-save"], { cwd: here, stdio: "inherit" });
+}
+
+function mutate(part) {
+  rmSync(REPORT, { force: true });
+  const environment = {
+    ...process.env,
+    FULMAR_MUTATION_FILES: values.files ?? part.files.join(","),
+    FULMAR_MUTATION_TESTS: part.tests.join(","),
+    FULMAR_MUTATION_WORKERS: values.workers,
+  };
+  const program = join(here, "node_modules/@stryker-mutator/core/bin/stryker.js");
+  const args = [program, "run", "mutation/stryker.config.mjs"];
+  const { status } = spawnSync(process.execPath, args, { cwd: root, env: environment, stdio: "inherit" });
+  rmSync(join(root, ".cache/mutation"), { recursive: true, force: true });
+  if (status !== 0 || !existsSync(REPORT)) process.exit(status || 1);
+  return JSON.parse(readFileSync(REPORT, "utf8"));
+}
+
+if (positionals.length === 0) fail("name a part");
+for (const name of positionals) if (PARTS[name] === undefined) fail(`there is no part ${name}`);
+install();
+const known = JSON.parse(readFileSync(join(here, "survivors.json"), "utf8"));
+let unknown = 0;
+for (const name of positionals) unknown += report(name, mutate(PARTS[name]), known);
+process.exitCode = unknown === 0 ? 0 : 1;
