@@ -28,6 +28,7 @@ const HINTS: Readonly<Record<string, string>> = {
     'with --key-json a key is JSON: a string, number, boolean, array, {"bytes":"<base64>"} or {"bigint":"12"}',
   INVALID_VALUE: "choose the codec that the store is written with: --codec json, text or bytes",
   LOCKED: "close the store in that process, or stop the process, and try again",
+  ALREADY_EXISTS: "choose another name: nothing is ever overwritten",
   CORRUPT: "run `fulmar check DIR`, keep a copy, and restore the damaged file from a backup",
   PATH_UNUSABLE: "check the path; `fulmar set --create` makes a new store",
   NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",

@@ -20,7 +20,7 @@ export const EXIT_CODES: readonly { readonly code: number; readonly meaning: str
   { code: EXIT.corrupt, meaning: "stored bytes are damaged; nothing was changed" },
   {
     code: EXIT.unusable,
-    meaning: "no store there that can be opened: missing, foreign, forbidden, or too new",
+    meaning: "no store there that can be opened: missing, foreign, forbidden, too new, or in the way",
   },
   { code: EXIT.failed, meaning: "anything else: disk full, device error, a bug" },
 ];
@@ -40,6 +40,7 @@ const BY_ERROR: Readonly<Record<string, number>> = {
   CORRUPT: EXIT.corrupt,
   PATH_UNUSABLE: EXIT.unusable,
   NOT_A_STORE: EXIT.unusable,
+  ALREADY_EXISTS: EXIT.unusable,
   ACCESS_DENIED: EXIT.unusable,
   FORMAT_NEWER: EXIT.unusable,
 };

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import { addBackup, addRestore } from "./commands/backup.js";
 import { addCheck } from "./commands/check.js";
 import { addDelete } from "./commands/delete.js";
 import { addGet } from "./commands/get.js";
@@ -29,7 +30,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 function programOf(io: Io, printed: string[], answer: (code: number) => void): Command {
   const program = new Command("fulmar")
-    .description("Read, write, list and check a Fulmar store on this machine.")
+    .description("Read, write, check, back up and restore a Fulmar store on this machine.")
     .version(version)
     .helpCommand("help [command]", "explain a command")
     .showHelpAfterError(false)
@@ -38,6 +39,7 @@ function programOf(io: Io, printed: string[], answer: (code: number) => void): C
     .addHelpText("after", exitCodesHelp());
   for (const add of [addGet, addSet, addDelete, addList, addStatus]) add(program, io);
   addCheck(program, io, answer);
+  for (const add of [addBackup, addRestore]) add(program, io);
   return program;
 }
 
@@ -60,7 +62,10 @@ async function settle(error: unknown, argv: readonly string[], printed: string[]
 function usageError(error: CommanderError): CommandError {
   // Without any command commander has help to show instead of a message.
   if (error.code === "commander.help")
-    return new CommandError("USAGE", "say what to do: get, set, delete, list, status or check");
+    return new CommandError(
+      "USAGE",
+      "say what to do: get, set, delete, list, status, check, backup or restore",
+    );
   return new CommandError("USAGE", error.message.replace(/^error: /, ""));
 }
 

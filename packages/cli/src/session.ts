@@ -46,6 +46,11 @@ export async function requireStore(directory: string): Promise<void> {
   throw new FulmarError("NOT_A_STORE", `${directory} holds no store: it has no file ${MANIFEST}`);
 }
 
+/** Whether a path leads to a file, as that of a backup does. */
+export async function isFile(path: string): Promise<boolean> {
+  return (await statusOf(path))?.isFile() === true;
+}
+
 async function statusOf(path: string) {
   try {
     return await stat(path);

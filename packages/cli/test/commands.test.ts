@@ -229,3 +229,41 @@ describe("a damaged store", () => {
     expect(stderr.text.endsWith("\r\u001b[K")).toBe(true);
   });
 });
+
+describe("backup and restore", () => {
+  it("carry a store into a new directory, and check looks at the file between", async () => {
+    const directory = await sample();
+    const file = await freshPath("one.backup");
+    const made = await fulmar(["backup", directory, file, "--json"]);
+    expect(JSON.parse(made.out)).toEqual({ path: file, version: 1, entries: 3, bytes: expect.any(Number) });
+    const checked = await fulmar(["check", file]);
+    expect(checked).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("a backup: 3 entries of version 1"),
+    });
+    const target = await freshPath("restored");
+    expect((await fulmar(["restore", file, target])).out).toContain("3 entries of version 1");
+    expect((await fulmar(["list", target])).out).toBe((await fulmar(["list", directory])).out);
+  });
+
+  it("overwrite nothing, and refuse what is damaged or no backup", async () => {
+    const directory = await sample();
+    const file = await freshPath("one.backup");
+    const stderr = new RecordingSink({ interactive: true });
+    expect((await fulmar(["backup", directory, file], { stderr })).code).toBe(0);
+    expect(stderr.text.endsWith("\r\u001b[K")).toBe(true);
+    expect(await fulmar(["backup", directory, file])).toMatchObject({
+      code: 5,
+      err: expect.stringContaining("ALREADY_EXISTS"),
+    });
+    expect((await fulmar(["restore", file, directory])).code).toBe(5);
+    expect((await fulmar(["backup", await freshPath(), await freshPath("x")])).code).toBe(5);
+    const bytes = readFileSync(file);
+    bytes[bytes.indexOf("Ada")] ^= 1;
+    writeFileSync(file, bytes);
+    const target = await freshPath("restored");
+    expect((await fulmar(["restore", file, target])).code).toBe(4);
+    expect(await fulmar(["check", file])).toMatchObject({ code: 1, out: expect.stringMatching(/DAMAGED/) });
+    expect(existsSync(target)).toBe(false);
+  });
+});

@@ -22,9 +22,9 @@ describe("usage", () => {
   });
 
   it("mentions every option of every command in the README", async () => {
-    for (const command of ["get", "set", "delete", "list", "status", "check"]) {
+    for (const command of ["get", "set", "delete", "list", "status", "check", "backup", "restore"]) {
       const { out } = await fulmar(["help", command]);
-      expect(readme).toContain(`\`fulmar ${command} DIR`);
+      expect(readme).toContain(`| \`fulmar ${command} `);
       for (const [option] of out.matchAll(/--[a-z-]+/g))
         if (option !== "--help") expect(readme, option).toContain(option);
     }

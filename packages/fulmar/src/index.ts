@@ -14,10 +14,13 @@ export {
 export type { Limits } from "./base/limits.js";
 export type { Runtime } from "./base/runtime/interface.js";
 export { bytesCodec, type Codec, jsonCodec, textCodec } from "./codec/codec.js";
+export type { BackupSummary, CareProgress, RestoreSummary, StopSignal } from "./durability/care-types.js";
 export type { Finding, VerifyReport } from "./durability/directory-types.js";
 export type { KeyPart } from "./keys/key.js";
 export { compareStamps, type Stamp } from "./record/stamp.js";
+export type { BackupOptions } from "./store/backup.js";
 export { open } from "./store/open.js";
+export { type RestoreOptions, restore } from "./store/restore.js";
 export type { List, Store } from "./store/store.js";
 export type {
   BatchOperation,

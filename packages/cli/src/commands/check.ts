@@ -4,15 +4,15 @@ import { EXIT } from "../exit-codes.js";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
 import { ProgressBar } from "../progress.js";
-import { requireStore } from "../session.js";
+import { isFile, requireStore } from "../session.js";
 import { jsonOption } from "./options.js";
 
 /** `fulmar check DIR`. Says through `answer` with which code to exit. */
 export function addCheck(program: Command, io: Io, answer: (code: number) => void): void {
   program
     .command("check")
-    .description("read every byte of a store and verify it; changes nothing")
-    .argument("<dir>", "data directory")
+    .description("read every byte of a store or backup and verify it; changes nothing")
+    .argument("<dir>", "data directory, or backup")
     .addOption(jsonOption())
     .action(async (directory: string, options: { json?: true }) => {
       const report = await verified(directory, io);
@@ -22,7 +22,7 @@ export function addCheck(program: Command, io: Io, answer: (code: number) => voi
 }
 
 async function verified(directory: string, io: Io): Promise<VerifyReport> {
-  await requireStore(directory);
+  if (!(await isFile(directory))) await requireStore(directory);
   const progress = new ProgressBar(io.stderr);
   return verify(directory, {
     onProgress: ({ phase, bytes, bytesTotal }) => progress.update(`checking ${phase}`, bytes, bytesTotal),
@@ -30,20 +30,28 @@ async function verified(directory: string, io: Io): Promise<VerifyReport> {
 }
 
 function describe(directory: string, report: VerifyReport): string {
-  const { ok, clean, entries, commits, segments, checkpoint, version } = report;
+  const { ok, kind } = report;
   const findings = report.findings.map(({ severity, file, offset, message }) => {
     const place = offset === undefined ? file : `${file} at byte ${offset}`;
     return `${severity}: ${oneLine(`${place}: ${message}`)}`;
   });
-  const facts = [
+  const verdict = ok
+    ? "no damage found"
+    : "DAMAGED: keep a copy, and restore the files named above from a backup";
+  const facts =
+    kind === "backup"
+      ? [`a backup: ${report.entries} entries of version ${report.version}`]
+      : factsOf(report);
+  return [...findings, ...facts, `${oneLine(directory)}: ${verdict}`].join("\n");
+}
+
+function factsOf(report: VerifyReport): string[] {
+  const { clean, entries, commits, segments, checkpoint, version } = report;
+  return [
     `${entries} entries, ${commits} commits in ${segments} log segments, version ${version}`,
     checkpoint === undefined
       ? "no checkpoint"
       : `checkpoint ${checkpoint.number}: ${checkpoint.entries} entries of version ${checkpoint.version}`,
     clean ? "closed in order" : "not closed in order: the next open recovers it",
   ];
-  const verdict = ok
-    ? "no damage found"
-    : "DAMAGED: keep a copy, and restore the files named above from a backup";
-  return [...findings, ...facts, `${oneLine(directory)}: ${verdict}`].join("\n");
 }

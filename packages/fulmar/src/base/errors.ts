@@ -25,8 +25,9 @@ export const ERROR_CATALOGUE = {
   DISK_FULL: "The disk or a quota is full; the commit was taken back and nothing was lost.",
   ACCESS_DENIED: "The process may not read or write a file or directory that it needs.",
   IO_ERROR: "The operating system reported an error of the storage device.",
-  PATH_UNUSABLE: "The path cannot hold a data directory: it is a file, or its parent is missing.",
-  NOT_A_STORE: "The directory holds files of something else, or a store without its manifest.",
+  ALREADY_EXISTS: "Something is where a new file or directory was to be written; it was not touched.",
+  PATH_UNUSABLE: "The path leads to nothing of the kind needed: a file for a directory, or nothing at all.",
+  NOT_A_STORE: "What is there is something else's, a store without its manifest, or an unfinished restore.",
   CORRUPT: "Stored bytes fail their checksum or contradict each other; nothing was changed.",
   FORMAT_NEWER: "A newer version of Fulmar wrote these files.",
   // Peers.

@@ -33,12 +33,15 @@ export const FOOTER_BYTES = 40;
 /** A block is closed when its entries reach this size. */
 export const BLOCK_BYTES = 64 * 1024;
 const HAD_PEERS = 1;
+const BACKUP = 2;
 const HEADER_MAGIC = new TextEncoder().encode("FULMARCP");
 const FOOTER_MAGIC = new TextEncoder().encode("FULMARCE");
 
 export interface CheckpointHeader {
   readonly number: number;
   readonly hadPeers: boolean;
+  /** Whether it stands for itself, with nothing in a log behind it. */
+  readonly isBackup: boolean;
   readonly salt: Uint8Array;
   readonly storeId: string;
   readonly incarnation: OriginId;
@@ -67,7 +70,7 @@ export function writeCheckpointHead(
   const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES + dictionaryBytes + 4);
   bytes.set(HEADER_MAGIC);
   writeU32(bytes, 8, CHECKPOINT_FORMAT);
-  writeU32(bytes, 12, state.hadPeers ? HAD_PEERS : 0);
+  writeU32(bytes, 12, (state.hadPeers ? HAD_PEERS : 0) | (state.isBackup ? BACKUP : 0));
   writeU64(bytes, 16, state.number);
   bytes.set(state.salt, 24);
   bytes.set(fromHex(state.storeId) ?? [], 32);
@@ -92,13 +95,17 @@ export function writeCheckpointHead(
 
 const U64_FIELDS = [16, 64, 72, 80, 96];
 
+/** Whether bytes begin as a checkpoint or backup does. */
+export function isCheckpointMagic(bytes: Uint8Array): boolean {
+  return equalBytes(bytes.subarray(0, 8), HEADER_MAGIC);
+}
+
 /** The header, the number of a newer format, or undefined when damaged. */
 export function readCheckpointHeader(
   checksum: Checksum,
   bytes: Uint8Array,
 ): CheckpointHeader | number | undefined {
-  if (bytes.length < CHECKPOINT_HEADER_BYTES || !equalBytes(bytes.subarray(0, 8), HEADER_MAGIC))
-    return undefined;
+  if (bytes.length < CHECKPOINT_HEADER_BYTES || !isCheckpointMagic(bytes)) return undefined;
   const crc = readU32(bytes, 104);
   if (crc !== checksum.crc32(bytes, 0, 104, 0)) return undefined;
   const format = readU32(bytes, 8);
@@ -106,6 +113,7 @@ export function readCheckpointHeader(
   if (format !== CHECKPOINT_FORMAT || !U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
   return {
     hadPeers: (readU32(bytes, 12) & HAD_PEERS) !== 0,
+    isBackup: (readU32(bytes, 12) & BACKUP) !== 0,
     number: readU64(bytes, 16),
     salt: bytes.slice(24, 32),
     storeId: toHex(bytes.subarray(32, 48)),

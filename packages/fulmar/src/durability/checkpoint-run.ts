@@ -34,7 +34,8 @@ export async function writeCheckpoint(
   const { storeId, incarnation } = manifest;
   const { version, seq, hlc, engine } = source;
   const hadPeers = engine.keepTombstones;
-  const state = { number, hadPeers, salt: newSalt(runtime), storeId, incarnation, version, seq, hlc };
+  const salt = newSalt(runtime);
+  const state = { number, hadPeers, isBackup: false, salt, storeId, incarnation, version, seq, hlc };
   let written: WrittenCheckpoint | undefined;
   try {
     const handle = await createDurably(fileSystem, path + TEMPORARY, path, async (file) => {

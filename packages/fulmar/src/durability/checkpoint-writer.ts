@@ -34,6 +34,7 @@ export class CheckpointWriter {
   readonly #runtime: Runtime;
   readonly #handle: FileHandle;
   readonly #signal: () => boolean;
+  readonly #progress: (entries: number, bytes: number) => void;
   readonly #scratch = new Uint8Array(4);
   #buffer = new Uint8Array(WRITE_BYTES + BLOCK_BYTES);
   #filled = 0;
@@ -46,10 +47,16 @@ export class CheckpointWriter {
   #seed = 0;
 
   /** `stopped` tells whether to give up, which rejects with CLOSED. */
-  constructor(runtime: Runtime, handle: FileHandle, stopped: () => boolean) {
+  constructor(
+    runtime: Runtime,
+    handle: FileHandle,
+    stopped: () => boolean,
+    progress: (entries: number, bytes: number) => void = () => undefined,
+  ) {
     this.#runtime = runtime;
     this.#handle = handle;
     this.#signal = stopped;
+    this.#progress = progress;
   }
 
   async write(
@@ -133,6 +140,7 @@ export class CheckpointWriter {
   async #flush(): Promise<void> {
     if (this.#blockAt === 0) return;
     await this.#put(this.#buffer.subarray(0, this.#blockAt));
+    this.#progress(this.#entries, this.#position);
     if (this.#buffer.length > 4 * WRITE_BYTES && this.#filled - this.#blockAt < WRITE_BYTES) {
       const smaller = new Uint8Array(WRITE_BYTES + BLOCK_BYTES);
       smaller.set(this.#buffer.subarray(this.#blockAt, this.#filled));

@@ -94,6 +94,8 @@ export interface Finding {
 
 /** What verifying a data directory found. */
 export interface VerifyReport {
+  /** What was verified: a data directory, or the file that a backup is. */
+  readonly kind: "directory" | "backup";
   /** Whether the directory opens with everything that was ever acknowledged as synced, as far as its bytes tell. */
   readonly ok: boolean;
   readonly clean: boolean;

@@ -46,6 +46,10 @@ export async function holdsStore(runtime: Runtime, layout: Layout): Promise<bool
   const { fileSystem } = runtime;
   const names = await attempt("list", layout.root, fileSystem.list(layout.root));
   if (names.includes("MANIFEST")) return true;
+  if ((await attempt("look at", layout.restoring, fileSystem.status(layout.restoring))) !== undefined) {
+    const message = `${layout.root} holds an unfinished restore: run it again, or remove the directory`;
+    throw new FulmarError("NOT_A_STORE", message, { directory: layout.root });
+  }
   const stranger = names.find((name) => !isRootName(name));
   if (stranger !== undefined) throw notAStore(layout.root, `it holds ${stranger} and no MANIFEST`);
   for (const directory of [layout.log, layout.checkpoints]) {
@@ -125,7 +129,8 @@ export async function createStore(runtime: Runtime, layout: Layout): Promise<voi
   await writeFirstManifest(runtime, layout, manifest);
 }
 
-async function writeFirstManifest(
+/** Writes the manifest of a directory that has none; what it names is durable already. */
+export async function writeFirstManifest(
   runtime: Runtime,
   layout: Layout,
   manifest: Omit<Manifest, "identity">,

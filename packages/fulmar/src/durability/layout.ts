@@ -6,10 +6,15 @@ export const TEMPORARY = ".tmp";
 const SEGMENT_NAME = /^(\d{12,15})\.log$/;
 const CHECKPOINT_NAME = /^(\d{12,15})$/;
 
+/** Stands in the root of a directory that is being restored, until its manifest stands. */
+const RESTORING = "RESTORING";
+
 /** Where the parts of a data directory are. */
 export interface Layout {
   readonly root: string;
   readonly manifest: string;
+  /** The mark of a restore that is not complete. */
+  readonly restoring: string;
   readonly log: string;
   readonly checkpoints: string;
 }
@@ -18,6 +23,7 @@ export function layoutOf(fileSystem: FileSystem, root: string): Layout {
   return {
     root,
     manifest: fileSystem.join(root, "MANIFEST"),
+    restoring: fileSystem.join(root, RESTORING),
     log: fileSystem.join(root, "log"),
     checkpoints: fileSystem.join(root, "checkpoint"),
   };
@@ -28,6 +34,8 @@ export function isRootName(name: string): boolean {
   return (
     name === "MANIFEST" ||
     name === `MANIFEST${TEMPORARY}` ||
+    name === RESTORING ||
+    name === `${RESTORING}${TEMPORARY}` ||
     name === "log" ||
     name === "checkpoint" ||
     name.startsWith("LOCK")

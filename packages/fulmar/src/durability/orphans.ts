@@ -11,9 +11,9 @@ export async function listOrphans(runtime: Runtime, layout: Layout, manifest: Ma
     const old = (segmentNumber(name) ?? manifest.firstSegment) < manifest.firstSegment;
     if (old || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
-  const temporary = layout.manifest + TEMPORARY;
-  if ((await attempt("look at", temporary, fileSystem.status(temporary))) !== undefined)
-    orphans.push(temporary);
+  for (const path of [layout.manifest + TEMPORARY, layout.restoring, layout.restoring + TEMPORARY]) {
+    if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) orphans.push(path);
+  }
   return orphans;
 }
 

@@ -9,7 +9,7 @@ import { type Manifest, type ManifestReading, readManifest } from "./manifest.js
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
 
-type Damage = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
+type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
 
 /**
  * Checks every checksum and every relation between the files of a directory, under its lock and without
@@ -59,7 +59,7 @@ async function verify(
       manifest.incarnation,
     ),
   );
-  const found: Damage = {
+  const found: Contents = {
     version: Math.max(load?.scan.end.version ?? 0, manifest.checkpoint.version),
     segments: load?.scan.live.length ?? 0,
     commits: load?.replay.commits ?? 0,
@@ -75,6 +75,7 @@ async function verify(
   const { number, version, bytes } = checkpoint;
   const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
   return {
+    kind: "directory",
     ok: findings.every((finding) => finding.severity === "note"),
     ...{ clean, storeId, incarnation, ...found, findings },
     ...(number > 0 ? { checkpoint: { number, version, entries, bytes } } : {}),
@@ -83,6 +84,7 @@ async function verify(
 
 function unreadable(findings: readonly Finding[]): VerifyReport {
   return {
+    kind: "directory",
     ok: false,
     clean: false,
     storeId: "",
@@ -138,7 +140,7 @@ async function listUnneeded(
 }
 
 /** Turns what is wrong with stored bytes into a finding; other errors pass. */
-async function collect<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined> {
+export async function collect<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {

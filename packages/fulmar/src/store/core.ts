@@ -11,6 +11,7 @@ import { type Committed, Committer, type LocalWrite, OWN_ORIGIN } from "../trans
 import { MemoryLog } from "../transaction/memory-log.js";
 import type { StatePin } from "../transaction/pins.js";
 import type { CommitNotice } from "../transaction/publication.js";
+import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
 import { Reader } from "./reader.js";
 import type { Settings } from "./settings.js";
@@ -37,6 +38,7 @@ export class StoreCore<V> {
   readonly committer: Committer;
   readonly reader: Reader<V>;
   readonly watchers: Watchers<V>;
+  readonly backups: Backups<V>;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #sweeper: Sweeper;
   readonly #vacuum: Vacuum;
@@ -64,6 +66,7 @@ export class StoreCore<V> {
     });
     const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
     this.committer.attach(log);
+    this.backups = new Backups(parts, this.committer);
     this.#sweeper = new Sweeper({
       timers: runtime.timers,
       nowMs: () => clock.nowMs(),
@@ -214,7 +217,7 @@ export class StoreCore<V> {
     await this.committer.flush().catch((error: unknown) => {
       failure = error;
     });
-    await this.#checkpointer?.stop();
+    await Promise.all([this.#checkpointer?.stop(), this.backups.stop()]);
     this.#vacuum.stop();
     this.watchers.clear();
     const clean = this.committer.failure === undefined;

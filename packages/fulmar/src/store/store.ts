@@ -2,12 +2,14 @@ import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { jsonCodec, textCodec } from "../codec/codec.js";
+import type { BackupSummary } from "../durability/care-types.js";
 import { describeKey, encodeKey, userRanges } from "../keys/key.js";
 import { ALL_KEYS, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
+import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
 import { Listing } from "./listing.js";
 import { checkDurability } from "./settings.js";
@@ -202,6 +204,23 @@ export class Store<V = unknown> {
     return this.#attempt(() => {
       this.#core.assertOpen();
       return this.#core.checkpoint();
+    });
+  }
+
+  /**
+   * Writes everything that is synced when it begins into one file, beside the writes, and checks it by reading
+   * it back. `target` is a file that must not exist, or a directory, in which it gets a name of its own. Only
+   * what is complete has that name; what a crash leaves is removed by the next backup into the same directory.
+   * `restore` makes a store of it.
+   *
+   * Rejects with ALREADY_EXISTS, PATH_UNUSABLE, ABORTED, CLOSED, DISK_FULL, ACCESS_DENIED or IO_ERROR, and leaves nothing then.
+   */
+  backup(target: string, options: BackupOptions = {}): Promise<BackupSummary> {
+    return this.#attempt(() => {
+      checkCareOptions(options, [], "backup");
+      checkPath(target, "backup");
+      this.#core.assertOpen();
+      return this.#core.backups.run(target, options);
     });
   }
 

@@ -3,7 +3,9 @@ import { checkOptions } from "../base/options.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import type { VerifyReport } from "../durability/directory-types.js";
+import { attempt } from "../durability/files.js";
 import { verifyDirectory } from "../durability/verify.js";
+import { verifyBackup } from "../durability/verify-backup.js";
 import type { ProgressListener } from "./types.js";
 
 /** How a directory is verified. */
@@ -14,7 +16,7 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads every byte of a data directory and checks every checksum and every number, without changing
+ * Reads every byte of a data directory, or of a backup, and checks every checksum and every number, without changing
  * anything. What it finds is in the report; it rejects only when it cannot look: LOCKED while a process
  * holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE.
  *
@@ -32,5 +34,8 @@ export async function verify(directory: string, options: VerifyOptions = {}): Pr
   if (typeof directory !== "string" || directory === "") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "verify: the directory must be a non-empty string");
   }
-  return verifyDirectory(options.runtime ?? nodeRuntime(), directory, options.onProgress);
+  const runtime = options.runtime ?? nodeRuntime();
+  const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
+  const work = status?.kind === "file" ? verifyBackup : verifyDirectory;
+  return work(runtime, directory, options.onProgress);
 }

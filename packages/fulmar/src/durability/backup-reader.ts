@@ -1,0 +1,58 @@
+import { FulmarError } from "../base/errors.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import {
+  CHECKPOINT_HEADER_BYTES,
+  type CheckpointHeader,
+  FOOTER_BYTES,
+  isCheckpointMagic,
+  readCheckpointHeader,
+} from "./checkpoint-format.js";
+import { type LoadTarget, readCheckpoint } from "./checkpoint-reader.js";
+import { attempt, corrupt, formatNewer, readFully, withFile } from "./files.js";
+import type { CheckpointName } from "./manifest.js";
+
+/** What the two ends of a backup say of it. */
+export interface BackupHead {
+  readonly header: CheckpointHeader;
+  /** By which the rest of the file is checked, as the manifest does for a checkpoint. */
+  readonly name: CheckpointName;
+}
+
+/** Looks at the header of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE, FORMAT_NEWER or CORRUPT. */
+export async function inspectBackup(runtime: Runtime, path: string): Promise<BackupHead> {
+  const status = await attempt("look at", path, runtime.fileSystem.status(path));
+  if (status?.kind !== "file") {
+    throw new FulmarError("PATH_UNUSABLE", `${path} is no file, so no backup: check the path`, { path });
+  }
+  return withFile(runtime.fileSystem, path, "read", (handle) => readHead(runtime, handle, status.sizeBytes));
+}
+
+async function readHead(runtime: Runtime, handle: FileHandle, sizeBytes: number): Promise<BackupHead> {
+  const { path } = handle;
+  const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES);
+  const length = await readFully(handle, bytes, 0);
+  if (!isCheckpointMagic(bytes)) throw notABackup(path, "it does not begin as one");
+  const header = readCheckpointHeader(runtime.checksum, bytes.subarray(0, length));
+  if (typeof header === "number") throw formatNewer(path, header);
+  if (header === undefined) throw corrupt(path, 0, "its header is not valid");
+  if (!header.isBackup) throw notABackup(path, "it is a checkpoint, which needs the log of its store");
+  const footer = new Uint8Array(FOOTER_BYTES);
+  const from = Math.max(0, sizeBytes - FOOTER_BYTES);
+  if ((await readFully(handle, footer, from)) < FOOTER_BYTES) throw corrupt(path, from, "it ends too early");
+  const crc = runtime.checksum.crc32(footer, 0, FOOTER_BYTES, 0);
+  return { header, name: { number: header.number, version: header.version, bytes: sizeBytes, crc } };
+}
+
+/** Reads all of a backup, checking every byte. Rejects as {@link inspectBackup}. */
+export async function readBackup(
+  runtime: Runtime,
+  path: string,
+  head: BackupHead,
+  target: LoadTarget,
+): Promise<{ header: CheckpointHeader; entries: number }> {
+  return readCheckpoint(runtime, path, head.name, head.header.storeId, target);
+}
+
+function notABackup(path: string, why: string): FulmarError {
+  return new FulmarError("NOT_A_STORE", `${path} is no backup of Fulmar: ${why}`, { path });
+}

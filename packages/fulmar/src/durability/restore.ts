@@ -1,0 +1,173 @@
+import { FulmarError } from "../base/errors.js";
+import { NUMBERS_SKIPPED } from "../base/limits.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import { createEntryHash } from "../memory/entry-hash.js";
+import { createEngine } from "../memory/offheap/engine.js";
+import { Coverage } from "../record/coverage.js";
+import { type OriginId, OriginTable } from "../record/origins.js";
+import { inspectBackup, readBackup } from "./backup-reader.js";
+import type { CareProgress, RestoreSummary } from "./care-types.js";
+import type { CheckpointHeader } from "./checkpoint-format.js";
+import { attempt, createDurably, removeFile, syncDirectory } from "./files.js";
+import { makeRoot, newIdentity, syncAncestors } from "./first-open.js";
+import {
+  checkpointNumber,
+  isRootName,
+  isTemporary,
+  type Layout,
+  layoutOf,
+  segmentNumber,
+  TEMPORARY,
+} from "./layout.js";
+import { type WholeState, writeNewStore } from "./new-store.js";
+import { removeAll } from "./orphans.js";
+import type { FoundNumbers } from "./replay.js";
+
+const TWO_32 = 2 ** 32;
+
+export interface RestoreContext {
+  readonly runtime: Runtime;
+  readonly stopped: () => boolean;
+  readonly progress: (progress: CareProgress) => void;
+}
+
+/**
+ * Makes a store from a backup, in a directory that is missing or empty. The whole backup is read and checked
+ * before anything is written. A restore that was interrupted is not opened as a store, and is begun again by
+ * the next one.
+ */
+export async function restoreBackup(
+  context: RestoreContext,
+  backup: string,
+  directory: string,
+): Promise<RestoreSummary> {
+  const { runtime } = context;
+  const { fileSystem } = runtime;
+  const status = await attempt("look at", directory, fileSystem.status(directory));
+  if (status !== undefined && status.kind !== "directory") {
+    const message = `${directory} is not a directory: choose another path for the store`;
+    throw new FulmarError("PATH_UNUSABLE", message, { path: directory });
+  }
+  // Looked at twice: reading a large backup for nothing takes long, and somebody else may write meanwhile.
+  if (status !== undefined) await leftovers(runtime, layoutOf(fileSystem, directory));
+  const state = await load(context, backup);
+  checkStopped(context);
+  const layout = layoutOf(fileSystem, await makeRoot(runtime, directory));
+  const lock = await fileSystem.lock(layout.root);
+  try {
+    const old = await leftovers(runtime, layout);
+    await syncAncestors(runtime, layout.root);
+    await mark(runtime, layout);
+    await removeAll(runtime, old);
+    const entries = await write(context, layout, state);
+    await removeFile(fileSystem, layout.restoring);
+    await syncDirectory(fileSystem, layout.root);
+    const { storeId, incarnation, version } = state;
+    return { directory: layout.root, storeId, incarnation, version, entries };
+  } finally {
+    await lock.release();
+  }
+}
+
+async function write(context: RestoreContext, layout: Layout, state: WholeState): Promise<number> {
+  const { runtime, stopped } = context;
+  const bytesTotal = state.engine.usage().recordBytes;
+  const progress = (entries: number, bytes: number): void =>
+    context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
+  const { entries } = await writeNewStore({ runtime, layout, number: 1, stopped, progress }, state);
+  return entries;
+}
+
+function checkStopped({ stopped }: RestoreContext): void {
+  if (stopped()) throw new FulmarError("CLOSED", "the restore was stopped");
+}
+
+/** From here on the directory is neither empty nor a store, until its manifest stands. */
+async function mark(runtime: Runtime, layout: Layout): Promise<void> {
+  const path = layout.restoring;
+  await removeFile(runtime.fileSystem, path);
+  const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, async () => {});
+  await attempt("close", path, handle.close());
+}
+
+/** The files of an interrupted restore. Refuses a directory that holds anything else. */
+async function leftovers(runtime: Runtime, layout: Layout): Promise<string[]> {
+  const { fileSystem } = runtime;
+  const names = await attempt("list", layout.root, fileSystem.list(layout.root));
+  const marked =
+    (await attempt("look at", layout.restoring, fileSystem.status(layout.restoring))) !== undefined;
+  const stranger = names.find((name) => name === "MANIFEST" || !isRootName(name));
+  if (stranger !== undefined) throw notEmpty(layout.root, stranger);
+  const files = names
+    .filter((name) => name.endsWith(TEMPORARY))
+    .map((name) => fileSystem.join(layout.root, name));
+  for (const directory of [layout.log, layout.checkpoints]) {
+    if ((await attempt("look at", directory, fileSystem.status(directory))) === undefined) continue;
+    for (const name of await attempt("list", directory, fileSystem.list(directory))) {
+      const numbered = segmentNumber(name) ?? checkpointNumber(name);
+      const known = isTemporary(name) || numbered !== undefined;
+      if (!marked || !known) throw notEmpty(layout.root, name);
+      files.push(fileSystem.join(directory, name));
+    }
+  }
+  return files;
+}
+
+function notEmpty(root: string, name: string): FulmarError {
+  const message = `${root} holds ${name}: restore into a directory that is missing or empty`;
+  return new FulmarError("ALREADY_EXISTS", message, { path: root });
+}
+
+async function load(context: RestoreContext, backup: string): Promise<WholeState> {
+  const { runtime, progress } = context;
+  const head = await inspectBackup(runtime, backup);
+  const read = new OriginTable();
+  const engine = emptyEngine(runtime, read);
+  engine.keepTombstones = head.header.hadPeers;
+  const found: FoundNumbers = { seq: 0, hlc: 0, coverage: new Coverage() };
+  const loader = engine.load();
+  const { header } = await readBackup(runtime, backup, head, {
+    loader,
+    origins: read,
+    found,
+    progress: (entries, bytes, bytesTotal) => {
+      checkStopped(context);
+      progress({ phase: "read", entries, bytes, bytesTotal });
+    },
+  });
+  loader.finish(header.version);
+  found.coverage.advance(header.incarnation, header.seq);
+  return { engine, ...identify(runtime, header, read, found) };
+}
+
+function emptyEngine(runtime: Runtime, origins: OriginTable): MemoryEngine {
+  const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
+  return createEngine({ hash: createEntryHash(runtime.cryptography, origins), secret });
+}
+
+/**
+ * The identity of what is restored is new in any case: the store that the backup is of may have gone on, and
+ * nobody knows which numbers it gave out. If it had peers, its commits stay its own, as a foreign origin's. If
+ * it never had any, it kept no tombstones, and what it deleted since could not be told apart from what the
+ * restored store must give back to it, should the two ever meet: then all commits become the new store's own.
+ */
+function identify(
+  runtime: Runtime,
+  header: CheckpointHeader,
+  read: OriginTable,
+  found: FoundNumbers,
+): Omit<WholeState, "engine"> {
+  const incarnation = newIdentity(runtime);
+  const { storeId, version } = header;
+  const adopted = !header.hadPeers && read.size <= 1;
+  const renamed = (id: OriginId): OriginId => (adopted && id === header.incarnation ? incarnation : id);
+  const origins = new OriginTable();
+  for (let number = 1; number <= read.size; number++) origins.intern(renamed(read.id(number)));
+  const coverage = new Coverage();
+  for (const [id, covered] of found.coverage.origins()) coverage.set(renamed(id), covered);
+  const seq = adopted ? header.seq : 0;
+  const hadPeers = !adopted;
+  const usedVersion = version + NUMBERS_SKIPPED;
+  return { origins, coverage, hadPeers, storeId, incarnation, version, usedVersion, seq, hlc: found.hlc };
+}

@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { Runtime } from "../../src/base/runtime/interface.js";
+import { open, restore } from "../../src/index.js";
+import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
+import { Cluster, type Node } from "./support/cluster.js";
+
+let cluster: Cluster;
+
+afterEach(() => cluster.close());
+
+/** A runtime of the virtual world whose disk is one that all of them share, so that files can be carried over. */
+function onDisk(host: string, fileSystem: Runtime["fileSystem"]): Runtime {
+  return { ...cluster.world.runtime(host), fileSystem };
+}
+
+async function addRestored(
+  host: string,
+  backup: string,
+  disk: Runtime["fileSystem"],
+  peers: string[],
+): Promise<Node> {
+  const runtime = onDisk(host, disk);
+  await cluster.during(restore(backup, `/${host}`, { runtime }));
+  return cluster.addWith(host, await cluster.during(open(`/${host}`, { runtime })), { peers });
+}
+
+describe("a restored store among its former peers", () => {
+  test("T-ID-02: gives out no number that they know, gets what it missed, and brings nothing back", async () => {
+    cluster = new Cluster(11);
+    const { fileSystem } = simulatedStorage({ cryptography: nodeCryptography }).runtime;
+    const first = await cluster.during(open<unknown>("/a", { runtime: onDisk("a", fileSystem) }));
+    const a = await cluster.addWith("a", first);
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    for (let n = 0; n < 10; n++) await cluster.during(a.db.set(["n", n], "old"));
+    await cluster.during(b.db.set("of b", 1));
+    expect(await cluster.converge()).toBe(true);
+    const { path } = await cluster.during(a.db.backup("/backup"));
+    await cluster.during(a.db.set(["n", 0], "after the backup"));
+    await cluster.during(a.db.delete(["n", 1]));
+    await cluster.during(b.db.set("late", 1));
+    expect(await cluster.converge()).toBe(true);
+    const stamps = new Set([...a.db.list()].map(({ stamp }) => `${stamp.origin} ${stamp.seq}`));
+    await cluster.during(a.sync.close());
+    await cluster.during(a.db.close());
+    cluster.nodes.splice(cluster.nodes.indexOf(a), 1);
+    // It writes before it meets anybody, when it cannot know what its peers have.
+    const runtime = onDisk("c", fileSystem);
+    await cluster.during(restore(path, "/c", { runtime }));
+    const again = await cluster.during(open<unknown>("/c", { runtime }));
+    const { stamp } = await cluster.during(again.set("alone", 1));
+    expect(stamps.has(`${stamp.origin} ${stamp.seq}`)).toBe(false);
+    const c = await cluster.addWith("c", again, { peers: ["b:1"] });
+    expect(await cluster.converge()).toBe(true);
+    for (const { db } of [b, c]) {
+      expect([db.get(["n", 0]), db.get(["n", 1]), db.get(["n", 2])]).toEqual([
+        "after the backup",
+        undefined,
+        "old",
+      ]);
+      expect([db.get("of b"), db.get("late"), db.get("alone")]).toEqual([1, 1, 1]);
+    }
+  });
+
+  test("two stores restored from one backup, and the original, converge", async () => {
+    cluster = new Cluster(12);
+    const { fileSystem } = simulatedStorage({ cryptography: nodeCryptography }).runtime;
+    const first = await cluster.during(open<unknown>("/a", { runtime: onDisk("a", fileSystem) }));
+    for (let n = 0; n < 5; n++) await cluster.during(first.set(["n", n], n));
+    const { path } = await cluster.during(first.backup("/backup"));
+    // It never had a peer, so no tombstone tells of this.
+    await cluster.during(first.delete(["n", 1]));
+    await cluster.during(first.set(["n", 2], "new"));
+    await cluster.during(first.flush());
+    await cluster.addWith("a", first);
+    await addRestored("b", path, fileSystem, ["a:1"]);
+    await addRestored("c", path, fileSystem, ["a:1", "b:1"]);
+    expect(await cluster.converge()).toBe(true);
+    for (const { db } of cluster.nodes) expect(db.get(["n", 2])).toBe("new");
+  });
+});
