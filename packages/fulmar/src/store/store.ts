@@ -213,7 +213,8 @@ export class Store<V = unknown> {
    * what is complete has that name; what a crash leaves is removed by the next backup into the same directory.
    * `restore` makes a store of it.
    *
-   * Rejects with ALREADY_EXISTS, PATH_UNUSABLE, ABORTED, CLOSED, DISK_FULL, ACCESS_DENIED or IO_ERROR, and leaves nothing then.
+   * Rejects with ALREADY_EXISTS, PATH_UNUSABLE, ABORTED, CLOSED, DISK_FULL, ACCESS_DENIED or IO_ERROR, and
+   * leaves nothing then.
    */
   backup(target: string, options: BackupOptions = {}): Promise<BackupSummary> {
     return this.#attempt(() => {
