@@ -1,0 +1,119 @@
+import { compareBytes } from "../../base/bytes.js";
+import { inRange, isEmptyRange, type KeyRange, successor } from "../../keys/range.js";
+import { keyText } from "./key-text.js";
+
+/** A key that was read, and the version that was found: 0 for none. */
+export interface PointRead {
+  readonly key: Uint8Array;
+  readonly version: number;
+}
+
+/** A range as far as it was read. */
+export class RangeRead {
+  readonly #whole: KeyRange;
+  readonly #reverse: boolean;
+  #last: Uint8Array | undefined;
+  #ended = false;
+  #entries = 0;
+
+  constructor(whole: KeyRange, reverse: boolean) {
+    this.#whole = whole;
+    this.#reverse = reverse;
+  }
+
+  /** Entries that were met on the way: what reading it again would cost. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** The keys whose presence or absence was seen; undefined when nothing was. */
+  get reached(): KeyRange | undefined {
+    if (this.#ended) return this.#whole;
+    if (this.#last === undefined) return undefined;
+    const { from, to } = this.#whole;
+    return this.#reverse ? { from: this.#last, to } : { from, to: successor(this.#last) };
+  }
+
+  /** The reader was given `key`, and so knows what lies between it and the beginning. */
+  through(key: Uint8Array): void {
+    this.#entries++;
+    this.#last = key;
+  }
+
+  /** The reader was told that there is nothing more. */
+  toEnd(): void {
+    this.#ended = true;
+  }
+}
+
+/**
+ * Everything whose change would have made a transaction see something else: keys, absent ones among them,
+ * and ranges exactly as far as they were consumed.
+ */
+export class ReadSet {
+  readonly #points = new Map<string, PointRead>();
+  readonly #ranges: RangeRead[] = [];
+
+  /** Reads that are tracked, for limits. */
+  get size(): number {
+    return this.#points.size + this.#ranges.length;
+  }
+
+  get points(): IterableIterator<PointRead> {
+    return this.#points.values();
+  }
+
+  /** `key` must not change from now on. */
+  point(key: Uint8Array, version: number): void {
+    const text = keyText(key);
+    if (!this.#points.has(text)) this.#points.set(text, { key, version });
+  }
+
+  range(range: KeyRange, reverse: boolean): RangeRead {
+    const read = new RangeRead(range, reverse);
+    this.#ranges.push(read);
+    return read;
+  }
+
+  /** Entries met in all ranges. */
+  get rangeEntries(): number {
+    return this.#ranges.reduce((sum, { entries }) => sum + entries, 0);
+  }
+
+  /** The ranges that were read, in key order, none of which touches another. */
+  ranges(): KeyRange[] {
+    const reached = this.#ranges.flatMap(({ reached: range }) =>
+      range === undefined || isEmptyRange(range) ? [] : [range],
+    );
+    reached.sort((a, b) => compareBytes(a.from, b.from));
+    const joined: KeyRange[] = [];
+    for (const range of reached) {
+      const last = joined.at(-1);
+      if (last !== undefined && touches(last, range)) joined[joined.length - 1] = union(last, range);
+      else joined.push(range);
+    }
+    return joined;
+  }
+}
+
+/** Whether `key` lies in one of the ranges, which {@link ReadSet.ranges} gave. */
+export function isInRanges(key: Uint8Array, ranges: readonly KeyRange[]): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes(ranges[middle].from, key) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && inRange(key, ranges[low - 1]);
+}
+
+/** Whether a range goes on where another, that begins at or before it, ends. */
+function touches(first: KeyRange, second: KeyRange): boolean {
+  return first.to === undefined || compareBytes(second.from, first.to) <= 0;
+}
+
+function union(first: KeyRange, second: KeyRange): KeyRange {
+  if (first.to === undefined || second.to === undefined) return { from: first.from, to: undefined };
+  return { from: first.from, to: compareBytes(first.to, second.to) >= 0 ? first.to : second.to };
+}
