@@ -1,13 +1,10 @@
-import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
-import { DEADLINE_MS_MAX } from "../base/limits.js";
+import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
-import { jsonCodec, textCodec } from "../codec/codec.js";
 import type { BackupSummary } from "../durability/care-types.js";
-import { describeKey, encodeKey, userRanges } from "../keys/key.js";
+import { encodeKey, userRanges } from "../keys/key.js";
 import { ALL_KEYS, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
-import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
@@ -26,11 +23,11 @@ import type {
   Written,
 } from "./types.js";
 import type { Watch } from "./watchers.js";
+import { WriteEncoder } from "./write-encoder.js";
 
 const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const satisfies readonly (keyof RangeOptions)[];
 const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit"] as const;
 const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
-const NO_VALUE = new Uint8Array(0);
 
 /** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
 export type List<T> = Iterable<T> & AsyncIterable<T>;
@@ -52,14 +49,13 @@ export type List<T> = Iterable<T> & AsyncIterable<T>;
  */
 export class Store<V = unknown> {
   readonly #core: StoreCore<V>;
-  /** Whether each value is encoded into an array that nobody else has. */
-  readonly #makesFreshBytes: boolean;
+  readonly #encoder: WriteEncoder<V>;
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
     this.#core = core;
-    const codec: unknown = core.codec;
-    this.#makesFreshBytes = codec === jsonCodec || codec === textCodec;
+    const { codec, limits, reader } = core;
+    this.#encoder = new WriteEncoder({ codec, limits, nowMs: () => reader.nowMs() });
   }
 
   /** Number of the newest commit that memory shows; grows with each commit, also across restarts. */
@@ -143,8 +139,7 @@ export class Store<V = unknown> {
   set(key: Key, value: V, options: WriteOptions = {}): Promise<Written<V>> {
     return this.#attempt(() => {
       checkOptions(options, SET_OPTIONS, "set");
-      const write = this.#setting(key, value, options.ttl, options.expiresAt);
-      return this.#writeOne(write, options);
+      return this.#writeOne(this.#encoder.setting(key, value, options), options);
     });
   }
 
@@ -152,7 +147,7 @@ export class Store<V = unknown> {
   delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<V>> {
     return this.#attempt(() => {
       checkOptions(options, ["durability", "previous"], "delete");
-      return this.#writeOne(this.#deletion(key), options);
+      return this.#writeOne(this.#encoder.deletion(key), options);
     });
   }
 
@@ -166,7 +161,7 @@ export class Store<V = unknown> {
   ): Promise<Written<V>> {
     return this.#attempt(() => {
       checkOptions(options, ["durability"], "batch");
-      const writes = Array.from(operations, (operation) => this.#operation(operation));
+      const writes = Array.from(operations, (operation) => this.#encoder.operation(operation));
       return this.#core.commit(writes, this.#level(options));
     });
   }
@@ -312,53 +307,5 @@ export class Store<V = unknown> {
     const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
     const done = this.#core.commit([write], level);
     return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
-  }
-
-  #operation(operation: BatchOperation<V>): LocalWrite {
-    if (typeof operation !== "object" || operation === null) {
-      throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
-    }
-    if (operation.type === "set") {
-      const write = this.#setting(operation.key, operation.value, operation.ttl, operation.expiresAt);
-      // What comes next in the batch may use the same buffer: the codec's, or the caller's own.
-      return this.#makesFreshBytes ? write : { ...write, value: new Uint8Array(write.value) };
-    }
-    if (operation.type === "delete") return this.#deletion(operation.key);
-    const { type } = operation as { type: unknown };
-    throw new FulmarTypeError(
-      "INVALID_ARGUMENT",
-      `batch: type must be "set" or "delete", not ${String(type)}`,
-    );
-  }
-
-  #setting(key: Key, value: V, ttl: number | undefined, expiresAt: number | undefined): LocalWrite {
-    const bytes = this.#core.codec.encode(value);
-    const { valueBytesMax } = this.#core.limits;
-    if (!(bytes instanceof Uint8Array)) {
-      throw new FulmarTypeError(
-        "INVALID_VALUE",
-        `codec ${this.#core.codec.name} did not return a Uint8Array`,
-      );
-    }
-    if (bytes.length > valueBytesMax) {
-      const message = `the value of ${describeKey(key)} has ${bytes.length} bytes; the limit is ${valueBytesMax}`;
-      throw new FulmarRangeError("VALUE_TOO_LARGE", message);
-    }
-    const deadline = this.#deadline(ttl, expiresAt);
-    return { key: this.#encode(key), value: bytes, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
-  }
-
-  #deletion(key: Key): LocalWrite {
-    return { key: this.#encode(key), value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
-  }
-
-  #deadline(ttl: number | undefined, expiresAt: number | undefined): number {
-    if (ttl === undefined && expiresAt === undefined) return 0;
-    if (ttl !== undefined && expiresAt !== undefined) {
-      throw new FulmarTypeError("INVALID_ARGUMENT", "give either ttl or expiresAt, not both");
-    }
-    if (ttl === undefined) return integerOption(expiresAt, "expiresAt", 0, 1, DEADLINE_MS_MAX);
-    const lifeMs = integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
-    return Math.min(DEADLINE_MS_MAX, Math.floor(this.#core.reader.nowMs()) + lifeMs);
   }
 }
