@@ -85,7 +85,8 @@ export class WriteEncoder<V> {
       throw new FulmarTypeError("INVALID_VALUE", `codec ${codec.name} did not return a Uint8Array`);
     }
     if (bytes.length > limits.valueBytesMax) {
-      const message = `the value of ${describeKey(key)} has ${bytes.length} bytes; the limit is ${limits.valueBytesMax}`;
+      const size = `${bytes.length} bytes; the limit is ${limits.valueBytesMax}`;
+      const message = `the value of ${describeKey(key)} has ${size}`;
       throw new FulmarRangeError("VALUE_TOO_LARGE", message);
     }
     return bytes;
