@@ -1,5 +1,6 @@
 import { fill, openBytes } from "./fill.js";
 import {
+  type Concurrent,
   concurrently,
   KEY_BYTES,
   keyAt,
@@ -15,20 +16,29 @@ const ROUNDS = 5;
 /** Long enough that several checkpoints are among what is counted. */
 const TIMES_MEASURED = 8;
 
-/** Bytes that reach the disk for each byte of key and value, while keys are overwritten in random order. */
-export async function overwriting({ directory, keys, valueBytes, measureMs }: Run): Promise<Measurement> {
+/**
+ * Bytes that reach the disk for each byte of key and value, while keys are overwritten in random order. What
+ * the first segments of a log cost, which are written for the first time, is over when the counting begins.
+ */
+export async function overwriting({
+  directory,
+  keys,
+  valueBytes,
+  warmUpMs,
+  measureMs,
+}: Run): Promise<Measurement> {
   const order = shuffled(keys);
   const valueFor = valuePool(valueBytes);
   const db = await openBytes(directory, "full");
   await fill(db, order, valueBytes);
   await db.checkpoint();
+  const overwrite = (operationsMax: number, timeMs: number): Promise<Concurrent> =>
+    concurrently(1000, operationsMax, timeMs, (index) =>
+      db.set(keyAt(order[(index * 7919) % keys]), valueFor(index)),
+    );
+  await overwrite(Number.POSITIVE_INFINITY, warmUpMs);
   const before = bytesWritten();
-  const { operations, seconds } = await concurrently(
-    1000,
-    ROUNDS * keys,
-    TIMES_MEASURED * measureMs,
-    (index) => db.set(keyAt(order[(index * 7919) % keys]), valueFor(index)),
-  );
+  const { operations, seconds } = await overwrite(ROUNDS * keys, TIMES_MEASURED * measureMs);
   await db.flush();
   const after = bytesWritten();
   const { log, checkpoint } = db.status();

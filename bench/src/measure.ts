@@ -44,16 +44,17 @@ export function keyAt(index: number): string {
 
 export function valueAt(index: number, valueBytes = VALUE_BYTES): Uint8Array {
   const value = new Uint8Array(valueBytes);
-  for (let i = 0; i < valueBytes; i++) value[i] = (index * 31 + i * 7) & 255;
+  for (let i = 0; i < valueBytes; i++) value[i] = i < 4 ? index >>> (8 * i) : (index * 31 + i * 7) & 255;
   return value;
 }
 
 /**
  * Values of which each is made long before it is written, as an application's would be: making one costs
- * more than storing it. A thousand different ones, again and again.
+ * more than storing it. A prime number of different ones, so that a key that is written again after any round
+ * number of writes gets another value: some stores do nothing when it is the same.
  */
 export function valuePool(valueBytes: number): (index: number) => Uint8Array {
-  const pool = Array.from({ length: 1000 }, (_, i) => valueAt(i, valueBytes));
+  const pool = Array.from({ length: 1009 }, (_, i) => valueAt(i, valueBytes));
   return (index) => pool[index % pool.length];
 }
 

@@ -1,0 +1,45 @@
+import { type OpenOptions, open } from "fulmar";
+import { changed, type Engine, type Handle, type Level } from "../engine.js";
+
+async function openFulmar(
+  directory: string,
+  level: Level,
+  options: OpenOptions<Uint8Array>,
+): Promise<Handle> {
+  const db = await open<Uint8Array>(directory, { codec: "bytes", durability: level, ...options });
+  return {
+    set: (key, value) => db.set(key, value),
+    batch: (entries) => db.batch(entries.map(({ key, value }) => ({ type: "set", key, value }))),
+    get: (key) => db.get(key),
+    range: (from, limit) => {
+      let seen = 0;
+      for (const { value } of db.list({ gte: from, limit })) if (value.length > 0) seen++;
+      return seen;
+    },
+    update: (first, second) => {
+      // Reads and the application of a batch are synchronous: nothing can come in between.
+      const [a, b] = [db.get(first), db.get(second)];
+      if (a === undefined || b === undefined) throw new Error("a key is missing");
+      return db.batch([
+        { type: "set", key: first, value: changed(a) },
+        { type: "set", key: second, value: changed(b) },
+      ]);
+    },
+    flush: () => db.flush(),
+    close: () => db.close(),
+  };
+}
+
+export const fulmar: Engine = {
+  name: "fulmar",
+  durable: true,
+  open: (directory, level) => openFulmar(directory, level, {}),
+};
+
+/** Blocks the event loop for the sync of a lone write, as SQLite always does. */
+export const fulmarInline: Engine = {
+  name: "fulmar-inline",
+  durable: true,
+  only: ["set-full-1"],
+  open: (directory, level) => openFulmar(directory, level, { sync: "inline" }),
+};
