@@ -1,5 +1,4 @@
-import type { Entry } from "fulmar";
-import { keyToJson } from "./keys.js";
+import { type Entry, keyToJson } from "fulmar";
 import { valueToJson } from "./values.js";
 
 /** An entry as `--json` prints it; `value` is base64 with --codec bytes. */

@@ -34,6 +34,7 @@ const HINTS: Readonly<Record<string, string>> = {
   NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",
   ACCESS_DENIED: "run as the user that owns the directory, or change its mode",
   FORMAT_NEWER: "use the version of fulmar that wrote it, or a later one",
+  DUMP_INVALID: "the lines before it are stored; correct it and load the rest, or all of it again",
   DISK_FULL: "free some space and try again; nothing was lost",
   DURABILITY_UNKNOWN: "read the key to see whether the write survived, and look at the device",
   INVARIANT: "this is a bug: please report it with the message and a copy of the directory",

@@ -15,7 +15,7 @@ export const EXIT = {
 export const EXIT_CODES: readonly { readonly code: number; readonly meaning: string }[] = [
   { code: EXIT.ok, meaning: "done; also when the reader of the output went away" },
   { code: EXIT.negative, meaning: "the answer is no: key not found, or check found damage" },
-  { code: EXIT.usage, meaning: "wrong arguments, or a key or value that cannot be stored" },
+  { code: EXIT.usage, meaning: "wrong arguments, or a key, value or line that cannot be stored" },
   { code: EXIT.locked, meaning: "another process holds the directory; the message names it" },
   { code: EXIT.corrupt, meaning: "stored bytes are damaged; nothing was changed" },
   {
@@ -32,6 +32,7 @@ const BY_ERROR: Readonly<Record<string, number>> = {
   UNKNOWN_OPTION: EXIT.usage,
   INVALID_KEY: EXIT.usage,
   INVALID_VALUE: EXIT.usage,
+  DUMP_INVALID: EXIT.usage,
   KEY_TOO_LARGE: EXIT.usage,
   VALUE_TOO_LARGE: EXIT.usage,
   COMMIT_TOO_LARGE: EXIT.usage,

@@ -11,6 +11,8 @@ export interface Io {
   readonly stderr: Sink;
   /** Everything on standard input. */
   readInput(): Promise<Uint8Array>;
+  /** Standard input as it comes. */
+  inputPieces(): AsyncIterable<Uint8Array>;
 }
 
 /** The reader of our output went away, as `head` does: no failure, but there is nothing left to do. */
@@ -21,7 +23,7 @@ const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The streams of this process. */
 export function processIo(): Io {
-  return { stdout: streamSink(process.stdout), stderr: streamSink(process.stderr), readInput };
+  return { stdout: streamSink(process.stdout), stderr: streamSink(process.stderr), readInput, inputPieces };
 }
 
 function streamSink(stream: NodeJS.WriteStream): Sink {
@@ -42,6 +44,10 @@ function streamSink(stream: NodeJS.WriteStream): Sink {
 
 function translated(error: NodeJS.ErrnoException): Error {
   return error.code === "EPIPE" ? new PipeClosed("the reader went away") : error;
+}
+
+function inputPieces(): AsyncIterable<Uint8Array> {
+  return process.stdin;
 }
 
 async function readInput(): Promise<Uint8Array> {

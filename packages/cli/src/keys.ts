@@ -1,4 +1,4 @@
-import type { Key } from "fulmar";
+import { type Key, keyFromJson, keyToJson } from "fulmar";
 import { CommandError } from "./errors.js";
 
 /** A key from the command line: the text itself, or with `asJson` any kind of key written as JSON. */
@@ -10,28 +10,7 @@ export function parseKey(text: string, asJson: boolean): Key {
   } catch {
     throw new CommandError("INVALID_KEY", `the key ${text} is not JSON (strings need double quotes)`);
   }
-  return keyFromJson(parsed, text);
-}
-
-function keyFromJson(json: unknown, text: string): Key {
-  if (typeof json === "string" || typeof json === "number" || typeof json === "boolean") return json;
-  if (Array.isArray(json)) return json.map((part) => keyFromJson(part, text));
-  if (typeof json === "object" && json !== null) {
-    const members = Object.entries(json);
-    if (members.length === 1 && typeof members[0][1] === "string") {
-      const key = taggedKey(members[0][0], members[0][1]);
-      if (key !== undefined) return key;
-    }
-  }
-  throw new CommandError("INVALID_KEY", `the key ${text} holds something that cannot be part of a key`);
-}
-
-/** Kinds of key that JSON lacks. */
-function taggedKey(tag: string, text: string): Key | undefined {
-  if (tag === "bytes") return parseBase64(text);
-  if (tag === "bigint" && /^-?\d+$/.test(text)) return BigInt(text);
-  if (tag === "number" && ["Infinity", "-Infinity", "-0"].includes(text)) return Number(text);
-  return undefined;
+  return keyFromJson(parsed);
 }
 
 /** The bytes that base64 text stands for; undefined when it is not base64. */
@@ -44,20 +23,6 @@ export function parseBase64(text: string): Uint8Array | undefined {
 
 export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
-}
-
-/** A key as a JSON value that {@link parseKey} turns back into the same key. */
-export function keyToJson(key: Key): unknown {
-  if (typeof key === "bigint") return { bigint: String(key) };
-  if (typeof key === "number") return jsonNumber(key);
-  if (key instanceof Uint8Array) return { bytes: toBase64(key) };
-  if (Array.isArray(key)) return key.map(keyToJson);
-  return key;
-}
-
-function jsonNumber(key: number): unknown {
-  if (Object.is(key, -0)) return { number: "-0" };
-  return Number.isFinite(key) ? key : { number: String(key) };
 }
 
 /** A key for people: strings as they are, everything else as JSON. */

@@ -14,19 +14,29 @@ export class ProgressBar {
   }
 
   update(label: string, done: number, total: number): void {
-    if (!this.#sink.interactive || performance.now() < this.#nextMs) return;
-    this.#nextMs = performance.now() + STEP_MS;
-    this.#drawn = true;
+    if (!this.#isDue()) return;
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const filled = Math.round(share * WIDTH);
     const bar = "#".repeat(filled).padEnd(WIDTH, "-");
     this.#draw(`\r\u001b[K${label} [${bar}] ${Math.floor(share * 100)} %`);
   }
 
+  /** For work whose end is not known. */
+  count(label: string, done: number, unit: string): void {
+    if (this.#isDue()) this.#draw(`\r\u001b[K${label} ${done} ${unit}`);
+  }
+
   /** Wipes the line, so that what follows stands alone. */
   clear(): void {
     if (this.#drawn) this.#draw("\r\u001b[K");
     this.#drawn = false;
+  }
+
+  #isDue(): boolean {
+    if (!this.#sink.interactive || performance.now() < this.#nextMs) return false;
+    this.#nextMs = performance.now() + STEP_MS;
+    this.#drawn = true;
+    return true;
   }
 
   #draw(text: string): void {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addBackup, addRestore } from "./commands/backup.js";
 import { addCheck } from "./commands/check.js";
 import { addDelete } from "./commands/delete.js";
+import { addDump, addLoad } from "./commands/dump.js";
 import { addGet } from "./commands/get.js";
 import { addList } from "./commands/list.js";
 import { addSet } from "./commands/set.js";
@@ -30,7 +31,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 function programOf(io: Io, printed: string[], answer: (code: number) => void): Command {
   const program = new Command("fulmar")
-    .description("Read, write, check, back up and restore a Fulmar store on this machine.")
+    .description("Read, write, check, back up, restore, dump and load a Fulmar store on this machine.")
     .version(version)
     .helpCommand("help [command]", "explain a command")
     .showHelpAfterError(false)
@@ -39,7 +40,7 @@ function programOf(io: Io, printed: string[], answer: (code: number) => void): C
     .addHelpText("after", exitCodesHelp());
   for (const add of [addGet, addSet, addDelete, addList, addStatus]) add(program, io);
   addCheck(program, io, answer);
-  for (const add of [addBackup, addRestore]) add(program, io);
+  for (const add of [addBackup, addRestore, addDump, addLoad]) add(program, io);
   return program;
 }
 
@@ -64,7 +65,7 @@ function usageError(error: CommanderError): CommandError {
   if (error.code === "commander.help")
     return new CommandError(
       "USAGE",
-      "say what to do: get, set, delete, list, status, check, backup or restore",
+      "say what to do: get, set, delete, list, status, check, backup, restore, dump or load",
     );
   return new CommandError("USAGE", error.message.replace(/^error: /, ""));
 }

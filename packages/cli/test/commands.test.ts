@@ -267,3 +267,48 @@ describe("backup and restore", () => {
     expect(existsSync(target)).toBe(false);
   });
 });
+
+describe("dump and load", () => {
+  it("carry keys of any kind and values of any codec through text", async () => {
+    const directory = await sample();
+    await fulmar([
+      "set",
+      directory,
+      '[{"bytes":"AAE="},{"bigint":"-12"}]',
+      "x",
+      "--key-json",
+      "--codec",
+      "text",
+    ]);
+    await fulmar(["set", directory, "raw", "AP8K", "--codec", "bytes", "--ttl", "3600000"]);
+    const { out } = await fulmar(["dump", directory]);
+    expect(out.split("\n")).toHaveLength(8);
+    const target = await freshPath();
+    expect((await fulmar(["load", target], { input: out })).code).toBe(5);
+    expect(await fulmar(["load", target, "--create"], { input: out })).toEqual({
+      code: 0,
+      out: "loaded 5 entries\n",
+      err: "",
+    });
+    const without = (text: string): string[] => text.split("\n").slice(1);
+    expect(without((await fulmar(["dump", target])).out)).toEqual(without(out));
+    const some = await fulmar(["dump", target, "--prefix", '["user"]', "--key-json"]);
+    expect(without(some.out)).toEqual(['{"key":["user",1],"value":"Ada"}', '{"end":1}', ""]);
+  });
+
+  it("name the line that is wrong, having stored those before it", async () => {
+    const target = await freshPath();
+    const input = '{"key":1,"value":1}\n{"key":2}\n{"key":3,"value":3}\n';
+    const { code, err } = await fulmar(["load", target, "--create", "--json", "--batch", "1"], { input });
+    expect(code).toBe(2);
+    expect(JSON.parse(err)).toMatchObject({ code: "DUMP_INVALID", details: { line: 2 } });
+    expect((await fulmar(["list", target])).out).toBe("1\t1\n");
+  });
+
+  it("show people how far they are", async () => {
+    const stderr = new RecordingSink({ interactive: true });
+    await fulmar(["load", await freshPath(), "--create"], { stderr, input: '{"key":1,"value":1}\n' });
+    expect(stderr.text).toContain("loading 1 entries");
+    expect(stderr.text.endsWith("\r\u001b[K")).toBe(true);
+  });
+});

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import type { Key } from "fulmar";
+import { type Key, keyToJson } from "fulmar";
 import { describe, expect, it } from "vitest";
-import { describeKey, keyToJson, oneLine, parseBase64, parseKey } from "../src/keys.js";
+import { describeKey, oneLine, parseBase64, parseKey } from "../src/keys.js";
 import { parseInput, parseValue, valueToJson, valueToText } from "../src/values.js";
 
 const part = fc.letrec<{ key: Key }>((tie) => ({

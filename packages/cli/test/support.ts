@@ -54,6 +54,10 @@ export async function fulmar(
   const stdout = given.stdout ?? new RecordingSink();
   const stderr = given.stderr ?? new RecordingSink();
   const input = typeof given.input === "string" ? new TextEncoder().encode(given.input) : given.input;
-  const code = await run(argv, { stdout, stderr, readInput: async () => input ?? new Uint8Array() });
+  const whole = input ?? new Uint8Array();
+  async function* inputPieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < whole.length; at += 7) yield whole.subarray(at, at + 7);
+  }
+  const code = await run(argv, { stdout, stderr, readInput: async () => whole, inputPieces });
   return { code, out: (stdout as RecordingSink).text, err: (stderr as RecordingSink).text };
 }

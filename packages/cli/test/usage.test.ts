@@ -22,7 +22,18 @@ describe("usage", () => {
   });
 
   it("mentions every option of every command in the README", async () => {
-    for (const command of ["get", "set", "delete", "list", "status", "check", "backup", "restore"]) {
+    for (const command of [
+      "get",
+      "set",
+      "delete",
+      "list",
+      "status",
+      "check",
+      "backup",
+      "restore",
+      "dump",
+      "load",
+    ]) {
       const { out } = await fulmar(["help", command]);
       expect(readme).toContain(`| \`fulmar ${command} `);
       for (const [option] of out.matchAll(/--[a-z-]+/g))

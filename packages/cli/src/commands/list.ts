@@ -1,15 +1,20 @@
 import type { Command } from "commander";
-import type { Entry, Key, ListOptions } from "fulmar";
+import { type Entry, type Key, keyToJson, type ListOptions } from "fulmar";
 import { entryToJson } from "../entries.js";
 import { type Io, LineWriter } from "../io.js";
-import { describeKey, keyToJson, parseKey } from "../keys.js";
+import { describeKey } from "../keys.js";
 import { withStore } from "../session.js";
 import { valueToLine } from "../values.js";
-import { type EntryOptions, wholeNumber, withEntryOptions } from "./options.js";
+import {
+  type BoundOptions,
+  boundsOf,
+  type EntryOptions,
+  wholeNumber,
+  withBounds,
+  withEntryOptions,
+} from "./options.js";
 
-const BOUNDS = ["prefix", "gt", "gte", "lt", "lte"] as const;
-
-interface ListCommandOptions extends EntryOptions, Partial<Record<(typeof BOUNDS)[number], string>> {
+interface ListCommandOptions extends EntryOptions, BoundOptions {
   readonly reverse?: true;
   readonly limit?: number;
   readonly keysOnly?: true;
@@ -17,13 +22,9 @@ interface ListCommandOptions extends EntryOptions, Partial<Record<(typeof BOUNDS
 
 /** `fulmar list DIR` */
 export function addList(program: Command, io: Io): void {
-  withEntryOptions(program.command("list").description("print entries in order of key: key, tab, value"))
+  const command = program.command("list").description("print entries in order of key: key, tab, value");
+  withBounds(withEntryOptions(command))
     .argument("<dir>", "data directory")
-    .option("--prefix <key>", "strings that begin so; with --key-json, tuples that begin with these elements")
-    .option("--gt <key>", "keys above")
-    .option("--gte <key>", "keys from, this one included")
-    .option("--lt <key>", "keys below")
-    .option("--lte <key>", "keys up to, this one included")
     .option("--reverse", "from the last key to the first")
     .option("--limit <count>", "at most so many", wholeNumber(0))
     .option("--keys-only", "leave out the values")
@@ -48,12 +49,8 @@ async function list(directory: string, options: ListCommandOptions, io: Io): Pro
 }
 
 function rangeOf(options: ListCommandOptions): ListOptions {
-  const bounds = BOUNDS.flatMap((name) => {
-    const text = options[name];
-    return text === undefined ? [] : [[name, parseKey(text, options.keyJson === true)] as const];
-  });
   return {
-    ...Object.fromEntries(bounds),
+    ...boundsOf(options),
     ...(options.reverse && { reverse: true }),
     ...(options.limit !== undefined && { limit: options.limit }),
   };

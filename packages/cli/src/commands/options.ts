@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Durability } from "fulmar";
+import type { Durability, RangeOptions } from "fulmar";
+import { parseKey } from "../keys.js";
 import { CODECS, type CodecName } from "../values.js";
 
 /** Options that every command which reads or writes entries has. */
@@ -7,6 +8,13 @@ export interface EntryOptions {
   readonly json?: true;
   readonly keyJson?: true;
   readonly codec: CodecName;
+}
+
+const BOUNDS = ["prefix", "gt", "gte", "lt", "lte"] as const;
+
+/** Options that choose a range of keys. */
+export interface BoundOptions extends Partial<Record<(typeof BOUNDS)[number], string>> {
+  readonly keyJson?: true;
 }
 
 const DURABILITIES: readonly Durability[] = ["memory", "relaxed", "full"];
@@ -24,10 +32,30 @@ export function withEntryOptions(command: Command): Command {
         .choices(CODECS)
         .default("json"),
     )
-    .option(
-      "--key-json",
-      'keys are JSON: ["user",1], 12, {"bytes":"<base64>"}, {"bigint":"12"}, {"number":"-0"}',
-    );
+    .addOption(keyJsonOption());
+}
+
+export function keyJsonOption(): Option {
+  const kinds = '["user",1], 12, {"bytes":"<base64>"}, {"bigint":"12"}, {"number":"-0"}';
+  return new Option("--key-json", `keys are JSON: ${kinds}`);
+}
+
+/** Adds --prefix, --gt, --gte, --lt and --lte. */
+export function withBounds(command: Command): Command {
+  return command
+    .option("--prefix <key>", "strings that begin so; with --key-json, tuples that begin with these elements")
+    .option("--gt <key>", "keys above")
+    .option("--gte <key>", "keys from, this one included")
+    .option("--lt <key>", "keys below")
+    .option("--lte <key>", "keys up to, this one included");
+}
+
+export function boundsOf(options: BoundOptions): RangeOptions {
+  const bounds = BOUNDS.flatMap((name) => {
+    const text = options[name];
+    return text === undefined ? [] : [[name, parseKey(text, options.keyJson === true)] as const];
+  });
+  return Object.fromEntries(bounds);
 }
 
 export function durabilityOption(): Option {

@@ -29,6 +29,7 @@ export const ERROR_CATALOGUE = {
   PATH_UNUSABLE: "The path leads to nothing of the kind needed: a file for a directory, or nothing at all.",
   NOT_A_STORE: "What is there is something else's, a store without its manifest, or an unfinished restore.",
   CORRUPT: "Stored bytes fail their checksum or contradict each other; nothing was changed.",
+  DUMP_INVALID: "A line of a dump is not what it should be; the lines before it are stored.",
   FORMAT_NEWER: "A newer version of Fulmar wrote these files.",
   // Peers.
   ADDRESS_IN_USE: "Another program listens on this address.",

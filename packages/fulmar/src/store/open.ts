@@ -6,6 +6,7 @@ import { createEngine } from "../memory/offheap/engine.js";
 import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";
+import { registerCore } from "./cores.js";
 import { registerPort } from "./port.js";
 import { resolveSettings } from "./settings.js";
 import { Store } from "./store.js";
@@ -57,6 +58,7 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
   const core = new StoreCore(parts);
   const store = new Store(core);
   registerPort(store, createPort(core));
+  registerCore(store, core as StoreCore<unknown>);
   return store;
 
   function randomId(): string {

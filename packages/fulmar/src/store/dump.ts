@@ -1,0 +1,71 @@
+import { checkOptions } from "../base/options.js";
+import { userRanges } from "../keys/key.js";
+import { resolveRange } from "../keys/resolve.js";
+import { NONE } from "../memory/engine.js";
+import { deadlineOf, keyOf, valueView } from "../record/entry.js";
+import type { StoreCore } from "./core.js";
+import { coreOf } from "./cores.js";
+import { endLine, entryLine, headLine } from "./dump-line.js";
+import type { Store } from "./store.js";
+import type { RangeOptions } from "./types.js";
+
+/** Text is handed out when it has grown to this many characters. */
+const TEXT_LENGTH = 64 * 1024;
+
+/**
+ * Everything that is readable in a store, or in a range of it, as JSON lines, of one synced state: keys of
+ * every kind, the bytes of every value whatever its codec, and deadlines. Each piece is whole lines. The state
+ * stays pinned, and the old versions of what changes in memory, until the iteration ends.
+ *
+ * Throws INVALID_KEY, INVALID_ARGUMENT or UNKNOWN_OPTION here, CLOSED or DURABILITY_UNKNOWN while iterating.
+ *
+ * @example
+ * ```ts
+ * import { dump, load, open } from "fulmar";
+ *
+ * const db = await open();
+ * await db.set(["user", 1n], { name: "Ada" });
+ * const copy = await open();
+ * await load(copy, dump(db));
+ * console.log(copy.get(["user", 1n]));
+ * await Promise.all([db.close(), copy.close()]);
+ * ```
+ */
+export function dump<V>(store: Store<V>, range: RangeOptions = {}): AsyncIterable<string> {
+  const core = coreOf(store);
+  checkOptions(range, ["prefix", "gt", "gte", "lt", "lte"], "dump");
+  core.assertOpen();
+  const ranges = userRanges(resolveRange(range, core.limits.keyBytesMax));
+  return linesOf(core, ranges);
+}
+
+async function* linesOf(
+  core: StoreCore<unknown>,
+  ranges: ReturnType<typeof userRanges>,
+): AsyncGenerator<string, void, undefined> {
+  core.assertOpen();
+  const { pin } = await core.committer.pinSynced();
+  try {
+    const { engine, reader } = core;
+    const nowMs = reader.nowMs();
+    let text = headLine(pin.version);
+    let entries = 0;
+    for (const range of ranges) {
+      const cursor = engine.scan(range, pin.version, false);
+      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+        if (!reader.isLive(ref, nowMs)) continue;
+        const [bytes, at] = [engine.slab(ref), engine.offset(ref)];
+        text += entryLine(keyOf(bytes, at), valueView(bytes, at), deadlineOf(bytes, at));
+        entries++;
+        if (text.length < TEXT_LENGTH) continue;
+        yield text;
+        text = "";
+        await core.timers.turn();
+        core.assertOpen();
+      }
+    }
+    yield text + endLine(entries);
+  } finally {
+    pin.release();
+  }
+}
