@@ -1,0 +1,62 @@
+import { type ByteStore, openBytes } from "../fill.js";
+import { turn } from "../measure.js";
+import { churnKey } from "./engine-target.js";
+import type { MeasuredTarget, Usage } from "./target.js";
+
+/** A store in memory, through the interface that its users have. */
+export class StoreTarget implements MeasuredTarget {
+  readonly #db: ByteStore;
+  readonly #values: Uint8Array;
+  #pending: Promise<unknown>[] = [];
+
+  private constructor(db: ByteStore, valueBytesMax: number) {
+    this.#db = db;
+    this.#values = new Uint8Array(valueBytesMax).fill(7);
+  }
+
+  static async open(valueBytesMax: number): Promise<StoreTarget> {
+    return new StoreTarget(await openBytes(undefined, "memory"), valueBytesMax);
+  }
+
+  set(slot: number, sizeBytes: number): void {
+    this.#pending.push(this.#db.set(churnKey(slot), this.#values.subarray(0, sizeBytes)));
+  }
+
+  delete(slot: number): void {
+    this.#pending.push(this.#db.delete(churnKey(slot)));
+  }
+
+  /** A listing that has begun shows the state of its beginning until it ends. */
+  hold(): () => void {
+    const listing = this.#db.keys()[Symbol.iterator]();
+    listing.next();
+    return () => {
+      listing.return?.();
+    };
+  }
+
+  async turn(): Promise<void> {
+    await Promise.all(this.#pending);
+    this.#pending = [];
+    await turn();
+  }
+
+  usage(): Usage {
+    const { recordBytes, overheadBytes, oldVersions } = this.#db.status().memory;
+    return { bytes: recordBytes + overheadBytes, recordBytes, oldVersions };
+  }
+
+  async check(sizes: Int32Array): Promise<void> {
+    await this.turn();
+    // What was put off is done a slice at a time, between other things.
+    while (this.usage().oldVersions > 0) await turn();
+    for (const [slot, size] of sizes.entries()) {
+      const found = this.#db.get(churnKey(slot))?.length ?? -1;
+      if (found !== size) throw new Error(`slot ${slot} has ${found} bytes instead of ${size}`);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+}
