@@ -1,0 +1,36 @@
+import { describe, expect, test } from "vitest";
+import type { DiskProfile } from "../../../src/testing/index.js";
+import type { Depth } from "./check.js";
+import { enumerate } from "./enumerate.js";
+import { WORKLOADS } from "./workloads.js";
+
+/**
+ * `npm test` looks at a sample. `npm run crash` opens every image of a moment that has at most 1024 of them, and
+ * 1024 of the others.
+ */
+const FULL = process.env.FULMAR_CRASH === "full";
+const DEPTH: Depth = FULL
+  ? { images: 1024, innerEvery: 3, innerImages: 3 }
+  : { images: 5, innerEvery: 23, innerImages: 2 };
+/** One fixed seed, and one that nobody has seen before. */
+const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
+
+/** Crashes after every disk operation of each workload, on one kind of disk. */
+export function enumerationTests(profile: DiskProfile): void {
+  describe(`crashes after every disk operation, ${profile}`, () => {
+    test.each(WORKLOADS)(
+      "$name",
+      async (workload) => {
+        for (const seed of SEEDS) {
+          const { moments, images, opened } = await enumerate(workload, profile, seed, DEPTH);
+          if (FULL) {
+            const size = `${moments} moments, ${images} images, ${opened} openings`;
+            console.log(`${profile}, ${workload.name}, seed ${seed}: ${size}`);
+          }
+          expect(images).toBeGreaterThan(moments);
+        }
+      },
+      3_600_000,
+    );
+  });
+}

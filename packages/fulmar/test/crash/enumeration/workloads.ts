@@ -1,0 +1,259 @@
+import type { OpenOptions } from "../../../src/index.js";
+import type { AfterSync } from "../../../src/testing/index.js";
+import type { Actor } from "./actor.js";
+
+/** A short program whose every step is examined. */
+export interface Workload {
+  readonly name: string;
+  readonly options?: OpenOptions<string>;
+  run(actor: Actor): Promise<void>;
+}
+
+const LEVELS = ["memory", "relaxed", "full"] as const;
+
+/** Writes large values until the log has gone on in `count` further segments. */
+async function roll(actor: Actor, count: number): Promise<void> {
+  let seen = 0;
+  for (let i = 0; seen < count; i++) {
+    const before = actor.db.status().log?.segments ?? 0;
+    await actor.write("full", [`big ${i % 4}`, `${i}`.padEnd(15_000, "r")]);
+    await actor.turns(4);
+    seen += Math.max(0, (actor.db.status().log?.segments ?? 0) - before);
+  }
+}
+
+const plain: readonly Workload[] = [
+  {
+    name: "first open, one write, close",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      await actor.close();
+    },
+  },
+  {
+    name: "single sets and deletes at each level",
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 9; i++) await actor.write(LEVELS[i % 3], [`k${i % 4}`, `${i}`]);
+      await actor.write("relaxed", ["k1", undefined]);
+      await actor.write("full", ["k2", undefined]);
+      await actor.write("memory", ["", ""]);
+      await actor.flush();
+      await actor.write("relaxed", ["k3", "last"]);
+    },
+  },
+  {
+    name: "concurrent writes of all levels in one group",
+    options: { durability: "relaxed" },
+    async run(actor) {
+      await actor.open();
+      for (let round = 0; round < 4; round++) {
+        const writes = LEVELS.map((level, i) => actor.write(level, [`k${i}`, `${round} ${level}`]));
+        const more = actor.write("full", ["k0", undefined], ["k1", `${round}`], ["k9", "x".repeat(700)]);
+        await Promise.all([...writes, more]);
+      }
+    },
+  },
+  {
+    name: "batches",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"], ["b", "1"], ["c", "1"]);
+      await actor.write("relaxed", ["a", "2"], ["b", undefined], ["c", "2"], ["a", "3"]);
+      await actor.write("full", ["a", undefined], ["b", "4"], ["c", "x".repeat(9000)]);
+      await Promise.all([
+        actor.write("full", ["a", "5"], ["b", "5"]),
+        actor.write("memory", ["a", "6"], ["b", "6"]),
+        actor.write("full", ["a", "7"], ["b", "7"]),
+      ]);
+      await actor.close();
+    },
+  },
+  {
+    name: "expiry",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1", 100], ["b", "1", 5000], ["c", "1"]);
+      await actor.storage.advance(200);
+      await actor.write("full", ["d", "1", 300]);
+      await actor.storage.advance(1000);
+      await actor.write("full", ["b", "2"]);
+      await actor.write("full", ["c", "2", 50]);
+      await actor.storage.advance(100);
+      await actor.close();
+      await actor.open();
+      await actor.write("full", ["a", "2"]);
+    },
+  },
+  {
+    name: "the flush policy without anyone waiting",
+    options: { flushCommits: 3, flushInterval: 20 },
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 8; i++) {
+        await actor.write("relaxed", [`k${i % 3}`, `${i}`]);
+        await actor.turns(1);
+      }
+      await actor.storage.advance(50);
+      await actor.write("memory", ["k", "x"]);
+      await actor.storage.advance(50);
+    },
+  },
+];
+
+const generations: readonly Workload[] = [
+  {
+    name: "checkpoints beside writes",
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 4; i++) await actor.write("full", [`old ${i}`, "o".repeat(900)]);
+      for (let round = 0; round < 2; round++) {
+        const done = actor.db.checkpoint();
+        await actor.write("relaxed", ["during", `${round}`]);
+        const behind = actor.write("full", ["old 1", round === 0 ? undefined : "back"]);
+        await done;
+        await behind;
+        await actor.write("full", [`after ${round}`, "1", 60_000]);
+      }
+      await actor.close();
+    },
+  },
+  {
+    name: "segments that follow each other and are recycled",
+    async run(actor) {
+      await actor.open();
+      await roll(actor, 2);
+      await actor.db.checkpoint();
+      await roll(actor, 2);
+      await actor.write("relaxed", ["tail", "1"]);
+    },
+  },
+  {
+    name: "segments that follow each other during a checkpoint",
+    async run(actor) {
+      await actor.open();
+      await roll(actor, 1);
+      // Two more writes fit into the present segment; the next one is ready.
+      for (let i = 0; i < 3; i++) await actor.write("full", [`big ${i}`, "s".repeat(15_000)]);
+      await actor.turns(20);
+      const segments = actor.db.status().log?.segments ?? 0;
+      const done = actor.db.checkpoint();
+      const writes = [1, 2, 3].map((i) => actor.write("full", [`beside ${i}`, "b".repeat(4000)]));
+      const { version } = actor.db;
+      const rolled = (actor.db.status().log?.segments ?? 0) > segments;
+      if (!rolled || (await done).version >= version - 1) throw new Error("the checkpoint came too late");
+      await Promise.all(writes);
+      await actor.write("full", ["tail", "1"]);
+    },
+  },
+  {
+    name: "checkpoints by policy",
+    options: { checkpoint: { everyCommits: 4 } },
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 9; i++) {
+        await actor.write("full", [`k${i % 3}`, i % 4 === 3 ? undefined : `${i}`]);
+        await actor.turns(6);
+      }
+      await actor.close();
+    },
+  },
+  {
+    name: "several lives: killed, closed, opened",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      await actor.write("relaxed", ["b", "1"]);
+      actor.kill();
+      await actor.open();
+      await actor.write("full", ["b", "2"]);
+      await actor.close();
+      await actor.open();
+      await actor.write("relaxed", ["c", "3"]);
+      await actor.db.checkpoint();
+      await actor.close();
+      await actor.open();
+      await actor.close();
+    },
+  },
+  {
+    name: "writes in line",
+    options: { sync: "inline" },
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 4; i++) await actor.write("full", ["k", `${i}`]);
+      await Promise.all([actor.write("full", ["a", "1"]), actor.write("full", ["b", "1"])]);
+      await actor.close();
+    },
+  },
+];
+
+function refusal(bytes: number): Workload {
+  return {
+    name: `a full disk after ${bytes} bytes`,
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      const { faults } = actor.storage.disk;
+      faults.add({ operations: ["write"], path: ".log", bytes });
+      faults.add({ operations: ["write"], path: ".log", code: "ENOSPC", times: 2 });
+      await Promise.all([
+        actor.write("full", ["b", "2"]),
+        actor.write("relaxed", ["c", "x".repeat(300)], ["a", undefined]),
+        actor.write("full", ["d", "2"]),
+      ]);
+      await actor.write("full", ["e", "3"]);
+      await actor.write("full", ["f", "4"]);
+      await actor.close();
+    },
+  };
+}
+
+function failedSync(afterSync: AfterSync, reached: number): Workload {
+  return {
+    name: `a failed sync (${afterSync}, ${reached * 100} % reached)`,
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      actor.storage.disk.faults.add({ operations: ["sync"], path: ".log", code: "EIO", afterSync, reached });
+      await Promise.all([
+        actor.write("full", ["b", "x".repeat(5000)], ["a", "2"]),
+        actor.write("full", ["c", "1"]),
+      ]);
+      actor.kill();
+      await actor.open();
+      await actor.write("full", ["d", "1"]);
+      await actor.close();
+    },
+  };
+}
+
+const quota: Workload = {
+  name: "a disk that fills up and is given space again",
+  async run(actor) {
+    await actor.open();
+    await actor.write("full", ["a", "1".repeat(3000)]);
+    const { disk } = actor.storage;
+    disk.quotaBytes = Number.MAX_SAFE_INTEGER;
+    disk.quotaBytes -= disk.freeBytes() - 5000;
+    for (let i = 0; i < 4; i++) await actor.write("full", ["b", `${i}`.repeat(2000)]);
+    await actor.db.checkpoint().catch(() => undefined);
+    disk.quotaBytes = Number.POSITIVE_INFINITY;
+    await actor.write("full", ["c", "1"]);
+    await actor.close();
+  },
+};
+
+export const WORKLOADS: readonly Workload[] = [
+  ...plain,
+  ...generations,
+  refusal(0),
+  refusal(60),
+  refusal(140),
+  quota,
+  failedSync("clean", 0),
+  failedSync("clean", 0.5),
+  failedSync("revert", 0.5),
+  failedSync("dirty", 0.5),
+];
