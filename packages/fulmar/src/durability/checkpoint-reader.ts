@@ -40,7 +40,11 @@ export async function readCheckpoint(
   if (status === undefined) throw corrupt(path, 0, "it is missing");
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
     const reading = new CheckpointReading(runtime, handle, path, status.sizeBytes);
-    return reading.run(name, storeId, target);
+    try {
+      return await reading.run(name, storeId, target);
+    } finally {
+      await reading.stop();
+    }
   });
 }
 
@@ -57,8 +61,12 @@ class CheckpointReading {
   constructor(runtime: Runtime, handle: FileHandle, path: string, sizeBytes: number) {
     this.#runtime = runtime;
     this.#path = path;
-    this.#reader = new ChunkReader(handle, sizeBytes);
+    this.#reader = new ChunkReader(handle, sizeBytes, true);
     this.#tail = new ChunkReader(handle, sizeBytes);
+  }
+
+  async stop(): Promise<void> {
+    await this.#reader.stop();
   }
 
   async run(
@@ -132,8 +140,9 @@ class CheckpointReading {
       blocksCrc = addBlockCrc(checksum, this.#scratch, blocksCrc, crc);
       const whole = BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES;
       this.#position += whole;
+      if (!pacer.worked(whole)) continue;
       target.progress(this.#entries, this.#position, this.#reader.sizeBytes);
-      if (pacer.worked(whole)) await pacer.rest();
+      await pacer.rest();
     }
     const complete =
       this.#position === footer.fileBytes - FOOTER_BYTES && this.#entries === footer.entryCount;
@@ -172,12 +181,14 @@ class CheckpointReading {
     target: LoadTarget,
   ): void {
     const { bytes } = this.#reader;
+    const { loader, found } = target;
     const end = at + BLOCK_HEAD_BYTES + length;
     const count = readU32(bytes, at + 4);
     let next = at + BLOCK_HEAD_BYTES;
-    let before: Uint8Array | undefined = this.#lastKey;
+    let before = this.#lastKey ?? bytes;
     let beforeFrom = 0;
-    let beforeTo = before?.length ?? 0;
+    let beforeTo = this.#lastKey === undefined ? -1 : before.length;
+    let { hlc } = found;
     for (let i = 0; i < count; i++) {
       const itemLength = checkedItemLength(bytes, next, end, mapping.size);
       const version = itemLength === 0 ? 0 : readU64(bytes, next);
@@ -185,18 +196,21 @@ class CheckpointReading {
       const entry = next + 8;
       const key = keyStart(bytes, entry);
       const keyEnd = key + keyLengthOf(bytes, entry);
-      if (before !== undefined && compareRanges(before, beforeFrom, beforeTo, bytes, key, keyEnd) >= 0) {
+      if (beforeTo >= 0 && compareRanges(before, beforeFrom, beforeTo, bytes, key, keyEnd) >= 0) {
         throw this.#damaged("its keys are not in order");
       }
-      [before, beforeFrom, beforeTo] = [bytes, key, keyEnd];
+      before = bytes;
+      beforeFrom = key;
+      beforeTo = keyEnd;
       mapping.translate(bytes, entry);
-      target.found.hlc = Math.max(target.found.hlc, hlcOf(bytes, entry));
-      target.loader?.add(version, bytes, entry, itemLength - 8);
+      hlc = Math.max(hlc, hlcOf(bytes, entry));
+      loader?.add(version, bytes, entry, itemLength - 8);
       next += itemLength;
     }
     if (next !== end) throw this.#damaged("a block holds more than its entries");
+    found.hlc = hlc;
     this.#entries += count;
-    this.#lastKey = before?.slice(beforeFrom, beforeTo);
+    if (beforeTo >= 0) this.#lastKey = before.slice(beforeFrom, beforeTo);
   }
 
   async #load(length: number): Promise<number> {

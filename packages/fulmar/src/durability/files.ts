@@ -110,8 +110,8 @@ export async function createDurably(
 }
 
 /** Lets I/O through during long work: at the latest after this much work or time. */
-const SLICE_BYTES = 256 * 1024;
-const SLICE_MS = 2;
+export const SLICE_BYTES = 1024 * 1024;
+const SLICE_MS = 4;
 
 /** Gives the event loop a turn often enough that no other work waits long. */
 export class Pacer {

@@ -81,6 +81,9 @@ export class Replay implements ScanVisitor {
   readonly #mapping: OriginMapping;
   #writer: OriginId = "";
   #writerNumber = 0;
+  /** The writer's newest sequence number in what was read of the present segment. */
+  #writerSeq = 0;
+  #hlc = 0;
   #unsettled = 0;
   #version = 0;
   commits = 0;
@@ -105,6 +108,7 @@ export class Replay implements ScanVisitor {
   }
 
   segment(header: SegmentHeader): void {
+    this.#noteNumbers();
     this.#mapping.clear();
     this.#writer = header.incarnation;
     this.#writerNumber = this.#origins.intern(header.incarnation);
@@ -118,6 +122,7 @@ export class Replay implements ScanVisitor {
     if (version <= this.#afterVersion) return true;
     this.#version = version;
     this.#apply(version, view, bytes);
+    if (view.changes.length > 0) this.#noteNumbers();
     for (const { origin, coverage } of view.changes) {
       this.#found.coverage.set(this.#origins.id(this.#mapping.numberOf(origin)), coverage);
     }
@@ -129,26 +134,37 @@ export class Replay implements ScanVisitor {
 
   /** To be called at the end: nothing that was replayed can be taken back. */
   finish(): void {
+    this.#noteNumbers();
     this.#settle(true);
   }
 
-  #apply(version: number, view: CommitView, bytes: Uint8Array): void {
+  /** What is noted for each commit takes longer than what is noted for many. */
+  #noteNumbers(): void {
     const found = this.#found;
+    found.hlc = Math.max(found.hlc, this.#hlc);
+    if (this.#writerSeq === 0) return;
+    // The writer logs its own commits in order, so all of its numbers up to here are in what was read.
+    found.coverage.advance(this.#writer, this.#writerSeq);
+    if (this.#writer === this.#incarnation) found.seq = Math.max(found.seq, this.#writerSeq);
+    this.#writerSeq = 0;
+  }
+
+  #apply(version: number, view: CommitView, bytes: Uint8Array): void {
+    const engine = this.#engine;
+    const mapping = this.#mapping;
     let next = view.entriesAt;
-    let ownSeq = 0;
     for (let i = 0; i < view.entryCount; i++) {
       const length = entryLength(bytes, next);
-      if (this.#mapping.translate(bytes, next) === this.#writerNumber)
-        ownSeq = Math.max(ownSeq, seqOf(bytes, next));
-      found.hlc = Math.max(found.hlc, hlcOf(bytes, next));
-      this.#engine?.put(version, bytes, next, length);
+      if (mapping.translate(bytes, next) === this.#writerNumber) {
+        const seq = seqOf(bytes, next);
+        if (seq > this.#writerSeq) this.#writerSeq = seq;
+      }
+      const hlc = hlcOf(bytes, next);
+      if (hlc > this.#hlc) this.#hlc = hlc;
+      engine?.put(version, bytes, next, length);
       next += length;
     }
     this.entries += view.entryCount;
-    if (ownSeq === 0) return;
-    // The writer logs its own commits in order, so all of its numbers up to here are in what was read.
-    found.coverage.advance(this.#writer, ownSeq);
-    if (this.#writer === this.#incarnation) found.seq = Math.max(found.seq, ownSeq);
   }
 
   #settle(always: boolean): void {

@@ -110,12 +110,20 @@ export function writeRecordHead(
   return crc;
 }
 
-/** The head of a record of the segment with this salt; undefined if its checksum or salt is wrong. */
+/** A head to be filled in, for readers of many. */
+export type MutableRecordHead = { -readonly [Field in keyof RecordHead]: RecordHead[Field] };
+
+export function newRecordHead(): MutableRecordHead {
+  return { payloadLength: 0, kind: 0, version: 0, syncedThrough: 0, predecessorCrc: 0, headCrc: 0 };
+}
+
+/** The head of a record of the segment with this salt, in `into`; undefined if its checksum or salt is wrong. */
 export function readRecordHead(
   checksum: Checksum,
   bytes: Uint8Array,
   at: number,
   salt: Uint8Array,
+  into: MutableRecordHead = newRecordHead(),
 ): RecordHead | undefined {
   for (let i = 0; i < SALT_BYTES; i++) {
     if (bytes[at + RECORD_SALT_AT + i] !== salt[i]) return undefined;
@@ -123,14 +131,13 @@ export function readRecordHead(
   const headCrc = readU32(bytes, at + 36);
   if (headCrc !== checksum.crc32(bytes, at, at + 36, 0)) return undefined;
   if (!isU53(bytes, at + 16) || !isU53(bytes, at + 24)) return undefined;
-  return {
-    payloadLength: readU32(bytes, at),
-    kind: readU32(bytes, at + 4),
-    version: readU64(bytes, at + 16),
-    syncedThrough: readU64(bytes, at + 24),
-    predecessorCrc: readU32(bytes, at + 32),
-    headCrc,
-  };
+  into.payloadLength = readU32(bytes, at);
+  into.kind = readU32(bytes, at + 4);
+  into.version = readU64(bytes, at + 16);
+  into.syncedThrough = readU64(bytes, at + 24);
+  into.predecessorCrc = readU32(bytes, at + 32);
+  into.headCrc = headCrc;
+  return into;
 }
 
 /** Writes the checksum behind a payload and returns it: the link that the next record names. */

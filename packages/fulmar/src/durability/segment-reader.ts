@@ -6,6 +6,7 @@ import { segmentName } from "./layout.js";
 import {
   KIND_COMMIT,
   KIND_OPENING,
+  newRecordHead,
   OPENING_BYTES,
   OPENING_PAYLOAD_BYTES,
   RECORD_HEAD_BYTES,
@@ -136,7 +137,7 @@ const MARK_EVERY_BYTES = 256 * 1024;
 
 /**
  * Reads records after the opening until the first that is not valid. Moves `link` along and returns
- * where the valid records end, with marks on the way.
+ * where the valid records end, with marks on the way. `advance` is told of progress at each pause.
  */
 export async function readRecords(
   runtime: Runtime,
@@ -146,37 +147,83 @@ export async function readRecords(
   visitor: RecordVisitor,
   advance: (bytes: number) => void,
 ): Promise<{ end: number; marks: Mark[] }> {
-  const reader = new ChunkReader(handle, segment.sizeBytes);
-  const salt = segment.header?.salt ?? new Uint8Array(SALT_BYTES);
-  const pacer = new Pacer(runtime);
-  let position = SEGMENT_HEADER_BYTES + OPENING_BYTES;
-  const marks: Mark[] = [{ position, version: link.version }];
-  for (;;) {
-    let at = reader.index(position, RECORD_HEAD_BYTES);
-    if (at < 0) at = await reader.load(position, RECORD_HEAD_BYTES);
-    if (at < 0) break;
-    const head = readRecordHead(runtime.checksum, reader.bytes, at, salt);
-    if (head === undefined) break;
-    const length = recordBytes(head.payloadLength);
-    at = reader.index(position, length);
-    if (at < 0) at = await reader.load(position, length);
-    if (at < 0 || !follows(head, link)) break;
-    const crc = checkedPayloadCrc(runtime, reader.bytes, at, head);
-    if (crc === undefined) break;
+  const reader = new ChunkReader(handle, segment.sizeBytes, true);
+  try {
+    return await new RecordReading(runtime, reader, segment, link).run(visitor, advance);
+  } finally {
+    await reader.stop();
+  }
+}
+
+class RecordReading {
+  readonly #runtime: Runtime;
+  readonly #reader: ChunkReader;
+  readonly #segment: SegmentFile;
+  readonly #salt: Uint8Array;
+  readonly #link: Link;
+  readonly #head = newRecordHead();
+  #position = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+
+  constructor(runtime: Runtime, reader: ChunkReader, segment: SegmentFile, link: Link) {
+    this.#runtime = runtime;
+    this.#reader = reader;
+    this.#segment = segment;
+    this.#salt = segment.header?.salt ?? new Uint8Array(SALT_BYTES);
+    this.#link = link;
+  }
+
+  async run(
+    visitor: RecordVisitor,
+    advance: (bytes: number) => void,
+  ): Promise<{ end: number; marks: Mark[] }> {
+    const reader = this.#reader;
+    const pacer = new Pacer(this.#runtime);
+    const marks: Mark[] = [{ position: this.#position, version: this.#link.version }];
+    let told = this.#position;
+    for (;;) {
+      let at = reader.index(this.#position, RECORD_HEAD_BYTES);
+      if (at < 0) at = await reader.load(this.#position, RECORD_HEAD_BYTES);
+      const length = at < 0 ? 0 : this.#recordLength(at);
+      if (length === 0) break;
+      at = reader.index(this.#position, length);
+      if (at < 0) at = await reader.load(this.#position, length);
+      if (at < 0 || !this.#take(at, length, visitor)) break;
+      const last = marks[marks.length - 1];
+      if (this.#position - last.position >= MARK_EVERY_BYTES)
+        marks.push({ position: this.#position, version: this.#link.version });
+      if (!pacer.worked(length)) continue;
+      advance(this.#position - told);
+      told = this.#position;
+      await pacer.rest();
+    }
+    advance(this.#position - told);
+    return { end: this.#position, marks };
+  }
+
+  /** Length of the record whose head is at `at`; 0 if that is none, or not the next one. */
+  #recordLength(at: number): number {
+    const head = readRecordHead(this.#runtime.checksum, this.#reader.bytes, at, this.#salt, this.#head);
+    return head !== undefined && follows(head, this.#link) ? recordBytes(head.payloadLength) : 0;
+  }
+
+  /** Hands the commit of a whole record on; false if the record is not valid. */
+  #take(at: number, length: number, visitor: RecordVisitor): boolean {
+    const { bytes } = this.#reader;
+    const head = this.#head;
+    const link = this.#link;
+    const crc = checkedPayloadCrc(this.#runtime, bytes, at, head);
+    if (crc === undefined) return false;
     const payload = at + RECORD_HEAD_BYTES;
-    if (!visitor.commit(head.version, reader.bytes, payload, payload + head.payloadLength)) {
-      throw corrupt(segment.path, position, `the commit of version ${head.version} is malformed`);
+    if (!visitor.commit(head.version, bytes, payload, payload + head.payloadLength)) {
+      const what = `the commit of version ${head.version} is malformed`;
+      throw corrupt(this.#segment.path, this.#position, what);
     }
     link.crc = crc;
     link.version = head.version;
     link.syncedThrough = Math.max(link.syncedThrough, head.syncedThrough);
-    position += length;
-    const last = marks[marks.length - 1];
-    if (position - last.position >= MARK_EVERY_BYTES) marks.push({ position, version: link.version });
-    advance(length);
-    if (pacer.worked(length)) await pacer.rest();
+    this.#position += length;
+    return true;
   }
-  return { end: position, marks };
 }
 
 function follows(head: RecordHead, link: Link): boolean {
@@ -193,6 +240,9 @@ export interface Remainder {
   readonly lastHead: number;
 }
 
+/** Bytes that are searched at a time. */
+const SEARCH_BYTES = 64 * 1024;
+
 /** Looks at every byte from `from` on for heads of this segment's records. */
 export async function searchRemainder(
   runtime: Runtime,
@@ -200,48 +250,75 @@ export async function searchRemainder(
   segment: SegmentFile,
   from: number,
 ): Promise<Remainder> {
-  const reader = new ChunkReader(handle, segment.sizeBytes);
+  const reader = new ChunkReader(handle, segment.sizeBytes, true);
   const pacer = new Pacer(runtime);
   const salt = segment.header?.salt;
-  let syncedThrough = 0;
-  let lastHead = -1;
-  for (let position = from; salt !== undefined && position < segment.sizeBytes; ) {
-    const length = Math.min(64 * 1024, segment.sizeBytes - position);
-    const start = await reader.load(position, length);
-    if (start < 0) break;
-    const { bytes } = reader;
-    const end = start + length;
-    let next = bytes.indexOf(salt[0], start + RECORD_SALT_AT);
-    for (
-      ;
-      next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end;
-      next = bytes.indexOf(salt[0], next + 1)
-    ) {
-      const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
-      if (head === undefined) continue;
-      syncedThrough = Math.max(syncedThrough, head.syncedThrough);
-      lastHead = position + (next - start) + RECORD_HEAD_BYTES;
+  const found = { syncedThrough: 0, lastHead: -1, lastNonZero: -1 };
+  try {
+    for (let position = from; position < reader.sizeBytes; ) {
+      const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
+      const start = await reader.load(position, length);
+      if (start < 0) break;
+      const last = lastNonZeroIn(reader.bytes, start, start + length);
+      // Most of what was never used is zeros.
+      if (last >= 0) found.lastNonZero = position + (last - start) + 1;
+      if (last >= 0 && salt !== undefined)
+        searchHeads(runtime, reader.bytes, start, start + length, salt, position - start, found);
+      // Heads may lie across the border of two steps.
+      position = length < SEARCH_BYTES ? reader.sizeBytes : position + length - (RECORD_HEAD_BYTES - 1);
+      if (pacer.worked(length)) await pacer.rest();
     }
-    // Heads may lie across the border of two steps.
-    position = length < 64 * 1024 ? segment.sizeBytes : position + length - (RECORD_HEAD_BYTES - 1);
-    if (pacer.worked(length)) await pacer.rest();
+  } finally {
+    await reader.stop();
   }
-  return { syncedThrough, lastHead, lastNonZero: await lastNonZero(reader, from, pacer) };
+  return found;
+}
+
+/** Notes the heads in `bytes[start, end)`, whose places in the file are higher by `offset`. */
+function searchHeads(
+  runtime: Runtime,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  salt: Uint8Array,
+  offset: number,
+  found: { syncedThrough: number; lastHead: number },
+): void {
+  let next = bytes.indexOf(salt[0], start + RECORD_SALT_AT);
+  for (
+    ;
+    next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end;
+    next = bytes.indexOf(salt[0], next + 1)
+  ) {
+    const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
+    if (head === undefined) continue;
+    found.syncedThrough = Math.max(found.syncedThrough, head.syncedThrough);
+    found.lastHead = offset + next + RECORD_HEAD_BYTES;
+  }
 }
 
 async function lastNonZero(reader: ChunkReader, from: number, pacer: Pacer): Promise<number> {
   let last = -1;
   for (let position = from; position < reader.sizeBytes; ) {
-    const length = Math.min(64 * 1024, reader.sizeBytes - position);
+    const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
     const start = await reader.load(position, length);
     if (start < 0) break;
-    for (let i = start + length - 1; i >= start; i--) {
-      if (reader.bytes[i] === 0) continue;
-      last = position + (i - start) + 1;
-      break;
-    }
+    const index = lastNonZeroIn(reader.bytes, start, start + length);
+    if (index >= 0) last = position + (index - start) + 1;
     position += length;
     if (pacer.worked(length)) await pacer.rest();
   }
   return last;
+}
+
+/** Index of the last byte of `bytes[start, end)` that is not zero, or -1: eight at a time, where they are zeros. */
+function lastNonZeroIn(bytes: Uint8Array, start: number, end: number): number {
+  let i = end;
+  for (; i > start && (bytes.byteOffset + i) % 4 !== 0; i--) if (bytes[i - 1] !== 0) return i - 1;
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset + i - ((i - start) & ~3), (i - start) >> 2);
+  let word = words.length;
+  while (word >= 2 && (words[word - 1] | words[word - 2]) === 0) word -= 2;
+  i -= 4 * (words.length - word);
+  for (; i > start; i--) if (bytes[i - 1] !== 0) return i - 1;
+  return -1;
 }
