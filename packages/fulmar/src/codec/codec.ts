@@ -38,16 +38,20 @@ export const jsonCodec: Codec<unknown> = Object.freeze({
     return encodeUtf8(text) as Uint8Array;
   },
   decode(bytes: Uint8Array): unknown {
-    const text = decodeUtf8(bytes);
-    if (text === undefined)
-      throw invalidValue("the stored bytes are not UTF-8, so no JSON: was another codec used?");
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      throw invalidValue(`the stored bytes are not JSON (${reason(error)}): was another codec used?`);
-    }
+    return decodeJson(bytes, 0, bytes.length);
   },
 });
+
+function decodeJson(bytes: Uint8Array, from: number, to: number): unknown {
+  const text = decodeUtf8(bytes, from, to);
+  if (text === undefined)
+    throw invalidValue("the stored bytes are not UTF-8, so no JSON: was another codec used?");
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalidValue(`the stored bytes are not JSON (${reason(error)}): was another codec used?`);
+  }
+}
 
 function stringify(value: unknown): string | undefined {
   try {
@@ -95,11 +99,29 @@ export const textCodec: Codec<string> = Object.freeze({
     return bytes;
   },
   decode(bytes: Uint8Array): string {
-    const text = decodeUtf8(bytes);
-    if (text === undefined) throw invalidValue("the stored bytes are not UTF-8: was another codec used?");
-    return text;
+    return decodeText(bytes, 0, bytes.length);
   },
 });
+
+function decodeText(bytes: Uint8Array, from: number, to: number): string {
+  const text = decodeUtf8(bytes, from, to);
+  if (text === undefined) throw invalidValue("the stored bytes are not UTF-8: was another codec used?");
+  return text;
+}
+
+/** Decodes `bytes[from, to)`. `bytes` must be no Buffer. */
+export type RangeDecoder<V> = (bytes: Uint8Array, from: number, to: number) => V;
+
+/** What a codec decodes, without a view for each value where the codec is one of ours. */
+export function rangeDecoder<V>(codec: Codec<V>): RangeDecoder<V> {
+  const known: unknown = codec;
+  if (known === jsonCodec) return decodeJson as RangeDecoder<V>;
+  if (known === textCodec) return decodeText as RangeDecoder<unknown> as RangeDecoder<V>;
+  // Not for Buffers, whose slices are views.
+  if (known === bytesCodec)
+    return ((bytes, from, to) => bytes.slice(from, to)) as RangeDecoder<unknown> as RangeDecoder<V>;
+  return (bytes, from, to) => codec.decode(bytes.subarray(from, to));
+}
 
 const CODECS: ReadonlyMap<unknown, Codec<unknown>> = new Map<unknown, Codec<unknown>>([
   [undefined, jsonCodec],

@@ -82,43 +82,47 @@ function encodeTuple(key: readonly KeyPart[], bytesMax: number, ended: boolean):
 }
 
 /**
- * The key that {@link encodeKey} gave these bytes: it never throws for such bytes, and for others it
+ * The key that {@link encodeKey} gave `bytes[from, to)`: it never throws for such bytes, and for others it
  * never returns. Nothing of the result refers to `bytes`.
  *
  * @throws FulmarTypeError `RESERVED_KEY`: a key of a namespace or of the store itself. `INVALID_KEY`:
  * bytes that are no key.
  */
-export function decodeKey(bytes: Uint8Array): Key {
-  if (isReserved(bytes)) {
-    throw new FulmarTypeError("RESERVED_KEY", `the key ${shown(bytes)} is of the store's own data`);
-  }
-  const key = decode(bytes);
-  if (key === undefined) throw new FulmarTypeError("INVALID_KEY", `the bytes ${shown(bytes)} are no key`);
+export function decodeKey(bytes: Uint8Array, from = 0, to = bytes.length): Key {
+  const key = decode(bytes, from, to);
+  if (key === undefined) throw undecodable(bytes.subarray(from, to));
   return key;
+}
+
+function undecodable(bytes: Uint8Array): FulmarTypeError {
+  if (isReserved(bytes)) {
+    return new FulmarTypeError("RESERVED_KEY", `the key ${shown(bytes)} is of the store's own data`);
+  }
+  return new FulmarTypeError("INVALID_KEY", `the bytes ${shown(bytes)} are no key`);
 }
 
 /** Whether {@link encodeKey} gives these bytes for some key. */
 export function isKey(bytes: Uint8Array): boolean {
-  return decode(bytes) !== undefined;
+  return decode(bytes, 0, bytes.length) !== undefined;
 }
 
-function decode(bytes: Uint8Array): Key | undefined {
-  if (bytes.length === 0 || bytes[0] < NAMESPACE_PREFIX) return decodeUtf8(bytes);
-  switch (bytes[0]) {
+function decode(bytes: Uint8Array, from: number, to: number): Key | undefined {
+  if (from === to || bytes[from] < NAMESPACE_PREFIX) return decodeUtf8(bytes, from, to);
+  switch (bytes[from]) {
     case LEAD_BYTES:
       // Not `slice`, which on a Buffer is a view.
-      return new Uint8Array(bytes.subarray(1));
+      return new Uint8Array(bytes.subarray(from + 1, to));
     case LEAD_NUMBER:
-      return bytes.length === 1 + NUMBER_BYTES ? readNumber(bytes, 1) : undefined;
+      return to - from === 1 + NUMBER_BYTES ? readNumber(bytes, from + 1) : undefined;
     case LEAD_BIGINT: {
-      const read = readBigint(bytes, 1);
-      return read?.next === bytes.length ? read.value : undefined;
+      const read = readBigint(bytes, from + 1, to);
+      return read?.next === to ? read.value : undefined;
     }
     case LEAD_BOOLEAN:
-      if (bytes.length !== 2 || bytes[1] > 1) return undefined;
-      return bytes[1] === 1;
+      if (to - from !== 2 || bytes[from + 1] > 1) return undefined;
+      return bytes[from + 1] === 1;
     case LEAD_TUPLE: {
-      const reader = new TupleReader(bytes, 1);
+      const reader = new TupleReader(bytes, from + 1, to);
       const tuple = reader.elements(1);
       return reader.ended ? tuple : undefined;
     }

@@ -11,6 +11,8 @@ export const NUMBER_BYTES = 8;
 const SIZE_BYTES = 2;
 /** The size field of zero; positive integers add the length of their magnitude, negative ones subtract it and one. */
 const SIZE_ZERO = 0x8000;
+/** The sign bit of a number's upper half. */
+const SIGN = 1 << 31;
 const view = new DataView(new ArrayBuffer(NUMBER_BYTES));
 
 /**
@@ -20,17 +22,32 @@ const view = new DataView(new ArrayBuffer(NUMBER_BYTES));
 export function writeNumber(bytes: Uint8Array, at: number, value: number): void {
   // Adding zero turns -0 into 0: one key, as `===` has it.
   view.setFloat64(0, value + 0);
-  const negative = view.getUint8(0) >= 128;
-  for (let i = 0; i < NUMBER_BYTES; i++) bytes[at + i] = view.getUint8(i) ^ (negative ? 255 : 0);
-  if (!negative) bytes[at] ^= 128;
+  let high = view.getInt32(0);
+  let low = view.getInt32(4);
+  if (high < 0) {
+    high = ~high;
+    low = ~low;
+  } else high ^= SIGN;
+  bytes[at] = high >>> 24;
+  bytes[at + 1] = high >>> 16;
+  bytes[at + 2] = high >>> 8;
+  bytes[at + 3] = high;
+  bytes[at + 4] = low >>> 24;
+  bytes[at + 5] = low >>> 16;
+  bytes[at + 6] = low >>> 8;
+  bytes[at + 7] = low;
 }
 
-/** Undefined for the bytes that {@link writeNumber} never writes: NaN, -0, or too few. */
+/**
+ * The number in the {@link NUMBER_BYTES} from `at` on. Undefined for bytes that {@link writeNumber} never
+ * writes: NaN and -0.
+ */
 export function readNumber(bytes: Uint8Array, at: number): number | undefined {
-  if (bytes.length - at < NUMBER_BYTES) return undefined;
-  const negative = bytes[at] < 128;
-  for (let i = 0; i < NUMBER_BYTES; i++) view.setUint8(i, bytes[at + i] ^ (negative ? 255 : 0));
-  if (!negative) view.setUint8(0, view.getUint8(0) ^ 128);
+  const high = (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
+  const low = (bytes[at + 4] << 24) | (bytes[at + 5] << 16) | (bytes[at + 6] << 8) | bytes[at + 7];
+  // The sign bit is set for positive numbers.
+  view.setInt32(0, high < 0 ? high ^ SIGN : ~high);
+  view.setInt32(4, high < 0 ? low : ~low);
   const value = view.getFloat64(0);
   return Number.isNaN(value) || Object.is(value, -0) ? undefined : value;
 }
@@ -54,14 +71,21 @@ export function encodeBigint(value: bigint, bytesMax: number): Uint8Array {
   return bytes;
 }
 
-/** The big integer at `at` and the position after it; undefined for bytes that {@link encodeBigint} never writes. */
-export function readBigint(bytes: Uint8Array, at: number): { value: bigint; next: number } | undefined {
-  if (bytes.length - at < SIZE_BYTES) return undefined;
+/**
+ * The big integer at `at` and the position after it; undefined for bytes that {@link encodeBigint} never
+ * writes, or if it does not end before `end`.
+ */
+export function readBigint(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+): { value: bigint; next: number } | undefined {
+  if (end - at < SIZE_BYTES) return undefined;
   const size = (bytes[at] << 8) | bytes[at + 1];
   const negative = size < SIZE_ZERO;
   const length = negative ? SIZE_ZERO - 1 - size : size - SIZE_ZERO;
   const from = at + SIZE_BYTES;
-  if (length > bytes.length - from || (negative && length === 0)) return undefined;
+  if (length > end - from || (negative && length === 0)) return undefined;
   const flip = negative ? 255 : 0;
   if (length > 0 && (bytes[from] ^ flip) === 0) return undefined;
   let digits = "0";

@@ -17,6 +17,8 @@ export const END = 0x00;
 const LEAD_STRING = 0x01;
 /** Stands before the two byte values that END and itself would be taken for, each one higher. */
 const ESCAPE = 0x01;
+/** Strings up to here are tried character by character. */
+const PLAIN_MAX = 64;
 
 /** Collects an encoded tuple. Refuses to grow beyond the limit, so that not even a cyclic array runs away. */
 export class TupleWriter {
@@ -49,6 +51,7 @@ export class TupleWriter {
   #element(part: KeyPart, depth: number): void {
     if (typeof part === "string") {
       this.byte(LEAD_STRING);
+      if (this.#plain(part)) return;
       const utf8 = encodeUtf8(part);
       if (utf8 === undefined) throw invalidPart(part, "holds a lone surrogate");
       this.#escaped(utf8);
@@ -72,6 +75,23 @@ export class TupleWriter {
       this.elements(part, depth + 1);
       this.byte(END);
     } else throw invalidPart(part, "cannot be part of a key");
+  }
+
+  /** Writes a string if it is short and its characters are bytes that need no escape; whether it is. */
+  #plain(text: string): boolean {
+    const { length } = text;
+    if (length > PLAIN_MAX) return false;
+    this.#reserve(length + 1);
+    const bytes = this.#bytes;
+    const at = this.#length;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code <= ESCAPE || code > 127) return false;
+      bytes[at + i] = code;
+    }
+    bytes[at + length] = END;
+    this.#length = at + length + 1;
+    return true;
   }
 
   #raw(bytes: Uint8Array): void {
@@ -102,26 +122,28 @@ export class TupleWriter {
   }
 }
 
-/** Reads the elements of a tuple back; any malformed byte makes it undefined. */
+/** Reads the elements of a tuple in `bytes[at, end)` back; any malformed byte makes it undefined. */
 export class TupleReader {
   readonly #bytes: Uint8Array;
+  readonly #end: number;
   #at: number;
 
-  constructor(bytes: Uint8Array, at: number) {
+  constructor(bytes: Uint8Array, at: number, end: number) {
     this.#bytes = bytes;
     this.#at = at;
+    this.#end = end;
   }
 
   /** Whether every byte is used up. */
   get ended(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
   /** The elements up to END. */
   elements(depth: number): KeyPart[] | undefined {
     if (depth > KEY_TUPLE_DEPTH_MAX) return undefined;
     const tuple: KeyPart[] = [];
-    while (this.#at < this.#bytes.length) {
+    while (this.#at < this.#end) {
       const lead = this.#bytes[this.#at++];
       if (lead === END) return tuple;
       const part = this.#element(lead, depth);
@@ -133,23 +155,22 @@ export class TupleReader {
 
   #element(lead: number, depth: number): KeyPart | undefined {
     switch (lead) {
-      case LEAD_STRING: {
-        const utf8 = this.#unescaped();
-        return utf8 && decodeUtf8(utf8);
-      }
+      case LEAD_STRING:
+        return this.#string();
       case LEAD_BYTES:
-        return this.#unescaped();
+        return this.#escaped();
       case LEAD_NUMBER: {
-        const value = readNumber(this.#bytes, this.#at);
+        const at = this.#at;
         this.#at += NUMBER_BYTES;
-        return value;
+        return this.#at <= this.#end ? readNumber(this.#bytes, at) : undefined;
       }
       case LEAD_BIGINT: {
-        const read = readBigint(this.#bytes, this.#at);
+        const read = readBigint(this.#bytes, this.#at, this.#end);
         if (read !== undefined) this.#at = read.next;
         return read?.value;
       }
       case LEAD_BOOLEAN: {
+        if (this.#at === this.#end) return undefined;
         const byte = this.#bytes[this.#at++];
         return byte === 1 ? true : byte === 0 ? false : undefined;
       }
@@ -160,15 +181,30 @@ export class TupleReader {
     }
   }
 
-  #unescaped(): Uint8Array | undefined {
+  /** Strings seldom hold what has to be escaped: then their bytes are their UTF-8. */
+  #string(): string | undefined {
     const bytes = this.#bytes;
-    const content = new Uint8Array(bytes.length - this.#at);
+    const from = this.#at;
+    let to = from;
+    while (to < this.#end && bytes[to] > ESCAPE) to++;
+    if (to < this.#end && bytes[to] === END) {
+      this.#at = to + 1;
+      return decodeUtf8(bytes, from, to);
+    }
+    const utf8 = this.#escaped();
+    return utf8 && decodeUtf8(utf8);
+  }
+
+  #escaped(): Uint8Array | undefined {
+    const bytes = this.#bytes;
+    const content = new Uint8Array(this.#end - this.#at);
     let length = 0;
-    while (this.#at < bytes.length) {
+    while (this.#at < this.#end) {
       const byte = bytes[this.#at++];
       if (byte === END) return content.slice(0, length);
       if (byte !== ESCAPE) content[length++] = byte;
       else {
+        if (this.#at === this.#end) return undefined;
         const shifted = bytes[this.#at++];
         if (shifted !== 1 && shifted !== 2) return undefined;
         content[length++] = shifted - 1;

@@ -2,44 +2,65 @@ const encoder = new TextEncoder();
 // A byte order mark is a character like any other, and what is not UTF-8 must not become U+FFFD in silence.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Strings up to here are tried character by character: twice as fast as the encoder for short ASCII. */
-const SHORT = 64;
+/** Strings up to here are encoded character by character: twice as fast as the encoder for short ASCII. */
+const SHORT_CHARACTERS = 64;
+/** Up to here bytes are turned into characters eight at a time; beyond, the decoder is faster. */
+const SHORT_BYTES = 24;
 /** In unicode mode the halves of a pair are one character, so that this finds lone surrogates only. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** The UTF-8 of `text`, preceded by `room` zero bytes; undefined if it has a lone surrogate. */
-export function encodeUtf8(text: string, room = 0): Uint8Array | undefined {
-  const length = text.length;
-  if (length <= SHORT) {
-    const bytes = new Uint8Array(room + length);
-    let i = 0;
-    for (; i < length; i++) {
-      const code = text.charCodeAt(i);
-      if (code > 127) break;
-      bytes[room + i] = code;
-    }
-    if (i === length) return bytes;
+/** The UTF-8 of `text`; undefined if it has a lone surrogate. */
+export function encodeUtf8(text: string): Uint8Array | undefined {
+  const { length } = text;
+  if (length <= SHORT_CHARACTERS) {
+    const bytes = new Uint8Array(length);
+    if (writeAscii(text, bytes, 0)) return bytes;
   }
-  if (LONE_SURROGATE.test(text)) return undefined;
-  const encoded = encoder.encode(text);
-  if (room === 0) return encoded;
-  const bytes = new Uint8Array(room + encoded.length);
-  bytes.set(encoded, room);
-  return bytes;
+  return LONE_SURROGATE.test(text) ? undefined : encoder.encode(text);
 }
 
-/** The text of UTF-8 bytes; undefined if they are not UTF-8. */
-export function decodeUtf8(bytes: Uint8Array): string | undefined {
-  const length = bytes.length;
-  if (length <= SHORT) {
-    let text = "";
-    let i = 0;
-    for (; i < length && bytes[i] < 128; i++) text += String.fromCharCode(bytes[i]);
-    if (i === length) return text;
+/** Writes a text from `at` on if it is short ASCII and fits; whether it is. If not, anything may be there. */
+export function writeShortAscii(text: string, bytes: Uint8Array, at: number): boolean {
+  if (text.length > SHORT_CHARACTERS || at + text.length > bytes.length) return false;
+  return writeAscii(text, bytes, at);
+}
+
+function writeAscii(text: string, bytes: Uint8Array, at: number): boolean {
+  const { length } = text;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return false;
+    bytes[at + i] = code;
+  }
+  return true;
+}
+
+/** The text of the UTF-8 in `bytes[from, to)`; undefined if it is not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array, from = 0, to = bytes.length): string | undefined {
+  if (to - from <= SHORT_BYTES) {
+    const text = decodeShortAscii(bytes, from, to);
+    if (text !== undefined) return text;
   }
   try {
-    return decoder.decode(bytes);
+    return decoder.decode(bytes.subarray(from, to));
   } catch {
     return undefined;
   }
+}
+
+/** Undefined unless all bytes are ASCII. */
+function decodeShortAscii(bytes: Uint8Array, from: number, to: number): string | undefined {
+  let text = "";
+  let at = from;
+  for (; at + 8 <= to; at += 8) {
+    const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+    const [e, f, g, h] = [bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
+    if ((a | b | c | d | e | f | g | h) > 127) return undefined;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  for (; at < to; at++) {
+    if (bytes[at] > 127) return undefined;
+    text += String.fromCharCode(bytes[at]);
+  }
+  return text;
 }

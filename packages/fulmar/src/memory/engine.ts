@@ -73,8 +73,11 @@ export interface MemoryEngine {
    */
   keepTombstones: boolean;
 
-  /** The record of `key` that is visible at version `at`: a tombstone too, NONE if there is none. */
-  find(key: Uint8Array, at: number): Ref;
+  /**
+   * The record of `key` that is visible at version `at`: a tombstone too, NONE if there is none. With a
+   * `length` the key is `key[0, length)`.
+   */
+  find(key: Uint8Array, at: number, length?: number): Ref;
   /**
    * Records visible at `at` in key order, tombstones included. With a pinned `at` the cursor goes on
    * through any later changes; otherwise it must be used up before the next change.

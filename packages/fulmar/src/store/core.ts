@@ -1,6 +1,6 @@
 import { FulmarError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
-import type { Runtime, Timers } from "../base/runtime/interface.js";
+import type { Clock, Runtime, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
 import type { MemoryEngine } from "../memory/engine.js";
@@ -92,6 +92,10 @@ export class StoreCore<V> {
 
   get codec(): Codec<V> {
     return this.parts.settings.codec;
+  }
+
+  get clock(): Clock {
+    return this.parts.runtime.clock;
   }
 
   get timers(): Timers {

@@ -1,4 +1,4 @@
-import type { Codec } from "../codec/codec.js";
+import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import { decodeKey } from "../keys/key.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import {
@@ -7,16 +7,20 @@ import {
   flagsOf,
   HAS_DEADLINE,
   hlcOf,
-  keyOf,
+  keyLengthOf,
+  keyStart,
   originOf,
   seqOf,
   TOMBSTONE,
+  valueLengthOf,
+  valueStart,
   valueView,
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
 import type { Stamp } from "../record/stamp.js";
 import type { Entry, Key } from "./types.js";
+import { ValueChunks } from "./value-chunks.js";
 
 /** Turns records of the engine into what applications see. Nothing that it returns is a view of memory. */
 export class Reader<V> {
@@ -24,21 +28,23 @@ export class Reader<V> {
   readonly #origins: OriginTable;
   readonly #clock: HybridClock;
   readonly #codec: Codec<V>;
+  readonly #decode: RangeDecoder<V>;
 
   constructor(engine: MemoryEngine, origins: OriginTable, clock: HybridClock, codec: Codec<V>) {
     this.engine = engine;
     this.#origins = origins;
     this.#clock = clock;
     this.#codec = codec;
+    this.#decode = rangeDecoder(codec);
   }
 
   nowMs(): number {
     return this.#clock.nowMs();
   }
 
-  /** The newest record of a key if it can be read now; NONE if it is absent, deleted or expired. */
-  findLive(key: Uint8Array): Ref {
-    const ref = this.engine.find(key, LATEST);
+  /** The newest record of the key `key[0, length)` if it can be read now; NONE if it is absent, deleted or expired. */
+  findLive(key: Uint8Array, length: number): Ref {
+    const ref = this.engine.find(key, LATEST, length);
     if (ref === NONE) return NONE;
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
     // Most entries have no flag: then no clock is read.
@@ -56,11 +62,25 @@ export class Reader<V> {
   }
 
   key(ref: Ref): Key {
-    return decodeKey(keyOf(this.engine.slab(ref), this.engine.offset(ref)));
+    const bytes = this.engine.slab(ref);
+    const at = this.engine.offset(ref);
+    const start = keyStart(bytes, at);
+    return decodeKey(bytes, start, start + keyLengthOf(bytes, at));
   }
 
-  value(ref: Ref): V {
-    return this.#codec.decode(valueView(this.engine.slab(ref), this.engine.offset(ref)));
+  value(ref: Ref, decode: RangeDecoder<V> = this.#decode): V {
+    const bytes = this.engine.slab(ref);
+    const at = this.engine.offset(ref);
+    const start = valueStart(bytes, at);
+    return decode(bytes, start, start + valueLengthOf(bytes, at));
+  }
+
+  /** Decodes many values for one reader: byte arrays among them share chunks that nobody else has. */
+  decoderOfMany(): RangeDecoder<V> {
+    if ((this.#codec as unknown) !== bytesCodec) return this.#decode;
+    const chunks = new ValueChunks();
+    const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => chunks.copy(bytes, from, to);
+    return copy as RangeDecoder<unknown> as RangeDecoder<V>;
   }
 
   stamp(ref: Ref): Stamp {
@@ -74,19 +94,37 @@ export class Reader<V> {
     return Number.isFinite(deadline) ? deadline : undefined;
   }
 
+  /** The entry of a record that can be read. */
+  liveEntry(ref: Ref, decode: RangeDecoder<V> = this.#decode): Entry<V> {
+    const bytes = this.engine.slab(ref);
+    const at = this.engine.offset(ref);
+    const keyAt = keyStart(bytes, at);
+    const valueAt = keyAt + keyLengthOf(bytes, at);
+    const key = decodeKey(bytes, keyAt, valueAt);
+    const version = this.engine.versionOf(ref);
+    const stamp = this.stamp(ref);
+    const deadline = deadlineOf(bytes, at);
+    // Last, because the codec may be anybody's code.
+    const value = decode(bytes, valueAt, valueAt + valueLengthOf(bytes, at));
+    // Two literals: each makes its object in one step.
+    if (deadline === Number.POSITIVE_INFINITY) return { key, value, version, stamp };
+    return { key, value, version, stamp, expiresAt: deadline };
+  }
+
   /** The entry as applications see it; expired but unswept ones count as expired tombstones. */
   entry(ref: Ref, nowMs: number): Entry<V> {
+    if (this.isLive(ref, nowMs)) return this.liveEntry(ref);
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
-    const base = {
+    const expiresAt = this.expiresAt(ref);
+    const deleted = (flags & TOMBSTONE) !== 0 && (flags & EXPIRED) === 0;
+    return {
       key: this.key(ref),
+      value: undefined as V,
       version: this.engine.versionOf(ref),
       stamp: this.stamp(ref),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+      tombstone: deleted ? "deleted" : "expired",
     };
-    const expiresAt = this.expiresAt(ref);
-    const timed = expiresAt === undefined ? base : { ...base, expiresAt };
-    if (this.isLive(ref, nowMs)) return { ...timed, value: this.value(ref) };
-    const deleted = (flags & TOMBSTONE) !== 0 && (flags & EXPIRED) === 0;
-    return { ...timed, value: undefined as V, tombstone: deleted ? "deleted" : "expired" };
   }
 
   /** Copies the value bytes now, to be decoded when somebody asks. */

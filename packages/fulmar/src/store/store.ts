@@ -1,14 +1,15 @@
 import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { BackupSummary } from "../durability/care-types.js";
-import { encodeKey, userRanges } from "../keys/key.js";
+import { userRanges } from "../keys/key.js";
+import { LookupKey } from "../keys/lookup.js";
 import { ALL_KEYS, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
-import { Listing } from "./listing.js";
+import { Listing, type Selection } from "./listing.js";
 import { checkDurability } from "./settings.js";
 import type {
   BatchOperation,
@@ -50,11 +51,14 @@ export type List<T> = Iterable<T> & AsyncIterable<T>;
 export class Store<V = unknown> {
   readonly #core: StoreCore<V>;
   readonly #encoder: WriteEncoder<V>;
+  readonly #keyBytesMax: number;
+  readonly #lookup = new LookupKey();
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
     this.#core = core;
     const { codec, limits, reader } = core;
+    this.#keyBytesMax = limits.keyBytesMax;
     this.#encoder = new WriteEncoder({ codec, limits, nowMs: () => reader.nowMs() });
   }
 
@@ -77,9 +81,19 @@ export class Store<V = unknown> {
     return this.#find(key) !== NONE;
   }
 
-  /** The values of several keys, in the same order, of one moment. @throws as {@link get} */
+  /**
+   * The values of several keys, in the same order, of one moment. Byte arrays among them may share an
+   * `ArrayBuffer` with each other. @throws as {@link get}
+   */
   getMany(keys: Iterable<Key>): (V | undefined)[] {
-    return Array.from(keys, (key) => this.get(key));
+    this.#core.assertOpen();
+    const { reader } = this.#core;
+    const decode = reader.decoderOfMany();
+    // All keys first: what gives them may write in between.
+    return [...keys].map((key) => {
+      const ref = this.#find(key);
+      return ref === NONE ? undefined : reader.value(ref, decode);
+    });
   }
 
   /**
@@ -90,29 +104,38 @@ export class Store<V = unknown> {
     checkOptions(options, ["tombstones"], "entry");
     this.#core.assertOpen();
     const { reader, engine } = this.#core;
-    const ref = engine.find(this.#encode(key), LATEST);
+    this.#lookup.encode(key, this.#keyBytesMax);
+    const ref = engine.find(this.#lookup.bytes, LATEST, this.#lookup.length);
+    if (ref === NONE) return undefined;
     const nowMs = reader.nowMs();
-    if (ref === NONE || (options.tombstones !== true && !reader.isLive(ref, nowMs))) return undefined;
+    if (options.tombstones !== true && !reader.isLive(ref, nowMs)) return undefined;
     return reader.entry(ref, nowMs);
   }
 
   /**
-   * Entries in key order, as of the moment when the iteration begins; later writes do not show.
+   * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
+   * is a plain object of the caller's own. With codec `bytes`, values of up to 1 KiB may share an
+   * `ArrayBuffer` with others of the same iteration, and with nothing else.
    * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
    */
   list(options: ListOptions = {}): List<Entry<V>> {
-    const { reader } = this.#core;
-    return this.#listing(options, (ref, nowMs) => reader.entry(ref, nowMs));
+    return this.#listing(options, (reader) => {
+      const decode = reader.decoderOfMany();
+      return (ref) => reader.liveEntry(ref, decode);
+    });
   }
 
   /** The keys that {@link list} would give. */
   keys(options: ListOptions = {}): List<Key> {
-    return this.#listing(options, (ref) => this.#core.reader.key(ref));
+    return this.#listing(options, (reader) => (ref) => reader.key(ref));
   }
 
   /** The values that {@link list} would give. */
   values(options: ListOptions = {}): List<V> {
-    return this.#listing(options, (ref) => this.#core.reader.value(ref));
+    return this.#listing(options, (reader) => {
+      const decode = reader.decoderOfMany();
+      return (ref) => reader.value(ref, decode);
+    });
   }
 
   /** How many keys of a range have a value. Takes time in proportion to the range. */
@@ -236,7 +259,7 @@ export class Store<V = unknown> {
   digest(options?: RangeOptions): string {
     checkOptions(options, RANGE_OPTIONS, "digest");
     this.#core.assertOpen();
-    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#core.limits.keyBytesMax);
+    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#keyBytesMax);
     const { count, sum } = this.#core.engine.digest(range, LATEST);
     const words = Array.from(sum, (word) => word.toString(16).padStart(8, "0")).reverse();
     return `${words.join("")}-${count.toString(16)}`;
@@ -260,20 +283,17 @@ export class Store<V = unknown> {
     return this.close();
   }
 
-  #encode(key: Key): Uint8Array {
-    return encodeKey(key, this.#core.limits.keyBytesMax);
-  }
-
   #find(key: Key): Ref {
     this.#core.assertOpen();
-    return this.#core.reader.findLive(this.#encode(key));
+    this.#lookup.encode(key, this.#keyBytesMax);
+    return this.#core.reader.findLive(this.#lookup.bytes, this.#lookup.length);
   }
 
   #userRanges(options: RangeOptions): KeyRange[] {
-    return userRanges(resolveRange(options, this.#core.limits.keyBytesMax));
+    return userRanges(resolveRange(options, this.#keyBytesMax));
   }
 
-  #listing<T>(options: ListOptions, select: (ref: Ref, nowMs: number) => T): List<T> {
+  #listing<T>(options: ListOptions, selection: Selection<V, T>): List<T> {
     checkOptions(options, LIST_OPTIONS, "list");
     this.#core.assertOpen();
     if (options.reverse !== undefined && typeof options.reverse !== "boolean") {
@@ -281,7 +301,7 @@ export class Store<V = unknown> {
     }
     const limit = integerOption(options.limit, "limit", Number.MAX_SAFE_INTEGER, 0, Number.MAX_SAFE_INTEGER);
     const shape = { reverse: options.reverse ?? false, limit };
-    return new Listing(this.#core, this.#userRanges(options), shape, select);
+    return new Listing(this.#core, this.#userRanges(options), shape, selection);
   }
 
   /** A wrong call rejects like any other failure, so that callers have one place to look. */

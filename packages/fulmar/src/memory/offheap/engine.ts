@@ -100,8 +100,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return this.#pins.has(version);
   }
 
-  find(key: Uint8Array, at: number): Ref {
-    const newest = this.indexes.hash.find(key, 0, key.length);
+  find(key: Uint8Array, at: number, length = key.length): Ref {
+    const newest = this.indexes.hash.find(key, 0, length);
     // The usual reader wants the newest and need not look at its version.
     return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
   }

@@ -62,8 +62,8 @@ class PlainEngine implements MemoryEngine {
     this.#keepTombstones = keep;
   }
 
-  find(key: Uint8Array, at: number): Ref {
-    const chain = this.#indexes.chainOf(key, 0, key.length);
+  find(key: Uint8Array, at: number, length = key.length): Ref {
+    const chain = this.#indexes.chainOf(key, 0, length);
     return chain === undefined ? NONE : (visibleIn(chain, at)?.ref ?? NONE);
   }
 
