@@ -80,9 +80,10 @@ export interface MemoryEngine {
   find(key: Uint8Array, at: number, length?: number): Ref;
   /**
    * Records visible at `at` in key order, tombstones included. With a pinned `at` the cursor goes on
-   * through any later changes; otherwise it must be used up before the next change.
+   * through any later changes; otherwise it must be used up before the next change. Say `whole` if the
+   * entries will be read, and not only counted or looked at: it changes nothing but the speed.
    */
-  scan(range: KeyRange, at: number, reverse: boolean): Cursor;
+  scan(range: KeyRange, at: number, reverse: boolean, whole?: boolean): Cursor;
   /**
    * Records visible at `at` that `origin` wrote with `afterSeq < seq <= throughSeq`, in order of seq;
    * tombstones included. Pins as in {@link scan}.

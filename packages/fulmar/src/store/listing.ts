@@ -47,7 +47,8 @@ export class Listing<V, T> implements Iterable<T>, AsyncIterable<T> {
     selection: Selection<V, T>,
   ) {
     this.#source = source;
-    this.#extent = { ...options, ranges: options.reverse ? ranges.toReversed() : ranges };
+    const { reverse, limit } = options;
+    this.#extent = { ranges: reverse ? ranges.toReversed() : ranges, reverse, limit };
     this.#selection = selection;
   }
 
@@ -118,7 +119,7 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
       if (ref === NONE) {
         if (this.#nextRange === this.#extent.ranges.length) return NONE;
         const range = this.#extent.ranges[this.#nextRange++];
-        this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse);
+        this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse, true);
       } else if (reader.isLive(ref, this.#nowMs)) return ref;
     }
   }

@@ -1,9 +1,11 @@
+import { EMPTY_BYTES } from "../base/bytes.js";
+
 /** Arrays up to here lie in the JavaScript heap, where they cost a tenth of what a buffer of their own does. */
 const IN_HEAP_BYTES_MAX = 64;
 /** Longer ones have a buffer of their own: making it costs little beside copying them. */
 const SHARED_BYTES_MAX = 1024;
 /** The first chunk is small, because many a listing is short. */
-const CHUNK_BYTES_MIN = 512;
+const CHUNK_BYTES_MIN = 1024;
 /** As much memory as one value that is kept can hold on to. */
 const CHUNK_BYTES_MAX = 4096;
 
@@ -12,7 +14,7 @@ const CHUNK_BYTES_MAX = 4096;
  * them would take longer than everything else that a listing does.
  */
 export class ValueChunks {
-  #chunk = new Uint8Array(0);
+  #chunk: Uint8Array = EMPTY_BYTES;
   #used = 0;
   #chunkBytes = CHUNK_BYTES_MIN;
 
@@ -32,6 +34,6 @@ export class ValueChunks {
   #begin(length: number): void {
     this.#chunk = new Uint8Array(Math.max(this.#chunkBytes, length));
     this.#used = 0;
-    this.#chunkBytes = Math.min(2 * this.#chunkBytes, CHUNK_BYTES_MAX);
+    this.#chunkBytes = CHUNK_BYTES_MAX;
   }
 }

@@ -44,6 +44,7 @@ export class ScanCursor implements Cursor {
   readonly #range: KeyRange;
   readonly #at: number;
   readonly #reverse: boolean;
+  readonly #whole: boolean;
   #edition = -1;
   /** The next place to look up; in reverse the one behind it. */
   #leaf: Node = NO_NODE;
@@ -59,11 +60,12 @@ export class ScanCursor implements Cursor {
   #last: Ref = NONE;
   #ended = false;
 
-  constructor(source: CursorSource, range: KeyRange, at: number, reverse: boolean) {
+  constructor(source: CursorSource, range: KeyRange, at: number, reverse: boolean, whole: boolean) {
     this.#source = source;
     this.#range = range;
     this.#at = at;
     this.#reverse = reverse;
+    this.#whole = whole;
     this.#seek();
   }
 
@@ -93,6 +95,8 @@ export class ScanCursor implements Cursor {
       if (isEndLeaf && this.#index === this.#endIndex) break;
     } while (this.#filled < this.#aheadMax && this.#stepToNextLeaf());
     this.#aheadMax = AHEAD_MAX;
+    if (this.#whole)
+      for (let i = 0; i < this.#filled; i++) this.#source.indexes.records.fetch(this.#ahead[i]);
   }
 
   /** Looks up what the leaf holds from here to `end`, as far as there is room. */

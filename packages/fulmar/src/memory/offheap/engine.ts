@@ -106,8 +106,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
   }
 
-  scan(range: KeyRange, at: number, reverse: boolean): Cursor {
-    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse);
+  scan(range: KeyRange, at: number, reverse: boolean, whole = false): Cursor {
+    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse, whole);
   }
 
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {

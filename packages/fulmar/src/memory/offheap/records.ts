@@ -49,6 +49,11 @@ const LOOP_BYTES_MAX = 64;
 /** Offset of an entry's flags, and of its key's length. */
 const ENTRY_FLAGS = 2;
 
+const CACHE_LINE_BYTES = 64;
+/** Of longer entries the processor itself fetches the rest, because they are read in one go. */
+const FETCHED_BYTES_MAX = 512;
+const fetched = new Uint8Array(1);
+
 /** Reads and writes records in the arena. */
 export class Records {
   readonly arena: Arena;
@@ -171,6 +176,17 @@ export class Records {
     this.#count++;
     this.#entryBytes += length;
     return ref;
+  }
+
+  /** Has the processor fetch the bytes of an entry while it does something else. */
+  fetch(ref: Ref): void {
+    const slab = this.slab(ref);
+    const offset = this.offset(ref);
+    const last = offset + Math.min(entryLength(slab, offset), FETCHED_BYTES_MAX) - 1;
+    let bits = slab[last];
+    for (let at = offset + CACHE_LINE_BYTES; at < last; at += CACHE_LINE_BYTES) bits |= slab[at];
+    // What is never used is never read.
+    fetched[0] = bits;
   }
 
   /** Counts a record no more that only the queue still knows. */
