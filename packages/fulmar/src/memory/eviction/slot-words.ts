@@ -1,0 +1,28 @@
+const CHUNK_SHIFT = 12;
+const CHUNK_SLOTS = 1 << CHUNK_SHIFT;
+const CHUNK_MASK = CHUNK_SLOTS - 1;
+
+/**
+ * One 32-bit word for each slot, off the JavaScript heap. It grows by chunks, so that no growth copies
+ * what is there.
+ */
+export class SlotWords {
+  readonly #chunks: Uint32Array[] = [];
+
+  get allocatedBytes(): number {
+    return this.#chunks.length * CHUNK_SLOTS * 4;
+  }
+
+  get(slot: number): number {
+    return this.#chunks[slot >>> CHUNK_SHIFT][slot & CHUNK_MASK];
+  }
+
+  set(slot: number, word: number): void {
+    this.#chunks[slot >>> CHUNK_SHIFT][slot & CHUNK_MASK] = word;
+  }
+
+  /** Makes room up to `slot`; what was never set is 0. */
+  reserve(slot: number): void {
+    while (slot >>> CHUNK_SHIFT >= this.#chunks.length) this.#chunks.push(new Uint32Array(CHUNK_SLOTS));
+  }
+}
