@@ -20,6 +20,8 @@ export const ERROR_CATALOGUE = {
   ROLLED_BACK: "The log refused this commit, or one before it that it stands on; nothing of it remains.",
   ABORTED: "The caller's AbortSignal ended the wait.",
   TIMEOUT: "What was waited for did not happen within the given time.",
+  MEMORY_FULL: "The write does not fit into `maxMemory`; nothing was changed.",
+  EVICTION_WITH_PEERS: "A store that evicts cannot replicate: an eviction would be a deletion for everybody.",
   INVARIANT: "A bug in Fulmar: an internal invariant does not hold.",
   // The disk.
   DISK_FULL: "The disk or a quota is full; the commit was taken back and nothing was lost.",

@@ -17,6 +17,11 @@ export interface DirectoryOptions {
   readonly flush: FlushPolicy;
   /** Sync a lone small group in the calling turn, blocking the event loop meanwhile. */
   readonly inlineSync: boolean;
+  /**
+   * Whether keys will be evicted. A directory that had peers is refused then, and a copied one counts as one
+   * that never met any.
+   */
+  readonly evicts?: boolean;
   readonly onProgress?: (progress: DirectoryProgress) => void;
 }
 

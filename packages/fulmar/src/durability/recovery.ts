@@ -1,3 +1,4 @@
+import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
@@ -55,6 +56,10 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
   let log: LogSegment[] = [];
   try {
     const reading = await readManifest(runtime.checksum, handle);
+    if (options.evicts === true && reading.manifest.hadPeers) {
+      const message = "this store has had peers: an eviction would delete for all of them; open it without";
+      throw new FulmarError("EVICTION_WITH_PEERS", message, { path: layout.root });
+    }
     const file = new ManifestFile(runtime.checksum, handle, reading);
     const status = await attempt("look at", layout.manifest, runtime.fileSystem.status(layout.manifest));
     const identity = identityOf(runtime, status?.identity ?? "");
@@ -71,7 +76,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     // A process killed before it synced a name that it gave leaves one that a power cut can still take.
     for (const directory of [layout.log, layout.root]) await syncDirectory(runtime.fileSystem, directory);
     // A copy's deletions have to reach the original, should they ever meet.
-    const hadPeers = reading.manifest.hadPeers || copied;
+    const hadPeers = reading.manifest.hadPeers || (copied && options.evicts !== true);
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
     await file.update((now) => ({ ...now, ...changes }));
     await removeAll(runtime, await listOrphans(runtime, layout, file.manifest));

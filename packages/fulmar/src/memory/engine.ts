@@ -42,6 +42,19 @@ export interface EngineOptions {
   readonly tracked?: boolean;
 }
 
+/**
+ * Is told which keys can be read, by their newest records, while it happens: it may read the engine and
+ * set slots, and changes nothing else.
+ */
+export interface KeyTracker {
+  /** A key has a value now: it is new or was deleted before, or its deletion was rolled back (`isBack`). */
+  entered(ref: Ref, isBack: boolean): void;
+  /** A value took the place of another one of the key, whose slot it has. */
+  replaced(before: Ref, ref: Ref): void;
+  /** A key has no value any more; this was its record. */
+  left(ref: Ref): void;
+}
+
 export interface MemoryUsage {
   /** Keys whose newest version is not a tombstone; expired ones count until they are swept. */
   readonly entries: number;
@@ -66,6 +79,17 @@ export interface MemoryEngine {
   readonly version: number;
   /** Commits up to here can no longer be rolled back. */
   readonly settled: number;
+  /**
+   * Bytes in use, to the cell: the cell of each record and of each separator, whatever its entry leaves of
+   * it; the nodes and pages in use of trees, links and queues; the hash tables. Free cells, free nodes and
+   * the rest of slabs are not in it. An estimate, but one that a recount gives too, in the plain engine.
+   */
+  readonly usedBytes: number;
+  /**
+   * The part of {@link usedBytes} that commits which are not settled have replaced or deleted, with the
+   * tombstones for it: it goes when they are settled, unless a pin sees it.
+   */
+  readonly leavingBytes: number;
   /**
    * Whether a tombstone stays after everybody who could see what it deleted is gone. A store without
    * peers needs none; it is set before the first peer is met and never unset, and before a load of
@@ -107,6 +131,14 @@ export interface MemoryEngine {
   offset(ref: Ref): number;
   /** The commit that wrote a record. */
   versionOf(ref: Ref): number;
+  /** Bytes in use by a record: its cell. */
+  bytesOf(ref: Ref): number;
+  /** What {@link bytesOf} would be for an entry of so many encoded bytes. */
+  bytesFor(entryBytes: number): number;
+  /** Bytes that the indexes may grow by when so many keys are added: about, and rather too many. */
+  indexGrowthBytes(keys: number): number;
+  /** Whether a pin sees a record that is the newest of its key, so that it stays when it is replaced. */
+  isPinned(ref: Ref): boolean;
 
   /**
    * What {@link setSlot} noted for the key of a record, below 2^32: an index into the bookkeeping of
@@ -142,6 +174,8 @@ export interface MemoryEngine {
   pin(version: number): Pin;
 
   load(): BulkLoader;
+  /** Tells `tracker` of every change from now on. What is there already it has to ask for. */
+  track(tracker: KeyTracker): void;
   usage(): MemoryUsage;
   /** Walks everything and throws INVARIANT if any structure contradicts another or the accounting. For tests. */
   verify(): void;

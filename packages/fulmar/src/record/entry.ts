@@ -47,7 +47,9 @@ export const TOMBSTONE = 1;
 export const HAS_DEADLINE = 2;
 /** A tombstone that the sweeper left: it keeps stamp and value checksum of the entry that expired. */
 export const EXPIRED = 4;
-const KNOWN_FLAGS = TOMBSTONE | HAS_DEADLINE | EXPIRED;
+/** A tombstone of a key that had to go for others: it keeps stamp and value checksum of the entry, too. */
+export const EVICTED = 8;
+const KNOWN_FLAGS = TOMBSTONE | HAS_DEADLINE | EXPIRED | EVICTED;
 
 /** The fields of an entry, for writing one. */
 export interface EntryFields {
@@ -164,7 +166,8 @@ export function checkedEntryLength(bytes: Uint8Array, at: number, end: number): 
   const flags = flagsOf(bytes, at);
   const valueLength = valueLengthOf(bytes, at);
   if ((flags & ~KNOWN_FLAGS) !== 0) return 0;
-  if ((flags & EXPIRED) !== 0 && (flags & TOMBSTONE) === 0) return 0;
+  const why = flags & (EXPIRED | EVICTED);
+  if (why !== 0 && ((flags & TOMBSTONE) === 0 || why === (EXPIRED | EVICTED))) return 0;
   if ((flags & TOMBSTONE) !== 0 && valueLength !== 0) return 0;
   const length = entryBytes(keyLengthOf(bytes, at), valueLength, flags);
   if (length > end - at) return 0;

@@ -3,7 +3,7 @@ import type { Limits } from "../base/limits.js";
 import type { Clock, Runtime, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
-import type { MemoryEngine } from "../memory/engine.js";
+import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
 import { Coverage } from "../record/coverage.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
@@ -13,10 +13,12 @@ import type { StatePin } from "../transaction/pins.js";
 import type { CommitNotice } from "../transaction/publication.js";
 import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
+import { Evictor } from "./evictor.js";
+import { type BoundMemory, evictBy } from "./memory.js";
 import { Reader } from "./reader.js";
 import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
-import type { CheckpointSummary, Durability, StoreStatus } from "./types.js";
+import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 import { Vacuum } from "./vacuum.js";
 import { Watchers } from "./watchers.js";
 
@@ -30,6 +32,8 @@ export interface CoreParts<V> {
   readonly storeId: string;
   /** Undefined for a store without a directory. */
   readonly directory: { readonly path: string; readonly data: DataDirectory } | undefined;
+  /** Undefined: memory is not limited. */
+  readonly memory?: BoundMemory;
 }
 
 /** What a store is made of, wired together, and its life from open to closed. */
@@ -42,14 +46,15 @@ export class StoreCore<V> {
   readonly #checkpointer: Checkpointer | undefined;
   readonly #sweeper: Sweeper;
   readonly #vacuum: Vacuum;
+  readonly #evictor: Evictor;
   readonly #syncedListeners = new Set<() => void>();
   readonly #endListeners = new Set<(cause?: Error) => void>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: CoreParts<V>) {
     this.parts = parts;
-    const { runtime, settings, engine, origins, clock, directory } = parts;
-    this.reader = new Reader(engine, origins, clock, settings.codec);
+    const { runtime, settings, engine, origins, clock, directory, memory } = parts;
+    this.reader = new Reader(engine, origins, clock, settings.codec, memory?.residents);
     this.watchers = new Watchers(this.reader, runtime.diagnostics, (count) => {
       this.committer.watched = count > 0;
     });
@@ -57,10 +62,12 @@ export class StoreCore<V> {
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
     const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
-    this.committer = new Committer(start, {
+    const bound = memory === undefined ? start : { ...start, memoryLimit: memory.limit };
+    this.committer = new Committer(bound, {
       published: (notices) => this.#published(notices),
       synced: () => this.#synced(),
       refused: () => this.#sweeper.retry(),
+      evicted: () => this.#evictor.expect(),
       failed: (error) => this.#end(error),
       letGo: () => this.#vacuum.consider(),
     });
@@ -74,6 +81,11 @@ export class StoreCore<V> {
       sweep: (limit) => this.committer.sweep(limit),
     });
     this.#sweeper.expect(engine.nextDeadline());
+    this.#evictor = new Evictor({
+      timers: runtime.timers,
+      isTight: () => memory?.limit.isTight === true,
+      evict: (count) => this.#evictStep(count),
+    });
     if (directory !== undefined) {
       const { committer } = this;
       const { checkpoint: policy, segmentBytes } = settings;
@@ -128,6 +140,18 @@ export class StoreCore<V> {
     return this.committer.pin(this.engine.version);
   }
 
+  evict(goal: EvictOptions): Promise<EvictResult> {
+    return evictBy(this.committer, this.parts.memory, this.timers, goal);
+  }
+
+  /** Makes a store that was opened with less memory than it takes fit, as far as that goes. */
+  async evictExcess(): Promise<void> {
+    const { memory } = this.parts;
+    if (memory?.victims === undefined || !memory.limit.isExceeded) return;
+    // A full disk refuses this like any commit, and the writes to come say so; reads need no room.
+    await this.evict({}).catch(() => undefined);
+  }
+
   async checkpoint(): Promise<CheckpointSummary> {
     if (this.#checkpointer !== undefined) {
       const { version, entries, bytes } = await this.#checkpointer.run();
@@ -171,16 +195,30 @@ export class StoreCore<V> {
       },
       nextSeq: committer.seq + 1,
       dirty: this.#checkpointer?.dirty ?? false,
-      memory: {
-        recordBytes: usage.recordBytes,
-        overheadBytes: usage.overheadBytes,
-        oldVersions: usage.oldVersions,
-      },
+      memory: this.#memory(usage),
     };
     if (parts.directory === undefined) return base;
     const { segments, logBytes, checkpoint } = parts.directory.data.status();
     const stored = { ...base, directory: parts.directory.path, log: { segments, bytes: logBytes } };
     return checkpoint === undefined ? stored : { ...stored, checkpoint };
+  }
+
+  #memory({ recordBytes, overheadBytes, oldVersions }: MemoryUsage): StoreStatus["memory"] {
+    const { engine, parts, committer } = this;
+    const limit = parts.memory?.limit;
+    const { usedBytes } = limit ?? engine;
+    const { eviction } = parts.settings;
+    const { leavingBytes } = engine;
+    const used = { recordBytes, overheadBytes, oldVersions, usedBytes, leavingBytes };
+    const bound = limit === undefined ? used : { ...used, limitBytes: limit.limitBytes };
+    return { ...bound, eviction, evicted: committer.evicted };
+  }
+
+  #evictStep(count: number): number {
+    const { entries, done } = this.committer.evict(undefined, count);
+    // Nobody waits for it: what the log refuses is back, and what cannot be written now the next write says.
+    done.catch(() => undefined);
+    return entries;
   }
 
   #state(): StoreStatus["state"] {
@@ -208,6 +246,7 @@ export class StoreCore<V> {
 
   #end(cause?: Error): void {
     this.#sweeper.stop();
+    this.#evictor.stop();
     const listeners = [...this.#endListeners];
     this.#endListeners.clear();
     for (const listener of listeners) this.#tell(() => listener(cause));

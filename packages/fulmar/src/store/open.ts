@@ -7,6 +7,7 @@ import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";
 import { registerCore } from "./cores.js";
+import { boundMemory, isTracking } from "./memory.js";
 import { registerPort } from "./port.js";
 import { resolveSettings } from "./settings.js";
 import { Store } from "./store.js";
@@ -21,8 +22,10 @@ const TWO_32 = 2 ** 32;
  *
  * Rejects with INVALID_ARGUMENT or UNKNOWN_OPTION; LOCKED (details: `pid` of the holder); ACCESS_DENIED,
  * DISK_FULL, IO_ERROR or PATH_UNUSABLE; NOT_A_STORE when the directory holds something else; CORRUPT
- * (details: `file`, `offset`) when what was surely written does not read back; FORMAT_NEWER. A directory
- * that was refused is unchanged.
+ * (details: `file`, `offset`) when what was surely written does not read back; FORMAT_NEWER;
+ * EVICTION_WITH_PEERS when keys would be evicted that peers have. A directory that was refused is
+ * unchanged. A store that holds more than `maxMemory` allows evicts down to it before this resolves; with
+ * `eviction: "none"` it opens, and takes no more until something is deleted.
  *
  * @example
  * ```ts
@@ -40,7 +43,9 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
   const origins = new OriginTable();
   const clock = new HybridClock(runtime.clock);
   const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
-  const engine = createEngine({ hash: createEntryHash(runtime.cryptography, origins), secret });
+  const { memoryBytesMax, eviction } = settings;
+  const hash = createEntryHash(runtime.cryptography, origins);
+  const engine = createEngine({ hash, secret, tracked: isTracking(eviction) });
   const base = { runtime, settings, engine, origins, clock };
   let parts: CoreParts<V>;
   if (directory === undefined) {
@@ -48,14 +53,20 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
     parts = { ...base, storeId: randomId(), directory: undefined };
   } else {
     const { segmentBytes, flush, inlineSync, onProgress } = settings;
-    const shape = { segmentBytes, flush, inlineSync };
+    const shape = { segmentBytes, flush, inlineSync, evicts: eviction !== "none" };
     const wishes = onProgress === undefined ? shape : { ...shape, onProgress };
     const data = await DataDirectory.open(runtime, directory, engine, origins, wishes);
     clock.observe(data.recovered.hlc);
     engine.keepTombstones = data.recovered.hadPeers;
     parts = { ...base, storeId: data.recovered.storeId, directory: { path: directory, data } };
   }
+  if (memoryBytesMax !== undefined) {
+    const { random, timers } = runtime;
+    const surroundings = { random, timers, origins: origins.size, secret };
+    parts = { ...parts, memory: await boundMemory(engine, memoryBytesMax, eviction, surroundings) };
+  }
   const core = new StoreCore(parts);
+  await core.evictExcess();
   const store = new Store(core);
   registerPort(store, createPort(core));
   registerCore(store, core as StoreCore<unknown>);

@@ -39,6 +39,8 @@ export interface StorePort {
   readonly origins: OriginTable;
   /** For reading records by Ref, never for changing. */
   readonly engine: MemoryEngine;
+  /** Walks everything in memory and throws INVARIANT if anything contradicts. For tests. */
+  verify(): void;
   /** Whether writes and merges are still possible. */
   readonly writable: boolean;
   /** What is merged and synced, this store's own commits included. Not to be changed. */

@@ -1,8 +1,10 @@
 import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import { decodeKey } from "../keys/key.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
+import type { Victims } from "../memory/eviction/victims.js";
 import {
   deadlineOf,
+  EVICTED,
   EXPIRED,
   flagsOf,
   HAS_DEADLINE,
@@ -29,8 +31,17 @@ export class Reader<V> {
   readonly #clock: HybridClock;
   readonly #codec: Codec<V>;
   readonly #decode: RangeDecoder<V>;
+  readonly #users: Pick<Victims, "touch"> | undefined;
 
-  constructor(engine: MemoryEngine, origins: OriginTable, clock: HybridClock, codec: Codec<V>) {
+  /** `users`, if any, are told of each record that is read by its key. */
+  constructor(
+    engine: MemoryEngine,
+    origins: OriginTable,
+    clock: HybridClock,
+    codec: Codec<V>,
+    users: Pick<Victims, "touch"> | undefined,
+  ) {
+    this.#users = users;
     this.engine = engine;
     this.#origins = origins;
     this.#clock = clock;
@@ -48,8 +59,14 @@ export class Reader<V> {
     if (ref === NONE) return NONE;
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
     // Most entries have no flag: then no clock is read.
-    if (flags === 0) return ref;
-    return this.isLive(ref, (flags & HAS_DEADLINE) === 0 ? 0 : this.nowMs()) ? ref : NONE;
+    if (flags !== 0 && !this.isLive(ref, (flags & HAS_DEADLINE) === 0 ? 0 : this.nowMs())) return NONE;
+    if (this.#users !== undefined) this.#users.touch(ref);
+    return ref;
+  }
+
+  /** A record was read by its key. */
+  touch(ref: Ref): void {
+    this.#users?.touch(ref);
   }
 
   /** Whether a record can be read at a moment: not deleted, and its deadline not reached. */
@@ -116,14 +133,13 @@ export class Reader<V> {
     if (this.isLive(ref, nowMs)) return this.liveEntry(ref);
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
     const expiresAt = this.expiresAt(ref);
-    const deleted = (flags & TOMBSTONE) !== 0 && (flags & EXPIRED) === 0;
     return {
       key: this.key(ref),
       value: undefined as V,
       version: this.engine.versionOf(ref),
       stamp: this.stamp(ref),
       ...(expiresAt === undefined ? {} : { expiresAt }),
-      tombstone: deleted ? "deleted" : "expired",
+      tombstone: reasonOf(flags),
     };
   }
 
@@ -132,4 +148,10 @@ export class Reader<V> {
     const bytes = valueView(this.engine.slab(ref), this.engine.offset(ref)).slice();
     return () => this.#codec.decode(bytes);
   }
+}
+
+/** Why a key has no value, by the flags of its entry; one that is past its deadline may not be swept yet. */
+export function reasonOf(flags: number): "deleted" | "expired" | "evicted" {
+  if ((flags & EVICTED) !== 0) return "evicted";
+  return (flags & TOMBSTONE) !== 0 && (flags & EXPIRED) === 0 ? "deleted" : "expired";
 }

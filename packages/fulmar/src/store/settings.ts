@@ -3,7 +3,7 @@ import { DEFAULT_LIMITS, type Limits, NAME_BYTES_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { type Codec, resolveCodec } from "../codec/codec.js";
 import type { FlushPolicy } from "../durability/commit-log.js";
-import type { CheckpointPolicy, Durability, OpenOptions, ProgressListener } from "./types.js";
+import type { CheckpointPolicy, Durability, Eviction, OpenOptions, ProgressListener } from "./types.js";
 
 const OPEN_OPTIONS = [
   "durability",
@@ -16,11 +16,24 @@ const OPEN_OPTIONS = [
   "flushBytes",
   "sync",
   "checkpoint",
+  "maxMemory",
+  "eviction",
   "onProgress",
   "runtime",
 ] as const satisfies readonly (keyof OpenOptions)[];
 
 const MIB = 1024 * 1024;
+/** Tables alone take some hundred KiB in a store with a policy. */
+const MEMORY_BYTES_MIN = MIB;
+const EVICTIONS: readonly unknown[] = [
+  "none",
+  "lru",
+  "lfu",
+  "random",
+  "arc",
+  "sieve",
+  "nearest-expiry",
+] satisfies Eviction[];
 const DURABILITIES: readonly unknown[] = ["memory", "relaxed", "full"] satisfies Durability[];
 
 /** The options of `open`, checked and completed. */
@@ -33,6 +46,9 @@ export interface Settings<V> {
   readonly flush: FlushPolicy;
   readonly inlineSync: boolean;
   readonly checkpoint: Required<CheckpointPolicy>;
+  /** Undefined: unlimited. */
+  readonly memoryBytesMax: number | undefined;
+  readonly eviction: Eviction;
   readonly onProgress: ProgressListener | undefined;
 }
 
@@ -65,6 +81,8 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
     },
     inlineSync: sync === "inline",
     checkpoint: resolveCheckpoint(options.checkpoint),
+    memoryBytesMax: checkMemory(options.maxMemory),
+    eviction: checkEviction(options),
     onProgress,
   };
 }
@@ -77,6 +95,23 @@ export function checkDurability(value: unknown): Durability | undefined {
     "INVALID_ARGUMENT",
     `durability must be "memory", "relaxed" or "full", not ${String(value)}`,
   );
+}
+
+function checkMemory(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  return integerOption(value as number, "maxMemory", 0, MEMORY_BYTES_MIN, Number.MAX_SAFE_INTEGER);
+}
+
+function checkEviction({ eviction, maxMemory }: Pick<OpenOptions, "eviction" | "maxMemory">): Eviction {
+  if (eviction === undefined) return "none";
+  if (!EVICTIONS.includes(eviction)) {
+    const message = `eviction must be one of ${EVICTIONS.join(", ")}, not ${String(eviction)}`;
+    throw new FulmarTypeError("INVALID_ARGUMENT", message);
+  }
+  if (maxMemory === undefined) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "eviction needs maxMemory, which says when to evict");
+  }
+  return eviction;
 }
 
 function checkName(value: unknown): string | undefined {

@@ -1,4 +1,5 @@
 import { assert } from "../base/assert.js";
+import { FulmarError } from "../base/errors.js";
 import { OWN_PREFIX } from "../keys/key.js";
 import type { Coverage } from "../record/coverage.js";
 import { TOMBSTONE } from "../record/entry.js";
@@ -19,6 +20,10 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
     limits: core.limits,
     origins: parts.origins,
     engine,
+    verify() {
+      engine.verify();
+      parts.memory?.residents?.verify();
+    },
     get writable() {
       return core.writable;
     },
@@ -29,6 +34,10 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
     onEnd: (listener) => core.onEnd(listener),
     async beginReplication() {
       core.assertOpen();
+      if (parts.settings.eviction !== "none") {
+        const message = "an eviction would be a deletion for every peer: open the store without eviction";
+        throw new FulmarError("EVICTION_WITH_PEERS", message, { eviction: parts.settings.eviction });
+      }
       engine.keepTombstones = true;
       await parts.directory?.data.rememberPeers();
       await committer.beginReplication();

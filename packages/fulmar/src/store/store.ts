@@ -16,6 +16,8 @@ import type {
   CheckpointSummary,
   CommitEvent,
   Entry,
+  EvictOptions,
+  EvictResult,
   Key,
   ListOptions,
   RangeOptions,
@@ -108,7 +110,8 @@ export class Store<V = unknown> {
     const ref = engine.find(this.#lookup.bytes, LATEST, this.#lookup.length);
     if (ref === NONE) return undefined;
     const nowMs = reader.nowMs();
-    if (options.tombstones !== true && !reader.isLive(ref, nowMs)) return undefined;
+    if (reader.isLive(ref, nowMs)) reader.touch(ref);
+    else if (options.tombstones !== true) return undefined;
     return reader.entry(ref, nowMs);
   }
 
@@ -156,8 +159,9 @@ export class Store<V = unknown> {
    * Sets a key. Readers see it at once; the promise resolves when it is durable at its level.
    *
    * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
-   * the call is wrong; with DISK_FULL or IO_ERROR when the log refused it, and then it is taken back;
-   * with DURABILITY_UNKNOWN after a failed sync; with STORE_FAILED or CLOSED.
+   * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
+   * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
+   * STORE_FAILED or CLOSED.
    */
   set(key: Key, value: V, options: WriteOptions = {}): Promise<Written<V>> {
     return this.#attempt(() => {
@@ -250,6 +254,33 @@ export class Store<V = unknown> {
   sweep(limit = 1000): number {
     this.#core.assertOpen();
     return this.#core.committer.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
+  }
+
+  /**
+   * Evicts keys by the policy that the store was opened with: so many, or until so many bytes are free, or
+   * until there is some room below `maxMemory`. Resolves when that survives the process. The store does so
+   * by itself when memory is full. Rejects with INVALID_ARGUMENT without a policy; otherwise as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using cache = await open(undefined, { maxMemory: 64 * 1024 * 1024, eviction: "sieve" });
+   * await cache.set("page:1", "<h1>Hello</h1>");
+   * const { entries } = await cache.evict({ entries: 1 });
+   * console.log(entries, cache.status().memory.usedBytes);
+   * ```
+   */
+  evict(options: EvictOptions = {}): Promise<EvictResult> {
+    return this.#attempt(() => {
+      checkOptions(options, ["bytes", "entries"], "evict");
+      this.#core.assertOpen();
+      const { bytes, entries } = options;
+      const most = Number.MAX_SAFE_INTEGER;
+      if (bytes !== undefined) integerOption(bytes, "bytes", 0, 1, most);
+      if (entries !== undefined) integerOption(entries, "entries", 0, 1, most);
+      return this.#core.evict(options);
+    });
   }
 
   /**

@@ -33,6 +33,28 @@ export interface CheckpointPolicy {
   readonly everyBytes?: number;
 }
 
+/**
+ * What happens when memory is full. `none`: the write is refused. Otherwise keys are evicted: the least
+ * recently used (`lru`), the least frequently used, aged (`lfu`), any (`random`), by ARC or SIEVE, or those
+ * that expire next, of the keys that expire at all (`nearest-expiry`).
+ */
+export type Eviction = "none" | "lru" | "lfu" | "random" | "arc" | "sieve" | "nearest-expiry";
+
+/** How much to evict by hand; without a member, as much as makes room for the next writes. */
+export interface EvictOptions {
+  /** At least so many bytes of records, if there are. */
+  readonly bytes?: number;
+  /** At most so many keys. */
+  readonly entries?: number;
+}
+
+/** What was evicted. */
+export interface EvictResult {
+  readonly entries: number;
+  /** Bytes that their records took in memory. */
+  readonly bytes: number;
+}
+
 /** How a store is opened; every member has a default. */
 export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
@@ -56,6 +78,14 @@ export interface OpenOptions<V = unknown> {
    */
   readonly sync?: "background" | "inline";
   readonly checkpoint?: CheckpointPolicy;
+  /**
+   * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
+   * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
+   * with MEMORY_FULL.
+   */
+  readonly maxMemory?: number;
+  /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
+  readonly eviction?: Eviction;
   readonly onProgress?: ProgressListener;
   /** The surroundings; Node's unless set. The simulator gives its own. */
   readonly runtime?: Runtime;
@@ -92,7 +122,7 @@ export interface Entry<V = unknown> {
   /** Wall ms since 1970, if the entry expires. */
   readonly expiresAt?: number;
   /** Set on a deleted or expired key that was asked for with `tombstones: true`. */
-  readonly tombstone?: "deleted" | "expired";
+  readonly tombstone?: "deleted" | "expired" | "evicted";
 }
 
 /** Which keys. `prefix` cannot be combined with bounds on the same side; all bounds hold together. */
@@ -131,8 +161,8 @@ export interface Change<V = unknown> {
   readonly value: V | undefined;
   readonly stamp: Stamp;
   readonly expiresAt?: number;
-  /** Why: a local or merged write, a deletion, or expiry. */
-  readonly reason: "written" | "deleted" | "expired";
+  /** Why: a local or merged write, a deletion, expiry, or eviction. */
+  readonly reason: "written" | "deleted" | "expired" | "evicted";
 }
 
 /** A commit as watchers see it: whole, in order, and never before it is durable at its level. */
@@ -170,6 +200,18 @@ export interface StoreStatus {
     readonly recordBytes: number;
     readonly overheadBytes: number;
     readonly oldVersions: number;
+    /**
+     * Bytes in use, to the cell: what entries, indexes and the eviction policy take, without free space that
+     * is kept for them. This is what `maxMemory` limits, less {@link leavingBytes}.
+     */
+    readonly usedBytes: number;
+    /** The part of it that is replaced or deleted, and goes once the log has that. */
+    readonly leavingBytes: number;
+    /** `maxMemory`, if it is set. */
+    readonly limitBytes?: number;
+    readonly eviction: Eviction;
+    /** What was evicted since the store was opened; what a full disk brought back counts, too. */
+    readonly evicted: EvictResult;
   };
 }
 

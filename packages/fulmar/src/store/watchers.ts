@@ -1,9 +1,9 @@
 import type { Diagnostics } from "../base/runtime/interface.js";
 import { inRange, type KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
-import { EXPIRED, flagsOf, TOMBSTONE } from "../record/entry.js";
+import { flagsOf, TOMBSTONE } from "../record/entry.js";
 import type { CommitNotice } from "../transaction/publication.js";
-import type { Reader } from "./reader.js";
+import { type Reader, reasonOf } from "./reader.js";
 import type { Change, CommitEvent } from "./types.js";
 
 /** Ends a watch. Idempotent. */
@@ -87,8 +87,7 @@ export class Watchers<V> {
     const flags = flagsOf(engine.slab(ref), engine.offset(ref));
     const base = { key: this.#reader.key(ref), stamp: this.#reader.stamp(ref) };
     if ((flags & TOMBSTONE) !== 0) {
-      const reason = (flags & EXPIRED) !== 0 ? "expired" : "deleted";
-      return { ...base, type: "delete", value: undefined, reason };
+      return { ...base, type: "delete", value: undefined, reason: reasonOf(flags) };
     }
     return new SetChange(base, this.#reader.expiresAt(ref), this.#reader.lazyValue(ref));
   }

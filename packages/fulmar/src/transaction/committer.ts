@@ -1,9 +1,8 @@
 import { assert } from "../base/assert.js";
 import { FulmarError, FulmarRangeError } from "../base/errors.js";
-import { type Limits, RECORD_BYTES_MAX } from "../base/limits.js";
-import type { Runtime } from "../base/runtime/interface.js";
+import { RECORD_BYTES_MAX } from "../base/limits.js";
 import type { CommitLog, LogObserver } from "../durability/commit-log.js";
-import type { MemoryEngine } from "../memory/engine.js";
+import type { Ref } from "../memory/engine.js";
 import {
   COMMIT_HEADER_BYTES,
   type CoverageChange,
@@ -11,59 +10,19 @@ import {
   writeCommitHead,
 } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
-import { type EntryFields, entryBytes, writeEntry } from "../record/entry.js";
-import type { HybridClock } from "../record/hybrid-clock.js";
-import type { OriginTable } from "../record/origins.js";
-import type { Stamp } from "../record/stamp.js";
+import { type EntryFields, writeEntry } from "../record/entry.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
+import type { Committed, CommitterListener, CommitterParts, Evicted, Merged } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
-import { deadlineCommit } from "./expiry.js";
-import { checkedSize, type LocalWrite } from "./local-write.js";
-import { type MergePlan, planCoverage, planMerge, type Refusal } from "./merge.js";
+import { checkedSize, type LocalWrite, OWN_ORIGIN, stampedFields, wantedRoom } from "./local-write.js";
+import type { MemoryLimit, WantedChange } from "./memory-limit.js";
+import { type MergePlan, planCoverage, planMerge, roomForWinners } from "./merge.js";
 import { Pins, type StatePin } from "./pins.js";
-import { type CommitNotice, NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
+import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
+import { bytesOfTombstones, evictionCommit, expiryCommit, writeTombstones } from "./tombstones.js";
 
-export type { LocalWrite } from "./local-write.js";
-
-export interface Committed {
-  readonly version: number;
-  readonly stamp: Stamp;
-}
-
-export interface Merged {
-  readonly version: number;
-  readonly applied: number;
-  readonly stale: number;
-  readonly refused: readonly Refusal[];
-}
-
-export interface CommitterParts {
-  readonly runtime: Runtime;
-  readonly engine: MemoryEngine;
-  readonly origins: OriginTable;
-  readonly clock: HybridClock;
-  readonly limits: Limits;
-  /** The numbers to continue from. */
-  readonly version: number;
-  readonly seq: number;
-  readonly coverage: Coverage;
-}
-
-export interface CommitterListener {
-  /** Commits that somebody watches are published; in order. */
-  published(notices: readonly CommitNotice[]): void;
-  /** The synced coverage grew, or commits were synced. */
-  synced(): void;
-  /** The log refused commits, and memory shows nothing of them any more. */
-  refused(): void;
-  /** The store cannot write any more. */
-  failed(error: Error): void;
-  /** Something was let go of, and memory may have put off a part of that. */
-  letGo(): void;
-}
-
-/** The origin number of the store itself in its dictionary. */
-export const OWN_ORIGIN = 1;
+export type * from "./committer-types.js";
+export { type LocalWrite, OWN_ORIGIN } from "./local-write.js";
 
 /**
  * The one door: everything that changes the store goes through here, whether a local write, a merge
@@ -91,6 +50,8 @@ export class Committer implements LogObserver {
   #replicating = false;
   #watched = false;
   #publishing = false;
+  #evictedEntries = 0;
+  #evictedBytes = 0;
 
   constructor(parts: CommitterParts, listener: CommitterListener) {
     this.#parts = parts;
@@ -146,6 +107,11 @@ export class Committer implements LogObserver {
     return this.#ledger.synced;
   }
 
+  /** Everything that was evicted since the store opened; what the log took back, too. */
+  get evicted(): Evicted {
+    return { entries: this.#evictedEntries, bytes: this.#evictedBytes };
+  }
+
   /** Whether notices of commits are collected for watchers. */
   set watched(watched: boolean) {
     this.#watched = watched;
@@ -156,12 +122,14 @@ export class Committer implements LogObserver {
     const { origins, clock } = this.#parts;
     this.#assertWritable();
     const size = checkedSize(writes, this.#parts.limits);
+    const { memoryLimit } = this.#parts;
+    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, wantedRoom(writes));
     const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
     this.#apply(version, writes.length, size, [], (bytes, at, put) => {
       let next = at;
       for (const write of writes) {
-        const end = writeEntry(bytes, next, this.#stamped(write, stamp));
+        const end = writeEntry(bytes, next, stampedFields(write, stamp, this.#parts.runtime.checksum));
         put(next, end - next);
         next = end;
       }
@@ -189,6 +157,8 @@ export class Committer implements LogObserver {
     if (plan.winnersBytes + coverageBytes(changes) > RECORD_BYTES_MAX - 65536) {
       throw new FulmarRangeError("COMMIT_TOO_LARGE", "a merge is larger than one log record can be");
     }
+    const { memoryLimit } = this.#parts;
+    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, roomForWinners(plan));
     clock.observe(plan.hlc);
     const version = ++this.#version;
     this.#applyMerge(version, plan, changes);
@@ -204,20 +174,21 @@ export class Committer implements LogObserver {
    */
   sweep(limit: number): number {
     if (this.#failure !== undefined) return 0;
-    const expired = deadlineCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
+    const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
-    const size = expired.reduce((sum, fields) => sum + entryBytes(fields.key.length, 0, fields.flags), 0);
-    const version = ++this.#version;
-    this.#apply(version, expired.length, size, [], (bytes, at, put) => {
-      let next = at;
-      for (const fields of expired) {
-        const end = writeEntry(bytes, next, fields);
-        put(next, end - next);
-        next = end;
-      }
-    });
-    this.#seal(version, "relaxed", false, expired);
+    this.#seal(this.#applyTombstones(expired), "relaxed", false, expired);
     return expired.length;
+  }
+
+  /**
+   * Evicts up to `count` keys in one commit: until so many bytes are free, or without a goal until there is
+   * room again. `done` resolves when it survives the process.
+   */
+  evict(goalBytes: number | undefined, count: number): Evicted & { readonly done: Promise<unknown> } {
+    this.#assertWritable();
+    const refs = this.#parts.memoryLimit?.choose(goalBytes, count) ?? [];
+    if (refs.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
+    return this.#evict(refs);
   }
 
   /** Resolves when every commit so far is synced. */
@@ -299,18 +270,41 @@ export class Committer implements LogObserver {
     throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
   }
 
-  #stamped(write: LocalWrite, stamp: Stamp): EntryFields {
-    const { checksum } = this.#parts.runtime;
-    return {
-      key: write.key,
-      value: write.value,
-      flags: write.flags,
-      origin: OWN_ORIGIN,
-      hlc: stamp.hlc,
-      seq: stamp.seq,
-      deadline: write.deadline,
-      valueChecksum: checksum.crc32(write.value, 0, write.value.length, 0),
-    };
+  /** Evicts what must go before a commit with these changes; throws MEMORY_FULL when it cannot fit. */
+  #makeRoom(limit: MemoryLimit, changes: readonly WantedChange[]): void {
+    for (let refs = limit.admit(changes); refs.length > 0; refs = limit.admit(changes)) {
+      const before = this.#newest;
+      const { done } = this.#evict(refs);
+      // Whoever writes hears of its own commit, which stands behind this one in the log.
+      done.catch(() => undefined);
+      if (this.#newest <= before) throw limit.full(changes, "the log refused to evict anything for it");
+      this.#listener.evicted();
+    }
+  }
+
+  #evict(refs: readonly Ref[]): Evicted & { readonly done: Promise<unknown> } {
+    const { engine, clock, memoryLimit } = this.#parts;
+    const fields = evictionCommit(engine, refs, clock.nowMs());
+    const bytes = refs.reduce((sum, ref) => sum + engine.bytesOf(ref), 0);
+    try {
+      const version = this.#applyTombstones(fields);
+      const done = this.#acknowledgements.promise({ version }, "relaxed");
+      this.#seal(version, "relaxed", false, fields);
+      this.#evictedEntries += refs.length;
+      this.#evictedBytes += bytes;
+      return { entries: refs.length, bytes, done };
+    } catch (error) {
+      memoryLimit?.giveBack(refs);
+      throw error;
+    }
+  }
+
+  #applyTombstones(tombstones: readonly EntryFields[]): number {
+    const version = ++this.#version;
+    this.#apply(version, tombstones.length, bytesOfTombstones(tombstones), [], (bytes, at, put) =>
+      writeTombstones(tombstones, bytes, at, put),
+    );
+    return version;
   }
 
   /** Encodes a commit into the log's buffer and applies each entry from there. */

@@ -1,6 +1,13 @@
 import { FulmarRangeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
-import { entryBytes } from "../record/entry.js";
+import type { Checksum } from "../base/runtime/interface.js";
+import { OWN_PREFIX } from "../keys/key.js";
+import { type EntryFields, entryBytes, TOMBSTONE } from "../record/entry.js";
+import type { Stamp } from "../record/stamp.js";
+import type { WantedChange } from "./memory-limit.js";
+
+/** The origin number of the store itself in its dictionary. */
+export const OWN_ORIGIN = 1;
 
 /** One change of a local commit, encoded but not stamped yet. */
 export interface LocalWrite {
@@ -24,4 +31,29 @@ export function checkedSize(writes: readonly LocalWrite[], limits: Limits): numb
     throw new FulmarRangeError("COMMIT_TOO_LARGE", message);
   }
   return size;
+}
+
+/** What writes need in memory. The store's own data is written whether there is room or not. */
+export function wantedRoom(writes: readonly LocalWrite[]): WantedChange[] {
+  return writes
+    .filter(({ key }) => key[0] !== OWN_PREFIX)
+    .map(({ key, value, flags }) => ({
+      key,
+      entryBytes: entryBytes(key.length, value.length, flags),
+      isDeletion: (flags & TOMBSTONE) !== 0,
+    }));
+}
+
+/** The entry of a local write. */
+export function stampedFields(write: LocalWrite, stamp: Stamp, checksum: Checksum): EntryFields {
+  return {
+    key: write.key,
+    value: write.value,
+    flags: write.flags,
+    origin: OWN_ORIGIN,
+    hlc: stamp.hlc,
+    seq: stamp.seq,
+    deadline: write.deadline,
+    valueChecksum: checksum.crc32(write.value, 0, write.value.length, 0),
+  };
 }

@@ -20,6 +20,7 @@ import {
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
+import type { WantedChange } from "./memory-limit.js";
 
 /** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
 export interface Refusal {
@@ -179,6 +180,13 @@ function compareStoredStamps(
   const originB = originOf(b, bAt);
   if (originA !== originB) return origins.id(originA) < origins.id(originB) ? -1 : 1;
   return seqOf(a, aAt) - seqOf(b, bAt);
+}
+
+/** What the winners of a merge need in memory. */
+export function roomForWinners({ winners }: MergePlan): WantedChange[] {
+  return winners.map(({ key, bytes, at, length }) => {
+    return { key, entryBytes: length, isDeletion: isTombstone(bytes, at) };
+  });
 }
 
 /**

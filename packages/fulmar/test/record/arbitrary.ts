@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import {
   type EntryFields,
+  EVICTED,
   EXPIRED,
   HAS_DEADLINE,
   ORIGIN_NUMBER_MAX,
@@ -20,6 +21,7 @@ export const anyEntry: fc.Arbitrary<EntryFields> = fc
       TOMBSTONE,
       TOMBSTONE | EXPIRED,
       TOMBSTONE | EXPIRED | HAS_DEADLINE,
+      TOMBSTONE | EVICTED,
     ),
     origin: fc.nat(ORIGIN_NUMBER_MAX),
     hlc: u53,

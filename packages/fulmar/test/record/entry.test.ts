@@ -6,6 +6,7 @@ import {
   deadlineOf,
   ENTRY_HEADER_BYTES,
   type EntryFields,
+  EVICTED,
   EXPIRED,
   entryBytes,
   entryLength,
@@ -104,7 +105,8 @@ describe("checkedEntryLength", () => {
   });
 
   it.each<[string, (bytes: Uint8Array) => void]>([
-    ["an unknown flag", (bytes) => bytes.set([8], 2)],
+    ["an unknown flag", (bytes) => bytes.set([16], 2)],
+    ["an evicted entry that is no tombstone", (bytes) => bytes.set([EVICTED], 2)],
     ["an expired entry that is no tombstone", (bytes) => bytes.set([EXPIRED], 2)],
     ["a tombstone with a value", (bytes) => bytes.set([TOMBSTONE], 2)],
     ["a time of 2^53", (bytes) => bytes.set([0, 0, 0, 0, 0, 0, 32], 14)],

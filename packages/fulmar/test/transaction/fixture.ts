@@ -51,6 +51,8 @@ export function committerFixture(options: { limits?: Partial<Limits>; wallMs?: n
     published: (notices) => published.push(...notices),
     synced: () => {},
     refused: () => {},
+    evicted: () => {},
+    evicted: () => {},
     failed: (error) => failures.push(error),
     letGo: () => {},
   });

@@ -21,6 +21,7 @@ const AGAIN = 1;
  */
 export class ArcPolicy implements Policy {
   readonly usesFingerprints = true;
+  readonly wordsPerSlot = 5;
   readonly #lists = new SlotLists(2);
   readonly #listBytes = [0, 0];
   readonly #ghosts = new Ghosts(2);

@@ -16,6 +16,7 @@ const RING = USES_MAX + 1;
  */
 export class LfuPolicy implements Policy {
   readonly usesFingerprints = false;
+  readonly wordsPerSlot = 4;
   /** The keys of each priority, by its lower bits: all lie within one turn of the ring. */
   readonly #lists = new SlotLists(RING);
   readonly #uses = new SlotWords();

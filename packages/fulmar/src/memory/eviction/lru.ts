@@ -5,6 +5,7 @@ import { SlotLists } from "./slot-lists.js";
 /** Least recently used first, exactly: one list in the order of use. */
 export class LruPolicy implements Policy {
   readonly usesFingerprints = false;
+  readonly wordsPerSlot = 2;
   readonly #lists = new SlotLists(1);
   #size = 0;
 

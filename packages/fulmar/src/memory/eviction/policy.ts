@@ -6,6 +6,8 @@
 export interface Policy {
   /** Whether {@link insert} wants a hash of the key, to know one again that it has seen go. */
   readonly usesFingerprints: boolean;
+  /** 32-bit words that its tables have for each slot. */
+  readonly wordsPerSlot: number;
   /** Keys that it holds. */
   readonly size: number;
   /** Bytes of its own tables. */

@@ -5,6 +5,7 @@ import { SlotWords } from "./slot-words.js";
 /** Any key with equal chance. It keeps no order, so a use costs nothing. */
 export class RandomPolicy implements Policy {
   readonly usesFingerprints = false;
+  readonly wordsPerSlot = 2;
   readonly #below: (bound: number) => number;
   /** The slots in no order, without gaps, and where each of them stands. */
   readonly #slots = new SlotWords();

@@ -14,6 +14,7 @@ const STEPS_MAX = 10_000;
  */
 export class SievePolicy implements Policy {
   readonly usesFingerprints = false;
+  readonly wordsPerSlot = 3;
   readonly #lists = new SlotLists(1);
   readonly #visited = new SlotWords();
   readonly #stepsMax: number;

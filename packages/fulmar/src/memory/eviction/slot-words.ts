@@ -9,6 +9,11 @@ const CHUNK_MASK = CHUNK_SLOTS - 1;
 export class SlotWords {
   readonly #chunks: Uint32Array[] = [];
 
+  /** Bytes that it grows by to have room up to `slot`. */
+  growthBytes(slot: number): number {
+    return Math.max(0, (slot >>> CHUNK_SHIFT) + 1 - this.#chunks.length) * CHUNK_SLOTS * 4;
+  }
+
   get allocatedBytes(): number {
     return this.#chunks.length * CHUNK_SLOTS * 4;
   }

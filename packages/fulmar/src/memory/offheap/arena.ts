@@ -32,6 +32,7 @@ export class Arena {
   readonly #ownBytesMin: number;
   /** The first span with room of each class; 0 when there is none. */
   readonly #open: Uint32Array;
+  #usedBytes = 0;
 
   constructor(shape: EngineShape) {
     this.slabs = new Slabs(shape);
@@ -42,8 +43,31 @@ export class Arena {
     this.#open = new Uint32Array(this.#classes.units.length);
   }
 
+  /** Bytes of everything that is handed out, rounded up as it is. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** Bytes that `take` hands out when so many are asked for. */
+  sizeFor(bytes: number): number {
+    const units = (bytes + 7) >>> 3;
+    if (units <= this.#cellUnitsMax) return this.#classes.units[this.#classes.classOf(units)] * 8;
+    return bytes >= this.#ownBytesMin ? units * 8 : Math.ceil(bytes / this.#pageBytes) * this.#pageBytes;
+  }
+
+  /** Bytes that were handed out at `ref`. */
+  sizeOf(ref: Ref): number {
+    const slabs = this.slabs;
+    const slab = ref >>> slabs.slabShift;
+    if (slabs.isOwn(slab)) return slabs.bytes[slab].length;
+    const run = slabs.runOf(ref);
+    const index = slabs.pages[slab][slabs.pageBase(run) + CLASS];
+    return index === WHOLE ? slabs.runPages(run) * this.#pageBytes : this.#classes.units[index] * 8;
+  }
+
   /** Memory for so many bytes, not zeroed. */
   take(bytes: number): Ref {
+    this.#usedBytes += this.sizeFor(bytes);
     const units = (bytes + 7) >>> 3;
     if (units <= this.#cellUnitsMax) return this.#takeCell(this.#classes.classOf(units));
     if (bytes >= this.#ownBytesMin) return this.slabs.takeOwn(bytes);
@@ -56,6 +80,7 @@ export class Arena {
   }
 
   give(ref: Ref): void {
+    this.#usedBytes -= this.sizeOf(ref);
     const slabs = this.slabs;
     const slab = ref >>> slabs.slabShift;
     if (slabs.isOwn(slab)) {
@@ -84,16 +109,23 @@ export class Arena {
     this.slabs.verify();
     let live = 0;
     let open = 0;
-    for (let slab = 1; slab < this.slabs.bytes.length; slab++) if (this.slabs.isOwn(slab)) live++;
+    let bytes = 0;
+    for (let slab = 1; slab < this.slabs.bytes.length; slab++) {
+      if (!this.slabs.isOwn(slab)) continue;
+      live++;
+      bytes += this.slabs.bytes[slab].length;
+    }
     for (const run of this.slabs.runs()) {
       const pages = this.slabs.pages[this.slabs.slabOf(run)];
       const base = this.slabs.pageBase(run);
       live += pages[base + LIVE];
+      bytes += pages[base + LIVE] * this.sizeOf(this.#refAt(run, this.slabs.firstUnit(run)));
       if (pages[base + CLASS] === WHOLE) assert(pages[base + LIVE] === 1, "a run for one record holds one");
       else if (this.#verifySpan(run, pages, base)) open++;
     }
     for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
     assert(open === 0, "spans with room are listed, others are not");
+    assert(bytes === this.#usedBytes, "bytes that are handed out are counted");
     return live;
   }
 

@@ -7,6 +7,7 @@ import {
   type Cursor,
   type Digest,
   type EngineOptions,
+  type KeyTracker,
   LATEST,
   type MemoryEngine,
   type MemoryUsage,
@@ -17,6 +18,7 @@ import {
 import { type CursorSource, NOTHING, OrderCursor, ScanCursor, split53, visibleFrom } from "./cursors.js";
 import { OffHeapIndexes, originGroup } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
+import { LeavingBytes } from "./leaving.js";
 import { OffHeapLoader } from "./loader.js";
 import { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, type Records, SUPERSEDED } from "./records.js";
@@ -64,6 +66,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #vacuumAtOnce: number;
   /** Whether vacuum has anything to do. */
   #garbage = false;
+  readonly #leaving: LeavingBytes;
   #version = 0;
   #settled = 0;
   #keepTombstones = false;
@@ -75,6 +78,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#hash = options.hash;
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
+    this.#leaving = new LeavingBytes(this.#records);
     this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
   }
@@ -85,6 +89,14 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   get settled(): number {
     return this.#settled;
+  }
+
+  get usedBytes(): number {
+    return this.indexes.usedBytes;
+  }
+
+  get leavingBytes(): number {
+    return this.#leaving.bytes;
   }
 
   get keepTombstones(): boolean {
@@ -158,6 +170,22 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return this.#records.versionOf(ref);
   }
 
+  bytesOf(ref: Ref): number {
+    return this.#records.bytesOf(ref);
+  }
+
+  bytesFor(entryBytes: number): number {
+    return this.#records.bytesFor(entryBytes);
+  }
+
+  indexGrowthBytes(keys: number): number {
+    return this.indexes.growthBytes(keys);
+  }
+
+  isPinned(ref: Ref): boolean {
+    return this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
+  }
+
   slot(ref: Ref): number {
     return this.#records.slotOf(ref);
   }
@@ -176,6 +204,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     if (newest === NONE) this.indexes.addFirst(ref, false);
     else if (this.#records.versionOf(newest) < version) this.indexes.supersede(newest, ref);
     else this.indexes.replaceNewest(newest, ref);
+    this.#leaving.put(newest, ref);
     this.#version = version;
     this.#queue.push(ref);
     if (this.#garbage) this.vacuum(VACUUMED_PER_PUT);
@@ -204,6 +233,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     for (let ref = this.#queue.last(); ref !== NONE; ref = this.#queue.last()) {
       if (records.versionOf(ref) <= version) break;
       this.#queue.pop();
+      this.#leaving.rollback(ref);
       records.lower(ref, QUEUED);
       if (records.has(ref, DISCARDED)) {
         records.free(ref);
@@ -233,6 +263,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     });
   }
 
+  track(tracker: KeyTracker): void {
+    this.indexes.tracker = tracker;
+  }
+
   usage(): MemoryUsage {
     return this.indexes.usage();
   }
@@ -245,6 +279,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       queue: this.#queue,
       released: this.#released,
       garbage: this.#garbage,
+      leaving: this.#leaving,
       version: this.#version,
       settled: this.#settled,
       keepTombstones: this.#keepTombstones,
@@ -272,6 +307,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       const ref = this.#queue.first();
       if (ref === NONE || records.versionOf(ref) > this.#settled) return done;
       this.#queue.shift();
+      this.#leaving.settle(ref);
       records.lower(ref, QUEUED);
       if (records.has(ref, DISCARDED)) {
         records.free(ref);

@@ -46,6 +46,15 @@ export class HashIndex {
     return this.#table.allocatedBytes + (this.#old?.allocatedBytes ?? 0);
   }
 
+  /** Bytes that the tables may grow by when so many keys are added. */
+  growthBytes(keys: number): number {
+    if (this.#old !== undefined) return this.#table.bytesMax - this.#table.allocatedBytes;
+    if (this.#table.used + keys < FILL_MAX * this.#table.slots) {
+      return this.#table.bytesMax - this.#table.allocatedBytes;
+    }
+    return HashTable.bytesFor(this.#slotsFor(this.#size + keys), this.#shape.hashChunkSlots);
+  }
+
   find(bytes: Uint8Array, from: number, to: number): Ref {
     const hash = this.#hash.of(bytes, from, to);
     const slot = this.#table.find(this.#records, hash, bytes, from, to, 0);
@@ -108,11 +117,15 @@ export class HashIndex {
   }
 
   #begin(): void {
-    let slots = this.#shape.hashSlotsMin;
-    while (slots < ROOM * this.#size) slots *= 2;
     this.#old = this.#table;
     this.#moved = 0;
-    this.#table = new HashTable(slots, this.#shape.hashChunkSlots);
+    this.#table = new HashTable(this.#slotsFor(this.#size), this.#shape.hashChunkSlots);
+  }
+
+  #slotsFor(keys: number): number {
+    let slots = this.#shape.hashSlotsMin;
+    while (slots < ROOM * keys) slots *= 2;
+    return slots;
   }
 
   #move(old: HashTable): void {

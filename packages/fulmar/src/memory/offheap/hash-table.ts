@@ -7,6 +7,8 @@ const EMPTY = 0;
 /** A slot whose key was removed: a search goes on past it. */
 const REMOVED = 1;
 const TAG_MIN = 2;
+/** A record's reference and a byte of its key's hash. */
+const SLOT_BYTES = 5;
 const NO_REFS = new Uint32Array(0);
 
 /**
@@ -45,6 +47,16 @@ export class HashTable {
 
   get allocatedBytes(): number {
     return this.#allocatedBytes;
+  }
+
+  /** Bytes once every chunk is allocated. */
+  get bytesMax(): number {
+    return HashTable.bytesFor(this.slots, this.#chunkMask + 1);
+  }
+
+  /** Bytes of a table with all its chunks. */
+  static bytesFor(slots: number, chunkSlotsMax: number): number {
+    return slots * SLOT_BYTES + Math.min(slots, chunkSlotsMax);
   }
 
   /** The slot of the key `bytes[from, to)`, or -1. Slots before `first` are searched no more. */
@@ -115,7 +127,7 @@ export class HashTable {
   release(from: number, end: number): void {
     const last = end >>> this.#chunkShift;
     for (let chunk = from >>> this.#chunkShift; chunk < last; chunk++) {
-      if (this.#tags[chunk] !== this.#blank) this.#allocatedBytes -= (this.#chunkMask + 1) * 5;
+      if (this.#tags[chunk] !== this.#blank) this.#allocatedBytes -= (this.#chunkMask + 1) * SLOT_BYTES;
       this.#tags[chunk] = this.#blank;
       this.#refs[chunk] = NO_REFS;
     }
@@ -154,7 +166,7 @@ export class HashTable {
     const size = this.#chunkMask + 1;
     this.#tags[index] = new Uint8Array(size);
     this.#refs[index] = new Uint32Array(size);
-    this.#allocatedBytes += 5 * size;
+    this.#allocatedBytes += SLOT_BYTES * size;
     return this.#tags[index];
   }
 }

@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import { deadlineOf, isTombstone, originOf, seqOf } from "../../record/entry.js";
-import { type MemoryUsage, NONE, type Ref } from "../engine.js";
+import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
 import { NodePool } from "./node-pool.js";
@@ -11,6 +11,10 @@ import type { EngineShape } from "./shape.js";
 const TWO_32 = 4294967296;
 /** Sequence numbers have 53 bits: the origin stands above their upper 21 in the group of an item. */
 const SEQ_HIGH = 2 ** 21;
+/** Nodes that a key adds at most: where each on its way through three high trees is full, and a queue's page. */
+const NODES_PER_COMMIT = 20;
+/** What a key takes in trees and queues on average, and some more, in bytes. */
+const INDEX_BYTES_PER_KEY = 48;
 
 /** The group of the items of an origin whose sequence numbers share their upper bits with `seq`. */
 export function originGroup(origin: number, seq: number): number {
@@ -31,6 +35,8 @@ export class OffHeapIndexes {
   readonly deadlines: OrderTree;
   /** Pages of queues. */
   readonly pages: NodePool;
+  /** Is told of every key that gets or loses its value. */
+  tracker: KeyTracker | undefined;
   #entries = 0;
   #tombstones = 0;
 
@@ -53,6 +59,17 @@ export class OffHeapIndexes {
     };
   }
 
+  /** See `MemoryEngine.usedBytes`. */
+  get usedBytes(): number {
+    const { arena, links } = this.records;
+    return arena.usedBytes + links.usedBytes + this.hash.allocatedBytes + this.#nodeBytes();
+  }
+
+  growthBytes(keys: number): number {
+    const nodes = NODES_PER_COMMIT * this.pages.nodeWords * 4;
+    return this.hash.growthBytes(keys) + nodes + keys * INDEX_BYTES_PER_KEY;
+  }
+
   /** The newest record of the key of a record. */
   newestOf(ref: Ref): Ref {
     const start = this.records.keyStart(ref);
@@ -70,6 +87,7 @@ export class OffHeapIndexes {
     else this.keys.insert(slab, start, end, ref);
     this.#admit(ref);
     this.#enter(ref);
+    if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
   }
 
   /** Puts a version above the newest of its key, which the hash index just found. */
@@ -81,6 +99,7 @@ export class OffHeapIndexes {
     this.#exchange(newest, ref);
     this.#admit(ref);
     this.#enter(ref);
+    if (this.tracker !== undefined) this.#tell(this.tracker, newest, ref, false);
   }
 
   /** Puts a version in the place of the newest of its key, which is known to no index any more then. */
@@ -92,6 +111,7 @@ export class OffHeapIndexes {
     this.#exchange(newest, ref);
     this.#admit(ref);
     this.#enter(ref);
+    if (this.tracker !== undefined) this.#tell(this.tracker, newest, ref, false);
     this.records.discard(newest);
   }
 
@@ -111,11 +131,13 @@ export class OffHeapIndexes {
     if (older === NONE) {
       this.hash.remove();
       this.keys.remove(slab, start, end, ref);
+      if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.left(ref);
     } else {
       this.#exchange(ref, older);
       records.lower(older, SUPERSEDED);
       records.copySlot(ref, older);
       this.#enter(older);
+      if (this.tracker !== undefined) this.#tell(this.tracker, ref, older, true);
     }
     records.free(ref);
     return older;
@@ -151,6 +173,15 @@ export class OffHeapIndexes {
     this.origins.remove(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
   }
 
+  /** One record is the newest of its key in the place of another. */
+  #tell(tracker: KeyTracker, before: Ref, ref: Ref, isBack: boolean): void {
+    const had = !this.records.isTombstone(before);
+    const has = !this.records.isTombstone(ref);
+    if (had && has) tracker.replaced(before, ref);
+    else if (had) tracker.left(before);
+    else if (has) tracker.entered(ref, isBack);
+  }
+
   /** A record becomes the newest of its key. */
   #enter(ref: Ref): void {
     const slab = this.records.slab(ref);
@@ -177,6 +208,11 @@ export class OffHeapIndexes {
     const deadline = deadlineOf(slab, at);
     if (deadline === Number.POSITIVE_INFINITY) return;
     this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+  }
+
+  #nodeBytes(): number {
+    const trees = this.keys.nodes.pool.usedBytes + this.origins.nodes.pool.usedBytes;
+    return trees + this.deadlines.nodes.pool.usedBytes + this.pages.usedBytes;
   }
 
   #allocatedBytes(): number {

@@ -38,6 +38,10 @@ export class NodePool {
     return this.#used;
   }
 
+  get usedBytes(): number {
+    return this.#used * this.#shape.nodeWords * 4;
+  }
+
   get allocatedBytes(): number {
     return this.#chunks.length * this.#shape.chunkNodes * this.#shape.nodeWords * 4;
   }

@@ -1,6 +1,12 @@
 import { assert } from "../../base/assert.js";
 import { readU16 } from "../../base/bytes.js";
-import { DEADLINE_BYTES, ENTRY_HEADER_BYTES, entryLength, HAS_DEADLINE } from "../../record/entry.js";
+import {
+  DEADLINE_BYTES,
+  ENTRY_HEADER_BYTES,
+  entryLength,
+  HAS_DEADLINE,
+  TOMBSTONE,
+} from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
 import { Arena } from "./arena.js";
 import { type Node, NodePool } from "./node-pool.js";
@@ -187,6 +193,20 @@ export class Records {
     for (let at = offset + CACHE_LINE_BYTES; at < last; at += CACHE_LINE_BYTES) bits |= slab[at];
     // What is never used is never read.
     fetched[0] = bits;
+  }
+
+  /** Bytes of the cell of a record. */
+  bytesOf(ref: Ref): number {
+    return this.arena.sizeOf(ref);
+  }
+
+  /** Bytes of the cell for an entry of so many bytes. */
+  bytesFor(entryBytes: number): number {
+    return this.arena.sizeFor(this.#headerBytes + entryBytes);
+  }
+
+  isTombstone(ref: Ref): boolean {
+    return (this.slab(ref)[this.offset(ref) + ENTRY_FLAGS] & TOMBSTONE) !== 0;
   }
 
   /** Counts a record no more that only the queue still knows. */

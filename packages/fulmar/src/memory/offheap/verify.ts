@@ -4,6 +4,7 @@ import { LATEST, NONE, type Ref } from "../engine.js";
 import { type OffHeapIndexes, originGroup } from "./indexes.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import { verifyKeyTree } from "./key-tree-verify.js";
+import type { LeavingBytes } from "./leaving.js";
 import { verifyOrder } from "./order-verify.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
@@ -17,6 +18,7 @@ export interface OffHeapState {
   readonly queue: RefQueue;
   readonly released: readonly RefQueue[];
   readonly garbage: boolean;
+  readonly leaving: LeavingBytes;
   readonly version: number;
   readonly settled: number;
   readonly keepTombstones: boolean;
@@ -40,6 +42,7 @@ export function verifyEngine(state: OffHeapState): void {
   records.links.verify();
   assert(records.links.used === linked, "a link is of a record that replaced another");
   assert(listed === held, "a record with the mark of a held one is listed");
+  verifyLeaving(state, newest, discarded);
   verifyOrders(indexes, newest, all);
   verifyUsage(indexes, newest, all);
   verifyMemory(indexes, [...all, ...discarded, ...separators]);
@@ -140,6 +143,24 @@ function verifyQueue(state: OffHeapState, all: ReadonlySet<Ref>): Ref[] {
   }
   for (const ref of all) assert(seen.has(ref) === records.has(ref, QUEUED), "what is marked is queued");
   return discarded;
+}
+
+function verifyLeaving(
+  { indexes, leaving }: OffHeapState,
+  newest: readonly Ref[],
+  discarded: readonly Ref[],
+): void {
+  const { records } = indexes;
+  let bytes = 0;
+  for (const ref of discarded) bytes += records.bytesOf(ref);
+  for (const first of newest) {
+    let newer: Ref = NONE;
+    for (let ref = first; ref !== NONE; ref = records.older(ref)) {
+      if (leaving.isLeaving(ref, newer)) bytes += records.bytesOf(ref);
+      newer = ref;
+    }
+  }
+  assert(bytes === leaving.bytes, "bytes that go once commits are settled are counted");
 }
 
 function verifyOrders(indexes: OffHeapIndexes, newest: readonly Ref[], all: ReadonlySet<Ref>): void {

@@ -8,6 +8,7 @@ import {
   type Cursor,
   type Digest,
   type EngineOptions,
+  type KeyTracker,
   LATEST,
   type MemoryEngine,
   type MemoryUsage,
@@ -16,7 +17,7 @@ import {
   type Ref,
 } from "../engine.js";
 import { deadlineCursor, originCursor, scanCursor } from "./cursors.js";
-import { PlainIndexes } from "./indexes.js";
+import { bytesOf, KEY_OVERHEAD_BYTES, PlainIndexes, RECORD_OVERHEAD_BYTES } from "./indexes.js";
 import { PinSet } from "./pins.js";
 import { type PlainRecord, visibleIn } from "./record.js";
 import { verifyEngine } from "./verify.js";
@@ -51,6 +52,19 @@ class PlainEngine implements MemoryEngine {
 
   get settled(): number {
     return this.#settled;
+  }
+
+  get usedBytes(): number {
+    return this.#indexes.usedBytes;
+  }
+
+  get leavingBytes(): number {
+    let bytes = 0;
+    for (const record of this.#unsettled.live()) {
+      if (record.older !== undefined) bytes += bytesOf(record.older);
+      if (record.tombstone && record.newer === undefined) bytes += bytesOf(record);
+    }
+    return bytes;
   }
 
   get keepTombstones(): boolean {
@@ -106,6 +120,22 @@ class PlainEngine implements MemoryEngine {
 
   versionOf(ref: Ref): number {
     return this.#indexes.table.get(ref).version;
+  }
+
+  bytesOf(ref: Ref): number {
+    return bytesOf(this.#indexes.table.get(ref));
+  }
+
+  bytesFor(entryBytes: number): number {
+    return RECORD_OVERHEAD_BYTES + entryBytes;
+  }
+
+  indexGrowthBytes(keys: number): number {
+    return keys * KEY_OVERHEAD_BYTES;
+  }
+
+  isPinned(ref: Ref): boolean {
+    return this.#pins.highest(this.#indexes.table.get(ref).version, LATEST) !== undefined;
   }
 
   slot(ref: Ref): number {
@@ -179,6 +209,10 @@ class PlainEngine implements MemoryEngine {
         for (const record of tombstones) this.#reconsider(record);
       },
     };
+  }
+
+  track(tracker: KeyTracker): void {
+    this.#indexes.tracker = tracker;
   }
 
   usage(): MemoryUsage {

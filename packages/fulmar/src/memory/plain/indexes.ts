@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import type { MemoryUsage } from "../engine.js";
+import type { KeyTracker, MemoryUsage } from "../engine.js";
 import { KeyTable } from "./key-table.js";
 import {
   byDeadlineThenKey,
@@ -13,8 +13,13 @@ import {
 import { SortedChunks } from "./sorted-chunks.js";
 
 /** About what the objects and array slots of one record and one key take on 64-bit V8: an estimate. */
-const RECORD_OVERHEAD_BYTES = 320;
-const KEY_OVERHEAD_BYTES = 200;
+export const RECORD_OVERHEAD_BYTES = 320;
+export const KEY_OVERHEAD_BYTES = 200;
+
+/** About what a record takes. */
+export function bytesOf(record: PlainRecord): number {
+  return RECORD_OVERHEAD_BYTES + record.bytes.length;
+}
 
 /**
  * All records, every order that they are kept in, and the accounting: each step keeps these in
@@ -28,6 +33,8 @@ export class PlainIndexes {
   readonly origins = new Map<number, SortedChunks<PlainRecord>>();
   /** Newest versions with a deadline, without tombstones. */
   readonly deadlines = new SortedChunks<PlainRecord>(byDeadlineThenKey);
+  /** Is told of every key that gets or loses its value. */
+  tracker: KeyTracker | undefined;
   #entries = 0;
   #tombstones = 0;
   #recordBytes = 0;
@@ -45,6 +52,12 @@ export class PlainIndexes {
     };
   }
 
+  /** See `MemoryEngine.usedBytes`. */
+  get usedBytes(): number {
+    const { recordBytes, overheadBytes } = this.usage();
+    return recordBytes + overheadBytes;
+  }
+
   /** The chain of the key `bytes[from, to)`. */
   chainOf(bytes: Uint8Array, from: number, to: number): KeyChain | undefined {
     return this.keys.find(bytes, from, to);
@@ -59,6 +72,7 @@ export class PlainIndexes {
     this.#keyBytes += key.length;
     this.#admit(record);
     this.#enter(record);
+    if (!record.tombstone) this.tracker?.entered(record.ref, false);
     return record;
   }
 
@@ -68,9 +82,11 @@ export class PlainIndexes {
     this.#leave(chain.newest);
     link(chain.newest, record);
     record.slot = chain.newest.slot;
+    const before = chain.newest;
     chain.newest = record;
     this.#admit(record);
     this.#enter(record);
+    this.#tell(before, record, false);
     return record;
   }
 
@@ -85,6 +101,8 @@ export class PlainIndexes {
     chain.newest = record;
     this.#admit(record);
     this.#enter(record);
+    this.#tell(replaced, record, false);
+    this.table.remove(replaced);
     return record;
   }
 
@@ -99,12 +117,15 @@ export class PlainIndexes {
       this.keys.remove(chain);
       this.chains.remove(chain);
       this.#keyBytes -= chain.key.length;
-      return;
+      if (!record.tombstone) this.tracker?.left(record.ref);
+    } else {
+      older.newer = undefined;
+      older.slot = record.slot;
+      chain.newest = older;
+      this.#enter(older);
+      this.#tell(record, older, true);
     }
-    older.newer = undefined;
-    older.slot = record.slot;
-    chain.newest = older;
-    this.#enter(older);
+    this.table.remove(record);
   }
 
   /** Takes a version away that has a newer one. */
@@ -112,6 +133,14 @@ export class PlainIndexes {
     newer.older = record.older;
     if (record.older !== undefined) record.older.newer = newer;
     this.#expel(record);
+    this.table.remove(record);
+  }
+
+  /** One record is the newest of its key in the place of another. */
+  #tell(before: PlainRecord, record: PlainRecord, isBack: boolean): void {
+    if (!before.tombstone && !record.tombstone) this.tracker?.replaced(before.ref, record.ref);
+    else if (!before.tombstone) this.tracker?.left(before.ref);
+    else if (!record.tombstone) this.tracker?.entered(record.ref, isBack);
   }
 
   #admit(record: PlainRecord): void {
@@ -125,8 +154,8 @@ export class PlainIndexes {
     records.insert(record);
   }
 
+  /** A record is in no order any more; its number is given back last, for whoever is told of the change. */
   #expel(record: PlainRecord): void {
-    this.table.remove(record);
     this.#recordBytes -= record.bytes.length;
     const records = this.origins.get(record.origin);
     records?.remove(record);

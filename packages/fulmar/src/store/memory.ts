@@ -1,0 +1,79 @@
+import { FulmarTypeError } from "../base/errors.js";
+import type { Random, Timers } from "../base/runtime/interface.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import { createPolicy, POLICY_NAMES, type PolicyName } from "../memory/eviction/create.js";
+import { DeadlineVictims } from "../memory/eviction/deadlines.js";
+import { Residents } from "../memory/eviction/residents.js";
+import type { Victims } from "../memory/eviction/victims.js";
+import { KeyHash } from "../memory/offheap/key-hash.js";
+import type { Committer } from "../transaction/committer.js";
+import { MemoryLimit } from "../transaction/memory-limit.js";
+import type { Eviction, EvictOptions, EvictResult } from "./types.js";
+
+/** Keys that one commit evicts by hand and while a store opens. */
+const ENTRIES_PER_STEP = 1000;
+
+/** What a store with `maxMemory` has beside its engine. */
+export interface BoundMemory {
+  readonly limit: MemoryLimit;
+  readonly victims: Victims | undefined;
+  /** Undefined for policies that need not know of uses. */
+  readonly residents: Residents | undefined;
+}
+
+/** Whether a policy follows each key and its uses, for which the engine has to be created `tracked`. */
+export function isTracking(eviction: Eviction): eviction is PolicyName {
+  return (POLICY_NAMES as readonly string[]).includes(eviction);
+}
+
+/** Puts a limit on a loaded engine. Lets the event loop turn while it enters the keys that are there. */
+export async function boundMemory(
+  engine: MemoryEngine,
+  limitBytes: number,
+  eviction: Eviction,
+  parts: {
+    readonly random: Random;
+    readonly timers: Timers;
+    readonly origins: number;
+    readonly secret: readonly [number, number];
+  },
+): Promise<BoundMemory> {
+  if (!isTracking(eviction)) {
+    const victims = eviction === "none" ? undefined : new DeadlineVictims(engine);
+    return { limit: new MemoryLimit(engine, limitBytes, victims), victims, residents: undefined };
+  }
+  const hash = new KeyHash(parts.secret);
+  const policy = createPolicy(eviction, (bound) => parts.random.below(bound));
+  const residents = new Residents(engine, policy, (bytes, from, to) => hash.of(bytes, from, to));
+  for (const _ of residents.enroll(parts.origins)) await parts.timers.turn();
+  return { limit: new MemoryLimit(engine, limitBytes, residents), victims: residents, residents };
+}
+
+/** Evicts until a goal is reached, in steps that let the event loop turn. */
+export async function evictBy(
+  committer: Committer,
+  memory: BoundMemory | undefined,
+  timers: Timers,
+  goal: EvictOptions,
+): Promise<EvictResult> {
+  if (memory?.victims === undefined) {
+    throw new FulmarTypeError(
+      "INVALID_ARGUMENT",
+      'evict: open the store with a policy, such as eviction: "lru"',
+    );
+  }
+  const bytesMax = goal.bytes ?? (goal.entries === undefined ? undefined : Number.MAX_SAFE_INTEGER);
+  const entriesMax = goal.entries ?? Number.MAX_SAFE_INTEGER;
+  let entries = 0;
+  let bytes = 0;
+  while (entries < entriesMax) {
+    const goalBytes = bytesMax === undefined ? undefined : bytesMax - bytes;
+    const step = committer.evict(goalBytes, Math.min(ENTRIES_PER_STEP, entriesMax - entries));
+    if (step.entries === 0) break;
+    entries += step.entries;
+    bytes += step.bytes;
+    await step.done;
+    await timers.turn();
+  }
+  return { entries, bytes };
+}

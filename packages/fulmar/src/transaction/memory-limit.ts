@@ -1,0 +1,204 @@
+import { FulmarError } from "../base/errors.js";
+import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
+import type { Victims } from "../memory/eviction/victims.js";
+import { isTombstone } from "../record/entry.js";
+
+/** Below the limit so many times smaller than it, evictions end: the next writes find room then. */
+const ROOM_PART = 64;
+const ROOM_BYTES_MAX = 1024 * 1024;
+/** Keys that one commit evicts at most. */
+const VICTIMS_MAX = 10_000;
+/** Keys that one write evicts at most beyond what itself needs. */
+const EXTRA_MAX = 64;
+/** Keys in a row that cannot go, because a snapshot sees them, before the search is given up. */
+const PASSED_MAX = 1000;
+/** Bytes over the limit that commits on their way to the disk may hold, and the same as a part of the limit. */
+const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
+const LEAVING_PART = 4;
+
+/** One change of a commit that wants room. */
+export interface WantedChange {
+  readonly key: Uint8Array;
+  /** Length of its encoded entry. */
+  readonly entryBytes: number;
+  /** Whether it is a deletion: its tombstone goes when it is settled. */
+  readonly isDeletion: boolean;
+}
+
+/** What to evict by hand: until so many bytes or keys are gone. */
+export interface EvictionGoal {
+  readonly bytes: number;
+  readonly entries: number;
+}
+
+/**
+ * Keeps memory in use at or below a limit: decides before a commit is written whether it fits, and what
+ * has to go for it. Counted are the bytes that the engine and the policy use, less those that commits
+ * under way have replaced or deleted, since these are on their way out.
+ *
+ * What a commit needs is reckoned before it exists: cells to the byte, indexes by an estimate, which a
+ * batch of many new keys can exceed a little.
+ */
+export class MemoryLimit {
+  readonly limitBytes: number;
+  readonly #engine: MemoryEngine;
+  readonly #victims: Victims | undefined;
+
+  /** Without victims nothing is evicted, and what does not fit is refused. */
+  constructor(engine: MemoryEngine, limitBytes: number, victims: Victims | undefined) {
+    this.limitBytes = limitBytes;
+    this.#engine = engine;
+    this.#victims = victims;
+  }
+
+  /** Bytes in use, the policy's tables included. */
+  get usedBytes(): number {
+    return this.#engine.usedBytes + (this.#victims?.tableBytes ?? 0);
+  }
+
+  /** Whether more is in use than the limit allows. */
+  get isExceeded(): boolean {
+    return !this.#fits(0);
+  }
+
+  /** Whether evictions should go on in the background. */
+  get isTight(): boolean {
+    return this.#victims !== undefined && this.#staying() > this.limitBytes - this.#room();
+  }
+
+  /**
+   * The keys that must be evicted before a commit with these changes, by their records; mostly none. There
+   * may be more once these are gone. Throws MEMORY_FULL, with everything as it was, when it cannot fit.
+   */
+  admit(changes: readonly WantedChange[]): Ref[] {
+    const needBytes = this.#grossBytes(changes);
+    // Deletions make room, and always work.
+    if (needBytes === 0) return [];
+    this.#assertNotCrowded(needBytes);
+    if (this.#fits(needBytes)) return [];
+    // Only now it is worth looking up what is replaced.
+    const netBytes = this.#netBytes(changes);
+    if (netBytes <= 0 || this.#fits(netBytes)) return [];
+    const excess = this.#staying() + netBytes - this.limitBytes;
+    const victims = this.#victims;
+    if (victims === undefined || excess > victims.offeredBytes) throw this.#full(netBytes);
+    victims.begin();
+    const { refs, bytes } = this.#choose(victims, excess, VICTIMS_MAX);
+    if (bytes < excess && refs.length < VICTIMS_MAX) {
+      victims.giveBack(refs);
+      throw this.#full(netBytes);
+    }
+    const extra = this.#choose(victims, excess + this.#room() - bytes, EXTRA_MAX);
+    refs.push(...extra.refs);
+    return refs;
+  }
+
+  /** Keys to evict in the background or by hand, at most `count`: for a goal, or until there is room again. */
+  choose(goalBytes: number | undefined, count: number): Ref[] {
+    const victims = this.#victims;
+    if (victims === undefined) return [];
+    const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
+    victims.begin();
+    return this.#choose(victims, bytes, Math.min(count, VICTIMS_MAX)).refs;
+  }
+
+  /** The error for a commit that finds no room for another reason. */
+  full(changes: readonly WantedChange[], reason: string): FulmarError {
+    const needBytes = this.#grossBytes(changes);
+    return new FulmarError("MEMORY_FULL", `the write does not fit: ${reason}`, this.#details(needBytes));
+  }
+
+  /** The evictions that were chosen were not done. */
+  giveBack(refs: readonly Ref[]): void {
+    this.#victims?.giveBack(refs);
+  }
+
+  /** Bytes that stay when everything under way is settled. */
+  #staying(): number {
+    return this.usedBytes - this.#engine.leavingBytes;
+  }
+
+  #room(): number {
+    return Math.min(ROOM_BYTES_MAX, Math.floor(this.limitBytes / ROOM_PART));
+  }
+
+  #fits(needBytes: number): boolean {
+    return this.#staying() + needBytes <= this.limitBytes;
+  }
+
+  #growthBytes(keys: number): number {
+    return this.#engine.indexGrowthBytes(keys) + (this.#victims?.growthBytes(keys) ?? 0);
+  }
+
+  /** What a commit adds when it replaces nothing; 0 when it only deletes. */
+  #grossBytes(changes: readonly WantedChange[]): number {
+    let bytes = 0;
+    let keys = 0;
+    for (const { entryBytes, isDeletion } of changes) {
+      if (isDeletion) continue;
+      bytes += this.#engine.bytesFor(entryBytes);
+      keys++;
+    }
+    return keys === 0 ? 0 : bytes + this.#growthBytes(keys);
+  }
+
+  /** What a commit adds once it is settled: keys that are there already take no new place in the indexes. */
+  #netBytes(changes: readonly WantedChange[]): number {
+    const engine = this.#engine;
+    const replaced = new Set<Ref>();
+    let bytes = 0;
+    let keys = 0;
+    for (const { key, entryBytes, isDeletion } of changes) {
+      const ref = engine.find(key, LATEST);
+      if (!isDeletion) {
+        bytes += engine.bytesFor(entryBytes);
+        if (ref === NONE) keys++;
+      }
+      if (ref === NONE || replaced.has(ref)) continue;
+      replaced.add(ref);
+      const isCounted = !isTombstone(engine.slab(ref), engine.offset(ref)) && !engine.isPinned(ref);
+      if (isCounted) bytes -= engine.bytesOf(ref);
+    }
+    return keys === 0 ? bytes : bytes + this.#growthBytes(keys);
+  }
+
+  /** What is on its way out goes when the disk has it; until then it takes memory all the same. */
+  #assertNotCrowded(needBytes: number): void {
+    const { limitBytes } = this;
+    const most = limitBytes + LEAVING_BYTES_MAX + Math.floor(limitBytes / LEAVING_PART);
+    if (this.usedBytes + needBytes <= most) return;
+    const message = "too many writes are on their way to the disk: wait for the promises of some of them";
+    throw new FulmarError("MEMORY_FULL", message, this.#details(needBytes));
+  }
+
+  #choose(victims: Victims, goalBytes: number, count: number): { refs: Ref[]; bytes: number } {
+    const refs: Ref[] = [];
+    let bytes = 0;
+    for (let passed = 0; bytes < goalBytes && refs.length < count && passed < PASSED_MAX; ) {
+      const ref = victims.next();
+      if (ref === NONE) break;
+      if (this.#engine.isPinned(ref)) {
+        victims.pass(ref);
+        passed++;
+        continue;
+      }
+      refs.push(ref);
+      bytes += this.#engine.bytesOf(ref);
+      passed = 0;
+    }
+    return { refs, bytes };
+  }
+
+  #full(needBytes: number): FulmarError {
+    const { limitBytes } = this;
+    const stated = `${needBytes} more bytes do not fit into maxMemory of ${limitBytes}`;
+    let advice = "delete something, or open the store with more";
+    if (needBytes > limitBytes) advice = "split the write, or open the store with more";
+    else if (this.#victims !== undefined) advice = "nothing that may be evicted would free enough";
+    return new FulmarError("MEMORY_FULL", `${stated}: ${advice}`, this.#details(needBytes));
+  }
+
+  #details(needBytes: number): { limitBytes: number; usedBytes: number; needBytes: number } {
+    return { limitBytes: this.limitBytes, usedBytes: this.usedBytes, needBytes };
+  }
+}
