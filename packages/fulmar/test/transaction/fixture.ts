@@ -52,7 +52,6 @@ export function committerFixture(options: { limits?: Partial<Limits>; wallMs?: n
     synced: () => {},
     refused: () => {},
     evicted: () => {},
-    evicted: () => {},
     failed: (error) => failures.push(error),
     letGo: () => {},
   });
