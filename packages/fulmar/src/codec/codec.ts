@@ -13,6 +13,7 @@ export interface Codec<V> {
   /**
    * The value of bytes that `encode` made. `bytes` may be a view into memory that is reused after the
    * call: copy what the value keeps of it. Whatever is returned is the reader's own.
+   * Must not write to the store.
    */
   decode(bytes: Uint8Array): V;
 }
