@@ -1,178 +1,318 @@
 import { assert } from "../../base/assert.js";
-import type { Ref } from "../engine.js";
+import { NONE, type Ref } from "../engine.js";
 import type { Records } from "./records.js";
 import { exponentOf } from "./shape.js";
 
-const EMPTY = 0;
-/** A slot whose key was removed: a search goes on past it. */
-const REMOVED = 1;
-const TAG_MIN = 2;
-/** A record's reference and a byte of its key's hash. */
-const SLOT_BYTES = 5;
+/** Slots of a group. */
+export const GROUP_SLOTS = 15;
+const MIDDLE_SLOT = 7;
+/** The tags of a group and, in the last byte, how many keys passed it: so many 32-bit words. */
+const TAG_WORDS = 4;
+const TAG_EXPONENT = 2;
+const PASSED_WORD = TAG_WORDS - 1;
+const PASSED_SHIFT = 24;
+/** A count that has reached this is right no more, and stays until the group is emptied. */
+const PASSED_MAX = 255;
+/** Bits of a place that count slots. */
+const SLOT_EXPONENT = 4;
+const GROUP_BYTES = 4 * (TAG_WORDS + GROUP_SLOTS);
+/** A table has so many chunks at least, if it has so many groups: what stands for missing ones is a chunk too. */
+const CHUNKS_MIN = 8;
+
+const EACH_BYTE = 0x01010101;
+const HIGH_BITS = 0x80808080;
+const TWO_32 = 2 ** 32;
+const SLOT_MASK = 2 ** SLOT_EXPONENT - 1;
+const PASSED_ONE = 2 ** PASSED_SHIFT;
+const PASSED_BITS = PASSED_MAX << PASSED_SHIFT;
 const NO_REFS = new Uint32Array(0);
 
+/** Where a table has a record: 16 times the group, plus the slot in it. */
+export type Place = number;
+/** Nowhere. */
+export const NO_PLACE: Place = -1;
+
 /**
- * Open addressing with linear probing: a record and one byte of its key's hash in each slot, so that a
- * search looks at a record only if that byte agrees. Chunks of slots are allocated when first used,
- * which spreads the cost of a large table over many changes.
+ * Groups of slots with open addressing: a record and one byte of its key's hash in each slot, so that a
+ * search looks at a record only if that byte agrees. The bytes of a group stand together, apart from the
+ * records: a search for what is not there reads one line of memory. A key that finds its group full goes to the next
+ * one with room; each group that it passes counts it, so a search knows where to end and a removal leaves
+ * nothing behind. Groups follow each other as the hashes do, in tables of every size: what is moved from
+ * one table to another in order is read and written in order. Chunks of groups are allocated when first
+ * used, and go when they were emptied by {@link takeAll}.
  */
 export class HashTable {
-  readonly slots: number;
+  readonly groups: number;
+  /** Groups for each hash. */
+  readonly #scale: number;
   readonly #chunkShift: number;
   readonly #chunkMask: number;
-  readonly #tags: Uint8Array[] = [];
-  /** Stands for the tags of every chunk that was never allocated, so that searches need not ask. */
-  readonly #blank: Uint8Array;
+  readonly #tags: Uint32Array[] = [];
   readonly #refs: Uint32Array[] = [];
-  #used = 0;
+  /** Keys and groups that keys passed in each chunk. */
+  readonly #busy: Uint32Array;
+  /** Stands for the tags of every chunk that is not allocated, so that searches need not ask. */
+  readonly #blank: Uint32Array;
+  #size = 0;
+  /** What was read ahead: kept, so that it is read at all. */
+  #ahead = 0;
   #allocatedBytes: number;
 
-  constructor(slots: number, chunkSlotsMax: number) {
-    const chunkSlots = Math.min(slots, chunkSlotsMax);
-    this.slots = slots;
-    this.#chunkShift = exponentOf(chunkSlots);
-    this.#chunkMask = chunkSlots - 1;
-    this.#blank = new Uint8Array(chunkSlots);
-    this.#allocatedBytes = chunkSlots;
-    for (let i = 0; i < slots / chunkSlots; i++) {
+  /** A table of at least so many groups. */
+  constructor(groupsMin: number, chunkGroupsMax: number) {
+    let chunkGroups = 1;
+    while (2 * chunkGroups * CHUNKS_MIN <= groupsMin && chunkGroups < chunkGroupsMax) chunkGroups *= 2;
+    const chunks = Math.ceil(groupsMin / chunkGroups);
+    this.groups = chunks * chunkGroups;
+    this.#scale = this.groups / TWO_32;
+    this.#chunkShift = exponentOf(chunkGroups);
+    this.#chunkMask = chunkGroups - 1;
+    this.#blank = new Uint32Array(chunkGroups << TAG_EXPONENT);
+    this.#busy = new Uint32Array(chunks);
+    this.#allocatedBytes = this.#blank.byteLength + this.#busy.byteLength;
+    for (let i = 0; i < chunks; i++) {
       this.#tags.push(this.#blank);
       this.#refs.push(NO_REFS);
     }
   }
 
-  /** Slots that are not empty: those with removed keys count too. */
-  get used(): number {
-    return this.#used;
+  /** Keys in the table. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get slots(): number {
+    return this.groups * GROUP_SLOTS;
   }
 
   get allocatedBytes(): number {
     return this.#allocatedBytes;
   }
 
+  /** Bytes of a chunk. */
+  get chunkBytes(): number {
+    return (this.#chunkMask + 1) * GROUP_BYTES;
+  }
+
   /** Bytes once every chunk is allocated. */
   get bytesMax(): number {
-    return HashTable.bytesFor(this.slots, this.#chunkMask + 1);
+    return this.#blank.byteLength + this.#busy.byteLength + this.groups * GROUP_BYTES;
   }
 
-  /** Bytes of a table with all its chunks. */
-  static bytesFor(slots: number, chunkSlotsMax: number): number {
-    return slots * SLOT_BYTES + Math.min(slots, chunkSlotsMax);
+  /** Bytes of a table of at least so many groups, at most. */
+  static bytesFor(groupsMin: number, chunkGroupsMax: number): number {
+    const chunkGroups = Math.min(chunkGroupsMax, Math.ceil(groupsMin / CHUNKS_MIN));
+    return (groupsMin + 2 * chunkGroups) * GROUP_BYTES + 4 * Math.ceil(groupsMin / chunkGroups);
   }
 
-  /** The slot of the key `bytes[from, to)`, or -1. Slots before `first` are searched no more. */
-  find(records: Records, hash: number, bytes: Uint8Array, from: number, to: number, first: number): number {
-    const tag = tagOf(hash);
-    const mask = this.slots - 1;
-    let slot = hash & mask;
-    for (let probes = 0; probes < this.slots; probes++) {
-      // Over what was moved away already: the search would otherwise end there, or go through all of it.
-      if (slot < first) slot = first;
-      const found = this.#tags[slot >>> this.#chunkShift][slot & this.#chunkMask];
-      if (found === tag && records.hasKey(this.ref(slot), bytes, from, to)) return slot;
-      if (found === EMPTY) return -1;
-      slot = (slot + 1) & mask;
+  /** The group that a hash leads to. */
+  home(hash: number): number {
+    return Math.floor(hash * this.#scale);
+  }
+
+  /** The place of the key `bytes[from, to)`. */
+  find(records: Records, hash: number, bytes: Uint8Array, from: number, to: number): Place {
+    const pattern = Math.imul(tagOf(hash), EACH_BYTE);
+    let group = this.home(hash);
+    for (let seen = 0; seen < this.groups; seen++) {
+      const chunk = group >>> this.#chunkShift;
+      const tags = this.#tags[chunk];
+      if (tags === this.#blank) return NO_PLACE;
+      const base = (group & this.#chunkMask) << TAG_EXPONENT;
+      // Whatever the tags are: so both parts of the group come from memory at the same time.
+      this.#ahead = this.#refs[chunk][(group & this.#chunkMask) * GROUP_SLOTS + MIDDLE_SLOT] & 1;
+      for (let part = 0; part < TAG_WORDS; part++) {
+        const difference = tags[base + part] ^ pattern;
+        for (let marks = zeroBytes(difference); marks !== 0; marks &= marks - 1) {
+          const slot = (part << 2) + lowestByte(marks);
+          // Above a byte that is zero the mark may be of one that is not; and the last byte is no tag.
+          if (((difference >>> ((slot & 3) << 3)) & 0xff) !== 0 || slot === GROUP_SLOTS) continue;
+          const place = (group << SLOT_EXPONENT) + slot;
+          if (records.hasKey(this.ref(place), bytes, from, to)) return place;
+        }
+      }
+      if (tags[base + PASSED_WORD] >>> PASSED_SHIFT === 0) return NO_PLACE;
+      group = this.#next(group);
     }
-    return -1;
+    return NO_PLACE;
   }
 
-  ref(slot: number): Ref {
-    return this.#refs[slot >>> this.#chunkShift][slot & this.#chunkMask];
+  ref(place: Place): Ref {
+    const group = place >>> SLOT_EXPONENT;
+    const base = (group & this.#chunkMask) * GROUP_SLOTS;
+    return this.#refs[group >>> this.#chunkShift][base + (place & SLOT_MASK)];
   }
 
-  setRef(slot: number, ref: Ref): void {
-    this.#refs[slot >>> this.#chunkShift][slot & this.#chunkMask] = ref;
+  setRef(place: Place, ref: Ref): void {
+    const group = place >>> SLOT_EXPONENT;
+    const base = (group & this.#chunkMask) * GROUP_SLOTS;
+    this.#refs[group >>> this.#chunkShift][base + (place & SLOT_MASK)] = ref;
   }
 
   /** Adds a key that is not there. */
   add(hash: number, ref: Ref): void {
-    const mask = this.slots - 1;
-    let slot = hash & mask;
-    let tags = this.#chunk(slot);
-    while (tags[slot & this.#chunkMask] >= TAG_MIN) {
-      slot = (slot + 1) & mask;
-      if ((slot & this.#chunkMask) === 0) tags = this.#chunk(slot);
-    }
-    if (tags[slot & this.#chunkMask] === EMPTY) this.#used++;
-    assert(this.#used < this.slots, "a table has an empty slot, where searches end");
-    tags[slot & this.#chunkMask] = tagOf(hash);
-    this.setRef(slot, ref);
-  }
-
-  /** Marks a slot, in a table that is being moved: what its end looks like is not known there. */
-  strike(slot: number): void {
-    this.#tags[slot >>> this.#chunkShift][slot & this.#chunkMask] = REMOVED;
-  }
-
-  remove(slot: number): void {
-    const mask = this.slots - 1;
-    const next = (slot + 1) & mask;
-    if (this.#tag(next) !== EMPTY) {
-      this.strike(slot);
-      return;
-    }
-    // Nothing is behind it that a search must reach over it, nor over removed ones right before it.
-    let last = slot;
-    do {
-      this.#tags[last >>> this.#chunkShift][last & this.#chunkMask] = EMPTY;
-      this.#used--;
-      last = (last - 1) & mask;
-    } while (this.#tag(last) === REMOVED);
-  }
-
-  holds(slot: number): boolean {
-    return this.#tag(slot) >= TAG_MIN;
-  }
-
-  /** Frees the chunks of the slots up to `end`, of which those before `from` were released before. */
-  release(from: number, end: number): void {
-    const last = end >>> this.#chunkShift;
-    for (let chunk = from >>> this.#chunkShift; chunk < last; chunk++) {
-      if (this.#tags[chunk] !== this.#blank) this.#allocatedBytes -= (this.#chunkMask + 1) * SLOT_BYTES;
-      this.#tags[chunk] = this.#blank;
-      this.#refs[chunk] = NO_REFS;
+    assert(this.#size < this.slots, "a table has an empty slot for each key that is added");
+    for (let group = this.home(hash); ; group = this.#next(group)) {
+      const tags = this.#chunk(group);
+      const base = (group & this.#chunkMask) << TAG_EXPONENT;
+      for (let part = 0; part < TAG_WORDS; part++) {
+        const marks = zeroBytes(part === PASSED_WORD ? tags[base + part] | PASSED_BITS : tags[base + part]);
+        if (marks === 0) continue;
+        const index = lowestByte(marks);
+        tags[base + part] |= tagOf(hash) << (index << 3);
+        this.setRef((group << SLOT_EXPONENT) + (part << 2) + index, ref);
+        this.#busy[group >>> this.#chunkShift]++;
+        this.#size++;
+        return;
+      }
+      this.#pass(group, tags, base + PASSED_WORD);
     }
   }
 
-  /** The number of keys from slot `first` on, by a recount. */
-  verify(first: number): number {
-    let keys = 0;
-    let used = 0;
-    let bytes = this.#blank.length;
-    for (let slot = first; slot < this.slots; slot++) {
-      if (this.#tag(slot) !== EMPTY) used++;
-      if (this.holds(slot)) keys++;
+  /** Removes the key of a hash from its place. */
+  remove(hash: number, place: Place): void {
+    const end = place >>> SLOT_EXPONENT;
+    for (let group = this.home(hash); group !== end; group = this.#next(group)) {
+      const tags = this.#tags[group >>> this.#chunkShift];
+      const word = ((group & this.#chunkMask) << TAG_EXPONENT) + PASSED_WORD;
+      const passed = tags[word] >>> PASSED_SHIFT;
+      if (passed < PASSED_MAX) tags[word] -= PASSED_ONE;
+      if (passed === 1) this.#busy[group >>> this.#chunkShift]--;
     }
-    for (const [i, tags] of this.#tags.entries()) {
-      if (tags !== this.#blank) bytes += tags.byteLength + this.#refs[i].byteLength;
-    }
-    assert(
-      this.#blank.every((tag) => tag === EMPTY),
-      "what stands for chunks without keys has none",
-    );
-    assert(bytes === this.#allocatedBytes, "the bytes of chunks are counted");
-    assert(first > 0 || used === this.#used, "slots that are not empty are counted");
-    return keys;
+    const chunk = end >>> this.#chunkShift;
+    const slot = place & SLOT_MASK;
+    const word = ((end & this.#chunkMask) << TAG_EXPONENT) + (slot >>> 2);
+    this.#tags[chunk][word] &= ~(0xff << ((slot & 3) << 3));
+    this.#busy[chunk]--;
+    this.#size--;
   }
 
-  #tag(slot: number): number {
-    return this.#tags[slot >>> this.#chunkShift][slot & this.#chunkMask];
+  /** Whether a key of a group, or of one before it, may be in a group behind it. */
+  isPassed(group: number): boolean {
+    return this.#passed(group) > 0;
   }
 
-  /** The tags of the chunk of a slot, allocated if need be. */
-  #chunk(slot: number): Uint8Array {
-    const index = slot >>> this.#chunkShift;
+  /** Takes all records out of a group into an array, and tells how many they were. */
+  takeAll(group: number, into: Uint32Array): number {
+    const chunk = group >>> this.#chunkShift;
+    const tags = this.#tags[chunk];
+    if (tags === this.#blank) return 0;
+    const base = (group & this.#chunkMask) << TAG_EXPONENT;
+    let count = 0;
+    for (let slot = 0; slot < GROUP_SLOTS; slot++) {
+      if (tagAt(tags, base, slot) !== 0) into[count++] = this.ref((group << SLOT_EXPONENT) + slot);
+    }
+    const busy = this.#passed(group) > 0 ? count + 1 : count;
+    tags.fill(0, base, base + TAG_WORDS);
+    this.#size -= count;
+    this.#busy[chunk] -= busy;
+    if (this.#busy[chunk] === 0 && busy > 0) this.#release(chunk);
+    return count;
+  }
+
+  /** Reads the group that each of the first hashes leads to, so that they are at hand when keys are added. */
+  touch(hashes: Uint32Array, count: number): number {
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const group = this.home(hashes[i]);
+      const chunk = group >>> this.#chunkShift;
+      sum += this.#tags[chunk][(group & this.#chunkMask) << TAG_EXPONENT];
+      if (this.#tags[chunk] !== this.#blank)
+        sum += this.#refs[chunk][(group & this.#chunkMask) * GROUP_SLOTS];
+    }
+    return sum;
+  }
+
+  /** Throws INVARIANT unless tags and counts are what the hashes of the keys, by `hashOf`, make them. */
+  verify(hashOf: (ref: Ref) => number): void {
+    const passed = new Uint32Array(this.groups);
+    const busy = new Uint32Array(this.#busy.length);
+    let size = 0;
+    for (let group = 0; group < this.groups; group++) {
+      const tags = this.#tags[group >>> this.#chunkShift];
+      const base = (group & this.#chunkMask) << TAG_EXPONENT;
+      for (let slot = 0; slot < GROUP_SLOTS; slot++) {
+        if (tagAt(tags, base, slot) === 0) continue;
+        const ref = this.ref((group << SLOT_EXPONENT) + slot);
+        assert(ref !== NONE, "a slot in use has a record");
+        const hash = hashOf(ref);
+        assert(tagAt(tags, base, slot) === tagOf(hash), "a tag is of its record");
+        for (let other = this.home(hash); other !== group; other = this.#next(other)) passed[other]++;
+        busy[group >>> this.#chunkShift]++;
+        size++;
+      }
+    }
+    for (let group = 0; group < this.groups; group++) {
+      const found = this.#passed(group);
+      const isRight = found === PASSED_MAX || found === passed[group];
+      assert(isRight, "keys that passed a group are counted");
+      if (found > 0) busy[group >>> this.#chunkShift]++;
+    }
+    assert(size === this.#size, "the keys of a table are counted");
+    const isRight = busy.every((count, chunk) => count === this.#busy[chunk]);
+    assert(isRight, "what keeps a chunk is counted");
+    this.#verifyBytes();
+  }
+
+  #verifyBytes(): void {
+    let bytes = this.#blank.byteLength + this.#busy.byteLength;
+    for (const tags of this.#tags) if (tags !== this.#blank) bytes += this.chunkBytes;
+    const isBlank = this.#blank.every((word) => word === 0);
+    assert(isBlank, "what stands for chunks that are not there has no keys");
+    assert(this.#allocatedBytes === bytes && this.#ahead < 2, "the bytes of chunks are counted");
+  }
+
+  #passed(group: number): number {
+    const tags = this.#tags[group >>> this.#chunkShift];
+    return tags[((group & this.#chunkMask) << TAG_EXPONENT) + PASSED_WORD] >>> PASSED_SHIFT;
+  }
+
+  /** Counts a key that finds no room in a group. */
+  #pass(group: number, tags: Uint32Array, word: number): void {
+    const passed = tags[word] >>> PASSED_SHIFT;
+    if (passed === 0) this.#busy[group >>> this.#chunkShift]++;
+    if (passed < PASSED_MAX) tags[word] += PASSED_ONE;
+  }
+
+  #next(group: number): number {
+    return group + 1 === this.groups ? 0 : group + 1;
+  }
+
+  /** The tags of the chunk of a group, allocated if need be. */
+  #chunk(group: number): Uint32Array {
+    const index = group >>> this.#chunkShift;
     const present = this.#tags[index];
     if (present !== this.#blank) return present;
-    const size = this.#chunkMask + 1;
-    this.#tags[index] = new Uint8Array(size);
-    this.#refs[index] = new Uint32Array(size);
-    this.#allocatedBytes += SLOT_BYTES * size;
-    return this.#tags[index];
+    const tags = new Uint32Array(this.#blank.length);
+    this.#tags[index] = tags;
+    this.#refs[index] = new Uint32Array((this.#chunkMask + 1) * GROUP_SLOTS);
+    this.#allocatedBytes += this.chunkBytes;
+    return tags;
+  }
+
+  #release(chunk: number): void {
+    this.#allocatedBytes -= this.chunkBytes;
+    this.#tags[chunk] = this.#blank;
+    this.#refs[chunk] = NO_REFS;
   }
 }
 
-/** The upper eight bits of a hash, which do not choose the slot before 16 M keys; never a mark. */
+/** The lowest eight bits of a hash, which do not choose the group before 16 M groups; never that of an empty slot. */
 function tagOf(hash: number): number {
-  const tag = hash >>> 24;
-  return tag < TAG_MIN ? tag + TAG_MIN : tag;
+  const tag = hash & 0xff;
+  return tag === 0 ? 1 : tag;
+}
+
+function tagAt(tags: Uint32Array, base: number, slot: number): number {
+  return (tags[base + (slot >>> 2)] >>> ((slot & 3) << 3)) & 0xff;
+}
+
+/** The high bit of each byte that is zero. Bytes above the lowest such may be marked without being zero. */
+function zeroBytes(word: number): number {
+  return (word - EACH_BYTE) & ~word & HIGH_BITS;
+}
+
+/** Which byte, of four, the lowest bit is in. */
+function lowestByte(marks: number): number {
+  return (31 - Math.clz32(marks & -marks)) >>> 3;
 }

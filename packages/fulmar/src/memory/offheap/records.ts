@@ -31,6 +31,9 @@ import type { EngineShape } from "./shape.js";
 const HEADER_BYTES = 8;
 const SLOT_WORD = HEADER_BYTES / 4;
 
+/** A word in the middle of what is read of a record to compare its key. */
+const KEY_WORD = 8;
+
 /** Words of a link. */
 const LINK_OLDER = 0;
 const LINK_VERSION = 1;
@@ -234,6 +237,16 @@ export class Records {
 
   keyLength(ref: Ref): number {
     return readU16(this.slab(ref), this.offset(ref));
+  }
+
+  /** Reads the beginning of records, independent of each other, so that they are at hand when looked at in turn. */
+  touch(refs: Uint32Array, count: number): number {
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const ref = refs[i];
+      sum += this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + KEY_WORD];
+    }
+    return sum;
   }
 
   /** Whether the key of a record is `bytes[from, to)`. */

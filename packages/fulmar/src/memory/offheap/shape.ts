@@ -18,12 +18,12 @@ export interface EngineShape {
   readonly chunkNodes: number;
   /** Entries of a tree node at most, whatever would fit. */
   readonly nodeEntriesMax: number;
-  /** Slots of the smallest hash table: a power of two. */
-  readonly hashSlotsMin: number;
-  /** Slots of a hash table that are allocated at a time: a power of two. */
-  readonly hashChunkSlots: number;
-  /** Slots that one change moves from the old hash table to the new one. */
-  readonly hashStepSlots: number;
+  /** Groups of the smallest hash table. */
+  readonly hashGroupsMin: number;
+  /** Groups of a hash table that are allocated at a time: a power of two. */
+  readonly hashChunkGroups: number;
+  /** Groups that one change moves from the old hash table to the new one. */
+  readonly hashStepGroups: number;
   /** Records that settling, releasing or rolling back lets go of at once; the rest is left to vacuum. */
   readonly vacuumAtOnce: number;
 }
@@ -42,9 +42,9 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   nodeWords: 128,
   chunkNodes: 2048,
   nodeEntriesMax: 1 << 16,
-  hashSlotsMin: 1024,
-  hashChunkSlots: 1 << 16,
-  hashStepSlots: 32,
+  hashGroupsMin: 64,
+  hashChunkGroups: 1 << 11,
+  hashStepGroups: 3,
   vacuumAtOnce: 1024,
 });
 

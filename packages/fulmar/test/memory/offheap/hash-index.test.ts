@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HashIndex } from "../../../src/memory/offheap/hash-index.js";
 import { KeyHash } from "../../../src/memory/offheap/key-hash.js";
@@ -74,7 +75,32 @@ describe.each([
         for (let other = 0; other < 61; other++) expect(find(other)).toBe(refs.get(other) ?? 0);
       }
     }
-    expect(bytesMax).toBeLessThan(5 * 3 * 256 + 100);
+    // 61 keys fit seven groups; in between there is the next table as well.
+    expect(bytesMax).toBeLessThan(64 * 40);
+  });
+
+  it("finds every key through any additions and removals", () => {
+    const dice = fc.tuple(fc.nat(9), fc.nat(999));
+    fc.assert(
+      fc.property(fc.array(dice, { minLength: 300, maxLength: 600, size: "max" }), (steps) => {
+        const { index, find, locate, add } = setUp(sizes);
+        const refs = new Map<number, number>();
+        for (const [i, [kind, key]] of steps.entries()) {
+          const isGrowing = kind < (Math.floor(i / 150) % 2 === 0 ? 9 : 3);
+          const chosen = isGrowing ? key : [...refs.keys()][key % Math.max(1, refs.size)];
+          if (isGrowing && !refs.has(key)) refs.set(key, add(key));
+          if (!isGrowing && chosen !== undefined) {
+            expect(locate(chosen)).toBe(refs.get(chosen));
+            index.remove();
+            refs.delete(chosen);
+          }
+          for (const [other, ref] of refs) if (find(other) !== ref) expect.fail(`key ${other} at step ${i}`);
+        }
+        index.verify();
+        expect(index.size).toBe(refs.size);
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it("replaces records while they are moved", () => {
@@ -92,28 +118,73 @@ describe.each([
 });
 
 describe("hash index", () => {
-  it("finds what lies around the end of a table, while its beginning is moved away and keys go", () => {
-    const shape = { ...DEFAULT_SHAPE, ...SMALLEST, hashSlotsMin: 8, hashChunkSlots: 4, hashStepSlots: 4 };
-    const records = new Records(shape);
-    const index = new HashIndex(records, shape, [1, 2]);
-    const hash = new KeyHash([1, 2]);
-    const isLast = (key: Uint8Array): boolean => (hash.of(key, 0, key.length) & 7) === 7;
-    const keys = Array.from({ length: 200 }, (_, i) => ascii(`key ${i}`)).filter(isLast);
-    // Six keys whose place is the last slot: the others lie in the first five.
-    const refs = keys.slice(0, 6).map((key) => {
-      const bytes = entry(key);
-      const ref = records.add(1, 0, bytes, 0, bytes.length);
-      index.locate(key, 0, key.length);
-      index.add(ref);
-      return ref;
-    });
-    // One change begins a new table, the next moves the first four slots and removes the key of the last.
-    expect(index.locate(keys[6], 0, keys[6].length)).toBe(0);
-    expect(index.locate(keys[0], 0, keys[0].length)).toBe(refs[0]);
-    index.remove();
-    const found = refs.map((_, i) => index.find(keys[i], 0, keys[i].length));
-    expect(found).toEqual([0, ...refs.slice(1)]);
+  /** Tables of eight groups, each with room for fifteen keys and in a chunk of its own; one is moved by each change. */
+  const sizes = { ...SMALL, hashGroupsMin: 8, hashChunkGroups: 4, hashStepGroups: 1 };
+  const hash = new KeyHash([1, 2]);
+  const key = (i: number): Uint8Array => ascii(`key ${i}`);
+  const homeOf = (i: number, groups: number): number =>
+    Math.floor((hash.of(key(i), 0, key(i).length) * groups) / 2 ** 32);
+
+  it("finds keys that passed full groups, around the end of a table, while these come, go and are moved", () => {
+    const { index, find, locate, add } = setUp(sizes);
+    // The last two groups get three times the keys that they have room for; others fill the table up.
+    const last = Array.from({ length: 2000 }, (_, i) => i).filter((i) => homeOf(i, 8) >= 6);
+    const others = Array.from({ length: 2000 }, (_, i) => i).filter((i) => homeOf(i, 8) < 6);
+    const refs = new Map<number, number>();
+    const check = (): void => {
+      index.verify();
+      for (const [i, ref] of refs) expect(find(i)).toBe(ref);
+      expect(index.size).toBe(refs.size);
+    };
+    for (const i of [...last.slice(0, 90), ...others.slice(0, 18)]) refs.set(i, add(i));
+    check();
+    // From here on a new table takes over, group after group; the overfull ones gain and lose keys meanwhile.
+    for (let step = 0; step < 12; step++) {
+      for (const i of [last[100 + step], others[80 + step]]) refs.set(i, add(i));
+      expect(locate(last[3 * step])).toBe(refs.get(last[3 * step]));
+      index.remove();
+      refs.delete(last[3 * step]);
+      check();
+    }
+  });
+
+  it("takes keys of one hash, though they fill the whole table", () => {
+    const { index, find, add } = setUp({ ...sizes, hashGroupsMin: 2 });
+    const alike = Array.from({ length: 20_000 }, (_, i) => i).filter((i) => homeOf(i, 512) === 300);
+    const refs = alike.slice(0, 45).map((i) => add(i));
     index.verify();
+    for (const [at, ref] of refs.entries()) expect(find(alike[at])).toBe(ref);
+  });
+
+  it("uses two thirds of its memory on average, whatever the number of keys", () => {
+    const { index, record } = setUp({});
+    let sum = 0;
+    let count = 0;
+    for (let i = 0; i < 30_000; i++) {
+      const start = ascii(`key ${i}`);
+      expect(index.locate(start, 0, start.length)).toBe(0);
+      index.add(record(i));
+      if (i < 3000) continue;
+      sum += index.allocatedBytes / index.size;
+      count++;
+    }
+    expect(sum / count).toBeLessThan(7.8);
+  });
+
+  it.each([0, 1, 31, 32, 33, 500, 5000])("takes %i appended keys, announced or not", (count) => {
+    for (const announced of [undefined, 0, 7, count, 10 * count]) {
+      const { index, record, find, add } = setUp(sizes);
+      if (announced !== undefined) index.announce(announced);
+      const refs = Array.from({ length: count }, (_, i) => record(i));
+      for (const [i, ref] of refs.entries()) index.append(key(i), 0, key(i).length, ref);
+      index.finishAppending();
+      expect(index.size).toBe(count);
+      index.verify();
+      for (const [i, ref] of refs.entries()) expect(find(i)).toBe(ref);
+      expect(find(count)).toBe(0);
+      add(count);
+      index.verify();
+    }
   });
 });
 

@@ -10,9 +10,9 @@ export const SMALL: Partial<EngineShape> = {
   nodeWords: 64,
   chunkNodes: 4,
   nodeEntriesMax: 8,
-  hashSlotsMin: 8,
-  hashChunkSlots: 16,
-  hashStepSlots: 4,
+  hashGroupsMin: 1,
+  hashChunkGroups: 2,
+  hashStepGroups: 1,
 };
 
 /** The smallest sizes that there can be: splits and joins at nearly every change. */
@@ -25,8 +25,7 @@ export const SMALLEST: Partial<EngineShape> = {
   nodeWords: 32,
   chunkNodes: 2,
   nodeEntriesMax: 3,
-  hashSlotsMin: 4,
-  hashChunkSlots: 4,
+  hashChunkGroups: 1,
 };
 
 /** Sizes with which vacuum is put off after a few records, and always. */
