@@ -20,11 +20,20 @@ export { type KeyJson, keyFromJson, keyToJson } from "./keys/json.js";
 export type { KeyPart } from "./keys/key.js";
 export { compareStamps, type Stamp } from "./record/stamp.js";
 export type { BackupOptions } from "./store/backup.js";
+export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
 export { open } from "./store/open.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
 export type { List, Store } from "./store/store.js";
+export type { TransactionBody, TransactOptions } from "./store/transact.js";
+export type {
+  Savepoint,
+  Transaction,
+  TransactionEntry,
+  TransactionReadOptions,
+} from "./store/transaction.js";
+export type { Isolation } from "./store/transaction-state.js";
 export type {
   BatchOperation,
   Change,

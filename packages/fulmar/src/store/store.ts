@@ -11,6 +11,7 @@ import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
 import { Listing, type Selection } from "./listing.js";
 import { checkDurability } from "./settings.js";
+import { type TransactionBody, type TransactOptions, Transactor } from "./transact.js";
 import type {
   BatchOperation,
   CheckpointSummary,
@@ -55,6 +56,7 @@ export class Store<V = unknown> {
   readonly #encoder: WriteEncoder<V>;
   readonly #keyBytesMax: number;
   readonly #lookup = new LookupKey();
+  readonly #transactor: Transactor<V>;
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
@@ -62,6 +64,7 @@ export class Store<V = unknown> {
     const { codec, limits, reader } = core;
     this.#keyBytesMax = limits.keyBytesMax;
     this.#encoder = new WriteEncoder({ codec, limits, nowMs: () => reader.nowMs() });
+    this.#transactor = new Transactor(core, this.#encoder);
   }
 
   /** Number of the newest commit that memory shows; grows with each commit, also across restarts. */
@@ -191,6 +194,39 @@ export class Store<V = unknown> {
       const writes = Array.from(operations, (operation) => this.#encoder.operation(operation));
       return this.#core.commit(writes, this.#level(options));
     });
+  }
+
+  /**
+   * Runs `body` with a transaction that reads one state of the store and its own writes, and commits its
+   * writes together at the end, if nothing that it read was changed meanwhile; otherwise `body` runs again.
+   * Strictly serializable in the order of versions: what commits did so as if it had run alone at that
+   * moment. Without a writer it never conflicts. `body` may await anything, holds no lock, and must do
+   * everything through its transaction.
+   *
+   * Resolves to what `body` gave, once the commit is durable at its level. Rejects with what `body` threw,
+   * and then nothing is done; with a `ConflictError` (CONFLICT) after the last retry; with TIMEOUT, ABORTED,
+   * NESTED_TRANSACTION, TRANSACTION_TOO_LARGE, NOT_AN_INTEGER, INTEGER_OVERFLOW; and as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * const db = await open<number>();
+   * await db.batch([
+   *   { type: "set", key: "a", value: 50 },
+   *   { type: "set", key: "b", value: 0 },
+   * ]);
+   * await db.transact((tx) => {
+   *   const amount = Math.min(20, tx.get("a") ?? 0);
+   *   tx.set("a", (tx.get("a") ?? 0) - amount);
+   *   tx.set("b", (tx.get("b") ?? 0) + amount);
+   * });
+   * console.log(db.get("a"), db.get("b")); // 30 20
+   * await db.close();
+   * ```
+   */
+  transact<T>(body: TransactionBody<V, T>, options: TransactOptions = {}): Promise<T> {
+    return this.#transactor.transact(body, options);
   }
 
   /**

@@ -49,6 +49,12 @@ export class WriteEncoder<V> {
     return this.#makesFreshBytes ? write : { ...write, value: new Uint8Array(write.value) };
   }
 
+  /** A value as it is stored, under another deadline. */
+  renewal(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
+    const deadline = this.deadline(lifetime);
+    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+  }
+
   deletion(key: Key): LocalWrite {
     return { key: this.key(key), value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
   }

@@ -17,6 +17,7 @@ import { CoverageLedger } from "./coverage-ledger.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, stampedFields, wantedRoom } from "./local-write.js";
 import type { MemoryLimit, WantedChange } from "./memory-limit.js";
 import { type MergePlan, planCoverage, planMerge, roomForWinners } from "./merge.js";
+import { Trail } from "./optimistic/trail.js";
 import { Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
 import { bytesOfTombstones, evictionCommit, expiryCommit, writeTombstones } from "./tombstones.js";
@@ -38,6 +39,7 @@ export class Committer implements LogObserver {
   readonly #ledger: CoverageLedger;
   readonly #publication: Publication;
   readonly #acknowledgements = new Acknowledgements();
+  readonly trail = new Trail();
   readonly #pins: Pins;
   #log: CommitLog | undefined;
   #version: number;
@@ -75,7 +77,6 @@ export class Committer implements LogObserver {
     return this.#failure;
   }
 
-  /** Sequence number of the newest local commit. */
   get seq(): number {
     return this.#seq;
   }
@@ -245,6 +246,7 @@ export class Committer implements LogObserver {
     const { engine } = this.#parts;
     this.#pins.killAbove(version);
     engine.rollback(version);
+    this.trail.rollback(version);
     this.#newest = Math.min(this.#newest, version);
     this.#ledger.rollback(version);
     this.#publication.rollback(version);
@@ -359,6 +361,7 @@ export class Committer implements LogObserver {
     this.#newest = version;
     // Even a commit of level `memory` is shown to others only once it survives this process.
     this.#publication.add(version, level === "full" ? NEEDS_SYNCED : NEEDS_LOGGED);
+    if (this.trail.followed) this.trail.add(version, changed);
     if (this.#watched) {
       this.#publication.notify({ version, remote, keys: changed.map((change) => change.key) });
     }

@@ -51,7 +51,7 @@ export class Trail {
 
   /** The keys that were changed above `version`; undefined when they are not all remembered, or over `most`. */
   since(version: number, most: number): Uint8Array[] | undefined {
-    if (version < this.#from) return undefined;
+    if (!this.followed || version < this.#from) return undefined;
     const keys: Uint8Array[] = [];
     for (let i = this.#steps.length - 1; i >= 0 && this.#steps[i].version > version; i--) {
       if (keys.length + this.#steps[i].keys.length > most) return undefined;

@@ -1,0 +1,143 @@
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import { LATEST, NONE } from "../memory/engine.js";
+import type { LocalWrite } from "../transaction/committer.js";
+import { WriteSet } from "../transaction/optimistic/write-set.js";
+import type { StoreCore } from "./core.js";
+import { checkStep } from "./increment.js";
+import { checkDurability } from "./settings.js";
+import type { Key, WriteOptions, Written } from "./types.js";
+import { raised, resolveWish, type Wish } from "./wishes.js";
+import type { WriteEncoder } from "./write-encoder.js";
+
+/** What must hold for an atomic operation to be done. */
+export interface Check {
+  readonly key: Key;
+  /** The version of the key's entry; 0 for a key without a value. Not together with `exists`. */
+  readonly version?: number;
+  /** Whether the key has a value. Not together with `version`. */
+  readonly exists?: boolean;
+}
+
+/** A check that did not hold. */
+export interface FailedCheck {
+  /** Its place among the checks, from 0. */
+  readonly index: number;
+  readonly key: Key;
+  /** The version that was found; 0 for a key without a value. */
+  readonly found: number;
+}
+
+/** What an atomic operation came to. */
+export type AtomicOutcome<V = unknown> =
+  | ({ readonly ok: true } & Written<V>)
+  | {
+      readonly ok: false;
+      /** Every check that did not hold. */
+      readonly failed: readonly FailedCheck[];
+    };
+
+interface EncodedCheck extends Check {
+  readonly encoded: Uint8Array;
+}
+
+/**
+ * Checks and writes that are done together, or not at all: all checks are made on one state, before any of
+ * the writes. Get one from {@link Store.atomic}; methods can be chained.
+ */
+export class Atomic<V = unknown> {
+  readonly #core: StoreCore<V>;
+  readonly #encoder: WriteEncoder<V>;
+  readonly #checks: EncodedCheck[] = [];
+  readonly #effects = new WriteSet<Wish>();
+  #done = false;
+
+  /** @internal */
+  constructor(core: StoreCore<V>, encoder: WriteEncoder<V>) {
+    this.#core = core;
+    this.#encoder = encoder;
+  }
+
+  /** Adds conditions: by version, absence (`version: 0` or `exists: false`) or presence (`exists: true`). */
+  check(...checks: readonly Check[]): this {
+    this.#assertUnused();
+    for (const check of checks) {
+      checkOptions(check, ["key", "version", "exists"], "check");
+      const { version, exists } = check;
+      if (
+        (version === undefined) === (exists === undefined) ||
+        !["boolean", "undefined"].includes(typeof exists)
+      ) {
+        throw new FulmarTypeError("INVALID_ARGUMENT", "check: give either version or exists (true or false)");
+      }
+      integerOption(version, "version", 0, 0, Number.MAX_SAFE_INTEGER);
+      this.#checks.push({ ...check, encoded: this.#encoder.key(check.key) });
+    }
+    return this;
+  }
+
+  set(key: Key, value: V, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): this {
+    this.#assertUnused();
+    checkOptions(options, ["ttl", "expiresAt"], "set");
+    return this.#write(this.#encoder.keptSetting(key, value, options));
+  }
+
+  delete(key: Key): this {
+    this.#assertUnused();
+    return this.#write(this.#encoder.deletion(key));
+  }
+
+  /** Adds to a counter, as {@link Transaction.increment} does; after a `set` of the same key, to that. */
+  increment(key: Key, by: number | bigint = 1): this {
+    this.#assertUnused();
+    const step = checkStep(by, key);
+    const encoded = this.#encoder.key(key);
+    const parts = { core: this.#core, encoder: this.#encoder };
+    this.#effects.put(encoded, raised(parts, key, this.#effects.get(encoded)?.what, step));
+    return this;
+  }
+
+  /**
+   * Does it, once. Resolves to `ok: false` and what failed when a check does not hold; otherwise when the
+   * commit is durable at its level. Rejects as {@link Store.set}, and with NOT_AN_INTEGER, INTEGER_OVERFLOW.
+   */
+  async commit(options: Pick<WriteOptions, "durability"> = {}): Promise<AtomicOutcome<V>> {
+    checkOptions(options, ["durability"], "commit");
+    const level = checkDurability(options.durability);
+    this.#assertUnused();
+    this.#core.assertOpen();
+    this.#done = true;
+    const failed = this.#failedChecks();
+    if (failed.length > 0) return { ok: false, failed };
+    const parts = { core: this.#core, encoder: this.#encoder };
+    const writes = Array.from(this.#effects.values(), (pending) => resolveWish(parts, pending));
+    return { ok: true, ...(await this.#core.commit(writes, level)) };
+  }
+
+  #failedChecks(): FailedCheck[] {
+    const failed: FailedCheck[] = [];
+    for (const [index, { key, encoded, version, exists }] of this.#checks.entries()) {
+      const found = this.#versionOf(encoded);
+      const holds = version === undefined ? exists === found > 0 : version === found;
+      if (!holds) failed.push({ index, key, found });
+    }
+    return failed;
+  }
+
+  /** 0 for a key without a value. */
+  #versionOf(key: Uint8Array): number {
+    const { engine, reader } = this.#core;
+    const ref = engine.find(key, LATEST);
+    return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? 0 : engine.versionOf(ref);
+  }
+
+  #write(write: LocalWrite): this {
+    this.#effects.put(write.key, { kind: "write", write });
+    return this;
+  }
+
+  #assertUnused(): void {
+    if (!this.#done) return;
+    throw new FulmarError("TRANSACTION_ENDED", "an atomic operation is committed once: make another one");
+  }
+}

@@ -1,0 +1,230 @@
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import type { StoreCore } from "./core.js";
+import { checkDurability } from "./settings.js";
+import { Transaction } from "./transaction.js";
+import { type Isolation, TransactionState } from "./transaction-state.js";
+import type { Durability } from "./types.js";
+import type { WriteEncoder } from "./write-encoder.js";
+
+/** How a transaction is run. */
+export interface TransactOptions {
+  /**
+   * `serializable` (default): everything that was read is validated. `snapshot`: only that nobody else
+   * wrote the same keys meanwhile; reads may be outdated by then (write skew is possible).
+   */
+  readonly isolation?: Isolation;
+  /** How often it is run again after conflicts; 20 unless set, at most 1000. */
+  readonly retries?: number;
+  /** Ends it with ABORTED; nothing of it is done then. Ignored once it is committed. */
+  readonly signal?: AbortSignal;
+  /** Longest time for all attempts together, in ms; 10,000 unless set. Then it ends with TIMEOUT. */
+  readonly timeoutMs?: number;
+  readonly durability?: Durability;
+}
+
+const TRANSACT_OPTIONS = ["isolation", "retries", "signal", "timeoutMs", "durability"] as const;
+const RETRIES = 20;
+const RETRIES_MAX = 1000;
+const TIMEOUT_MS = 10_000;
+/** The first waits are up to so long, and each next one up to twice as long ... */
+const BACKOFF_MS = 1;
+/** ... up to this. */
+const BACKOFF_MS_MAX = 64;
+
+/** A function that reads and writes through a transaction. It may await anything, and may run several times. */
+export type TransactionBody<V, T> = (tx: Transaction<V>) => T | PromiseLike<T>;
+
+interface Plan {
+  readonly isolation: Isolation;
+  readonly retries: number;
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number;
+  readonly durability: Durability | undefined;
+}
+
+/** Runs transactions on a store. */
+export class Transactor<V> {
+  readonly #core: StoreCore<V>;
+  readonly #encoder: WriteEncoder<V>;
+  /** Whether the function of a transaction runs right now, up to its first `await`. */
+  #entered = false;
+
+  constructor(core: StoreCore<V>, encoder: WriteEncoder<V>) {
+    this.#core = core;
+    this.#encoder = encoder;
+  }
+
+  async transact<T>(body: TransactionBody<V, T>, options: TransactOptions): Promise<T> {
+    const plan = resolvePlan(body, options);
+    this.#core.assertOpen();
+    if (this.#entered) {
+      const message = "transact was called within the function of a transaction: use its `tx` for everything";
+      throw new FulmarError("NESTED_TRANSACTION", message);
+    }
+    const ending = new Ending(this.#core, plan);
+    try {
+      for (let attempt = 0; ; attempt++) {
+        ending.check();
+        try {
+          return await this.#attempt(body, plan, ending);
+        } catch (error) {
+          if (!isRetryable(error) || attempt >= plan.retries) throw error;
+        }
+        await ending.race(this.#backOff(attempt));
+      }
+    } finally {
+      ending.stop();
+    }
+  }
+
+  async #attempt<T>(body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
+    const state = new TransactionState({
+      core: this.#core,
+      encoder: this.#encoder,
+      isolation: plan.isolation,
+    });
+    try {
+      const outcome = this.#enter(body, state);
+      const result = isPromiseLike(outcome) ? await ending.race(outcome) : outcome;
+      if (state.writes.size === 0) {
+        // What it read was one state of the store, at one place in the order of commits.
+        state.assertOpen();
+        return result;
+      }
+      const done = this.#core.commit(state.conclude(), plan.durability);
+      ending.stop();
+      state.end();
+      await done;
+      return result;
+    } finally {
+      state.end();
+    }
+  }
+
+  #enter<T>(body: TransactionBody<V, T>, state: TransactionState<V>): T | PromiseLike<T> {
+    this.#entered = true;
+    try {
+      return body(new Transaction(state));
+    } finally {
+      this.#entered = false;
+    }
+  }
+
+  /** The first retry comes at once: mostly the other one is through. */
+  async #backOff(attempt: number): Promise<void> {
+    const { timers, random } = this.#core.parts.runtime;
+    if (attempt === 0) return;
+    const limitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (attempt - 1));
+    const delayMs = random.below(limitMs + 1);
+    if (delayMs === 0) await timers.turn();
+    else await new Promise<void>((resolve) => timers.after(delayMs, resolve));
+  }
+}
+
+/** What of a store can end a transaction. */
+type EndingSource = Pick<StoreCore<never>, "onEnd"> & { readonly parts: { readonly runtime: Runtime } };
+
+/** What ends a transaction from outside: its time, its signal, or the end of the store. */
+class Ending {
+  readonly #core: EndingSource;
+  readonly #plan: Plan;
+  readonly #startMs: number;
+  #reject: ((error: Error) => void) | undefined;
+  #stopWatching: (() => void) | undefined;
+
+  constructor(core: EndingSource, plan: Plan) {
+    this.#core = core;
+    this.#plan = plan;
+    this.#startMs = core.parts.runtime.clock.monotonicMs();
+  }
+
+  /** Throws if it is over. */
+  check(): void {
+    if (this.#plan.signal?.aborted === true) throw this.#aborted();
+    if (this.#elapsedMs() >= this.#plan.timeoutMs) throw this.#timedOut();
+  }
+
+  /** The outcome of `work`, unless the end comes first. What comes of `work` after that is ignored. */
+  race<T>(work: PromiseLike<T>): Promise<T> {
+    this.#watch();
+    return new Promise<T>((resolve, reject) => {
+      this.#reject = reject;
+      work.then(resolve, reject);
+    });
+  }
+
+  /** From now on nothing ends it. */
+  stop(): void {
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+    this.#reject = undefined;
+  }
+
+  /** Only transactions that wait for something pay for this. */
+  #watch(): void {
+    if (this.#stopWatching !== undefined) return;
+    const { timers } = this.#core.parts.runtime;
+    const { signal, timeoutMs } = this.#plan;
+    const timer = timers.after(Math.max(0, timeoutMs - this.#elapsedMs()), () =>
+      this.#reject?.(this.#timedOut()),
+    );
+    const aborted = (): void => this.#reject?.(this.#aborted());
+    signal?.addEventListener("abort", aborted, { once: true });
+    const unlisten = this.#core.onEnd((cause) => {
+      this.#reject?.(cause ?? new FulmarError("CLOSED", "the store was closed during the transaction"));
+    });
+    this.#stopWatching = () => {
+      timer.cancel();
+      signal?.removeEventListener("abort", aborted);
+      unlisten();
+    };
+  }
+
+  #elapsedMs(): number {
+    return this.#core.parts.runtime.clock.monotonicMs() - this.#startMs;
+  }
+
+  #timedOut(): FulmarError {
+    const { timeoutMs } = this.#plan;
+    const message = `the transaction took over ${timeoutMs} ms, and nothing of it was done: split it, or raise timeoutMs`;
+    return new FulmarError("TIMEOUT", message, { timeoutMs });
+  }
+
+  #aborted(): FulmarError {
+    const cause: unknown = this.#plan.signal?.reason;
+    return new FulmarError("ABORTED", "the signal ended the transaction; nothing of it was done", { cause });
+  }
+}
+
+function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** Conflicts, and states of the store that are gone, are met by running again. */
+function isRetryable(error: unknown): boolean {
+  return error instanceof FulmarError && (error.code === "CONFLICT" || error.code === "ROLLED_BACK");
+}
+
+function resolvePlan(body: unknown, options: TransactOptions): Plan {
+  checkOptions(options, TRANSACT_OPTIONS, "transact");
+  if (typeof body !== "function") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "transact: the first argument must be a function");
+  }
+  const { isolation, signal } = options;
+  if (isolation !== undefined && isolation !== "serializable" && isolation !== "snapshot") {
+    const message = `isolation must be "serializable" or "snapshot", not ${String(isolation)}`;
+    throw new FulmarTypeError("INVALID_ARGUMENT", message);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "signal must be an AbortSignal");
+  }
+  return {
+    isolation: isolation ?? "serializable",
+    retries: integerOption(options.retries, "retries", RETRIES, 0, RETRIES_MAX),
+    signal,
+    timeoutMs: integerOption(options.timeoutMs, "timeoutMs", TIMEOUT_MS, 1, 3_600_000),
+    durability: checkDurability(options.durability),
+  };
+}

@@ -1,0 +1,136 @@
+import { FulmarError } from "../base/errors.js";
+import type { KeyRange } from "../keys/range.js";
+import { NONE, type Ref } from "../memory/engine.js";
+import type { LocalWrite } from "../transaction/committer.js";
+import { ReadSet } from "../transaction/optimistic/read-set.js";
+import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
+import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
+import type { StatePin } from "../transaction/pins.js";
+import { ConflictError } from "./conflict.js";
+import type { StoreCore } from "./core.js";
+import { resolveWish, type Wish } from "./wishes.js";
+import type { WriteEncoder } from "./write-encoder.js";
+
+/** How strictly a transaction is kept apart from others. */
+export type Isolation = "serializable" | "snapshot";
+
+/** What one attempt of a transaction stands on. */
+export interface TransactionParts<V> {
+  readonly core: StoreCore<V>;
+  readonly encoder: WriteEncoder<V>;
+  readonly isolation: Isolation;
+}
+
+/** Keys and ranges that one transaction may read, and keys that it may write. */
+const READS_MAX = 1_000_000;
+
+/**
+ * One attempt of a transaction: the state that it reads, what it has read and what it wants to write. It
+ * holds no lock, only a pin, which {@link end} releases.
+ */
+export class TransactionState<V> {
+  readonly core: StoreCore<V>;
+  readonly encoder: WriteEncoder<V>;
+  readonly writes = new WriteSet<Wish>();
+  /** The time at which deadlines are judged, in wall ms. */
+  readonly nowMs: number;
+  readonly #reads: ReadSet | undefined;
+  readonly #pin: StatePin;
+  readonly #unfollow: () => void;
+  #ended = false;
+
+  constructor({ core, encoder, isolation }: TransactionParts<V>) {
+    this.core = core;
+    this.encoder = encoder;
+    this.#reads = isolation === "serializable" ? new ReadSet() : undefined;
+    this.#pin = core.pin();
+    this.#unfollow = core.committer.trail.follow(this.#pin.version);
+    this.nowMs = core.reader.nowMs();
+  }
+
+  /** The newest commit that it sees. */
+  get version(): number {
+    return this.#pin.version;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Lets go of the state. Idempotent. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#unfollow();
+    this.#pin.release();
+  }
+
+  assertOpen(): void {
+    if (this.#ended) {
+      const message = "the transaction has ended: do all its work before its function returns or resolves";
+      throw new FulmarError("TRANSACTION_ENDED", message);
+    }
+    this.core.assertOpen();
+    if (this.#pin.alive) return;
+    throw new FulmarError("ROLLED_BACK", "the log refused commits that this transaction reads");
+  }
+
+  /** The record that the transaction sees of a key, tombstones included; noted as read if asked for. */
+  find(key: Uint8Array, tracked: boolean): Ref {
+    const { engine } = this.core;
+    const ref = engine.find(key, this.version);
+    if (tracked && this.#reads !== undefined) {
+      this.#reads.point(key, ref === NONE ? 0 : engine.versionOf(ref));
+      this.#checkSize(this.#reads.size);
+    }
+    return ref;
+  }
+
+  /** Notes a range that is about to be read; undefined when nothing is noted. */
+  trackRange(range: KeyRange, reverse: boolean) {
+    const read = this.#reads?.range(range, reverse);
+    if (this.#reads !== undefined) this.#checkSize(this.#reads.size);
+    return read;
+  }
+
+  put(key: Uint8Array, wish: Wish): void {
+    this.writes.put(key, wish);
+    this.#checkSize(this.writes.size);
+  }
+
+  /** The record of a key as the transaction sees it, or NONE if it cannot be read. */
+  live(ref: Ref): Ref {
+    return ref === NONE || !this.core.reader.isLive(ref, this.nowMs) ? NONE : ref;
+  }
+
+  mark(): Mark {
+    return this.writes.mark();
+  }
+
+  /**
+   * Validates and turns the wishes into writes. Whoever calls commits them at once, without an `await` in
+   * between. @throws ConflictError
+   */
+  conclude(): LocalWrite[] {
+    this.assertOpen();
+    const { engine, committer } = this.core;
+    const validation: Validation = { engine, trail: committer.trail, since: this.version };
+    const conflicts =
+      this.#reads === undefined
+        ? writeConflicts(validation, this.#blindKeys())
+        : readConflicts(validation, this.#reads);
+    if (conflicts.length > 0) throw new ConflictError(conflicts);
+    return Array.from(this.writes.values(), (pending) => resolveWish(this, pending));
+  }
+
+  /** Steps conflict with nothing. */
+  *#blindKeys(): Generator<Uint8Array> {
+    for (const { key, what } of this.writes.values()) if (what.kind === "write") yield key;
+  }
+
+  #checkSize(count: number): void {
+    if (count <= READS_MAX) return;
+    const message = `a transaction reads and writes at most ${READS_MAX} keys and ranges: split it`;
+    throw new FulmarError("TRANSACTION_TOO_LARGE", message);
+  }
+}

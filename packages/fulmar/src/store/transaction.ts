@@ -1,0 +1,204 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import { decodeKey, userRanges } from "../keys/key.js";
+import { resolveRange } from "../keys/resolve.js";
+import { NONE } from "../memory/engine.js";
+import { TOMBSTONE } from "../record/entry.js";
+import type { LocalWrite } from "../transaction/committer.js";
+import type { Mark } from "../transaction/optimistic/write-set.js";
+import { checkStep, incremented } from "./increment.js";
+import type { TransactionState } from "./transaction-state.js";
+import { type Step, walk } from "./transaction-walk.js";
+import type { Entry, Key, ListOptions, RangeOptions, WriteOptions } from "./types.js";
+import { raised } from "./wishes.js";
+
+const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const;
+const READ_OPTIONS = ["conflict"] as const;
+const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit", ...READ_OPTIONS] as const;
+const SET_OPTIONS = ["ttl", "expiresAt"] as const;
+
+/** How a transaction reads. */
+export interface TransactionReadOptions {
+  /**
+   * With `false` the read is not validated at the commit: what it showed may have changed by then. For
+   * hints and statistics on which nothing depends.
+   */
+  readonly conflict?: boolean;
+}
+
+/** An entry as a transaction sees it. What the transaction itself wrote has version 0. */
+export type TransactionEntry<V = unknown> = Pick<Entry<V>, "key" | "value" | "version" | "expiresAt">;
+
+/** A state of a transaction's writes that it can go back to. */
+export interface Savepoint {
+  /** Writes that had been made. */
+  readonly writes: number;
+}
+
+/**
+ * Reads one state of the store, plus its own writes, and collects writes that are committed together at
+ * the end, or not at all. Get one from {@link Store.transact}; it lives until the function that was given
+ * to that returns or resolves.
+ *
+ * Every method throws TRANSACTION_ENDED after that, ROLLED_BACK when the log refused commits that the
+ * transaction reads (it is retried), and errors of wrong arguments as the store's methods do.
+ */
+export class Transaction<V = unknown> {
+  readonly #state: TransactionState<V>;
+  /** Savepoints that can still be gone back to, oldest first. */
+  readonly #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] = [];
+
+  /** @internal */
+  constructor(state: TransactionState<V>) {
+    this.#state = state;
+  }
+
+  /** The newest commit that the transaction sees. */
+  get version(): number {
+    return this.#state.version;
+  }
+
+  /** The value of a key, or undefined. */
+  get(key: Key, options: TransactionReadOptions = {}): V | undefined {
+    return this.#read(key, options)?.value;
+  }
+
+  /** Whether a key has a value. */
+  has(key: Key, options: TransactionReadOptions = {}): boolean {
+    return this.#read(key, options) !== undefined;
+  }
+
+  /** Value, version and deadline of a key, or undefined. */
+  entry(key: Key, options: TransactionReadOptions = {}): TransactionEntry<V> | undefined {
+    return this.#read(key, options);
+  }
+
+  /**
+   * Entries in key order, the transaction's own writes among them as they are when the iteration begins.
+   * Only what was iterated over counts as read: a listing that is left early does not conflict with what
+   * comes later.
+   */
+  list(options: ListOptions & TransactionReadOptions = {}): Iterable<TransactionEntry<V>> {
+    return this.#listing(options, (step) => this.#entry(step));
+  }
+
+  /** The keys that {@link list} would give. */
+  keys(options: ListOptions & TransactionReadOptions = {}): Iterable<Key> {
+    return this.#listing(options, (step) => decodeKey(step.key));
+  }
+
+  /** How many keys of a range have a value. */
+  count(options: RangeOptions & TransactionReadOptions = {}): number {
+    checkOptions(options, [...RANGE_OPTIONS, ...READ_OPTIONS], "count");
+    let count = 0;
+    for (const _ of this.keys(options)) count++;
+    return count;
+  }
+
+  /** Sets a key at the commit. A blind write conflicts with nothing, unless isolation is `snapshot`. */
+  set(key: Key, value: V, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): void {
+    checkOptions(options, SET_OPTIONS, "set");
+    this.#state.assertOpen();
+    const write = this.#state.encoder.keptSetting(key, value, options);
+    this.#state.put(write.key, { kind: "write", write });
+  }
+
+  /** Deletes a key at the commit; no error if it is absent. */
+  delete(key: Key): void {
+    this.#state.assertOpen();
+    const write = this.#state.encoder.deletion(key);
+    this.#state.put(write.key, { kind: "write", write });
+  }
+
+  /**
+   * Adds to a counter at the commit: an integer below 2^53, or a bigint where the codec holds bigints; an
+   * absent one counts from zero. It reads nothing, so that increments never conflict with each other; the
+   * deadline of the counter stays. The commit rejects with NOT_AN_INTEGER or INTEGER_OVERFLOW if the value
+   * is no such number by then.
+   */
+  increment(key: Key, by: number | bigint = 1): void {
+    this.#state.assertOpen();
+    const step = checkStep(by, key);
+    const encoded = this.#state.encoder.key(key);
+    const wish = this.#state.writes.get(encoded)?.what;
+    this.#state.put(encoded, raised(this.#state, key, wish, step));
+  }
+
+  /** Remembers the writes so far. */
+  savepoint(): Savepoint {
+    this.#state.assertOpen();
+    const mark = this.#state.mark();
+    const savepoint = Object.freeze({ writes: mark.length });
+    this.#savepoints.push({ savepoint, mark });
+    return savepoint;
+  }
+
+  /**
+   * Takes back every write since a savepoint, which stays, while later ones are gone. What was read since
+   * stays read. @throws INVALID_ARGUMENT for anything but a savepoint of this transaction that is left
+   */
+  rollbackTo(savepoint: Savepoint): void {
+    this.#state.assertOpen();
+    const index = this.#savepoints.findIndex((known) => known.savepoint === savepoint);
+    if (index < 0) {
+      throw new FulmarTypeError(
+        "INVALID_ARGUMENT",
+        "rollbackTo: no savepoint of this transaction, or one after the savepoint it went back to",
+      );
+    }
+    this.#state.writes.rollBack(this.#savepoints[index].mark);
+    this.#savepoints.length = index + 1;
+  }
+
+  #read(key: Key, options: TransactionReadOptions): TransactionEntry<V> | undefined {
+    checkOptions(options, READ_OPTIONS, "get");
+    this.#state.assertOpen();
+    const encoded = this.#state.encoder.key(key);
+    const wish = this.#state.writes.get(encoded)?.what;
+    if (wish?.kind === "write") return this.#written(encoded, wish.write);
+    const ref = this.#state.live(this.#state.find(encoded, options.conflict ?? true));
+    return ref === NONE && wish === undefined ? undefined : this.#entry({ key: encoded, ref, wish });
+  }
+
+  /** What the transaction wrote itself, through the codec and back: the caller's own. */
+  #written(key: Uint8Array, { flags, value, deadline }: LocalWrite): TransactionEntry<V> | undefined {
+    if ((flags & TOMBSTONE) !== 0) return undefined;
+    const entry = { key: decodeKey(key), value: this.#state.core.codec.decode(value), version: 0 };
+    return deadline === 0 ? entry : { ...entry, expiresAt: deadline };
+  }
+
+  #entry({ key, ref, wish }: Step): TransactionEntry<V> | undefined {
+    if (wish?.kind === "write") return this.#written(key, wish.write);
+    const { reader, engine } = this.#state.core;
+    const stored = ref === NONE ? undefined : reader.value(ref);
+    const value = wish === undefined ? stored : incremented(stored, wish.by, wish.key);
+    const version = wish === undefined ? engine.versionOf(ref) : 0;
+    const entry = { key: decodeKey(key), value: value as V, version };
+    const expiresAt = ref === NONE ? undefined : reader.expiresAt(ref);
+    return expiresAt === undefined ? entry : { ...entry, expiresAt };
+  }
+
+  #listing<T>(
+    options: ListOptions & TransactionReadOptions,
+    select: (step: Step) => T | undefined,
+  ): Iterable<T> {
+    checkOptions(options, LIST_OPTIONS, "list");
+    this.#state.assertOpen();
+    const unlimited = Number.MAX_SAFE_INTEGER;
+    const extent = {
+      ranges: userRanges(resolveRange(options, this.#state.core.limits.keyBytesMax)),
+      reverse: options.reverse ?? false,
+      limit: integerOption(options.limit, "limit", unlimited, 0, unlimited),
+      tracked: options.conflict ?? true,
+    };
+    const steps = (): Generator<Step, void> => walk(this.#state, extent);
+    return {
+      *[Symbol.iterator]() {
+        for (const step of steps()) {
+          const item = select(step);
+          if (item !== undefined) yield item;
+        }
+      },
+    };
+  }
+}

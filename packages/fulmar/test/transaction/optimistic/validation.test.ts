@@ -1,0 +1,215 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compareBytes } from "../../../src/base/bytes.js";
+import { inRange, type KeyRange } from "../../../src/keys/range.js";
+import { LATEST, type MemoryEngine, NONE } from "../../../src/memory/engine.js";
+import { createPlainEngine } from "../../../src/memory/plain/engine.js";
+import { keyOf } from "../../../src/record/entry.js";
+import { isInRanges, ReadSet } from "../../../src/transaction/optimistic/read-set.js";
+import { Trail } from "../../../src/transaction/optimistic/trail.js";
+import { readConflicts, writeConflicts } from "../../../src/transaction/optimistic/validation.js";
+import { entry, quickHash } from "../../memory/fixtures.js";
+
+const KEYS = 12;
+const keyAt = (index: number): Uint8Array => Uint8Array.of(10 + index * 2);
+const keyIndex = fc.nat(KEYS - 1);
+const bound = fc.nat(KEYS * 2 + 4).map((n) => Uint8Array.of(8 + n));
+
+type Write = { readonly index: number; readonly deleted: boolean };
+const write = fc.record({ index: keyIndex, deleted: fc.boolean() });
+const commits = fc.array(fc.array(write, { minLength: 1, maxLength: 3 }), { maxLength: 12 });
+const scan = fc.record({
+  from: bound,
+  to: fc.option(bound, { nil: undefined }),
+  reverse: fc.boolean(),
+  stop: fc.nat(6),
+});
+
+function apply(engine: MemoryEngine, version: number, writes: readonly Write[], trail: Trail): void {
+  for (const { index, deleted } of writes) {
+    const bytes = deleted
+      ? entry(keyAt(index), { seq: version })
+      : entry(keyAt(index), { seq: version, value: Uint8Array.of(version) });
+    engine.put(version, bytes, 0, bytes.length);
+  }
+  engine.settle(version);
+  if (trail.followed)
+    trail.add(
+      version,
+      writes.map(({ index }) => ({ key: keyAt(index) })),
+    );
+}
+
+/** Key and version of what is visible, tombstones included: what a reader could tell apart. */
+function seen(engine: MemoryEngine, range: KeyRange, at: number): string[] {
+  const lines: string[] = [];
+  const cursor = engine.scan(range, at, false);
+  for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+    lines.push(`${keyOf(engine.slab(ref), engine.offset(ref)).join()}@${engine.versionOf(ref)}`);
+  }
+  return lines;
+}
+
+/** Reads a range as far as `stop` entries, as a transaction would, and returns what part of it was seen. */
+function consume(
+  engine: MemoryEngine,
+  reads: ReadSet,
+  at: number,
+  range: KeyRange,
+  reverse: boolean,
+  stop: number,
+): KeyRange[] {
+  const read = reads.range(range, reverse);
+  const cursor = engine.scan(range, at, reverse);
+  for (let count = 0; count < stop; count++) {
+    const ref = cursor.next();
+    if (ref === NONE) {
+      read.toEnd();
+      return [range];
+    }
+    read.through(keyOf(engine.slab(ref), engine.offset(ref)));
+  }
+  return read.reached === undefined ? [] : [read.reached];
+}
+
+describe("validation", () => {
+  it("finds a conflict exactly when something that was read has another version now", () => {
+    fc.assert(
+      fc.property(
+        commits,
+        commits,
+        fc.array(keyIndex, { maxLength: 4 }),
+        fc.array(scan, { maxLength: 3 }),
+        fc.boolean(),
+        (before, after, points, scans, followed) => {
+          const engine = createPlainEngine({ hash: quickHash });
+          const trail = new Trail();
+          let version = 0;
+          for (const writes of before) apply(engine, ++version, writes, trail);
+          const since = engine.version;
+          const pin = engine.pin(since);
+          if (followed) trail.follow(since);
+          const reads = new ReadSet();
+          const areas: KeyRange[] = [];
+          for (const index of points) {
+            const ref = engine.find(keyAt(index), since);
+            reads.point(keyAt(index), ref === NONE ? 0 : engine.versionOf(ref));
+            areas.push({ from: keyAt(index), to: Uint8Array.of(...keyAt(index), 0) });
+          }
+          for (const { from, to, reverse, stop } of scans) {
+            areas.push(...consume(engine, reads, since, { from, to }, reverse, stop));
+          }
+          for (const writes of after) apply(engine, ++version, writes, trail);
+          const changed = areas.some((area) => {
+            const then = seen(engine, area, since);
+            const now = seen(engine, area, LATEST);
+            return then.join() !== now.join();
+          });
+          // Nobody but the log of recent commits knows less than a scan does.
+          const conflicts = readConflicts({ engine, trail: followed ? trail : new Trail(), since }, reads);
+          expect(conflicts.length > 0).toBe(changed);
+          for (const { key, expected, found } of conflicts) {
+            expect(areas.some((area) => inRange(key, area))).toBe(true);
+            const then = engine.find(key, since);
+            expect(expected).toBe(then === NONE ? 0 : engine.versionOf(then));
+            expect(found).toBe(engine.versionOf(engine.find(key, LATEST)));
+            expect(found).toBeGreaterThan(since);
+          }
+          pin.release();
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it("lets the first committer of a key win when only writes are validated", () => {
+    const engine = createPlainEngine({ hash: quickHash });
+    const trail = new Trail();
+    apply(engine, 1, [{ index: 0, deleted: false }], trail);
+    const pin = engine.pin(1);
+    apply(engine, 2, [{ index: 1, deleted: false }], trail);
+    const validation = { engine, trail, since: 1 };
+    expect(writeConflicts(validation, [keyAt(0)])).toEqual([]);
+    expect(writeConflicts(validation, [keyAt(0), keyAt(1)])).toEqual([
+      { key: keyAt(1), expected: 0, found: 2 },
+    ]);
+    pin.release();
+  });
+
+  it("reports a bounded number of conflicts", () => {
+    const engine = createPlainEngine({ hash: quickHash });
+    const reads = new ReadSet();
+    const pin = engine.pin(0);
+    reads.range({ from: new Uint8Array(0), to: undefined }, false).toEnd();
+    const writes = Array.from({ length: 40 }, (_, index) => ({ index, deleted: false }));
+    apply(engine, 1, writes, new Trail());
+    expect(readConflicts({ engine, trail: new Trail(), since: 0 }, reads)).toHaveLength(16);
+    pin.release();
+  });
+});
+
+describe("ranges of reads", () => {
+  it("are joined into disjoint ones that hold the same keys", () => {
+    fc.assert(
+      fc.property(fc.array(scan, { maxLength: 6 }), (scans) => {
+        const reads = new ReadSet();
+        for (const { from, to } of scans) reads.range({ from, to }, false).toEnd();
+        const joined = reads.ranges();
+        for (let i = 1; i < joined.length; i++) {
+          const end = joined[i - 1].to;
+          expect(end !== undefined && compareBytes(end, joined[i].from) < 0).toBe(true);
+        }
+        for (let byte = 0; byte < 48; byte++) {
+          const key = Uint8Array.of(byte);
+          const inAny = scans.some(({ from, to }) => inRange(key, { from, to }));
+          expect(isInRanges(key, joined), `${byte}`).toBe(inAny);
+        }
+      }),
+    );
+  });
+});
+
+describe("the trail of recent commits", () => {
+  const changed = (index: number) => [{ key: keyAt(index) }];
+
+  it("is kept only while somebody follows it", () => {
+    const trail = new Trail();
+    expect(trail.followed).toBe(false);
+    const first = trail.follow(5);
+    const second = trail.follow(6);
+    trail.add(7, changed(1));
+    first();
+    first();
+    expect(trail.followed).toBe(true);
+    expect(trail.since(5, 9)).toEqual([keyAt(1)]);
+    second();
+    expect(trail.followed).toBe(false);
+    trail.follow(9);
+    expect(trail.since(9, 9)).toEqual([]);
+    expect(trail.since(8, 9)).toBeUndefined();
+  });
+
+  it("does not answer when there is more than was asked for, or when commits were forgotten", () => {
+    const trail = new Trail();
+    trail.follow(0);
+    trail.add(1, changed(1));
+    trail.add(2, changed(2));
+    expect(trail.since(0, 1)).toBeUndefined();
+    expect(trail.since(1, 1)).toEqual([keyAt(2)]);
+    trail.add(
+      3,
+      Array.from({ length: 70_000 }, () => ({ key: keyAt(0) })),
+    );
+    expect(trail.since(0, 100_000)).toBeUndefined();
+    expect(trail.since(3, 100_000)).toEqual([]);
+  });
+
+  it("forgets what was rolled back", () => {
+    const trail = new Trail();
+    trail.follow(0);
+    trail.add(1, changed(1));
+    trail.add(2, changed(2));
+    trail.rollback(1);
+    expect(trail.since(0, 9)).toEqual([keyAt(1)]);
+  });
+});

@@ -1,0 +1,60 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compareBytes } from "../../../src/base/bytes.js";
+import { inRange } from "../../../src/keys/range.js";
+import { type Mark, WriteSet } from "../../../src/transaction/optimistic/write-set.js";
+
+const byteKey = fc.uint8Array({ minLength: 0, maxLength: 2, max: 3 });
+
+type Step =
+  | { readonly do: "put"; readonly key: Uint8Array; readonly value: number }
+  | { readonly do: "mark" }
+  | { readonly do: "back"; readonly choice: number }
+  | { readonly do: "list"; readonly from: Uint8Array; readonly to: Uint8Array | undefined };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant("put" as const), key: byteKey, value: fc.nat(99) }),
+  fc.record({ do: fc.constant("mark" as const) }),
+  fc.record({ do: fc.constant("back" as const), choice: fc.nat() }),
+  fc.record({ do: fc.constant("list" as const), from: byteKey, to: fc.option(byteKey, { nil: undefined }) }),
+);
+
+describe("a write set", () => {
+  it("holds, lists in order and goes back as a plain map with copies does", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const set = new WriteSet<number>();
+        let model = new Map<string, { key: Uint8Array; what: number }>();
+        let marks: { mark: Mark; copy: typeof model }[] = [];
+        for (const one of steps) {
+          if (one.do === "put") {
+            set.put(one.key, one.value);
+            model.set(one.key.join(), { key: one.key, what: one.value });
+          } else if (one.do === "mark") marks.push({ mark: set.mark(), copy: new Map(model) });
+          else if (one.do === "back" && marks.length > 0) {
+            const index = one.choice % marks.length;
+            set.rollBack(marks[index].mark);
+            model = new Map(marks[index].copy);
+            marks = marks.slice(0, index + 1);
+          } else if (one.do === "list") {
+            const range = { from: one.from, to: one.to };
+            const expected = [...model.values()]
+              .filter(({ key }) => inRange(key, range))
+              .sort((a, b) => compareBytes(a.key, b.key));
+            expect(set.within(range)).toEqual(expected);
+          }
+          expect(set.size).toBe(model.size);
+          for (const { key, what } of model.values()) expect(set.get(key)?.what).toBe(what);
+        }
+      }),
+    );
+  });
+
+  it("finds nothing that was not written", () => {
+    const set = new WriteSet<number>();
+    expect(set.get(Uint8Array.of(1))).toBeUndefined();
+    set.put(Uint8Array.of(1, 0), 1);
+    expect(set.get(Uint8Array.of(1))).toBeUndefined();
+    expect(set.get(Uint8Array.of(1, 0))?.what).toBe(1);
+  });
+});
