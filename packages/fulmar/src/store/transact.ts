@@ -188,7 +188,7 @@ class Ending {
 
   #timedOut(): FulmarError {
     const { timeoutMs } = this.#plan;
-    const message = `the transaction took over ${timeoutMs} ms, and nothing of it was done: split it, or raise timeoutMs`;
+    const message = `transaction over ${timeoutMs} ms, nothing of it was done: split it or raise timeoutMs`;
     return new FulmarError("TIMEOUT", message, { timeoutMs });
   }
 
