@@ -29,7 +29,7 @@ const HINTS: Readonly<Record<string, string>> = {
   INVALID_VALUE: "choose the codec that the store is written with: --codec json, text or bytes",
   LOCKED: "close the store in that process, or stop the process, and try again",
   ALREADY_EXISTS: "choose another name: nothing is ever overwritten",
-  CORRUPT: "run `fulmar check DIR`, keep a copy, and restore the damaged file from a backup",
+  CORRUPT: "run `fulmar check DIR`, then restore a backup, or save the rest with `fulmar repair DIR`",
   PATH_UNUSABLE: "check the path; `fulmar set --create` makes a new store",
   NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",
   ACCESS_DENIED: "run as the user that owns the directory, or change its mode",

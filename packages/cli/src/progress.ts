@@ -1,4 +1,5 @@
-import type { Sink } from "./io.js";
+import type { CareProgress } from "fulmar";
+import type { Io, Sink } from "./io.js";
 
 const WIDTH = 30;
 const STEP_MS = 100;
@@ -43,4 +44,17 @@ export class ProgressBar {
     // A terminal that went away is noticed by the command's own output.
     this.#sink.write(text).catch(() => {});
   }
+}
+
+const LABELS = { read: "reading", write: "writing" } as const;
+
+/** Shows how far long work on files is, as long as it lasts. */
+export async function withProgress<T>(
+  io: Io,
+  work: (onProgress: (progress: CareProgress) => void) => Promise<T>,
+): Promise<T> {
+  const bar = new ProgressBar(io.stderr);
+  const onProgress = ({ phase, bytes, bytesTotal }: CareProgress): void =>
+    bar.update(LABELS[phase], bytes, bytesTotal);
+  return work(onProgress).finally(() => bar.clear());
 }

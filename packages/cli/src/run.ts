@@ -6,6 +6,7 @@ import { addDelete } from "./commands/delete.js";
 import { addDump, addLoad } from "./commands/dump.js";
 import { addGet } from "./commands/get.js";
 import { addList } from "./commands/list.js";
+import { addRepair } from "./commands/repair.js";
 import { addSet } from "./commands/set.js";
 import { addStatus } from "./commands/status.js";
 import { CommandError, describeReport, reportOf } from "./errors.js";
@@ -31,7 +32,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 function programOf(io: Io, printed: string[], answer: (code: number) => void): Command {
   const program = new Command("fulmar")
-    .description("Read, write, check, back up, restore, dump and load a Fulmar store on this machine.")
+    .description(
+      "Read, write, check, repair, back up, restore, dump and load a Fulmar store on this machine.",
+    )
     .version(version)
     .helpCommand("help [command]", "explain a command")
     .showHelpAfterError(false)
@@ -40,7 +43,7 @@ function programOf(io: Io, printed: string[], answer: (code: number) => void): C
     .addHelpText("after", exitCodesHelp());
   for (const add of [addGet, addSet, addDelete, addList, addStatus]) add(program, io);
   addCheck(program, io, answer);
-  for (const add of [addBackup, addRestore, addDump, addLoad]) add(program, io);
+  for (const add of [addBackup, addRestore, addDump, addLoad, addRepair]) add(program, io);
   return program;
 }
 
@@ -65,7 +68,7 @@ function usageError(error: CommanderError): CommandError {
   if (error.code === "commander.help")
     return new CommandError(
       "USAGE",
-      "say what to do: get, set, delete, list, status, check, backup, restore, dump or load",
+      "say what to do: get, set, delete, list, status, check, repair, backup, restore, dump or load",
     );
   return new CommandError("USAGE", error.message.replace(/^error: /, ""));
 }

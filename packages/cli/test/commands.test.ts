@@ -312,3 +312,32 @@ describe("dump and load", () => {
     expect(stderr.text.endsWith("\r\u001b[K")).toBe(true);
   });
 });
+
+describe("repair", () => {
+  it("saves the rest of a damaged store, which check has told before", async () => {
+    const directory = await freshPath();
+    for (const key of ["a", "b", "c"]) await fulmar(["set", directory, key, `"value ${key}"`, "--create"]);
+    const segment = join(directory, "log", readdirSync(join(directory, "log"))[0]);
+    const bytes = readFileSync(segment);
+    bytes[bytes.indexOf("value b")] ^= 1;
+    writeFileSync(segment, bytes);
+    const checked = await fulmar(["check", directory]);
+    expect(checked.code).toBe(1);
+    expect(checked.out).toMatch(/a repair would save 2 entries\nlost: .*versions 2 to 2\n.*fulmar repair/s);
+    expect(JSON.parse((await fulmar(["check", directory, "--json"])).out).repair).toMatchObject({
+      entries: 2,
+    });
+    expect((await fulmar(["repair", directory, "--dry-run"])).out).toContain("2 entries would be saved");
+    expect((await fulmar(["list", directory])).code).toBe(4);
+    const repaired = await fulmar(["repair", directory]);
+    expect(repaired).toMatchObject({ code: 0, out: expect.stringContaining("2 entries saved") });
+    expect(repaired.out).toContain(join(directory, "damaged-1"));
+    expect((await fulmar(["list", directory, "--keys-only"])).out).toBe("a\nc\n");
+    expect((await fulmar(["repair", directory])).out).toContain("nothing to repair");
+    expect(JSON.parse((await fulmar(["repair", directory, "--json"])).out)).toMatchObject({ damaged: false });
+  });
+
+  it("finds nothing to save where no store was", async () => {
+    expect(await fulmar(["repair", await freshPath()])).toMatchObject({ code: 5 });
+  });
+});

@@ -14,7 +14,15 @@ export {
 export type { Limits } from "./base/limits.js";
 export type { Runtime } from "./base/runtime/interface.js";
 export { bytesCodec, type Codec, jsonCodec, textCodec } from "./codec/codec.js";
-export type { BackupSummary, CareProgress, RestoreSummary, StopSignal } from "./durability/care-types.js";
+export type {
+  BackupSummary,
+  CareProgress,
+  LostPart,
+  RepairedFile,
+  RepairReport,
+  RestoreSummary,
+  StopSignal,
+} from "./durability/care-types.js";
 export type { Finding, VerifyReport } from "./durability/directory-types.js";
 export { type KeyJson, keyFromJson, keyToJson } from "./keys/json.js";
 export type { KeyPart } from "./keys/key.js";
@@ -24,6 +32,7 @@ export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
 export { open } from "./store/open.js";
+export { type RepairOptions, repair } from "./store/repair.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
 export type { List, Store } from "./store/store.js";
 export type { TransactionBody, TransactOptions } from "./store/transact.js";

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { type CareProgress, restore } from "fulmar";
+import { restore } from "fulmar";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
-import { ProgressBar } from "../progress.js";
+import { withProgress } from "../progress.js";
 import { withStore } from "../session.js";
 import { jsonOption } from "./options.js";
 
@@ -36,16 +36,4 @@ export function addRestore(program: Command, io: Io): void {
       const text = `${oneLine(made.directory)}: ${made.entries} entries of version ${made.version}`;
       await io.stdout.write(`${options.json ? JSON.stringify(made) : text}\n`);
     });
-}
-
-const LABELS = { read: "reading", write: "writing" } as const;
-
-async function withProgress<T>(
-  io: Io,
-  work: (onProgress: (progress: CareProgress) => void) => Promise<T>,
-): Promise<T> {
-  const bar = new ProgressBar(io.stderr);
-  const onProgress = ({ phase, bytes, bytesTotal }: CareProgress): void =>
-    bar.update(LABELS[phase], bytes, bytesTotal);
-  return work(onProgress).finally(() => bar.clear());
 }

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
-import { type VerifyReport, verify } from "fulmar";
+import { type RepairReport, repair, type VerifyReport, verify } from "fulmar";
 import { EXIT } from "../exit-codes.js";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
-import { ProgressBar } from "../progress.js";
+import { ProgressBar, withProgress } from "../progress.js";
 import { isFile, requireStore } from "../session.js";
 import { jsonOption } from "./options.js";
+import { describeLosses } from "./repair.js";
 
 /** `fulmar check DIR`. Says through `answer` with which code to exit. */
 export function addCheck(program: Command, io: Io, answer: (code: number) => void): void {
@@ -17,7 +18,11 @@ export function addCheck(program: Command, io: Io, answer: (code: number) => voi
     .action(async (directory: string, options: { json?: true }) => {
       const report = await verified(directory, io);
       if (!report.ok) answer(EXIT.negative);
-      await io.stdout.write(`${options.json ? JSON.stringify(report) : describe(directory, report)}\n`);
+      const outlook = report.ok || report.kind === "backup" ? undefined : await outlookOf(directory, io);
+      const whole = outlook === undefined ? report : { ...report, repair: outlook };
+      await io.stdout.write(
+        `${options.json ? JSON.stringify(whole) : describe(directory, report, outlook)}\n`,
+      );
     });
 }
 
@@ -29,7 +34,14 @@ async function verified(directory: string, io: Io): Promise<VerifyReport> {
   }).finally(() => progress.clear());
 }
 
-function describe(directory: string, report: VerifyReport): string {
+/** What a repair would save; undefined when none is possible, as for files of a newer version. */
+async function outlookOf(directory: string, io: Io): Promise<RepairReport | undefined> {
+  return withProgress(io, (onProgress) => repair(directory, { dryRun: true, onProgress })).catch(
+    () => undefined,
+  );
+}
+
+function describe(directory: string, report: VerifyReport, outlook: RepairReport | undefined): string {
   const { ok, kind } = report;
   const findings = report.findings.map(({ severity, file, offset, message }) => {
     const place = offset === undefined ? file : `${file} at byte ${offset}`;
@@ -37,12 +49,16 @@ function describe(directory: string, report: VerifyReport): string {
   });
   const verdict = ok
     ? "no damage found"
-    : "DAMAGED: keep a copy, and restore the files named above from a backup";
+    : "DAMAGED: restore a backup, start empty beside a peer, or run `fulmar repair`";
   const facts =
     kind === "backup"
       ? [`a backup: ${report.entries} entries of version ${report.version}`]
       : factsOf(report);
-  return [...findings, ...facts, `${oneLine(directory)}: ${verdict}`].join("\n");
+  const hope =
+    outlook === undefined
+      ? []
+      : [`a repair would save ${outlook.entries} entries`, ...describeLosses(outlook)];
+  return [...findings, ...facts, ...hope, `${oneLine(directory)}: ${verdict}`].join("\n");
 }
 
 function factsOf(report: VerifyReport): string[] {

@@ -45,3 +45,40 @@ export interface RestoreSummary {
   readonly version: number;
   readonly entries: number;
 }
+
+/** A part of a file that could not be saved. */
+export interface LostPart {
+  readonly offset: number;
+  /** 0 when nobody knows how many. */
+  readonly bytes: number;
+  readonly what: string;
+  /** The commits that may have been there, both included; some of these numbers may never have been used. */
+  readonly versions?: { readonly from: number; readonly to: number };
+}
+
+/** What a repair found in one file. */
+export interface RepairedFile {
+  readonly file: string;
+  readonly kind: "manifest" | "checkpoint" | "segment";
+  /** Entries of a checkpoint, commits of a segment. */
+  readonly saved: number;
+  readonly lost: readonly LostPart[];
+}
+
+/** What a repair did, or with `dryRun` would do. */
+export interface RepairReport {
+  /** False when the directory opens as it is, or with `dryRun`: nothing was changed. */
+  readonly repaired: boolean;
+  /** Whether the directory needs a repair. */
+  readonly damaged: boolean;
+  readonly directory: string;
+  /** Where the files are kept that the store had before; with `dryRun` they stay where they are. */
+  readonly keptIn?: string;
+  /** The store's identity: a new one, after a repair. */
+  readonly incarnation: string;
+  /** The newest commit that was saved. */
+  readonly version: number;
+  /** Entries that were saved; those in checkpoint and log of a directory that is sound. */
+  readonly entries: number;
+  readonly files: readonly RepairedFile[];
+}

@@ -3,7 +3,8 @@ import type { FileHandle, FileSystem, OpenMode, Runtime } from "../base/runtime/
 
 /** The error for stored bytes that cannot be right. `offset` is where in the file they are. */
 export function corrupt(file: string, offset: number, what: string): FulmarError {
-  const remedy = 'nothing was changed; run "fulmar check", then restore a backup or copy from a peer';
+  const remedy =
+    'nothing was changed; run "fulmar check", then restore a backup, copy from a peer, or use "fulmar repair"';
   return new FulmarError("CORRUPT", `${file} is damaged at byte ${offset}: ${what}; ${remedy}`, {
     file,
     offset,

@@ -1,6 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { codeOf, FulmarError } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import { ORIGIN_ID_BYTES } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { attempt, createDurably, removeFile, syncDirectory, withFile, writeFully } from "./files.js";
@@ -45,6 +45,9 @@ export async function syncAncestors(runtime: Runtime, root: string): Promise<voi
 export async function holdsStore(runtime: Runtime, layout: Layout): Promise<boolean> {
   const { fileSystem } = runtime;
   const names = await attempt("list", layout.root, fileSystem.list(layout.root));
+  if ((await attempt("look at", layout.repairing, fileSystem.status(layout.repairing))) !== undefined) {
+    throw unfinishedRepair(layout);
+  }
   if (names.includes("MANIFEST")) return true;
   if ((await attempt("look at", layout.restoring, fileSystem.status(layout.restoring))) !== undefined) {
     const message = `${layout.root} holds an unfinished restore: run it again, or remove the directory`;
@@ -57,6 +60,12 @@ export async function holdsStore(runtime: Runtime, layout: Layout): Promise<bool
     await refuseContents(runtime, layout, directory);
   }
   return false;
+}
+
+/** The error for a directory whose files a repair has begun to exchange. */
+export function unfinishedRepair(layout: Layout): FulmarError {
+  const message = `a repair of ${layout.root} was interrupted: run it again to complete it`;
+  return new FulmarError("CORRUPT", message, { file: layout.repairing });
 }
 
 /** What an interrupted first open leaves is at most one segment without a commit. */
@@ -129,21 +138,29 @@ export async function createStore(runtime: Runtime, layout: Layout): Promise<voi
   await writeFirstManifest(runtime, layout, manifest);
 }
 
-/** Writes the manifest of a directory that has none; what it names is durable already. */
-export async function writeFirstManifest(
+async function writeFirstManifest(
   runtime: Runtime,
   layout: Layout,
   manifest: Omit<Manifest, "identity">,
 ): Promise<void> {
-  const { fileSystem, checksum } = runtime;
   const temporary = layout.manifest + TEMPORARY;
-  const handle = await createDurably(fileSystem, temporary, layout.manifest, async (file) => {
-    const status = await attempt("look at", temporary, fileSystem.status(temporary));
-    const identity = identityOf(runtime, status?.identity ?? "");
-    const bytes = new Uint8Array(MANIFEST_BYTES);
-    for (const slot of [0, 1])
-      bytes.set(encodeSlot(checksum, { ...manifest, identity }, slot + 1), slot * SLOT_BYTES);
-    await writeFully(file, bytes, 0);
-  });
+  const handle = await createDurably(runtime.fileSystem, temporary, layout.manifest, (file) =>
+    fillManifest(runtime, file, manifest),
+  );
   await attempt("close", layout.manifest, handle.close());
+}
+
+/** Writes both slots of a new manifest, which names the very file that it is in. */
+export async function fillManifest(
+  runtime: Runtime,
+  file: FileHandle,
+  manifest: Omit<Manifest, "identity">,
+): Promise<void> {
+  const { fileSystem, checksum } = runtime;
+  const status = await attempt("look at", file.path, fileSystem.status(file.path));
+  const identity = identityOf(runtime, status?.identity ?? "");
+  const bytes = new Uint8Array(MANIFEST_BYTES);
+  for (const slot of [0, 1])
+    bytes.set(encodeSlot(checksum, { ...manifest, identity }, slot + 1), slot * SLOT_BYTES);
+  await writeFully(file, bytes, 0);
 }

@@ -8,6 +8,9 @@ const CHECKPOINT_NAME = /^(\d{12,15})$/;
 
 /** Stands in the root of a directory that is being restored, until its manifest stands. */
 const RESTORING = "RESTORING";
+/** Stands in the root of a directory whose files a repair is exchanging. */
+const REPAIRING = "REPAIRING";
+const KEPT_NAME = /^damaged-\d{1,9}$/;
 
 /** Where the parts of a data directory are. */
 export interface Layout {
@@ -15,6 +18,8 @@ export interface Layout {
   readonly manifest: string;
   /** The mark of a restore that is not complete. */
   readonly restoring: string;
+  /** The mark of a repair that is not complete. */
+  readonly repairing: string;
   readonly log: string;
   readonly checkpoints: string;
 }
@@ -24,6 +29,7 @@ export function layoutOf(fileSystem: FileSystem, root: string): Layout {
     root,
     manifest: fileSystem.join(root, "MANIFEST"),
     restoring: fileSystem.join(root, RESTORING),
+    repairing: fileSystem.join(root, REPAIRING),
     log: fileSystem.join(root, "log"),
     checkpoints: fileSystem.join(root, "checkpoint"),
   };
@@ -36,6 +42,9 @@ export function isRootName(name: string): boolean {
     name === `MANIFEST${TEMPORARY}` ||
     name === RESTORING ||
     name === `${RESTORING}${TEMPORARY}` ||
+    name === REPAIRING ||
+    name === `${REPAIRING}${TEMPORARY}` ||
+    KEPT_NAME.test(name) ||
     name === "log" ||
     name === "checkpoint" ||
     name.startsWith("LOCK")

@@ -1,13 +1,14 @@
-import type { Runtime } from "../base/runtime/interface.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
+import { createEntryHash } from "../memory/entry-hash.js";
+import { createEngine } from "../memory/offheap/engine.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
 import { CheckpointWriter, type WrittenCheckpoint } from "./checkpoint-writer.js";
-import { attempt, createDurably, syncDirectory } from "./files.js";
-import { writeFirstManifest } from "./first-open.js";
-import { checkpointName, type Layout, TEMPORARY } from "./layout.js";
-import { FIRST_RECORD_AT } from "./log-scan.js";
-import { newSalt, SegmentPool } from "./segment-pool.js";
+import { attempt, removeFile, syncDirectory, syncFile, withFile, writeFully } from "./files.js";
+import { fillManifest } from "./first-open.js";
+import { checkpointName, type Layout, segmentName, TEMPORARY } from "./layout.js";
+import { newSalt, openedSegment } from "./segment-pool.js";
 
 /** The contents of a store that is written in one go. */
 export interface WholeState {
@@ -34,18 +35,69 @@ export interface NewStoreContext {
   readonly progress: (entries: number, bytes: number) => void;
 }
 
-/**
- * Writes checkpoint, first segment and, last of all, the manifest of a store. Each is durable before the next
- * begins, and only with the manifest is there a store.
- */
-export async function writeNewStore(context: NewStoreContext, state: WholeState): Promise<WrittenCheckpoint> {
+/** A store that is written under temporary names, durably, and needs only to be given its names. */
+export interface PreparedStore {
+  readonly written: WrittenCheckpoint;
+  readonly number: number;
+}
+
+/** Writes checkpoint, first segment and manifest of a store under temporary names. */
+export async function prepareNewStore(context: NewStoreContext, state: WholeState): Promise<PreparedStore> {
   const { runtime, layout, number } = context;
-  const { storeId, incarnation, version, usedVersion, seq, hlc, hadPeers } = state;
+  const { fileSystem } = runtime;
   for (const directory of [layout.log, layout.checkpoints]) {
-    await attempt("create", directory, runtime.fileSystem.makeDirectory(directory));
+    await attempt("create", directory, fileSystem.makeDirectory(directory));
   }
+  const { storeId, incarnation, version, usedVersion, seq, hlc, hadPeers } = state;
   const written = await writeCheckpointFile(context, state);
-  const pool = new SegmentPool(runtime, layout, { storeId, incarnation }, FIRST_RECORD_AT, number);
+  const { end, crc } = await writeSegmentFile(context, state);
+  const checkpoint = { number, version, bytes: written.bytes, crc: written.crc };
+  const synced = { segment: number, position: end, crc, version };
+  const identity = { storeId, incarnation, hadPeers, clean: true, firstSegment: number };
+  const manifest = { ...identity, checkpoint, synced, version: usedVersion, seq, hlc };
+  await writeTemporary(runtime, layout.manifest, (file) => fillManifest(runtime, file, manifest));
+  for (const directory of [layout.log, layout.checkpoints, layout.root]) {
+    await syncDirectory(fileSystem, directory);
+  }
+  return { written, number };
+}
+
+/** Gives a prepared store its names, the manifest last. Can be done again after an interruption. */
+export async function commitNewStore(runtime: Runtime, layout: Layout, number: number): Promise<void> {
+  const { fileSystem } = runtime;
+  const [checkpoint, segment] = pathsOf(runtime, layout, number);
+  for (const path of [checkpoint, segment, layout.manifest]) {
+    if ((await attempt("look at", path, fileSystem.status(path + TEMPORARY))) === undefined) continue;
+    await attempt("rename", path, fileSystem.rename(path + TEMPORARY, path));
+    await syncDirectory(fileSystem, fileSystem.parent(path));
+  }
+}
+
+function pathsOf(runtime: Runtime, layout: Layout, number: number): [string, string] {
+  const { fileSystem } = runtime;
+  const checkpoint = fileSystem.join(layout.checkpoints, checkpointName(number));
+  return [checkpoint, fileSystem.join(layout.log, segmentName(number))];
+}
+
+async function writeTemporary(
+  runtime: Runtime,
+  path: string,
+  fill: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const temporary = path + TEMPORARY;
+  await removeFile(runtime.fileSystem, temporary);
+  await withFile(runtime.fileSystem, temporary, "create", async (file) => {
+    await fill(file);
+    await syncFile(file);
+  });
+}
+
+async function writeSegmentFile(
+  context: NewStoreContext,
+  state: WholeState,
+): Promise<{ end: number; crc: number }> {
+  const { runtime, layout, number } = context;
+  const { storeId, incarnation, version } = state;
   const opening = {
     base: version,
     syncedThrough: version,
@@ -53,36 +105,30 @@ export async function writeNewStore(context: NewStoreContext, state: WholeState)
     previousSegment: 0,
     previousEnd: 0,
   };
-  const segment = await pool.createOpened(opening);
-  await attempt("close", segment.path, segment.handle.close());
-  await syncDirectory(runtime.fileSystem, layout.root);
-  const { bytes, crc } = written;
-  await writeFirstManifest(runtime, layout, {
-    clean: true,
-    hadPeers,
-    storeId,
-    incarnation,
-    firstSegment: segment.number,
-    checkpoint: { number, version, bytes, crc },
-    synced: { segment: segment.number, position: segment.end, crc: segment.crc, version },
-    version: usedVersion,
-    seq,
-    hlc,
-  });
-  return written;
+  const segment = openedSegment(runtime, { storeId, incarnation }, number, opening);
+  const [, path] = pathsOf(runtime, layout, number);
+  await writeTemporary(runtime, path, (file) => writeFully(file, segment.bytes, 0));
+  return { end: segment.bytes.length, crc: segment.crc };
 }
 
 async function writeCheckpointFile(context: NewStoreContext, state: WholeState): Promise<WrittenCheckpoint> {
   const { runtime, layout, number, stopped, progress } = context;
   const { engine, origins, coverage, storeId, incarnation, hadPeers, version, seq, hlc } = state;
-  const path = runtime.fileSystem.join(layout.checkpoints, checkpointName(number));
   const salt = newSalt(runtime);
   const head = { number, hadPeers, isBackup: false, salt, storeId, incarnation, version, seq, hlc };
   const source = { version, seq, hlc, coverage, engine, synced: () => Promise.resolve() };
   const written: WrittenCheckpoint[] = [];
-  const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, async (file) => {
+  const [path] = pathsOf(runtime, layout, number);
+  await writeTemporary(runtime, path, async (file) => {
     written.push(await new CheckpointWriter(runtime, file, stopped, progress).write(source, head, origins));
   });
-  await attempt("close", path, handle.close());
   return written[0];
+}
+
+const TWO_32 = 2 ** 32;
+
+/** An empty engine to put a state together in. */
+export function newEngine(runtime: Runtime, origins: OriginTable): MemoryEngine {
+  const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
+  return createEngine({ hash: createEntryHash(runtime.cryptography, origins), secret });
 }

@@ -11,7 +11,12 @@ export async function listOrphans(runtime: Runtime, layout: Layout, manifest: Ma
     const old = (segmentNumber(name) ?? manifest.firstSegment) < manifest.firstSegment;
     if (old || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
-  for (const path of [layout.manifest + TEMPORARY, layout.restoring, layout.restoring + TEMPORARY]) {
+  for (const path of [
+    layout.manifest + TEMPORARY,
+    layout.restoring,
+    layout.restoring + TEMPORARY,
+    layout.repairing + TEMPORARY,
+  ]) {
     if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) orphans.push(path);
   }
   return orphans;

@@ -1,9 +1,6 @@
 import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
 import type { Runtime } from "../base/runtime/interface.js";
-import type { MemoryEngine } from "../memory/engine.js";
-import { createEntryHash } from "../memory/entry-hash.js";
-import { createEngine } from "../memory/offheap/engine.js";
 import { Coverage } from "../record/coverage.js";
 import { type OriginId, OriginTable } from "../record/origins.js";
 import { inspectBackup, readBackup } from "./backup-reader.js";
@@ -20,11 +17,9 @@ import {
   segmentNumber,
   TEMPORARY,
 } from "./layout.js";
-import { type WholeState, writeNewStore } from "./new-store.js";
+import { commitNewStore, newEngine, prepareNewStore, type WholeState } from "./new-store.js";
 import { removeAll } from "./orphans.js";
 import type { FoundNumbers } from "./replay.js";
-
-const TWO_32 = 2 ** 32;
 
 export interface RestoreContext {
   readonly runtime: Runtime;
@@ -75,8 +70,9 @@ async function write(context: RestoreContext, layout: Layout, state: WholeState)
   const bytesTotal = state.engine.usage().recordBytes;
   const progress = (entries: number, bytes: number): void =>
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
-  const { entries } = await writeNewStore({ runtime, layout, number: 1, stopped, progress }, state);
-  return entries;
+  const { written } = await prepareNewStore({ runtime, layout, number: 1, stopped, progress }, state);
+  await commitNewStore(runtime, layout, 1);
+  return written.entries;
 }
 
 function checkStopped({ stopped }: RestoreContext): void {
@@ -123,7 +119,7 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
   const { runtime, progress } = context;
   const head = await inspectBackup(runtime, backup);
   const read = new OriginTable();
-  const engine = emptyEngine(runtime, read);
+  const engine = newEngine(runtime, read);
   engine.keepTombstones = head.header.hadPeers;
   const found: FoundNumbers = { seq: 0, hlc: 0, coverage: new Coverage() };
   const loader = engine.load();
@@ -139,11 +135,6 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
   loader.finish(header.version);
   found.coverage.advance(header.incarnation, header.seq);
   return { engine, ...identify(runtime, header, read, found) };
-}
-
-function emptyEngine(runtime: Runtime, origins: OriginTable): MemoryEngine {
-  const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
-  return createEngine({ hash: createEntryHash(runtime.cryptography, origins), secret });
 }
 
 /**

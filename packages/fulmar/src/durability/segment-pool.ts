@@ -129,12 +129,8 @@ export class SegmentPool {
   ): Promise<PreparedSegment & { crc: number; end: number }> {
     const number = this.#nextNumber++;
     const path = this.#path(number);
-    const salt = newSalt(this.#runtime);
-    const head = this.#header(number, 0, salt);
-    const end = SEGMENT_HEADER_BYTES + OPENING_BYTES;
-    const bytes = new Uint8Array(end);
-    bytes.set(head);
-    const crc = writeOpening(this.#runtime.checksum, bytes, SEGMENT_HEADER_BYTES, salt, opening);
+    const { bytes, salt, crc } = openedSegment(this.#runtime, this.#identity, number, opening);
+    const end = bytes.length;
     const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, (file) =>
       writeFully(file, bytes, 0),
     );
@@ -194,15 +190,35 @@ export class SegmentPool {
   }
 
   #header(number: number, flags: number, salt: Uint8Array): Uint8Array {
-    const { storeId, incarnation } = this.#identity;
-    const fields = { number, flags, salt };
-    return writeSegmentHeader(
-      this.#runtime.checksum,
-      fields,
-      fromHex(storeId) ?? new Uint8Array(16),
-      fromHex(incarnation) ?? new Uint8Array(16),
-    );
+    return headerOf(this.#runtime, this.#identity, { number, flags, salt });
   }
+}
+
+function headerOf(
+  runtime: Runtime,
+  { storeId, incarnation }: SegmentIdentity,
+  fields: Parameters<typeof writeSegmentHeader>[1],
+): Uint8Array {
+  return writeSegmentHeader(
+    runtime.checksum,
+    fields,
+    fromHex(storeId) ?? new Uint8Array(16),
+    fromHex(incarnation) ?? new Uint8Array(16),
+  );
+}
+
+/** All bytes of a segment that holds its opening only. */
+export function openedSegment(
+  runtime: Runtime,
+  identity: SegmentIdentity,
+  number: number,
+  opening: Parameters<typeof writeOpening>[4],
+): { bytes: Uint8Array; salt: Uint8Array; crc: number } {
+  const salt = newSalt(runtime);
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES + OPENING_BYTES);
+  bytes.set(headerOf(runtime, identity, { number, flags: 0, salt }));
+  const crc = writeOpening(runtime.checksum, bytes, SEGMENT_HEADER_BYTES, salt, opening);
+  return { bytes, salt, crc };
 }
 
 /** A salt that no other segment has. It never begins with a zero, so that zeros are skipped quickly in a search. */

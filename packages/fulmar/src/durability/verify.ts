@@ -3,7 +3,7 @@ import type { Runtime } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
-import { identityOf } from "./first-open.js";
+import { identityOf, unfinishedRepair } from "./first-open.js";
 import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
@@ -24,17 +24,33 @@ export async function verifyDirectory(
   const { fileSystem } = runtime;
   const root = await attempt("open", path, fileSystem.realPath(path));
   const layout = layoutOf(fileSystem, root);
-  if ((await attempt("look at", layout.manifest, fileSystem.status(layout.manifest))) === undefined) {
-    throw new FulmarError("NOT_A_STORE", `${root} holds no MANIFEST: it is no data directory of Fulmar`, {
-      directory: root,
-    });
+  if (!(await isThere(runtime, layout.manifest)) && !(await isThere(runtime, layout.repairing))) {
+    const message = `${root} holds no MANIFEST: it is no data directory of Fulmar, or "fulmar repair" may help`;
+    throw new FulmarError("NOT_A_STORE", message, { directory: root });
   }
   const lock = await fileSystem.lock(root);
   try {
-    return await verify(runtime, layout, onProgress);
+    return (await verifyHeld(runtime, layout, onProgress)) ?? unreadable([]);
   } finally {
     await lock.release();
   }
+}
+
+/** The same under a lock that the caller holds; undefined when there is no manifest. */
+export async function verifyHeld(
+  runtime: Runtime,
+  layout: Layout,
+  onProgress?: (progress: DirectoryProgress) => void,
+): Promise<VerifyReport | undefined> {
+  if (await isThere(runtime, layout.repairing)) {
+    const { message } = unfinishedRepair(layout);
+    return unreadable([{ severity: "problem", file: layout.repairing, message }]);
+  }
+  return (await isThere(runtime, layout.manifest)) ? verify(runtime, layout, onProgress) : undefined;
+}
+
+async function isThere(runtime: Runtime, path: string): Promise<boolean> {
+  return (await attempt("look at", path, runtime.fileSystem.status(path))) !== undefined;
 }
 
 async function verify(

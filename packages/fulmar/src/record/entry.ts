@@ -115,6 +115,11 @@ export function hlcOf(bytes: Uint8Array, at: number): number {
   return readU56(bytes, at + HLC);
 }
 
+/** Gives the entry another sequence number, in place. */
+export function setSeq(bytes: Uint8Array, at: number, seq: number): void {
+  writeU56(bytes, at + SEQ, seq);
+}
+
 export function seqOf(bytes: Uint8Array, at: number): number {
   return readU56(bytes, at + SEQ);
 }

@@ -21,6 +21,26 @@ export const GOLDEN_CONTENTS: ReadonlyMap<string, string> = new Map([
   ["theirs", "merged"],
 ]);
 
+/** What {@link writeGoldenLong} stores. */
+export const LONG_CONTENTS: ReadonlyMap<string, string> = new Map(
+  Array.from({ length: 12 }, (_, i) => [`n${i}`, String(i % 10).repeat(900)]),
+);
+
+/** Writes a store whose log goes through several segments, with a checkpoint after half of it. */
+export async function writeGoldenLong(): Promise<Map<string, Uint8Array>> {
+  const storage = machine();
+  const runtime: Runtime = { ...storage.runtime, random: new CountingRandom() };
+  const store = await MiniStore.open(runtime);
+  for (const [key, value] of LONG_CONTENTS) {
+    await store.save(key, value);
+    // The next segment is prepared beside the writes: here it has to be there in time.
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    if (key === "n5") await store.checkpoint();
+  }
+  await store.close();
+  return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
+}
+
 /** Writes a small store with one of everything and returns its files by their path below the root. */
 export async function writeGolden(): Promise<Map<string, Uint8Array>> {
   const storage = machine();

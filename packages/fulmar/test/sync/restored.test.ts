@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Runtime } from "../../src/base/runtime/interface.js";
-import { open, restore } from "../../src/index.js";
+import { open, repair, restore } from "../../src/index.js";
 import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
+import { edit } from "../durability/harness.js";
 import { Cluster, type Node } from "./support/cluster.js";
 
 let cluster: Cluster;
@@ -58,6 +59,45 @@ describe("a restored store among its former peers", () => {
         "old",
       ]);
       expect([db.get("of b"), db.get("late"), db.get("alone")]).toEqual([1, 1, 1]);
+    }
+  });
+
+  test("a repaired store gets what it lost from its peers, and they get what only it had", async () => {
+    cluster = new Cluster(13);
+    const storage = simulatedStorage({ cryptography: nodeCryptography });
+    const { fileSystem } = storage.runtime;
+    const runtime = onDisk("a", fileSystem);
+    const a = await cluster.addWith("a", await cluster.during(open<unknown>("/a", { runtime })));
+    const b = await cluster.add("b", { peers: ["a:1"] });
+    await cluster.during(a.db.set("before", "whole"));
+    await cluster.during(a.db.set("hit", "precious"));
+    await cluster.during(b.db.set("of b", "foreign"));
+    await cluster.during(a.db.set("gone", 1));
+    expect(await cluster.converge()).toBe(true);
+    await cluster.during(a.db.delete("gone"));
+    expect(await cluster.converge()).toBe(true);
+    await cluster.during(a.sync.close());
+    await cluster.during(a.db.set("unseen", "only here"));
+    await cluster.during(a.db.close());
+    cluster.nodes.splice(cluster.nodes.indexOf(a), 1);
+    await edit(storage, "/a/log/000000000001.log", (bytes) => {
+      bytes[Buffer.from(bytes).indexOf("precious")] ^= 1;
+      return bytes;
+    });
+    const restarted = onDisk("a", storage.runtime.fileSystem);
+    const report = await cluster.during(repair("/a", { runtime: restarted }));
+    expect(report.repaired).toBe(true);
+    const again = await cluster.during(open<unknown>("/a", { runtime: restarted }));
+    expect([again.get("hit"), again.get("before"), again.get("unseen")]).toEqual([
+      undefined,
+      "whole",
+      "only here",
+    ]);
+    await cluster.addWith("a", again, { peers: ["b:1"] });
+    expect(await cluster.converge()).toBe(true);
+    for (const { db } of [{ db: again }, b]) {
+      expect([db.get("before"), db.get("hit"), db.get("of b")]).toEqual(["whole", "precious", "foreign"]);
+      expect([db.get("gone"), db.get("unseen")]).toEqual([undefined, "only here"]);
     }
   });
 

@@ -1,0 +1,42 @@
+import type { Command } from "commander";
+import { type RepairReport, repair } from "fulmar";
+import type { Io } from "../io.js";
+import { oneLine } from "../keys.js";
+import { withProgress } from "../progress.js";
+import { jsonOption } from "./options.js";
+
+/** `fulmar repair DIR` */
+export function addRepair(program: Command, io: Io): void {
+  program
+    .command("repair")
+    .description("save what can be saved of a damaged store; keeps the files that were there")
+    .argument("<dir>", "data directory")
+    .option("--dry-run", "only say what would be saved and what is lost")
+    .addOption(jsonOption())
+    .action(async (directory: string, { json, dryRun }: { json?: true; dryRun?: true }) => {
+      const report = await withProgress(io, (onProgress) =>
+        repair(directory, { onProgress, dryRun: dryRun === true }),
+      );
+      await io.stdout.write(`${json ? JSON.stringify(report) : describe(report)}\n`);
+    });
+}
+
+function describe(report: RepairReport): string {
+  const { damaged, repaired, entries, version, keptIn } = report;
+  const directory = oneLine(report.directory);
+  if (!damaged) return `${directory}: nothing to repair`;
+  const saved = `${entries} entries${repaired ? "" : " would be"} saved, up to version ${version}`;
+  const kept = keptIn === undefined ? [] : [`the files that were there are in ${oneLine(keptIn)}`];
+  return [...describeLosses(report), ...kept, `${directory}: ${saved}`].join("\n");
+}
+
+/** One line for each part of a file that is lost. */
+export function describeLosses({ files }: RepairReport): string[] {
+  return files.flatMap(({ file, lost }) =>
+    lost.map(({ offset, bytes, what, versions }) => {
+      const size = bytes === 0 ? "" : ` (${bytes} bytes)`;
+      const commits = versions === undefined ? "" : `, versions ${versions.from} to ${versions.to}`;
+      return `lost: ${oneLine(`${file} at byte ${offset}: ${what}${size}${commits}`)}`;
+    }),
+  );
+}

@@ -1,0 +1,213 @@
+import { FulmarError } from "../base/errors.js";
+import { NUMBERS_SKIPPED } from "../base/limits.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { Coverage } from "../record/coverage.js";
+import type { CareProgress, RepairReport } from "./care-types.js";
+import type { VerifyReport } from "./directory-types.js";
+import {
+  attempt,
+  corrupt,
+  createDurably,
+  readFully,
+  removeFile,
+  syncDirectory,
+  withFile,
+  writeFully,
+} from "./files.js";
+import { checkpointNumber, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
+import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
+import { listIfThere, type Salvaged, salvage } from "./salvage.js";
+import { verifyHeld } from "./verify.js";
+
+export interface RepairContext {
+  readonly runtime: Runtime;
+  /** Only tells what a repair would save. */
+  readonly dryRun: boolean;
+  readonly stopped: () => boolean;
+  readonly progress: (progress: CareProgress) => void;
+}
+
+const REPORT = "REPORT.json";
+
+/**
+ * Saves what can be saved of a damaged directory. Until everything new is durable beside the old files, these are
+ * not touched; then they are moved aside, which a crash may interrupt and the next repair completes.
+ */
+export async function repairDirectory(context: RepairContext, path: string): Promise<RepairReport> {
+  const { runtime } = context;
+  const { fileSystem } = runtime;
+  if ((await attempt("look at", path, fileSystem.status(path)))?.kind !== "directory") {
+    throw new FulmarError("PATH_UNUSABLE", `${path} is no directory: check the path`, { path });
+  }
+  const layout = layoutOf(fileSystem, await attempt("open", path, fileSystem.realPath(path)));
+  await refuseStranger(runtime, layout);
+  const lock = await fileSystem.lock(layout.root);
+  try {
+    const begun = await readMark(runtime, layout);
+    if (begun !== undefined) return await complete(runtime, layout, begun);
+    const sound = await verifyHeld(runtime, layout);
+    if (sound?.ok === true) return unchanged(layout, sound);
+    const state = await salvage({ ...context, layout, check: () => checkStopped(context) });
+    if (context.dryRun) return { ...reportOf(layout, state), repaired: false };
+    return await replace(context, layout, state);
+  } finally {
+    await lock.release();
+  }
+}
+
+function checkStopped({ stopped }: RepairContext): void {
+  if (stopped()) throw new FulmarError("CLOSED", "the repair was stopped");
+}
+
+/** A directory with nothing in it that was ever a store's is left alone. */
+async function refuseStranger(runtime: Runtime, layout: Layout): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const path of [layout.manifest, layout.repairing]) {
+    if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) return;
+  }
+  const restoring = await attempt("look at", layout.restoring, fileSystem.status(layout.restoring));
+  const numbered = [
+    ...(await listIfThere(runtime, layout.log)).map(segmentNumber),
+    ...(await listIfThere(runtime, layout.checkpoints)).map(checkpointNumber),
+  ];
+  if (restoring === undefined && numbered.some((number) => number !== undefined)) return;
+  const message = `${layout.root} holds no files of a store: there is nothing to repair`;
+  throw new FulmarError("NOT_A_STORE", message, { directory: layout.root });
+}
+
+function unchanged(layout: Layout, { incarnation, version, entries }: VerifyReport): RepairReport {
+  const directory = layout.root;
+  return { repaired: false, damaged: false, directory, incarnation, version, entries, files: [] };
+}
+
+function reportOf(layout: Layout, { sink, files }: Salvaged): RepairReport {
+  const { entries } = sink.engine.usage();
+  const { incarnation, version } = sink;
+  return { repaired: true, damaged: true, directory: layout.root, incarnation, version, entries, files };
+}
+
+/** What has been begun: where the old files go, and the number of the new ones. */
+interface Mark {
+  readonly keptIn: string;
+  readonly number: number;
+}
+
+async function replace(context: RepairContext, layout: Layout, state: Salvaged): Promise<RepairReport> {
+  const { runtime, stopped } = context;
+  const number = await nextNumber(runtime, layout);
+  const bytesTotal = state.sink.engine.usage().recordBytes;
+  const progress = (entries: number, bytes: number): void =>
+    context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
+  await prepareNewStore({ runtime, layout, number, stopped, progress }, wholeState(state));
+  const keptIn = await makeKept(runtime, layout);
+  const report = { ...reportOf(layout, state), keptIn };
+  await writeText(runtime, runtime.fileSystem.join(keptIn, REPORT), JSON.stringify(report));
+  await syncDirectory(runtime.fileSystem, layout.root);
+  await writeText(runtime, layout.repairing, JSON.stringify({ keptIn, number } satisfies Mark));
+  return complete(runtime, layout, { keptIn, number });
+}
+
+function wholeState({ sink, storeId, hadPeers, usedVersion }: Salvaged): WholeState {
+  const { engine, origins, incarnation, seq, hlc } = sink;
+  const version = Math.max(1, sink.version);
+  engine.settle(version);
+  const coverage = new Coverage();
+  if (seq > 0) coverage.set(incarnation, { upTo: seq, holes: [] });
+  const used = Math.max(version, usedVersion) + NUMBERS_SKIPPED;
+  return { engine, origins, coverage, hadPeers, storeId, incarnation, version, usedVersion: used, seq, hlc };
+}
+
+/** Above every number that a file here has. */
+async function nextNumber(runtime: Runtime, layout: Layout): Promise<number> {
+  const numbers = [
+    ...(await listIfThere(runtime, layout.log)).map(segmentNumber),
+    ...(await listIfThere(runtime, layout.checkpoints)).map(checkpointNumber),
+  ];
+  return Math.max(0, ...numbers.filter((number) => number !== undefined)) + 1;
+}
+
+async function makeKept(runtime: Runtime, layout: Layout): Promise<string> {
+  const { fileSystem } = runtime;
+  for (let count = 1; ; count++) {
+    const path = fileSystem.join(layout.root, `damaged-${count}`);
+    // One without files is left of a repair that was interrupted before it moved anything.
+    if (await hasFiles(runtime, path)) continue;
+    await removeFile(fileSystem, fileSystem.join(path, REPORT));
+    for (const name of ["log", "checkpoint"]) {
+      await attempt("create", path, fileSystem.makeDirectory(fileSystem.join(path, name)));
+    }
+    await syncDirectory(fileSystem, path);
+    return path;
+  }
+}
+
+async function hasFiles(runtime: Runtime, kept: string): Promise<boolean> {
+  const { fileSystem } = runtime;
+  const manifest = fileSystem.join(kept, "MANIFEST");
+  if ((await attempt("look at", manifest, fileSystem.status(manifest))) !== undefined) return true;
+  for (const name of ["log", "checkpoint"]) {
+    if ((await listIfThere(runtime, fileSystem.join(kept, name))).length > 0) return true;
+  }
+  return false;
+}
+
+/** Moves the old files aside and gives the new ones their names. Can be done again after an interruption. */
+async function complete(runtime: Runtime, layout: Layout, { keptIn, number }: Mark): Promise<RepairReport> {
+  const { fileSystem } = runtime;
+  const isOld = (found: number | undefined): boolean => found !== undefined && found < number;
+  const moves: [string, string, (name: string) => boolean][] = [
+    [layout.log, "log", (name) => isOld(segmentNumber(name))],
+    [layout.checkpoints, "checkpoint", (name) => isOld(checkpointNumber(name))],
+  ];
+  for (const [from, name, selects] of moves)
+    await moveAll(runtime, from, fileSystem.join(keptIn, name), selects);
+  // While the new manifest has not got its name, one that stands there is the old one.
+  const pending = await attempt("look at", layout.manifest, fileSystem.status(layout.manifest + TEMPORARY));
+  if (pending !== undefined) await moveAll(runtime, layout.root, keptIn, (name) => name === "MANIFEST");
+  await commitNewStore(runtime, layout, number);
+  await removeFile(fileSystem, layout.repairing);
+  await syncDirectory(fileSystem, layout.root);
+  return readJson<RepairReport>(runtime, fileSystem.join(keptIn, REPORT));
+}
+
+async function moveAll(
+  runtime: Runtime,
+  from: string,
+  to: string,
+  selects: (name: string) => boolean,
+): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const name of await listIfThere(runtime, from)) {
+    if (!selects(name)) continue;
+    const path = fileSystem.join(from, name);
+    await attempt("rename", path, fileSystem.rename(path, fileSystem.join(to, name)));
+  }
+  await syncDirectory(fileSystem, to);
+  await syncDirectory(fileSystem, from);
+}
+
+async function readMark(runtime: Runtime, layout: Layout): Promise<Mark | undefined> {
+  const path = layout.repairing;
+  if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return undefined;
+  return readJson<Mark>(runtime, path);
+}
+
+/** Reads back what {@link writeText} wrote. */
+async function readJson<T>(runtime: Runtime, path: string): Promise<T> {
+  return withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const bytes = new Uint8Array(await attempt("look at", path, handle.size()));
+    await readFully(handle, bytes, 0);
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes)) as T;
+    } catch {
+      throw corrupt(path, 0, "it is not what an interrupted repair left");
+    }
+  });
+}
+
+async function writeText(runtime: Runtime, path: string, text: string): Promise<void> {
+  const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, (file) =>
+    writeFully(file, new TextEncoder().encode(text), 0),
+  );
+  await attempt("close", path, handle.close());
+}

@@ -1,0 +1,191 @@
+import { readU32 } from "../base/bytes.js";
+import { ORIGINS_MAX } from "../base/limits.js";
+import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { LostPart } from "./care-types.js";
+import {
+  BLOCK_HEAD_BYTES,
+  BLOCK_TAIL_BYTES,
+  CHECKPOINT_HEADER_BYTES,
+  type CheckpointHeader,
+  FOOTER_BYTES,
+  readCheckpointHeader,
+  readDictionary,
+  readFooter,
+} from "./checkpoint-format.js";
+import { ChunkReader } from "./chunk-reader.js";
+import { attempt, formatNewer, Pacer, withFile } from "./files.js";
+import { checkedItemLength } from "./replay.js";
+
+/** Takes the entry at `at` of `bytes`, valid during the call. */
+export type EntryVisitor = (bytes: Uint8Array, at: number, length: number) => void;
+
+export interface SalvagedCheckpoint {
+  /** Undefined when it is damaged. */
+  readonly header: CheckpointHeader | undefined;
+  readonly saved: number;
+  readonly lost: readonly LostPart[];
+}
+
+/** Reads every block of a checkpoint that is whole. Rejects with FORMAT_NEWER or an error of the disk. */
+export async function salvageCheckpoint(
+  runtime: Runtime,
+  path: string,
+  visit: EntryVisitor,
+): Promise<SalvagedCheckpoint> {
+  return withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const sizeBytes = await attempt("look at", path, handle.size());
+    return new CheckpointSalvage(runtime, handle, sizeBytes, visit).run();
+  });
+}
+
+interface BlockHead {
+  readonly length: number;
+  readonly entries: number;
+  readonly index: number;
+  readonly crc: number;
+}
+
+class CheckpointSalvage {
+  readonly #runtime: Runtime;
+  readonly #path: string;
+  readonly #reader: ChunkReader;
+  readonly #visit: EntryVisitor;
+  readonly #pacer: Pacer;
+  readonly #lost: LostPart[] = [];
+  /** What the checksums of heads may be seeded with; one is left once a head was found. */
+  #seeds: number[] = [];
+  #nextIndex = 0;
+  #saved = 0;
+
+  constructor(runtime: Runtime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
+    this.#runtime = runtime;
+    this.#path = handle.path;
+    this.#reader = new ChunkReader(handle, sizeBytes);
+    this.#visit = visit;
+    this.#pacer = new Pacer(runtime);
+  }
+
+  async run(): Promise<SalvagedCheckpoint> {
+    const { sizeBytes } = this.#reader;
+    const header = await this.#header();
+    let position = await this.#dictionary(header);
+    const end = await this.#end(header);
+    while (position < end) {
+      const head = await this.#headAt(position);
+      if (head === undefined) {
+        const next = await this.#search(position + 1, end);
+        this.#miss(position, next - position, "bytes that are no block");
+        position = next;
+        continue;
+      }
+      position = await this.#block(position, head);
+    }
+    if (end === sizeBytes) this.#miss(sizeBytes, 0, "the end of the file, and any blocks before it");
+    return { header, saved: this.#saved, lost: this.#lost };
+  }
+
+  async #header(): Promise<CheckpointHeader | undefined> {
+    const at = await this.#reader.load(0, CHECKPOINT_HEADER_BYTES);
+    if (at < 0) {
+      this.#miss(0, this.#reader.sizeBytes, "the header");
+      return undefined;
+    }
+    const bytes = this.#reader.bytes.subarray(at, at + CHECKPOINT_HEADER_BYTES);
+    const header = readCheckpointHeader(this.#runtime.checksum, bytes);
+    if (typeof header === "number") throw formatNewer(this.#path, header);
+    // Either the header's bytes or the checksum behind them may be the damaged ones.
+    this.#seeds = [readU32(bytes, 104), this.#runtime.checksum.crc32(bytes, 0, 104, 0)];
+    if (header === undefined) this.#miss(0, CHECKPOINT_HEADER_BYTES, "the header");
+    return header;
+  }
+
+  /**
+   * Where the blocks begin, as far as the header tells. Whose entries they are is not asked: a damaged dictionary
+   * costs nothing.
+   */
+  async #dictionary(header: CheckpointHeader | undefined): Promise<number> {
+    if (header === undefined) return CHECKPOINT_HEADER_BYTES;
+    const length = header.dictionaryBytes + 4;
+    const at = await this.#reader.load(CHECKPOINT_HEADER_BYTES, length);
+    const bytes = this.#reader.bytes.subarray(at, at + length);
+    const whole = at >= 0 && readDictionary(this.#runtime.checksum, header, bytes) !== undefined;
+    if (!whole) this.#miss(CHECKPOINT_HEADER_BYTES, length, "the dictionary of writers");
+    return CHECKPOINT_HEADER_BYTES + length;
+  }
+
+  /** Where the blocks end: before the footer, if there is one. */
+  async #end(header: CheckpointHeader | undefined): Promise<number> {
+    const { sizeBytes } = this.#reader;
+    const from = sizeBytes - FOOTER_BYTES;
+    if (header === undefined || from < 0) return sizeBytes;
+    const at = await this.#reader.load(from, FOOTER_BYTES);
+    const bytes = this.#reader.bytes.subarray(at, at + FOOTER_BYTES);
+    const footer = at < 0 ? undefined : readFooter(this.#runtime.checksum, bytes, header.crc);
+    return footer === undefined ? sizeBytes : from;
+  }
+
+  async #headAt(position: number): Promise<BlockHead | undefined> {
+    const at = await this.#reader.load(position, BLOCK_HEAD_BYTES);
+    if (at < 0) return undefined;
+    return this.#checkedHead(this.#reader.bytes, at, this.#reader.sizeBytes - position);
+  }
+
+  #checkedHead(bytes: Uint8Array, at: number, left: number): BlockHead | undefined {
+    const [length, index, crc] = [readU32(bytes, at), readU32(bytes, at + 8), readU32(bytes, at + 12)];
+    if (index < this.#nextIndex || BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES > left) return undefined;
+    const { checksum } = this.#runtime;
+    const seed = this.#seeds.find((candidate) => checksum.crc32(bytes, at, at + 12, candidate) === crc);
+    if (seed === undefined) return undefined;
+    this.#seeds = [seed];
+    return { length, entries: readU32(bytes, at + 4), index, crc };
+  }
+
+  /** The position of the next head of a block, or `end`. */
+  async #search(from: number, end: number): Promise<number> {
+    for (let position = from; position < end; ) {
+      const length = Math.min(64 * 1024, end - position);
+      const start = await this.#reader.load(position, length);
+      if (start < 0 || length < BLOCK_HEAD_BYTES) return end;
+      const last = start + length - BLOCK_HEAD_BYTES;
+      for (let at = start; at <= last; at++) {
+        const left = this.#reader.sizeBytes - (position + at - start);
+        if (this.#checkedHead(this.#reader.bytes, at, left) !== undefined) return position + at - start;
+      }
+      position += length - BLOCK_HEAD_BYTES + 1;
+      if (this.#pacer.worked(length)) await this.#pacer.rest();
+    }
+    return end;
+  }
+
+  async #block(position: number, head: BlockHead): Promise<number> {
+    const whole = BLOCK_HEAD_BYTES + head.length + BLOCK_TAIL_BYTES;
+    const at = await this.#reader.load(position, whole);
+    const { bytes } = this.#reader;
+    const payload = at + BLOCK_HEAD_BYTES;
+    const end = payload + head.length;
+    const { checksum } = this.#runtime;
+    const valid = at >= 0 && readU32(bytes, end) === checksum.crc32(bytes, payload, end, head.crc);
+    this.#nextIndex = head.index + 1;
+    if (valid) this.#items(bytes, payload, end, position);
+    else this.#miss(position, whole, `block ${head.index} of ${head.entries} entries`);
+    if (this.#pacer.worked(whole)) await this.#pacer.rest();
+    return position + whole;
+  }
+
+  #items(bytes: Uint8Array, from: number, end: number, position: number): void {
+    for (let next = from; next < end; ) {
+      const length = checkedItemLength(bytes, next, end, ORIGINS_MAX);
+      if (length === 0) {
+        this.#miss(position + BLOCK_HEAD_BYTES + next - from, end - next, "entries that are malformed");
+        return;
+      }
+      this.#visit(bytes, next + 8, length - 8);
+      this.#saved++;
+      next += length;
+    }
+  }
+
+  #miss(offset: number, bytes: number, what: string): void {
+    this.#lost.push({ offset, bytes, what });
+  }
+}

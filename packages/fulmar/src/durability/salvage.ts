@@ -1,0 +1,251 @@
+import { readU64 } from "../base/bytes.js";
+import { codeOf } from "../base/errors.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import type { CareProgress, LostPart, RepairedFile } from "./care-types.js";
+import { attempt, readFully, withFile } from "./files.js";
+import { newIdentity } from "./first-open.js";
+import { checkpointName, checkpointNumber, type Layout, segmentName, segmentNumber } from "./layout.js";
+import { type Manifest, readManifest } from "./manifest.js";
+import { type SalvagedCheckpoint, salvageCheckpoint } from "./salvage-checkpoint.js";
+import { type SalvagedSegment, type SegmentVisitor, salvageSegment } from "./salvage-segment.js";
+import { SalvageSink } from "./salvage-sink.js";
+import { readSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.js";
+import { inspectSegment, type SegmentFile } from "./segment-reader.js";
+
+export interface SalvageContext {
+  readonly runtime: Runtime;
+  readonly layout: Layout;
+  readonly progress: (progress: CareProgress) => void;
+  /** Throws to give up. */
+  readonly check: () => void;
+}
+
+/** Everything that could be read of a directory, and what could not. */
+export interface Salvaged {
+  readonly sink: SalvageSink;
+  readonly files: readonly RepairedFile[];
+  readonly storeId: string;
+  readonly hadPeers: boolean;
+  /** Versions up to this one may have been given out. */
+  readonly usedVersion: number;
+}
+
+interface Segment {
+  readonly number: number;
+  readonly path: string;
+  /** Undefined when the header is damaged. */
+  readonly inspected: SegmentFile | undefined;
+}
+
+/** Reads whatever is whole in a directory into memory; changes nothing. */
+export async function salvage(context: SalvageContext): Promise<Salvaged> {
+  return new Salvage(context).run();
+}
+
+class Salvage {
+  readonly #context: SalvageContext;
+  readonly #sink: SalvageSink;
+  readonly #files: RepairedFile[] = [];
+  #manifest: Manifest | undefined;
+
+  constructor(context: SalvageContext) {
+    this.#context = context;
+    this.#sink = new SalvageSink(context.runtime);
+  }
+
+  async run(): Promise<Salvaged> {
+    const { layout, runtime } = this.#context;
+    this.#manifest = await this.#readManifest();
+    const segments = await this.#listSegments();
+    const path = await this.#chooseCheckpoint();
+    const checkpoint = path === undefined ? undefined : await this.#readCheckpoint(path, segments);
+    if (path === undefined && (this.#manifest?.checkpoint.number ?? 0) > 0) this.#missingCheckpoint();
+    await this.#readLog(segments, (version) => version > this.#sink.version, true);
+    this.#sink.settle();
+    const header = checkpoint?.header;
+    const known = segments.find(({ inspected }) => inspected?.header !== undefined)?.inspected?.header;
+    const manifest = this.#manifest;
+    return {
+      sink: this.#sink,
+      files: this.#files.map((file) => ({ ...file, file: relative(layout, runtime, file.file) })),
+      storeId: manifest?.storeId ?? header?.storeId ?? known?.storeId ?? newIdentity(runtime),
+      hadPeers: manifest?.hadPeers ?? header?.hadPeers ?? true,
+      usedVersion: Math.max(this.#sink.version, manifest?.version ?? 0, header?.version ?? 0),
+    };
+  }
+
+  async #readManifest(): Promise<Manifest | undefined> {
+    const { runtime, layout } = this.#context;
+    const { manifest: path } = layout;
+    const miss = (bytes: number, what: string): undefined => {
+      this.#files.push({ file: path, kind: "manifest", saved: 0, lost: [{ offset: 0, bytes, what }] });
+    };
+    const status = await attempt("look at", path, runtime.fileSystem.status(path));
+    if (status === undefined) return miss(0, "the file is missing");
+    try {
+      const reading = await withFile(runtime.fileSystem, path, "read", (handle) =>
+        readManifest(runtime.checksum, handle),
+      );
+      return reading.manifest;
+    } catch (error) {
+      if (codeOf(error) !== "CORRUPT") throw error;
+      return miss(status.sizeBytes, "both slots");
+    }
+  }
+
+  async #listSegments(): Promise<Segment[]> {
+    const { runtime, layout } = this.#context;
+    const { fileSystem } = runtime;
+    const segments: Segment[] = [];
+    for (const name of await listIfThere(runtime, layout.log)) {
+      const number = segmentNumber(name);
+      if (number === undefined || number < (this.#manifest?.firstSegment ?? 0)) continue;
+      const segment = await inspect(runtime, fileSystem.join(layout.log, name), number);
+      const storeId = segment.inspected?.header?.storeId;
+      if (storeId === undefined || storeId === (this.#manifest?.storeId ?? storeId)) segments.push(segment);
+      else this.#foreign(segment.path);
+    }
+    return segments.sort((a, b) => a.number - b.number);
+  }
+
+  #foreign(file: string): void {
+    const lost = [{ offset: 0, bytes: 0, what: "it belongs to another store" }];
+    this.#files.push({ file, kind: "segment", saved: 0, lost });
+  }
+
+  /** The one that the manifest names, or the newest one where there is no manifest to ask. */
+  async #chooseCheckpoint(): Promise<string | undefined> {
+    const { runtime, layout } = this.#context;
+    const names = await listIfThere(runtime, layout.checkpoints);
+    const numbers = names.map(checkpointNumber).filter((number) => number !== undefined);
+    const live = this.#manifest?.checkpoint.number;
+    const chosen = live === undefined ? Math.max(0, ...numbers) : numbers.includes(live) ? live : 0;
+    return chosen === 0 ? undefined : runtime.fileSystem.join(layout.checkpoints, checkpointName(chosen));
+  }
+
+  #missingCheckpoint(): void {
+    const { runtime, layout } = this.#context;
+    const { number, bytes, version } = this.#manifest?.checkpoint ?? { number: 0, bytes: 0, version: 0 };
+    const file = runtime.fileSystem.join(layout.checkpoints, checkpointName(number));
+    const what = "the file is missing: what was written up to its version and not later";
+    const lost = [{ offset: 0, bytes, what, versions: { from: 1, to: version } }];
+    this.#files.push({ file, kind: "checkpoint", saved: 0, lost });
+  }
+
+  /**
+   * Where blocks are lost, the log may still hold what was in them: it is read first, and the checkpoint's
+   * entries, which are newer than any commit up to its version, come over that. Where it is whole, its silence
+   * about a key means that there is none.
+   */
+  async #readCheckpoint(path: string, segments: readonly Segment[]): Promise<SalvagedCheckpoint | undefined> {
+    let newest = 0;
+    const probe = await this.#scanCheckpoint(path, (bytes, at) => {
+      newest = Math.max(newest, readU64(bytes, at - 8));
+    });
+    const version = probe.header?.version ?? this.#manifest?.checkpoint.version ?? newest;
+    const sink = this.#sink;
+    if (probe.lost.length > 0)
+      await this.#readLog(segments, (at) => at > sink.version && at <= version, false);
+    // Its entries come at one version, since engines take versions in order, and all of them are older.
+    const at = Math.max(1, version, sink.version);
+    await this.#scanCheckpoint(path, (bytes, from, length) => sink.add(at, bytes, from, length));
+    sink.version = Math.max(sink.version, version);
+    this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, lost: probe.lost });
+    return probe;
+  }
+
+  #scanCheckpoint(path: string, visit: Parameters<typeof salvageCheckpoint>[2]): Promise<SalvagedCheckpoint> {
+    let entries = 0;
+    return salvageCheckpoint(this.#context.runtime, path, (bytes, at, length) => {
+      visit(bytes, at, length);
+      if (++entries % 1024 === 0) this.#context.check();
+    });
+  }
+
+  async #readLog(
+    segments: readonly Segment[],
+    wants: (version: number) => boolean,
+    reports: boolean,
+  ): Promise<void> {
+    const visitor: SegmentVisitor = {
+      wants,
+      entry: (version, bytes, at, length) => this.#sink.add(version, bytes, at, length),
+    };
+    let bytes = 0;
+    const bytesTotal = segments.reduce((sum, { inspected }) => sum + (inspected?.sizeBytes ?? 0), 0);
+    if (reports) this.#reportGaps(segments);
+    for (const segment of segments) {
+      this.#context.check();
+      const limit = this.#limitOf(segment, segments);
+      const { runtime, progress } = this.#context;
+      const read = await salvageSegment(runtime, segment.path, limit ?? Number.MAX_SAFE_INTEGER, visitor);
+      if (reports) this.#report(segment, read, limit);
+      bytes += segment.inspected?.sizeBytes ?? 0;
+      progress({ phase: "read", entries: this.#sink.seq, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
+    }
+  }
+
+  /** Where the records of a segment end, as the next segment or the manifest says; undefined if none does. */
+  #limitOf(segment: Segment, segments: readonly Segment[]): number | undefined {
+    for (const { inspected } of segments) {
+      if (inspected?.opening?.previousSegment === segment.number) return inspected.opening.previousEnd;
+    }
+    const { clean, synced } = this.#manifest ?? {};
+    return clean === true && synced?.segment === segment.number ? synced.position : undefined;
+  }
+
+  #report(segment: Segment, read: SalvagedSegment, limit: number | undefined): void {
+    const { synced } = this.#manifest ?? {};
+    const lost = [...read.lost];
+    const least = limit ?? (synced?.segment === segment.number ? synced.position : 0);
+    if (read.end < least) {
+      const until = synced?.segment === segment.number && synced.version > this.#sink.version;
+      const versions = until ? { versions: { from: this.#sink.version + 1, to: synced.version } } : {};
+      lost.push({ offset: read.end, bytes: least - read.end, what: "bytes that were synced", ...versions });
+    }
+    this.#files.push({ file: segment.path, kind: "segment", saved: read.saved, lost });
+  }
+
+  #reportGaps(segments: readonly Segment[]): void {
+    const { runtime, layout } = this.#context;
+    const present = new Set(segments.map(({ number }) => number));
+    const least = this.#manifest?.firstSegment ?? Math.min(...present);
+    const missing = new Set<number>();
+    if (this.#manifest !== undefined && !present.has(least)) missing.add(least);
+    for (const { inspected } of segments) {
+      const previous = inspected?.opening?.previousSegment ?? 0;
+      if (previous >= least && !present.has(previous)) missing.add(previous);
+    }
+    for (const number of missing) {
+      const part: LostPart = { offset: 0, bytes: 0, what: "the file is missing" };
+      const file = runtime.fileSystem.join(layout.log, segmentName(number));
+      this.#files.push({ file, kind: "segment", saved: 0, lost: [part] });
+    }
+  }
+}
+
+/** A segment may have been renamed: its header says which one it is. */
+async function inspect(runtime: Runtime, path: string, named: number): Promise<Segment> {
+  const header = await withFile(runtime.fileSystem, path, "read", async (handle) => {
+    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+    const length = await readFully(handle, bytes, 0);
+    return readSegmentHeader(runtime.checksum, bytes.subarray(0, length));
+  });
+  const number = typeof header === "object" ? header.number : named;
+  const inspected = await inspectSegment(runtime, path, number, undefined).catch((error: unknown) => {
+    if (codeOf(error) !== "CORRUPT") throw error;
+    return undefined;
+  });
+  return { number, path, inspected };
+}
+
+export async function listIfThere(runtime: Runtime, directory: string): Promise<string[]> {
+  const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
+  if (status?.kind !== "directory") return [];
+  return attempt("list", directory, runtime.fileSystem.list(directory));
+}
+
+function relative(layout: Layout, runtime: Runtime, path: string): string {
+  const inside = runtime.fileSystem.join(layout.root, "x").length - 1;
+  return path.startsWith(layout.root) ? path.slice(inside) : path;
+}

@@ -1,0 +1,50 @@
+import { FulmarTypeError } from "../base/errors.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import type { RepairReport } from "../durability/care-types.js";
+import { repairDirectory } from "../durability/repair.js";
+import { abortable, type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
+
+/** How a directory is repaired. */
+export interface RepairOptions extends BackupOptions {
+  /** Only report what a repair would save and what is lost. */
+  readonly dryRun?: boolean;
+  /** The surroundings; Node's unless set. */
+  readonly runtime?: Runtime;
+}
+
+/**
+ * Saves what can be saved of a damaged directory: every block of the checkpoint and every commit of the log whose
+ * checksum is right, also behind damage. The files that were there are kept, in a directory `damaged-1` and so on
+ * within it, with the report. What is lost is lost here only: the store gets a new identity and claims to hold
+ * nothing of anybody's history, so that peers give it all that they have. A directory that opens as it is
+ * is not changed. Restoring a backup is better where there is one.
+ *
+ * A repair that was killed is completed by the next one; the directory does not open before. Rejects with
+ * NOT_A_STORE when there is nothing to save, LOCKED, FORMAT_NEWER, ABORTED, PATH_UNUSABLE, DISK_FULL, ACCESS_DENIED,
+ * IO_ERROR.
+ *
+ * @example
+ * ```ts
+ * import { open, repair } from "fulmar";
+ *
+ * await (await open("./data")).close();
+ * const { damaged, files } = await repair("./data", { dryRun: true });
+ * if (damaged) console.error(files);
+ * ```
+ */
+export async function repair(directory: string, options: RepairOptions = {}): Promise<RepairReport> {
+  checkCareOptions(options, ["dryRun", "runtime"], "repair");
+  checkPath(directory, "repair");
+  const { signal, onProgress, dryRun = false } = options;
+  if (typeof dryRun !== "boolean") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "repair: dryRun must be true or false");
+  }
+  const context = {
+    runtime: options.runtime ?? nodeRuntime(),
+    dryRun,
+    stopped: () => signal?.aborted === true,
+    progress: onProgress ?? (() => undefined),
+  };
+  return abortable(signal, "the repair", () => repairDirectory(context, directory));
+}
