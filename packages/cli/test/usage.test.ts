@@ -29,6 +29,7 @@ describe("usage", () => {
       "list",
       "status",
       "check",
+      "repair",
       "backup",
       "restore",
       "dump",
