@@ -254,6 +254,7 @@ export class StoreCore<V> {
 
   async #close(): Promise<void> {
     this.#end();
+    this.committer.stopMerging();
     const { directory, clock } = this.parts;
     // Whoever wrote at a weaker level than `full` has no promise left that could tell of a failure: this one does.
     let failure: unknown;

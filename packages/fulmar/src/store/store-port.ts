@@ -71,5 +71,8 @@ async function merge<V>(
   core.assertOpen();
   const done = core.committer.merge(pages, adds);
   core.expectDeadlines();
-  return done;
+  const merged = await done;
+  // A large one was not applied before.
+  core.expectDeadlines();
+  return merged;
 }

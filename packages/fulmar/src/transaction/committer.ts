@@ -16,7 +16,8 @@ import type { Committed, CommitterListener, CommitterParts, Evicted, Merged } fr
 import { CoverageLedger } from "./coverage-ledger.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, stampedFields, wantedRoom } from "./local-write.js";
 import type { MemoryLimit, WantedChange } from "./memory-limit.js";
-import { type MergePlan, planCoverage, planMerge, roomForWinners } from "./merge.js";
+import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersWriter } from "./merge.js";
+import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
 import { Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
@@ -41,6 +42,7 @@ export class Committer implements LogObserver {
   readonly #acknowledgements = new Acknowledgements();
   readonly trail = new Trail();
   readonly #pins: Pins;
+  readonly #merges: MergeQueue;
   #log: CommitLog | undefined;
   #version: number;
   #seq: number;
@@ -58,6 +60,9 @@ export class Committer implements LogObserver {
   constructor(parts: CommitterParts, listener: CommitterListener) {
     this.#parts = parts;
     this.#listener = listener;
+    const base = { ...parts, checksum: parts.runtime.checksum, ownOrigin: OWN_ORIGIN };
+    const context = (): MergeContext => ({ ...base, ownSeq: this.#seq });
+    this.#merges = new MergeQueue(parts.runtime, context, () => this.#assertWritable());
     this.#pins = new Pins(parts.engine, () => this.#listener.letGo());
     this.#version = parts.version;
     this.#seq = parts.seq;
@@ -143,30 +148,13 @@ export class Committer implements LogObserver {
 
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
   merge(pages: readonly Uint8Array[], adds: Coverage): Promise<Merged> {
-    const { runtime, engine, origins, clock, limits } = this.#parts;
     this.#assertWritable();
-    const { checksum } = runtime;
-    const context = { engine, origins, clock, checksum, limits, ownOrigin: OWN_ORIGIN, ownSeq: this.#seq };
-    const plan = planMerge(context, pages);
-    const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
-    const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };
-    if (plan.winners.length === 0 && coverage.size === 0) {
-      const version = engine.version;
-      return this.flush().then(() => ({ version, ...result }));
-    }
-    const changes = [...coverage].map(([id, covered]) => ({ origin: origins.intern(id), coverage: covered }));
-    if (plan.winnersBytes + coverageBytes(changes) > RECORD_BYTES_MAX - 65536) {
-      throw new FulmarRangeError("COMMIT_TOO_LARGE", "a merge is larger than one log record can be");
-    }
-    const { memoryLimit } = this.#parts;
-    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, roomForWinners(plan));
-    clock.observe(plan.hlc);
-    const version = ++this.#version;
-    this.#applyMerge(version, plan, changes);
-    for (const [id, covered] of coverage) this.#ledger.record(version, id, covered);
-    const done = this.#acknowledgements.promise({ version, ...result }, "full");
-    this.#seal(version, "full", true, plan.winners);
-    return done;
+    return this.#merges.run(pages, (plan) => this.#commitMerge(plan, adds));
+  }
+
+  /** Gives up merges that are still being planned. */
+  stopMerging(): void {
+    this.#merges.stop();
   }
 
   /**
@@ -250,6 +238,7 @@ export class Committer implements LogObserver {
     this.#newest = Math.min(this.#newest, version);
     this.#ledger.rollback(version);
     this.#publication.rollback(version);
+    this.#merges.rolledBack();
     this.#acknowledgements.refuse(version, error);
     this.#listener.letGo();
     this.#listener.refused();
@@ -264,6 +253,28 @@ export class Committer implements LogObserver {
     this.#failure = error;
     this.#acknowledgements.rejectAll(error);
     this.#listener.failed(error);
+  }
+
+  #commitMerge(plan: MergePlan, adds: Coverage): Promise<Merged> {
+    const { engine, origins, clock, memoryLimit } = this.#parts;
+    const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
+    const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };
+    if (plan.winners.length === 0 && coverage.size === 0) {
+      const version = engine.version;
+      return this.flush().then(() => ({ version, ...result }));
+    }
+    const changes = [...coverage].map(([id, covered]) => ({ origin: origins.intern(id), coverage: covered }));
+    if (plan.winnersBytes + coverageBytes(changes) > RECORD_BYTES_MAX - 65536) {
+      throw new FulmarRangeError("COMMIT_TOO_LARGE", "a merge is larger than one log record can be");
+    }
+    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, roomForWinners(plan));
+    clock.observe(plan.hlc);
+    const version = ++this.#version;
+    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, winnersWriter(plan));
+    for (const [id, covered] of coverage) this.#ledger.record(version, id, covered);
+    const done = this.#acknowledgements.promise({ version, ...result }, "full");
+    this.#seal(version, "full", true, plan.winners);
+    return done;
   }
 
   #assertWritable(): void {
@@ -337,17 +348,6 @@ export class Committer implements LogObserver {
       this.failed(error);
       throw error;
     }
-  }
-
-  #applyMerge(version: number, plan: MergePlan, changes: readonly CoverageChange[]): void {
-    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, (bytes, at, put) => {
-      let next = at;
-      for (const winner of plan.winners) {
-        bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), next);
-        put(next, winner.length);
-        next += winner.length;
-      }
-    });
   }
 
   /** Closes the record, after everybody who waits for it is in line. */

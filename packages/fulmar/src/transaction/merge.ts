@@ -51,7 +51,8 @@ export interface MergePlan {
   readonly hlc: number;
 }
 
-interface MergeContext {
+/** What a merge is decided on. */
+export interface MergeContext {
   readonly engine: MemoryEngine;
   readonly origins: OriginTable;
   readonly clock: HybridClock;
@@ -62,19 +63,39 @@ interface MergeContext {
   readonly ownSeq: number;
 }
 
+/** Entries that one step of planning looks at. */
+export const ENTRIES_PER_STEP = 256;
+
 /**
  * Decides what of some foreign entries changes this store: last writer wins, by stamp, key by key. A
  * commit of which one entry is refused is refused as a whole. Changes nothing itself.
  */
 export function planMerge(context: MergeContext, pages: readonly Uint8Array[]): MergePlan {
-  const refused = findRefusals(context, pages);
+  const steps = planMergeInSteps(context, pages);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * The same, a few entries in each step. What the store holds may change between steps, except that nothing
+ * may be taken back; what was written meanwhile has to be looked at by {@link stillWinning}.
+ */
+export function* planMergeInSteps(
+  context: MergeContext,
+  pages: readonly Uint8Array[],
+): Generator<void, MergePlan> {
+  const refused = yield* findRefusals(context, pages);
   const best = new Map<string, Winner>();
   let stale = 0;
+  let seen = 0;
   for (const bytes of pages) {
     for (let at = 0, length = 0; at < bytes.length; at += length) {
+      if (++seen % ENTRIES_PER_STEP === 0) yield;
       length = checkedEntryLength(bytes, at, bytes.length);
       assert(length > 0, "merged pages hold well-formed entries");
-      if (refused.has(dot(bytes, at))) continue;
+      if (refused.size > 0 && refused.has(dot(bytes, at))) continue;
       const key = keyOf(bytes, at);
       const name = binaryString(key);
       const rival = best.get(name);
@@ -87,29 +108,62 @@ export function planMerge(context: MergeContext, pages: readonly Uint8Array[]): 
       best.set(name, { bytes, at, length, key });
     }
   }
-  let winnersBytes = 0;
-  let hlc = 0;
-  for (const winner of best.values()) {
-    winnersBytes += winner.length;
-    hlc = Math.max(hlc, hlcOf(winner.bytes, winner.at));
-  }
-  return { winners: [...best.values()], winnersBytes, stale, refused: [...refused.values()], hlc };
+  return newPlan([...best.values()], stale, [...refused.values()]);
 }
 
-function findRefusals(context: MergeContext, pages: readonly Uint8Array[]): Map<string, Refusal> {
+/** The plan without what was overtaken by local writes since it was begun. */
+export function stillWinning(context: MergeContext, plan: MergePlan): MergePlan {
+  const winners = plan.winners.filter(({ key, bytes, at }) => beatsStored(context, key, bytes, at));
+  return newPlan(winners, plan.stale + plan.winners.length - winners.length, plan.refused);
+}
+
+function newPlan(winners: readonly Winner[], stale: number, refused: readonly Refusal[]): MergePlan {
+  let winnersBytes = 0;
+  let hlc = 0;
+  for (const { bytes, at, length } of winners) {
+    winnersBytes += length;
+    hlc = Math.max(hlc, hlcOf(bytes, at));
+  }
+  return { winners, winnersBytes, stale, refused, hlc };
+}
+
+/** Copies the winners back to back, and tells where each is. */
+export function winnersWriter({ winners }: MergePlan) {
+  return (bytes: Uint8Array, at: number, put: (at: number, length: number) => void): void => {
+    let next = at;
+    for (const winner of winners) {
+      bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), next);
+      put(next, winner.length);
+      next += winner.length;
+    }
+  };
+}
+
+function* findRefusals(
+  context: MergeContext,
+  pages: readonly Uint8Array[],
+): Generator<void, Map<string, Refusal>> {
   const refused = new Map<string, Refusal>();
   // One commit has one time: two times for one (origin, seq) are a forgery or a broken writer.
-  const times = new Map<string, number>();
+  const times = new Map<number, Map<number, number>>();
+  let seen = 0;
   for (const bytes of pages) {
     for (let at = 0, length = 0; at < bytes.length; at += length) {
+      if (++seen % ENTRIES_PER_STEP === 0) yield;
       length = checkedEntryLength(bytes, at, bytes.length);
       assert(length > 0, "merged pages hold well-formed entries");
-      const name = dot(bytes, at);
+      const origin = originOf(bytes, at);
+      const seq = seqOf(bytes, at);
       const hlc = hlcOf(bytes, at);
-      const reason = (times.get(name) ?? hlc) !== hlc ? "forged" : refusalOf(context, bytes, at);
-      times.set(name, hlc);
-      if (reason === undefined || refused.has(name)) continue;
-      refused.set(name, { origin: context.origins.id(originOf(bytes, at)), seq: seqOf(bytes, at), reason });
+      let timesOf = times.get(origin);
+      if (timesOf === undefined) {
+        timesOf = new Map();
+        times.set(origin, timesOf);
+      }
+      const reason = (timesOf.get(seq) ?? hlc) !== hlc ? "forged" : refusalOf(context, bytes, at);
+      timesOf.set(seq, hlc);
+      if (reason === undefined || refused.has(dot(bytes, at))) continue;
+      refused.set(dot(bytes, at), { origin: context.origins.id(origin), seq, reason });
     }
   }
   return refused;
@@ -232,7 +286,5 @@ function dot(bytes: Uint8Array, at: number): string {
 
 /** A string with one character for each byte: a key for `Map`. */
 function binaryString(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]);
-  return text;
+  return String.fromCharCode(...bytes);
 }

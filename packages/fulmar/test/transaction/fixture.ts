@@ -36,9 +36,13 @@ export function deletion(name: Key): LocalWrite {
 }
 
 /** A committer on the plain engine with a log that moves by hand and a wall clock that the test sets. */
-export function committerFixture(options: { limits?: Partial<Limits>; wallMs?: number } = {}) {
+export function committerFixture(
+  options: { limits?: Partial<Limits>; wallMs?: number; turn?: () => Promise<void> } = {},
+) {
   const wall = { ms: options.wallMs ?? Date.UTC(2026, 0, 1) };
-  const runtime = { ...nodeRuntime(), clock: { wallMs: () => wall.ms, monotonicMs: () => wall.ms } };
+  const base = nodeRuntime();
+  const timers = { ...base.timers, turn: options.turn ?? base.timers.turn };
+  const runtime = { ...base, timers, clock: { wallMs: () => wall.ms, monotonicMs: () => wall.ms } };
   const origins = new OriginTable();
   origins.intern(OWN);
   const engine = createPlainEngine({ hash: createEntryHash(runtime.cryptography, origins) });
