@@ -9,6 +9,7 @@ import { KEY_BYTES, type Measurement, type Run } from "./measure.js";
 import { opening } from "./opening.js";
 import { getHit, getMiss, listAll, listHundred } from "./reading.js";
 import { replicationThroughput, writeToVisible } from "./replication.js";
+import { readingThreads } from "./threads.js";
 import { batches, setting } from "./writing.js";
 
 /** Something to measure, in a process of its own with an empty directory. */
@@ -44,6 +45,8 @@ export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload
   ["get-miss", sized(getMiss, 1)],
   ["list-100", sized(listHundred, 1)],
   ["list-all", sized(listAll, 1)],
+  ["threads-1", sized(readingThreads(1), 1)],
+  ["threads-2", sized(readingThreads(2), 1)],
   ["replication", once(replicationThroughput)],
   ["write-to-visible", once(writeToVisible)],
   ["open-log", sized(opening("log"), 2)],

@@ -32,8 +32,11 @@ export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
 export { open } from "./store/open.js";
+export { openReader, type ReaderOptions } from "./store/open-reader.js";
+export type { ReaderHandle } from "./store/reader-messages.js";
 export { type RepairOptions, repair } from "./store/repair.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
+export type { SharedReader } from "./store/shared-reader.js";
 export type { List, Store } from "./store/store.js";
 export type { TransactionBody, TransactOptions } from "./store/transact.js";
 export type {
@@ -59,6 +62,7 @@ export type {
   OpenOptions,
   ProgressListener,
   RangeOptions,
+  SharedPolicy,
   StoreStatus,
   WriteOptions,
   Written,

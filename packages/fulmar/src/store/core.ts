@@ -1,9 +1,10 @@
-import { FulmarError } from "../base/errors.js";
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import type { Clock, Runtime, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
 import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
+import type { Sharing } from "../memory/shared/sharing.js";
 import { Coverage } from "../record/coverage.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
@@ -16,6 +17,8 @@ import { Checkpointer } from "./checkpointer.js";
 import { Evictor } from "./evictor.js";
 import { type BoundMemory, evictBy } from "./memory.js";
 import { Reader } from "./reader.js";
+import type { ReaderHandle } from "./reader-messages.js";
+import { StoreReaders } from "./readers.js";
 import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
@@ -30,6 +33,8 @@ export interface CoreParts<V> {
   readonly origins: OriginTable;
   readonly clock: HybridClock;
   readonly storeId: string;
+  /** Undefined when other threads cannot read the store. */
+  readonly sharing: Sharing | undefined;
   /** Undefined for a store without a directory. */
   readonly directory: { readonly path: string; readonly data: DataDirectory } | undefined;
   /** Undefined: memory is not limited. */
@@ -43,6 +48,7 @@ export class StoreCore<V> {
   readonly reader: Reader<V>;
   readonly watchers: Watchers<V>;
   readonly backups: Backups<V>;
+  readonly #readers: StoreReaders | undefined;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #sweeper: Sweeper;
   readonly #vacuum: Vacuum;
@@ -74,6 +80,7 @@ export class StoreCore<V> {
     const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
     this.committer.attach(log);
     this.backups = new Backups(parts, this.committer);
+    this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({
       timers: runtime.timers,
       nowMs: () => clock.nowMs(),
@@ -133,6 +140,13 @@ export class StoreCore<V> {
   /** After a merge, which may have brought deadlines. */
   expectDeadlines(): void {
     this.#sweeper.expect(this.engine.nextDeadline());
+  }
+
+  readerHandle(): ReaderHandle {
+    this.assertOpen();
+    if (this.#readers !== undefined) return this.#readers.handle();
+    const message = "other threads can read a store only if it was opened with shared: true";
+    throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
 
   pin(): StatePin {
@@ -221,6 +235,23 @@ export class StoreCore<V> {
     return entries;
   }
 
+  #createReaders(): StoreReaders | undefined {
+    const { runtime, origins, clock, sharing, settings } = this.parts;
+    if (sharing === undefined || settings.shared === undefined) return undefined;
+    const { limits, codec, shared } = settings;
+    const letGo = (): void => this.#vacuum.consider();
+    return new StoreReaders({
+      runtime,
+      origins,
+      clock,
+      sharing,
+      limits,
+      codec: codec.name,
+      ...shared,
+      letGo,
+    });
+  }
+
   #state(): StoreStatus["state"] {
     if (this.#closing !== undefined) return "closed";
     return this.committer.failure === undefined ? "open" : "failed";
@@ -255,6 +286,7 @@ export class StoreCore<V> {
   async #close(): Promise<void> {
     this.#end();
     this.committer.stopMerging();
+    this.#readers?.close();
     const { directory, clock } = this.parts;
     // Whoever wrote at a weaker level than `full` has no promise left that could tell of a failure: this one does.
     let failure: unknown;

@@ -3,6 +3,7 @@ import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { createEntryHash } from "../memory/entry-hash.js";
 import { createEngine } from "../memory/offheap/engine.js";
+import { Sharing } from "../memory/shared/sharing.js";
 import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";
@@ -45,8 +46,9 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
   const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;
   const { memoryBytesMax, eviction } = settings;
   const hash = createEntryHash(runtime.cryptography, origins);
-  const engine = createEngine({ hash, secret, tracked: isTracking(eviction) });
-  const base = { runtime, settings, engine, origins, clock };
+  const sharing = settings.shared === undefined ? undefined : new Sharing();
+  const engine = createEngine({ hash, secret, tracked: isTracking(eviction), sharing });
+  const base = { runtime, settings, engine, origins, clock, sharing };
   let parts: CoreParts<V>;
   if (directory === undefined) {
     origins.intern(randomId());

@@ -1,5 +1,6 @@
 import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import { decodeKey } from "../keys/key.js";
+import type { KeyRange } from "../keys/range.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import type { Victims } from "../memory/eviction/victims.js";
 import {
@@ -126,6 +127,17 @@ export class Reader<V> {
     // Two literals: each makes its object in one step.
     if (deadline === Number.POSITIVE_INFINITY) return { key, value, version, stamp };
     return { key, value, version, stamp, expiresAt: deadline };
+  }
+
+  /** How many records of some ranges can be read now. */
+  count(ranges: readonly KeyRange[]): number {
+    const nowMs = this.nowMs();
+    let count = 0;
+    for (const range of ranges) {
+      const cursor = this.engine.scan(range, LATEST, false);
+      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (this.isLive(ref, nowMs)) count++;
+    }
+    return count;
   }
 
   /** The entry as applications see it; expired but unswept ones count as expired tombstones. */

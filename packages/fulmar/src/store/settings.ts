@@ -3,7 +3,14 @@ import { DEFAULT_LIMITS, type Limits, NAME_BYTES_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { type Codec, resolveCodec } from "../codec/codec.js";
 import type { FlushPolicy } from "../durability/commit-log.js";
-import type { CheckpointPolicy, Durability, Eviction, OpenOptions, ProgressListener } from "./types.js";
+import type {
+  CheckpointPolicy,
+  Durability,
+  Eviction,
+  OpenOptions,
+  ProgressListener,
+  SharedPolicy,
+} from "./types.js";
 
 const OPEN_OPTIONS = [
   "durability",
@@ -19,6 +26,7 @@ const OPEN_OPTIONS = [
   "maxMemory",
   "eviction",
   "onProgress",
+  "shared",
   "runtime",
 ] as const satisfies readonly (keyof OpenOptions)[];
 
@@ -50,6 +58,8 @@ export interface Settings<V> {
   readonly memoryBytesMax: number | undefined;
   readonly eviction: Eviction;
   readonly onProgress: ProgressListener | undefined;
+  /** Undefined when other threads cannot read the store. */
+  readonly shared: Required<SharedPolicy> | undefined;
 }
 
 /** @throws TypeError or RangeError with a code that says which option is wrong. */
@@ -84,6 +94,7 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
     memoryBytesMax: checkMemory(options.maxMemory),
     eviction: checkEviction(options),
     onProgress,
+    shared: resolveShared(options.shared),
   };
 }
 
@@ -132,6 +143,13 @@ function resolveLimits(limits: Partial<Limits> | undefined): Limits {
     commitEntriesMax: lowered("commitEntriesMax"),
     commitBytesMax: lowered("commitBytesMax"),
   };
+}
+
+function resolveShared(shared: OpenOptions["shared"]): Required<SharedPolicy> | undefined {
+  if (shared === undefined || shared === false) return undefined;
+  const policy = shared === true ? {} : shared;
+  checkOptions(policy, ["idleMs"], "shared");
+  return { idleMs: integerOption(policy.idleMs, "shared.idleMs", 60_000, 10, 86_400_000) };
 }
 
 function resolveCheckpoint(policy: CheckpointPolicy | undefined): Required<CheckpointPolicy> {

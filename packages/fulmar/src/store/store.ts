@@ -9,7 +9,9 @@ import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
+import { checkListOptions, RANGE_OPTIONS } from "./list-options.js";
 import { Listing, type Selection } from "./listing.js";
+import type { ReaderHandle } from "./reader-messages.js";
 import { checkDurability } from "./settings.js";
 import { type TransactionBody, type TransactOptions, Transactor } from "./transact.js";
 import type {
@@ -29,8 +31,6 @@ import type {
 import type { Watch } from "./watchers.js";
 import { WriteEncoder } from "./write-encoder.js";
 
-const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const satisfies readonly (keyof RangeOptions)[];
-const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit"] as const;
 const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
 
 /** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
@@ -148,14 +148,7 @@ export class Store<V = unknown> {
   count(options: RangeOptions = {}): number {
     checkOptions(options, RANGE_OPTIONS, "count");
     this.#core.assertOpen();
-    const { reader, engine } = this.#core;
-    const nowMs = reader.nowMs();
-    let count = 0;
-    for (const range of this.#userRanges(options)) {
-      const cursor = engine.scan(range, LATEST, false);
-      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (reader.isLive(ref, nowMs)) count++;
-    }
-    return count;
+    return this.#core.reader.count(this.#userRanges(options));
   }
 
   /**
@@ -241,6 +234,15 @@ export class Store<V = unknown> {
     }
     this.#core.assertOpen();
     return this.#core.watchers.add(this.#userRanges(range), listener);
+  }
+
+  /**
+   * A handle with which `openReader` lets another thread of this process read the store, beside its writes and
+   * without asking them. It serves one reader. @throws INVALID_ARGUMENT when the store was not opened with
+   * `shared: true`, or has as many readers as it can; CLOSED
+   */
+  readerHandle(): ReaderHandle {
+    return this.#core.readerHandle();
   }
 
   /**
@@ -361,13 +363,8 @@ export class Store<V = unknown> {
   }
 
   #listing<T>(options: ListOptions, selection: Selection<V, T>): List<T> {
-    checkOptions(options, LIST_OPTIONS, "list");
+    const shape = checkListOptions(options);
     this.#core.assertOpen();
-    if (options.reverse !== undefined && typeof options.reverse !== "boolean") {
-      throw new FulmarTypeError("INVALID_ARGUMENT", "reverse must be true or false");
-    }
-    const limit = integerOption(options.limit, "limit", Number.MAX_SAFE_INTEGER, 0, Number.MAX_SAFE_INTEGER);
-    const shape = { reverse: options.reverse ?? false, limit };
     return new Listing(this.#core, this.#userRanges(options), shape, selection);
   }
 

@@ -55,6 +55,15 @@ export interface EvictResult {
   readonly bytes: number;
 }
 
+/** How readers on other threads are treated. */
+export interface SharedPolicy {
+  /**
+   * A reader that has not read for so many ms, or up to twice as long, loses the state that it stayed at, if
+   * that keeps anything in memory; 60,000 unless set.
+   */
+  readonly idleMs?: number;
+}
+
 /** How a store is opened; every member has a default. */
 export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
@@ -87,6 +96,11 @@ export interface OpenOptions<V = unknown> {
   /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
   readonly eviction?: Eviction;
   readonly onProgress?: ProgressListener;
+  /**
+   * Whether worker threads of this process can read the store; see `Store.readerHandle`. Costs four bytes a key,
+   * and up to a quarter more memory that waits for use. False unless set.
+   */
+  readonly shared?: boolean | SharedPolicy;
   /** The surroundings; Node's unless set. The simulator gives its own. */
   readonly runtime?: Runtime;
 }

@@ -202,6 +202,36 @@ export interface Transport {
   isLoopback(address: string): boolean;
 }
 
+export interface ChannelHandler {
+  /** A message that {@link ThreadChannel.receive} did not take. Must not throw. */
+  message(message: unknown): void;
+  /** Called once, when this end, the other one or the other thread has ended. */
+  closed(): void;
+}
+
+/**
+ * One end of a channel between two threads of a process. Messages arrive whole, once, in order; they are
+ * copies, but for shared memory.
+ */
+export interface ThreadChannel {
+  /** The other end can take the message from now on, whatever it is doing. No-op on a closed channel. */
+  post(message: unknown): void;
+  /** Takes the next message in line; undefined when there is none. */
+  receive(): unknown;
+  /** Begins delivery of what is not taken in line. */
+  start(handler: ChannelHandler): void;
+  /** Whether this end keeps its thread alive, as long as the other one is open. It does not unless told to. */
+  keepAlive(keeps: boolean): void;
+  close(): void;
+}
+
+export interface Threads {
+  /** A new channel: one end to use here, and the other to be transferred to another thread. */
+  channel(): { readonly own: ThreadChannel; readonly other: object };
+  /** The end that was transferred to this thread; undefined when it is something else. */
+  join(other: unknown): ThreadChannel | undefined;
+}
+
 /** Everything that the library may ask of its surroundings. */
 export interface Runtime {
   readonly clock: Clock;
@@ -212,4 +242,5 @@ export interface Runtime {
   readonly diagnostics: Diagnostics;
   readonly fileSystem: FileSystem;
   readonly transport: Transport;
+  readonly threads: Threads;
 }

@@ -1,5 +1,6 @@
 import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
+import type { Backing } from "./backing.js";
 import type { EngineShape } from "./shape.js";
 import { SizeClasses } from "./size-classes.js";
 import { RUN_DATA, type Run, Slabs } from "./slabs.js";
@@ -26,6 +27,8 @@ const WHOLE = 0xffff;
  */
 export class Arena {
   readonly slabs: Slabs;
+  /** Takes what is given back instead, with its size in bytes, as long as other threads may look at it. */
+  defer: ((ref: Ref, bytes: number) => void) | undefined;
   readonly #classes: SizeClasses;
   readonly #pageBytes: number;
   readonly #cellUnitsMax: number;
@@ -33,9 +36,10 @@ export class Arena {
   /** The first span with room of each class; 0 when there is none. */
   readonly #open: Uint32Array;
   #usedBytes = 0;
+  #waitingBytes = 0;
 
-  constructor(shape: EngineShape) {
-    this.slabs = new Slabs(shape);
+  constructor(shape: EngineShape, backing?: Backing) {
+    this.slabs = new Slabs(shape, backing);
     this.#classes = new SizeClasses(shape.cellBytesMax, shape.pageBytes, shape.spanPagesMin);
     this.#pageBytes = shape.pageBytes;
     this.#cellUnitsMax = shape.cellBytesMax >>> 3;
@@ -80,7 +84,22 @@ export class Arena {
   }
 
   give(ref: Ref): void {
-    this.#usedBytes -= this.sizeOf(ref);
+    const bytes = this.sizeOf(ref);
+    this.#usedBytes -= bytes;
+    if (this.defer === undefined) this.#release(ref);
+    else {
+      this.#waitingBytes += bytes;
+      this.defer(ref, bytes);
+    }
+  }
+
+  /** Takes memory back that was deferred, now that nobody looks at it any more. */
+  release(ref: Ref): void {
+    this.#waitingBytes -= this.sizeOf(ref);
+    this.#release(ref);
+  }
+
+  #release(ref: Ref): void {
     const slabs = this.slabs;
     const slab = ref >>> slabs.slabShift;
     if (slabs.isOwn(slab)) {
@@ -125,7 +144,7 @@ export class Arena {
     }
     for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
     assert(open === 0, "spans with room are listed, others are not");
-    assert(bytes === this.#usedBytes, "bytes that are handed out are counted");
+    assert(bytes === this.#usedBytes + this.#waitingBytes, "bytes that are handed out are counted");
     return live;
   }
 

@@ -15,6 +15,7 @@ import {
   type Pin,
   type Ref,
 } from "../engine.js";
+import type { Sharing } from "../shared/sharing.js";
 import { type CursorSource, NOTHING, OrderCursor, ScanCursor, split53, visibleFrom } from "./cursors.js";
 import { OffHeapIndexes, originGroup } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
@@ -33,6 +34,8 @@ export interface OffHeapOptions extends EngineOptions {
    * that collide. Zeros when absent, which is for tests.
    */
   readonly secret?: readonly [number, number];
+  /** Lays everything that readers on other threads need in shared memory, and lets them in. */
+  readonly sharing?: Sharing;
   /** Sizes that differ from the measured ones. */
   readonly shape?: Partial<EngineShape>;
 }
@@ -48,6 +51,8 @@ const VACUUMED_PER_PUT = 2;
 export function createEngine(options: OffHeapOptions): MemoryEngine {
   return new OffHeapEngine(options);
 }
+
+const NOBODY_WAITS = Object.freeze({ cells: 0, nodes: 0 });
 
 class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly indexes: OffHeapIndexes;
@@ -67,13 +72,15 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** Whether vacuum has anything to do. */
   #garbage = false;
   readonly #leaving: LeavingBytes;
+  readonly #sharing: Sharing | undefined;
   #version = 0;
   #settled = 0;
   #keepTombstones = false;
 
   constructor(options: OffHeapOptions) {
     const shape = { ...DEFAULT_SHAPE, ...options.shape };
-    this.indexes = new OffHeapIndexes(shape, options.secret ?? [0, 0], options.tracked ?? false);
+    const { sharing, secret = [0, 0], tracked = false } = options;
+    this.indexes = new OffHeapIndexes(shape, secret, tracked, sharing?.buffers);
     this.#vacuumAtOnce = shape.vacuumAtOnce;
     this.#hash = options.hash;
     this.#records = this.indexes.records;
@@ -81,6 +88,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#leaving = new LeavingBytes(this.#records);
     this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
+    this.#sharing = sharing;
+    sharing?.bind(this);
   }
 
   get version(): number {
@@ -92,7 +101,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   get usedBytes(): number {
-    return this.indexes.usedBytes;
+    // What only waits for readers on other threads is bounded elsewhere, and evicting more does not free it.
+    return this.indexes.usedBytes - (this.#sharing?.waitingNodeBytes ?? 0);
   }
 
   get leavingBytes(): number {
@@ -208,21 +218,25 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#version = version;
     this.#queue.push(ref);
     if (this.#garbage) this.vacuum(VACUUMED_PER_PUT);
+    this.#sharing?.reclaim();
   }
 
   settle(version: number): void {
     if (version <= this.#settled) return;
+    this.#sharing?.publish(version);
     this.#settled = version;
     // A commit without entries advances nothing but the version.
     this.#version = Math.max(this.#version, version);
     this.#vacuumQueue(this.#vacuumAtOnce);
     this.#garbage ||= this.#isQueueOverdue();
+    this.#sharing?.reclaim();
   }
 
   vacuum(records: number): boolean {
     if (!this.#garbage) return false;
     this.#vacuumReleased(records - this.#vacuumQueue(records));
     this.#garbage = this.#released.length > 0 || this.#isQueueOverdue();
+    this.#sharing?.reclaim();
     return this.#garbage;
   }
 
@@ -244,6 +258,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     }
     this.#version = Math.min(this.#version, version);
     for (const held of dropped) this.#letGo(held);
+    this.#sharing?.reclaim();
   }
 
   pin(version: number): Pin {
@@ -283,6 +298,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       version: this.#version,
       settled: this.#settled,
       keepTombstones: this.#keepTombstones,
+      waiting: this.#sharing?.waiting ?? NOBODY_WAITS,
     });
   }
 

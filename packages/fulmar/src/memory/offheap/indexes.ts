@@ -1,6 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { deadlineOf, isTombstone, originOf, seqOf } from "../../record/entry.js";
 import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
+import type { SharedBuffers } from "../shared/buffers.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
 import { NodePool } from "./node-pool.js";
@@ -37,13 +38,21 @@ export class OffHeapIndexes {
   readonly pages: NodePool;
   /** Is told of every key that gets or loses its value. */
   tracker: KeyTracker | undefined;
+  readonly #shared: SharedBuffers | undefined;
   #entries = 0;
   #tombstones = 0;
 
-  constructor(shape: EngineShape, secret: readonly [number, number], isTracked: boolean) {
-    this.records = new Records(shape, isTracked);
+  /** `shared` is where memory comes from that other threads may read. */
+  constructor(
+    shape: EngineShape,
+    secret: readonly [number, number],
+    isTracked: boolean,
+    shared?: SharedBuffers,
+  ) {
+    this.#shared = shared;
+    this.records = new Records(shape, isTracked, shared?.slabs);
     this.hash = new HashIndex(this.records, shape, secret);
-    this.keys = new KeyTree(this.records, shape);
+    this.keys = new KeyTree(this.records, shape, shared?.chunks);
     this.origins = new OrderTree(shape);
     this.deadlines = new OrderTree(shape);
     this.pages = new NodePool(shape);
@@ -217,6 +226,7 @@ export class OffHeapIndexes {
 
   #allocatedBytes(): number {
     return (
+      (this.#shared?.idleBytes ?? 0) +
       this.records.arena.slabs.allocatedBytes +
       this.records.links.allocatedBytes +
       this.hash.allocatedBytes +

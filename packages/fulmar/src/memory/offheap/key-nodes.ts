@@ -1,5 +1,6 @@
 import { compareRanges } from "../../base/bytes.js";
 import type { Ref } from "../engine.js";
+import type { Backing } from "./backing.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -20,7 +21,7 @@ export const PREVIOUS = 9;
 export const HEADS = 10;
 
 /** Bytes before the key of a separator: its length. */
-const SEPARATOR_HEADER_BYTES = 4;
+export const SEPARATOR_HEADER_BYTES = 4;
 /** Heads are made anew only when they gain so many bytes: each looks at all keys of a node. */
 const PREFIX_GAIN_MIN = 2;
 
@@ -44,8 +45,8 @@ export class KeyNodes {
   #matched = false;
   #head = 0;
 
-  constructor(records: Records, shape: EngineShape) {
-    this.pool = new NodePool(shape);
+  constructor(records: Records, shape: EngineShape, backing?: Backing) {
+    this.pool = new NodePool(shape, backing);
     this.#records = records;
     this.leafMax = Math.min(shape.nodeEntriesMax, Math.floor((shape.nodeWords - HEADS) / 2));
     this.innerMax = Math.min(shape.nodeEntriesMax, Math.floor((shape.nodeWords - HEADS) / 3));
@@ -70,6 +71,32 @@ export class KeyNodes {
 
   child(node: Node, index: number): Node {
     return this.get(node, HEADS + 2 * this.innerMax + index);
+  }
+
+  setChild(node: Node, index: number, child: Node): void {
+    this.set(node, HEADS + 2 * this.innerMax + index, child);
+  }
+
+  /** Puts another child in a place where readers on other threads may look: one of the same range of keys. */
+  publishChild(node: Node, index: number, child: Node): void {
+    const at = this.pool.base(node) + HEADS + 2 * this.innerMax + index;
+    Atomics.store(this.pool.words(node), at, child);
+  }
+
+  /** Puts another record of the same key in a place where readers on other threads may look. */
+  publishRef(leaf: Node, index: number, ref: Ref): void {
+    Atomics.store(this.pool.words(leaf), this.pool.base(leaf) + HEADS + this.leafMax + index, ref);
+  }
+
+  /** A node with the same contents, which nothing leads to. */
+  copy(node: Node): Node {
+    const copy = this.pool.take();
+    const source = this.pool.words(node);
+    const into = this.pool.words(copy);
+    const from = this.pool.base(node);
+    const to = this.pool.base(copy);
+    for (let i = this.pool.nodeWords - 1; i >= 0; i--) into[to + i] = source[from + i];
+    return copy;
   }
 
   /** An empty node. */
@@ -320,7 +347,7 @@ export class KeyNodes {
 }
 
 /** The four bytes from `at` on as a number that orders as they do; bytes beyond the end count as zero. */
-function headOf(bytes: Uint8Array, at: number, end: number): number {
+export function headOf(bytes: Uint8Array, at: number, end: number): number {
   if (at + 4 <= end) {
     return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
   }

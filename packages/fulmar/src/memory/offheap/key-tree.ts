@@ -1,6 +1,8 @@
 import { assert } from "../../base/assert.js";
 import { NONE, type Ref } from "../engine.js";
+import type { Backing } from "./backing.js";
 import { COUNT, KeyNodes, NEXT, PREVIOUS, STALE } from "./key-nodes.js";
+import { type TreeAudience, TreeCopies } from "./key-tree-copies.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -12,10 +14,16 @@ const THIN = 0.25;
 /** ... and both together leave some room for what comes next. */
 const JOINED = 0.75;
 
-/** The newest records of all keys in the order of their keys: a B+tree. */
+/**
+ * The newest records of all keys in the order of their keys: a B+tree. It changes in place, or with an
+ * audience as {@link TreeCopies} tells.
+ */
 export class KeyTree {
   readonly nodes: KeyNodes;
   readonly #records: Records;
+  readonly #copies: TreeCopies;
+  /** Whether somebody walks the tree on another thread: `#copies` has an audience. */
+  #isWatched = false;
   #root: Node;
   /** Levels above the leaves. */
   #height = 0;
@@ -25,9 +33,10 @@ export class KeyTree {
   readonly #path = new Uint32Array(LEVELS_MAX);
   readonly #slots = new Uint32Array(LEVELS_MAX);
 
-  constructor(records: Records, shape: EngineShape) {
+  constructor(records: Records, shape: EngineShape, backing?: Backing) {
     this.#records = records;
-    this.nodes = new KeyNodes(records, shape);
+    this.nodes = new KeyNodes(records, shape, backing);
+    this.#copies = new TreeCopies(this.nodes);
     this.#root = this.nodes.create();
   }
 
@@ -48,21 +57,32 @@ export class KeyTree {
     return this.#edition;
   }
 
+  /** From now on the tree is walked on other threads, or no more. */
+  watch(audience: TreeAudience | undefined): void {
+    this.#copies.audience = audience;
+    this.#isWatched = audience !== undefined;
+    audience?.publishRoot(this.#root, this.#height);
+  }
+
   /** Adds the record of a key, `bytes[from, to)`, that is not there. */
   insert(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
     const leaf = this.#descend(bytes, from, to);
     const index = this.nodes.search(leaf, bytes, from, to, true);
     assert(!this.nodes.found, "a key is added to the order once");
-    if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax)
-      this.#insertSplitting(leaf, index, bytes, from, to, ref);
-    else {
-      this.#changed(leaf, 1);
-      this.nodes.insertSought(leaf, index, ref);
+    if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax) {
+      this.#insertSplitting(this.#ownPath(leaf), index, bytes, from, to, ref);
+      this.#publish();
+      return;
     }
+    this.#changed(leaf, 1);
+    const own = this.#isWatched ? this.#copies.replace(leaf, true) : leaf;
+    this.nodes.insertSought(own, index, ref);
+    if (own !== leaf) this.#publishLeaf(own);
   }
 
   /** Adds the record of a key that is above all others. */
   append(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+    assert(!this.#isWatched, "nobody reads what is being loaded");
     let node = this.#root;
     for (let level = this.#height; level > 0; level--) {
       const last = this.nodes.get(node, COUNT) - 1;
@@ -82,15 +102,24 @@ export class KeyTree {
     const leaf = this.#descend(bytes, from, to);
     const index = this.#indexOf(leaf, bytes, from, to, old);
     this.#changed(leaf, 0);
-    this.nodes.setRef(leaf, index, ref, true);
+    if (this.#isWatched) this.nodes.publishRef(leaf, index, ref);
+    else this.nodes.setRef(leaf, index, ref, true);
   }
 
   remove(bytes: Uint8Array, from: number, to: number, old: Ref): void {
     const leaf = this.#descend(bytes, from, to);
     const index = this.#indexOf(leaf, bytes, from, to, old);
     this.#changed(leaf, -1);
-    this.nodes.erase(leaf, index, true);
-    this.#shrink(leaf, 0);
+    if (this.#isWatched && !this.#isThin(leaf, -1)) {
+      const own = this.#copies.replace(leaf, true);
+      this.nodes.erase(own, index, true);
+      this.#publishLeaf(own);
+      return;
+    }
+    const own = this.#ownPath(leaf);
+    this.nodes.erase(own, index, true);
+    this.#shrink(own, 0);
+    this.#publish();
   }
 
   /** The leaf in which a key is or belongs. */
@@ -126,6 +155,34 @@ export class KeyTree {
       node = this.nodes.child(node, index);
     }
     return node;
+  }
+
+  /** The leaf of the last descent, and what stands above it, ready to be changed. */
+  #ownPath(leaf: Node): Node {
+    if (!this.#isWatched) return leaf;
+    const own = this.#copies.ownPath(leaf, this.#height, this.#path, this.#slots);
+    this.#root = this.#height > 0 ? this.#path[this.#height] : own;
+    return own;
+  }
+
+  /** Whether a leaf below the root would be thin with so many entries more. */
+  #isThin(leaf: Node, by: number): boolean {
+    return this.#height > 0 && this.nodes.get(leaf, COUNT) + by <= THIN * this.nodes.leafMax;
+  }
+
+  /** Shows what was done with copies of the whole way up to the root. */
+  #publish(): void {
+    if (!this.#isWatched) return;
+    this.#copies.publishRoot(this.#root, this.#height);
+  }
+
+  /** Shows a copy of the leaf of the last descent. */
+  #publishLeaf(leaf: Node): void {
+    if (this.#height > 0) this.#copies.publishChild(this.#path[1], this.#slots[1], leaf);
+    else {
+      this.#root = leaf;
+      this.#publish();
+    }
   }
 
   #step(level: number, node: Node, index: number): void {
@@ -176,7 +233,7 @@ export class KeyTree {
   /** Moves the entries from `kept` on to a new leaf behind. */
   #splitLeaf(leaf: Node, kept: number): Node {
     const { nodes } = this;
-    const right = nodes.create();
+    const right = this.#copies.create();
     nodes.move(leaf, kept, right, true);
     const next = nodes.get(leaf, NEXT);
     nodes.set(right, NEXT, next);
@@ -192,7 +249,7 @@ export class KeyTree {
   #addChild(level: number, separator: Ref, child: Node): void {
     const { nodes } = this;
     if (level > this.#height) {
-      const root = nodes.create();
+      const root = this.#copies.create();
       nodes.insert(root, 0, NONE, this.#root);
       nodes.insert(root, 1, separator, child);
       this.#root = root;
@@ -209,7 +266,7 @@ export class KeyTree {
     const isAppended = index === count;
     const half = (count + 1) >>> 1;
     const goesLeft = !isAppended && index < half;
-    const right = nodes.create();
+    const right = this.#copies.create();
     nodes.move(node, isAppended ? count - 1 : half - (goesLeft ? 1 : 0), right, false);
     if (goesLeft) nodes.insert(node, index, separator, child);
     else nodes.insert(right, index - nodes.get(node, COUNT), separator, child);
@@ -264,7 +321,7 @@ export class KeyTree {
   #borrow(node: Node, parent: Node, index: number): void {
     const { nodes } = this;
     const fromLeft = index > 0;
-    const donor = nodes.child(parent, fromLeft ? index - 1 : index + 1);
+    const donor = this.#copies.own(parent, fromLeft ? index - 1 : index + 1, false);
     const given = fromLeft ? nodes.get(donor, COUNT) - 1 : 0;
     const child = nodes.child(donor, given);
     const between = fromLeft ? index : index + 1;
@@ -283,8 +340,8 @@ export class KeyTree {
   /** Moves the child at `index` into the one before it. */
   #join(parent: Node, index: number, isLeaf: boolean): void {
     const { nodes } = this;
-    const left = nodes.child(parent, index - 1);
-    const right = nodes.child(parent, index);
+    const left = this.#copies.own(parent, index - 1, isLeaf);
+    const right = this.#copies.own(parent, index, isLeaf);
     const start = nodes.get(left, COUNT);
     const separator = nodes.ref(parent, index, false);
     nodes.move(right, 0, left, isLeaf);
@@ -298,7 +355,7 @@ export class KeyTree {
     nodes.refresh(left, isLeaf);
     nodes.set(left, STALE, 1);
     nodes.erase(parent, index, false);
-    nodes.pool.give(right);
+    this.#copies.discard(right);
   }
 
   #takeOut(node: Node, parent: Node, index: number, isLeaf: boolean): void {
@@ -309,7 +366,7 @@ export class KeyTree {
     if (freed < nodes.get(parent, COUNT)) nodes.freeSeparator(nodes.ref(parent, freed, false));
     nodes.erase(parent, index, false);
     if (nodes.get(parent, COUNT) > 0) nodes.setRef(parent, 0, NONE, false);
-    nodes.pool.give(node);
+    this.#copies.discard(node);
   }
 
   #lowerRoot(): void {
@@ -317,9 +374,9 @@ export class KeyTree {
     while (this.#height > 0 && nodes.get(this.#root, COUNT) <= 1) {
       const root = this.#root;
       const isEmpty = nodes.get(root, COUNT) === 0;
-      this.#root = isEmpty ? nodes.create() : nodes.child(root, 0);
+      this.#root = isEmpty ? this.#copies.create() : nodes.child(root, 0);
       this.#height = isEmpty ? 0 : this.#height - 1;
-      nodes.pool.give(root);
+      this.#copies.discard(root);
     }
   }
 

@@ -9,21 +9,27 @@ import {
 } from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
 import { Arena } from "./arena.js";
+import type { Backing } from "./backing.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { EngineShape } from "./shape.js";
 
 /**
- * A record is two words, a third one in an engine that tracks its keys, and then its encoded entry:
+ * A record is two words, one more in an engine that tracks its keys, one more in an engine whose memory is
+ * shared, and then its encoded entry:
  *
  * ```text
  * word 0  version, lower 32 bits; or its link, with the mark LINKED
  * word 1  version, upper 21 bits, and marks above them
  * word 2  the slot of the key, if tracked
+ * next    the record that it replaced, if shared; meaningful with the mark LINKED
  * ```
  *
  * What a record replaced is only of interest until that is let go of, mostly at once. For that time it has
  * a link: a pair of words elsewhere, with the replaced record and the lower bits of the version, whose
  * place the link takes. So no key pays for it in the end.
+ *
+ * Readers on other threads cannot follow a word that changes its meaning. Where memory is shared a record has
+ * a word of its own for what it replaced, and keeps its mark and that word until its memory is used again.
  *
  * There is no way to the newer version: whoever needs it starts at the newest, which the hash index
  * gives. That saves a word for each key, and only records that were replaced are ever asked.
@@ -48,9 +54,9 @@ export const HELD = 1 << 23;
 /** A later entry of its own commit replaced it: only the queue still knows it. */
 export const DISCARDED = 1 << 24;
 const FREED = 1 << 25;
-/** It has a link. */
-const LINKED = 1 << 26;
-const VERSION_HIGH = SUPERSEDED - 1;
+/** It has a link, or a meaningful word for what it replaced. */
+export const LINKED = 1 << 26;
+export const VERSION_HIGH = SUPERSEDED - 1;
 const TWO_32 = 4294967296;
 
 /** Up to so many bytes a loop copies faster than the view that `set` needs is made. */
@@ -71,21 +77,25 @@ export class Records {
   readonly #words: Uint32Array[];
   readonly #slabShift: number;
   readonly #unitMask: number;
-  readonly #headerBytes: number;
+  readonly headerBytes: number;
   readonly #isTracked: boolean;
+  /** Where a record names what it replaced; 0 when it has a link for that. */
+  readonly olderWord: number;
   #count = 0;
   #entryBytes = 0;
 
-  /** `isTracked` gives each key a slot. */
-  constructor(shape: EngineShape, isTracked = false) {
-    this.arena = new Arena(shape);
+  /** `isTracked` gives each key a slot; `backing` is where shared memory comes from. */
+  constructor(shape: EngineShape, isTracked = false, backing?: Backing) {
+    this.arena = new Arena(shape, backing);
     this.links = new NodePool({ ...shape, nodeWords: LINK_WORDS });
     this.#bytes = this.arena.slabs.bytes;
     this.#words = this.arena.slabs.words;
     this.#slabShift = this.arena.slabs.slabShift;
     this.#unitMask = this.arena.slabs.unitMask;
     this.#isTracked = isTracked;
-    this.#headerBytes = isTracked ? HEADER_BYTES + 4 : HEADER_BYTES;
+    const ownBytes = isTracked ? HEADER_BYTES + 4 : HEADER_BYTES;
+    this.olderWord = backing === undefined ? 0 : ownBytes / 4;
+    this.headerBytes = backing === undefined ? ownBytes : ownBytes + 4;
   }
 
   /** Records that are versions of keys; discarded ones are not. */
@@ -103,14 +113,14 @@ export class Records {
   }
 
   offset(ref: Ref): number {
-    return (ref & this.#unitMask) * 8 + this.#headerBytes;
+    return (ref & this.#unitMask) * 8 + this.headerBytes;
   }
 
   versionOf(ref: Ref): number {
     const words = this.#words[ref >>> this.#slabShift];
     const at = (ref & this.#unitMask) * 2;
     const high = words[at + 1];
-    const low = (high & LINKED) === 0 ? words[at] : this.#linkWord(words[at], LINK_VERSION);
+    const low = (high & LINKED) === 0 ? words[at] : this.#linkedVersion(words[at]);
     return low + (high & VERSION_HIGH) * TWO_32;
   }
 
@@ -118,19 +128,25 @@ export class Records {
   older(ref: Ref): Ref {
     const words = this.#words[ref >>> this.#slabShift];
     const at = (ref & this.#unitMask) * 2;
-    return (words[at + 1] & LINKED) === 0 ? NONE : this.#linkWord(words[at], LINK_OLDER);
+    if ((words[at + 1] & LINKED) === 0) return NONE;
+    if (this.olderWord === 0) return this.#linkWord(words[at], LINK_OLDER);
+    // For the owner nothing leads on from a discarded record; a reader that is at it still goes on.
+    return (words[at + 1] & DISCARDED) === 0 ? words[at + this.olderWord] : NONE;
   }
 
   setOlder(ref: Ref, older: Ref): void {
     const words = this.#words[ref >>> this.#slabShift];
     const at = (ref & this.#unitMask) * 2;
     const isLinked = (words[at + 1] & LINKED) !== 0;
+    if (older === NONE && !isLinked) return;
+    if (this.olderWord !== 0) {
+      // A reader may be on its way through this very word: it finds what was there or what is there now.
+      Atomics.store(words, at + this.olderWord, older);
+      words[at + 1] |= LINKED;
+      return;
+    }
     if (older === NONE) {
-      if (!isLinked) return;
-      const link = words[at];
-      words[at] = this.#linkWord(link, LINK_VERSION);
-      words[at + 1] &= ~LINKED;
-      this.links.give(link);
+      this.#unlink(words, at);
       return;
     }
     const link = isLinked ? words[at] : this.links.take();
@@ -172,14 +188,14 @@ export class Records {
 
   /** Copies an entry into the arena. */
   add(version: number, flags: number, bytes: Uint8Array, at: number, length: number): Ref {
-    const ref = this.arena.take(this.#headerBytes + length);
+    const ref = this.arena.take(this.headerBytes + length);
     const words = this.#words[ref >>> this.#slabShift];
     const word = (ref & this.#unitMask) * 2;
     words[word] = version % TWO_32;
     words[word + 1] = Math.floor(version / TWO_32) | flags;
     if (this.#isTracked) words[word + SLOT_WORD] = 0;
     const slab = this.#bytes[ref >>> this.#slabShift];
-    const offset = word * 4 + this.#headerBytes;
+    const offset = word * 4 + this.headerBytes;
     if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) slab[offset + i] = bytes[at + i];
     else slab.set(bytes.subarray(at, at + length), offset);
     this.#count++;
@@ -205,7 +221,7 @@ export class Records {
 
   /** Bytes of the cell for an entry of so many bytes. */
   bytesFor(entryBytes: number): number {
-    return this.arena.sizeFor(this.#headerBytes + entryBytes);
+    return this.arena.sizeFor(this.headerBytes + entryBytes);
   }
 
   isTombstone(ref: Ref): boolean {
@@ -215,14 +231,14 @@ export class Records {
   /** Counts a record no more that only the queue still knows. */
   discard(ref: Ref): void {
     this.raise(ref, DISCARDED);
-    this.setOlder(ref, NONE);
+    this.#freeLink(ref);
     this.#uncount(ref);
   }
 
   free(ref: Ref): void {
     assert(!this.has(ref, FREED | HELD | QUEUED), "a record is freed once, and by whoever lists it");
     if (!this.has(ref, DISCARDED)) this.#uncount(ref);
-    this.setOlder(ref, NONE);
+    this.#freeLink(ref);
     this.raise(ref, FREED);
     this.arena.give(ref);
   }
@@ -252,7 +268,7 @@ export class Records {
   /** Whether the key of a record is `bytes[from, to)`. */
   hasKey(ref: Ref, bytes: Uint8Array, from: number, to: number): boolean {
     const slab = this.#bytes[ref >>> this.#slabShift];
-    const offset = (ref & this.#unitMask) * 8 + this.#headerBytes;
+    const offset = (ref & this.#unitMask) * 8 + this.headerBytes;
     const length = to - from;
     if ((slab[offset] | (slab[offset + 1] << 8)) !== length) return false;
     const start =
@@ -260,6 +276,22 @@ export class Records {
     // Keys that differ mostly do so at their end, where numbers are.
     for (let i = length - 1; i >= 0; i--) if (slab[start + i] !== bytes[from + i]) return false;
     return true;
+  }
+
+  /** A record that nothing leads to any more needs no link. Where memory is shared, readers may still be at it. */
+  #freeLink(ref: Ref): void {
+    if (this.olderWord === 0) this.setOlder(ref, NONE);
+  }
+
+  #unlink(words: Uint32Array, at: number): void {
+    const link = words[at];
+    words[at] = this.#linkWord(link, LINK_VERSION);
+    words[at + 1] &= ~LINKED;
+    this.links.give(link);
+  }
+
+  #linkedVersion(word: number): number {
+    return this.olderWord === 0 ? this.#linkWord(word, LINK_VERSION) : word;
   }
 
   #linkWord(link: Node, field: number): number {

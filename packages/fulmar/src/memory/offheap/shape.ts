@@ -30,8 +30,8 @@ export interface EngineShape {
 
 /**
  * Node and chunk sizes are measured: of 256 to 2048 bytes a node, 512 load fastest. Slabs must not be
- * growable buffers, which are read several times slower, nor shared ones: the collector does not count
- * their bytes, so that it lets gigabytes of dropped slabs lie before it runs.
+ * growable buffers, which are read several times slower; nor shared ones, if they are dropped: the collector
+ * does not count their bytes, so that it lets gigabytes of dropped slabs lie before it runs.
  */
 export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   slabBytes: 16 << 20,

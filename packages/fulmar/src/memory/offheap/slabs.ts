@@ -1,5 +1,6 @@
 import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
+import { type Backing, PRIVATE_BACKING } from "./backing.js";
 import { type EngineShape, exponentOf } from "./shape.js";
 
 /** Slabs numbers fill the upper bits of a reference; the lower ones count units of eight bytes. */
@@ -34,6 +35,7 @@ export class Slabs {
   readonly unitMask: number;
   readonly pagesPerSlab: number;
   readonly #shape: EngineShape;
+  readonly #backing: Backing;
   readonly #slabsMax: number;
   readonly #pageUnitShift: number;
   /** The longest run that is free in each slab; 0 for slabs made to measure and for none. */
@@ -43,8 +45,9 @@ export class Slabs {
   #empty = 0;
   #allocatedBytes = 0;
 
-  constructor(shape: EngineShape) {
+  constructor(shape: EngineShape, backing: Backing = PRIVATE_BACKING) {
     this.#shape = shape;
+    this.#backing = backing;
     this.slabShift = exponentOf(shape.slabBytes) - UNIT_EXPONENT;
     this.unitMask = 2 ** this.slabShift - 1;
     this.pagesPerSlab = shape.slabBytes / shape.pageBytes;
@@ -149,7 +152,7 @@ export class Slabs {
     let empty = 0;
     for (const [slab, memory] of this.bytes.entries()) {
       const pages = this.pages[slab];
-      bytes += memory.length + pages.length * 4;
+      bytes += memory.buffer.byteLength + pages.length * 4;
       assert(
         this.words[slab].buffer === memory.buffer || memory.length === 0,
         "bytes and words are one memory",
@@ -177,24 +180,26 @@ export class Slabs {
     // Slab 0 is never used, so that no reference is 0.
     const slab = this.#freeNumbers.pop() ?? this.bytes.length;
     assert(slab < this.#slabsMax, "an engine holds at most 32 GiB");
-    const words = new Uint32Array(byteLength / 4);
-    this.words[slab] = words;
-    this.bytes[slab] = new Uint8Array(words.buffer);
+    const buffer = this.#backing.allocate(byteLength);
+    this.words[slab] = new Uint32Array(buffer, 0, byteLength / 4);
+    this.bytes[slab] = new Uint8Array(buffer, 0, byteLength);
     this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
     this.#freeRun[slab] = 0;
     this.#usedPages[slab] = -1;
-    this.#allocatedBytes += byteLength + this.pages[slab].length * 4;
+    this.#allocatedBytes += buffer.byteLength + this.pages[slab].length * 4;
+    this.#backing.added(slab, buffer);
     return slab;
   }
 
   #drop(slab: number): void {
-    this.#allocatedBytes -= this.bytes[slab].length + this.pages[slab].length * 4;
+    const { buffer } = this.bytes[slab];
+    this.#allocatedBytes -= buffer.byteLength + this.pages[slab].length * 4;
     this.bytes[slab] = this.bytes[0];
     this.words[slab] = this.words[0];
     this.pages[slab] = this.pages[0];
     this.#freeRun[slab] = 0;
     this.#usedPages[slab] = 0;
-    this.#freeNumbers.push(slab);
+    this.#backing.dropped(slab, buffer, () => this.#freeNumbers.push(slab));
   }
 }
 

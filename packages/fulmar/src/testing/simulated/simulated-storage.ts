@@ -6,6 +6,7 @@ import { type DiskOptions, SimulatedDisk } from "./disk.js";
 import { Prng } from "./prng.js";
 import { SimulatedProcess } from "./process.js";
 import { Scheduler } from "./scheduler.js";
+import { simulatedThreads } from "./simulated-threads.js";
 
 function refuse(): never {
   throw new FulmarError("INVARIANT", "this simulated runtime was made without cryptography");
@@ -105,15 +106,17 @@ export class SimulatedStorage {
 
   #newRuntime(): Runtime {
     const process = this.#process;
+    const timers = new SimulatedTimers(this.scheduler, this.clock, process);
     return {
       clock: this.clock,
-      timers: new SimulatedTimers(this.scheduler, this.clock, process),
+      timers,
       random: this.#prng.fork(`random ${process.pid}`),
       checksum: { crc32 },
       cryptography: this.#cryptography,
       diagnostics: NO_DIAGNOSTICS,
       fileSystem: this.disk.fileSystem(process),
       transport: NO_TRANSPORT,
+      threads: simulatedThreads(timers),
     };
   }
 }

@@ -8,6 +8,7 @@ import { SimulatedProcess } from "./process.js";
 import { type RunOptions, type RunResult, Scheduler } from "./scheduler.js";
 import { SimulatedNetwork } from "./simulated-network.js";
 import { NO_DIAGNOSTICS } from "./simulated-storage.js";
+import { simulatedThreads } from "./simulated-threads.js";
 import { Trace } from "./trace.js";
 
 /** What a simulated machine is like. */
@@ -159,15 +160,17 @@ export class SimulatedNode {
 
   #newRuntime(): Runtime {
     const process = this.#process;
+    const timers = new SimulatedTimers(this.#world.scheduler, this.clock, process);
     return {
       clock: this.clock,
-      timers: new SimulatedTimers(this.#world.scheduler, this.clock, process),
+      timers,
       random: this.#world.prng.fork(`random ${this.name} ${process.pid}`),
       checksum: { crc32 },
       cryptography: this.#world.options.cryptography,
       diagnostics: NO_DIAGNOSTICS,
       fileSystem: this.disk.fileSystem(process),
       transport: this.#world.network.endpoint(this.name, process),
+      threads: simulatedThreads(timers),
     };
   }
 }

@@ -6,6 +6,7 @@ import { nodeDiagnostics } from "./diagnostics.js";
 import { nodeFileSystem } from "./file-system.js";
 import { nodeRandom } from "./random.js";
 import { nodeTransport } from "./tcp-transport.js";
+import { nodeThreads } from "./threads.js";
 import { nodeTimers } from "./timers.js";
 
 const RUNTIME: Runtime = Object.freeze({
@@ -17,6 +18,7 @@ const RUNTIME: Runtime = Object.freeze({
   diagnostics: nodeDiagnostics,
   fileSystem: nodeFileSystem,
   transport: nodeTransport,
+  threads: nodeThreads,
 });
 
 /** The real surroundings: this machine's clock, disk and network. */

@@ -1,0 +1,29 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { checkOptions, integerOption } from "../base/options.js";
+import type { ListOptions, RangeOptions } from "./types.js";
+
+export const RANGE_OPTIONS = [
+  "prefix",
+  "gt",
+  "gte",
+  "lt",
+  "lte",
+] as const satisfies readonly (keyof RangeOptions)[];
+const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit"] as const satisfies readonly (keyof ListOptions)[];
+
+/** In which direction, and how many at most. */
+export interface ListShape {
+  readonly reverse: boolean;
+  readonly limit: number;
+}
+
+/** The options of a listing beside its range, checked and completed. @throws INVALID_ARGUMENT, UNKNOWN_OPTION */
+export function checkListOptions(options: ListOptions): ListShape {
+  checkOptions(options, LIST_OPTIONS, "list");
+  const { reverse, limit } = options;
+  if (reverse !== undefined && typeof reverse !== "boolean") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "reverse must be true or false");
+  }
+  const most = Number.MAX_SAFE_INTEGER;
+  return { reverse: reverse ?? false, limit: integerOption(limit, "limit", most, 0, most) };
+}
