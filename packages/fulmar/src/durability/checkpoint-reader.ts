@@ -20,6 +20,9 @@ import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
+/** What one step of finishing a load counts as: the clock is looked at after each. */
+const STEP_BYTES = 64 * 1024;
+
 export interface LoadTarget {
   /** Undefined to check everything and keep nothing. */
   readonly loader: BulkLoader | undefined;
@@ -79,7 +82,10 @@ class CheckpointReading {
     const header = await this.#header(name, storeId);
     const mapping = await this.#dictionary(header, target);
     const footer = await this.#footer(header, name);
+    target.loader?.announce(footer.entryCount);
     await this.#blocks(header, footer, mapping, target);
+    const pacer = new Pacer(this.#runtime);
+    while (target.loader?.step() === false) if (pacer.worked(STEP_BYTES)) await pacer.rest();
     target.found.hlc = Math.max(target.found.hlc, header.hlc);
     target.progress(this.#entries, sizeBytes, sizeBytes);
     return { header, entries: this.#entries };

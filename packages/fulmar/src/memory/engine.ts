@@ -69,7 +69,14 @@ export interface MemoryUsage {
 
 /** Takes entries in ascending key order, one version a key, into an empty engine. */
 export interface BulkLoader {
+  /** Tells, before the first entry, about how many come: room for them is made once. May be left out. */
+  announce(entries: number): void;
   add(version: number, bytes: Uint8Array, at: number, length: number): void;
+  /**
+   * After the last entry: does a part, about a millisecond long, of the work that {@link finish} would
+   * have to do. True when nothing is left of it.
+   */
+  step(): boolean;
   /** Builds the indexes. `version` becomes the engine's version, settled. */
   finish(version: number): void;
 }

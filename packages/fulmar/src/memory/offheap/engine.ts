@@ -211,7 +211,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     const ref = this.#records.add(version, QUEUED, bytes, at, length);
     const start = keyStart(bytes, at);
     const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
-    if (newest === NONE) this.indexes.addFirst(ref, false);
+    if (newest === NONE) this.indexes.addFirst(ref);
     else if (this.#records.versionOf(newest) < version) this.indexes.supersede(newest, ref);
     else this.indexes.replaceNewest(newest, ref);
     this.#leaving.put(newest, ref);

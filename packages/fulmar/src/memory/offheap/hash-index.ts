@@ -124,7 +124,7 @@ export class HashIndex {
   finishAppending(): void {
     this.#touched = this.#table.touch(this.#appendedHashes, this.#appended);
     for (let i = 0; i < this.#appended; i++) {
-      this.#step();
+      this.#stepUp();
       const hash = this.#appendedHashes[i];
       this.#tableOf(hash).add(hash, this.#appendedRefs[i]);
     }
@@ -156,9 +156,15 @@ export class HashIndex {
   /** Moves some groups of the old table, or begins a new one if that is due. */
   #step(): void {
     const table = this.#table;
+    const isThin = table.groups > this.#shape.hashGroupsMin && table.size < FILL_MIN * table.slots;
+    if (isThin && this.#old === undefined) this.#begin();
+    else this.#stepUp();
+  }
+
+  /** The same for a table that waits for keys that were announced: it does not become smaller. */
+  #stepUp(): void {
     if (this.#old !== undefined) this.#move(this.#old);
-    else if (table.size >= FILL_MAX * table.slots) this.#begin();
-    else if (table.groups > this.#shape.hashGroupsMin && table.size < FILL_MIN * table.slots) this.#begin();
+    else if (this.#table.size >= FILL_MAX * this.#table.slots) this.#begin();
   }
 
   #begin(): void {

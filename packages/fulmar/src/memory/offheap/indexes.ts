@@ -5,6 +5,7 @@ import type { SharedBuffers } from "../shared/buffers.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
 import { NodePool } from "./node-pool.js";
+import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
 import { Records, SUPERSEDED } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -86,16 +87,37 @@ export class OffHeapIndexes {
   }
 
   /** Adds the first version of the key that the hash index just did not find. */
-  addFirst(ref: Ref, isAppended: boolean): void {
+  addFirst(ref: Ref): void {
     const { records } = this;
     const slab = records.slab(ref);
     const start = records.keyStart(ref);
     const end = start + records.keyLength(ref);
     this.hash.add(ref);
-    if (isAppended) this.keys.append(slab, start, end, ref);
-    else this.keys.insert(slab, start, end, ref);
+    this.keys.insert(slab, start, end, ref);
     this.#admit(ref);
     this.#enter(ref);
+    if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
+  }
+
+  /**
+   * Adds the only version of a key above all others. Where it stands in the orders of numbers is left to
+   * sorters, and it is found only when the hash index has finished appending.
+   */
+  append(ref: Ref, origins: OrderSorter, deadlines: OrderSorter): void {
+    const { records } = this;
+    const slab = records.slab(ref);
+    const at = records.offset(ref);
+    const start = records.keyStart(ref);
+    const end = start + records.keyLength(ref);
+    this.hash.append(slab, start, end, ref);
+    this.keys.append(slab, start, end, ref);
+    const seq = seqOf(slab, at);
+    origins.add(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+    if (this.#count(slab, at, 1)) return;
+    const deadline = deadlineOf(slab, at);
+    if (deadline !== Number.POSITIVE_INFINITY) {
+      deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+    }
     if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
   }
 
@@ -191,15 +213,21 @@ export class OffHeapIndexes {
     else if (has) tracker.entered(ref, isBack);
   }
 
+  /** Counts a key more or less; whether by a tombstone. */
+  #count(slab: Uint8Array, at: number, by: 1 | -1): boolean {
+    if (isTombstone(slab, at)) {
+      this.#tombstones += by;
+      return true;
+    }
+    this.#entries += by;
+    return false;
+  }
+
   /** A record becomes the newest of its key. */
   #enter(ref: Ref): void {
     const slab = this.records.slab(ref);
     const at = this.records.offset(ref);
-    if (isTombstone(slab, at)) {
-      this.#tombstones++;
-      return;
-    }
-    this.#entries++;
+    if (this.#count(slab, at, 1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline === Number.POSITIVE_INFINITY) return;
     this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
@@ -209,11 +237,7 @@ export class OffHeapIndexes {
   #leave(ref: Ref): void {
     const slab = this.records.slab(ref);
     const at = this.records.offset(ref);
-    if (isTombstone(slab, at)) {
-      this.#tombstones--;
-      return;
-    }
-    this.#entries--;
+    if (this.#count(slab, at, -1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline === Number.POSITIVE_INFINITY) return;
     this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);

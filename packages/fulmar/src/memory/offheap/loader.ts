@@ -3,18 +3,24 @@ import { compareRanges } from "../../base/bytes.js";
 import { entryLength, isTombstone } from "../../record/entry.js";
 import { type BulkLoader, NONE, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
+import { OrderSorter } from "./order-sorter.js";
 import { RefQueue } from "./ref-queue.js";
 
 /**
- * Fills an empty engine in key order. Each entry goes into all indexes at once, so that no step takes
- * long; in the key tree it is appended, which needs no search and leaves full nodes behind.
+ * Fills an empty engine in key order. Keys that ascend are different keys, so nothing is looked up. In the
+ * key tree an entry is appended, which needs no search and leaves full nodes behind; its numbers are
+ * collected and sorted in the end, a step at a time.
  */
 export class OffHeapLoader implements BulkLoader {
   readonly #indexes: OffHeapIndexes;
   readonly #finish: (version: number, tombstones: RefQueue) => void;
   readonly #tombstones: RefQueue;
+  readonly #origins: OrderSorter;
+  readonly #deadlines: OrderSorter;
   #last: Ref = NONE;
   #versionMax = 0;
+  /** No more entries come. */
+  #ended = false;
   #finished = false;
 
   /** `finish` is given the tombstones, which it empties. */
@@ -22,27 +28,40 @@ export class OffHeapLoader implements BulkLoader {
     this.#indexes = indexes;
     this.#finish = finish;
     this.#tombstones = new RefQueue(indexes.pages);
+    this.#origins = new OrderSorter(indexes.origins);
+    this.#deadlines = new OrderSorter(indexes.deadlines);
+  }
+
+  announce(entries: number): void {
+    assert(this.#last === NONE, "entries are announced before the first");
+    this.#indexes.hash.announce(entries);
   }
 
   add(version: number, bytes: Uint8Array, at: number, length: number): void {
-    assert(!this.#finished, "a finished load takes no more entries");
+    assert(!this.#ended, "a finished load takes no more entries");
     assert(length === entryLength(bytes, at), "an entry is as long as it says");
-    const { records, hash } = this.#indexes;
+    const { records } = this.#indexes;
     const ref = records.add(version, 0, bytes, at, length);
     const slab = records.slab(ref);
     const start = records.keyStart(ref);
     const end = start + records.keyLength(ref);
     assert(this.#last === NONE || this.#isAbove(this.#last, slab, start, end), "loaded keys ascend");
-    assert(hash.locate(slab, start, end) === NONE, "a key is loaded once");
-    this.#indexes.addFirst(ref, true);
+    this.#indexes.append(ref, this.#origins, this.#deadlines);
     this.#last = ref;
     this.#versionMax = Math.max(this.#versionMax, version);
     if (isTombstone(slab, records.offset(ref))) this.#tombstones.push(ref);
   }
 
+  step(): boolean {
+    if (!this.#ended) this.#indexes.hash.finishAppending();
+    this.#ended = true;
+    return this.#origins.step() && this.#deadlines.step();
+  }
+
   finish(version: number): void {
     assert(!this.#finished && version >= this.#versionMax, "a load ends at or above its versions");
     this.#finished = true;
+    while (!this.step());
     this.#finish(version, this.#tombstones);
   }
 

@@ -102,6 +102,21 @@ export class OrderNodes {
     return low - 1;
   }
 
+  /** Adds an item behind all others of a leaf, if it is of their group, above them, and there is room. */
+  append(leaf: Node, group: number, minor: number, ref: Ref): boolean {
+    const words = this.pool.words(leaf);
+    const base = this.pool.base(leaf);
+    const count = words[base + COUNT];
+    if (count === 0 || count >= this.leafMax) return false;
+    if (words[base + GROUP_LOW] + words[base + GROUP_HIGH] * TWO_32 !== group) return false;
+    const last = base + ITEMS + count - 1;
+    if (minor < words[last] || (minor === words[last] && ref <= words[last + this.leafMax])) return false;
+    words[last + 1] = minor;
+    words[last + 1 + this.leafMax] = ref;
+    words[base + COUNT] = count + 1;
+    return true;
+  }
+
   insertItem(leaf: Node, index: number, minor: number, ref: Ref): void {
     const words = this.pool.words(leaf);
     const minors = this.pool.base(leaf) + ITEMS;

@@ -20,6 +20,8 @@ export class OrderTree {
   #height = 0;
   #size = 0;
   #edition = 0;
+  /** The leaf that an item was last added to the end of, if it was the last of its group: more may follow. */
+  #tail: Node = NO_NODE;
   readonly #path = new Uint32Array(LEVELS_MAX);
   readonly #slots = new Uint32Array(LEVELS_MAX);
 
@@ -47,14 +49,16 @@ export class OrderTree {
 
   add(group: number, minor: number, ref: Ref): void {
     const { nodes } = this;
-    const leaf = this.#descend(group, minor, ref);
     this.#edition++;
     this.#size++;
+    if (this.#tail !== NO_NODE && nodes.append(this.#tail, group, minor, ref)) return;
+    const leaf = this.#descend(group, minor, ref);
     if (nodes.get(leaf, COUNT) === 0) {
       // Only the root can be empty, and it takes any group.
       nodes.pool.give(leaf);
       this.#root = nodes.create(group);
       nodes.insertItem(this.#root, 0, minor, ref);
+      this.#tail = this.#root;
       return;
     }
     const own = nodes.group(leaf);
@@ -64,8 +68,10 @@ export class OrderTree {
     }
     const index = nodes.searchLeaf(leaf, minor, ref);
     const count = nodes.get(leaf, COUNT);
-    if (count < nodes.leafMax) nodes.insertItem(leaf, index, minor, ref);
-    else this.#split(leaf, index, group, minor, ref);
+    if (count < nodes.leafMax) {
+      nodes.insertItem(leaf, index, minor, ref);
+      if (index === count && this.#isOpen(group)) this.#tail = leaf;
+    } else this.#split(leaf, index, group, minor, ref);
   }
 
   remove(group: number, minor: number, ref: Ref): void {
@@ -143,14 +149,33 @@ export class OrderTree {
     const { nodes } = this;
     const count = nodes.get(leaf, COUNT);
     const next = nodes.get(leaf, NEXT);
-    const isAppended = index === count && (next === NO_NODE || nodes.group(next) !== group);
+    const isAppended = index === count && this.#isLastOfGroup(leaf, group);
     const kept = isAppended ? count : count >>> 1;
     const right = nodes.create(group);
+    if (isAppended && this.#isOpen(group)) this.#tail = right;
+    else if (this.#tail === leaf) this.#tail = NO_NODE;
     nodes.move(leaf, kept, right, true);
     this.#link(leaf, right, next);
     if (index < kept || (index === kept && !isAppended)) nodes.insertItem(leaf, index, minor, ref);
     else nodes.insertItem(right, index - kept, minor, ref);
     this.#addChild(1, right, group, nodes.minor(right, 0), nodes.ref(right, 0));
+  }
+
+  #isLastOfGroup(leaf: Node, group: number): boolean {
+    const next = this.nodes.get(leaf, NEXT);
+    return next === NO_NODE || this.nodes.group(next) !== group;
+  }
+
+  /** Whether whatever may come behind all items of a group leads to the leaf that the last descent ended at. */
+  #isOpen(group: number): boolean {
+    for (let level = 1; level <= this.#height; level++) {
+      const next = this.#slots[level] + 1;
+      if (next < this.nodes.get(this.#path[level], COUNT)) {
+        // Mostly that of another group; but one of items that are gone can have stayed.
+        return this.nodes.bound(this.#path[level], next)[0] > group;
+      }
+    }
+    return true;
   }
 
   /** Puts a leaf between two neighbours, either of which may be none. */
@@ -284,6 +309,7 @@ export class OrderTree {
 
   #unlink(leaf: Node): void {
     const { nodes } = this;
+    if (this.#tail === leaf) this.#tail = NO_NODE;
     const next = nodes.get(leaf, NEXT);
     const previous = nodes.get(leaf, PREVIOUS);
     if (next !== NO_NODE) nodes.set(next, PREVIOUS, previous);

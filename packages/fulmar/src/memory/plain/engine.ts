@@ -193,6 +193,8 @@ class PlainEngine implements MemoryEngine {
     let finished = false;
     const tombstones: PlainRecord[] = [];
     return {
+      announce: () => {},
+      step: () => true,
       add: (version, bytes, at, length) => {
         assert(!finished, "a finished load takes no more entries");
         const record = this.#insert(version, bytes, at, length);
