@@ -12,6 +12,8 @@ const VICTIMS_MAX = 10_000;
 const EXTRA_MAX = 64;
 /** Keys in a row that cannot go, because a snapshot sees them, before the search is given up. */
 const PASSED_MAX = 1000;
+/** Records that are vacuumed at a time when memory is short. */
+const VACUUMED_AT_ONCE = 256;
 /** Bytes over the limit that commits on their way to the disk may hold, and the same as a part of the limit. */
 const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
 const LEAVING_PART = 4;
@@ -74,6 +76,7 @@ export class MemoryLimit {
     const needBytes = this.#grossBytes(changes);
     // Deletions make room, and always work.
     if (needBytes === 0) return [];
+    this.#vacuumFor(needBytes);
     this.#assertNotCrowded(needBytes);
     if (this.#fits(needBytes)) return [];
     // Only now it is worth looking up what is replaced.
@@ -97,6 +100,7 @@ export class MemoryLimit {
   choose(goalBytes: number | undefined, count: number): Ref[] {
     const victims = this.#victims;
     if (victims === undefined) return [];
+    if (goalBytes === undefined) this.#vacuumFor(this.#room());
     const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
     victims.begin();
     return this.#choose(victims, bytes, Math.min(count, VICTIMS_MAX)).refs;
@@ -116,6 +120,11 @@ export class MemoryLimit {
   /** Bytes that stay when everything under way is settled. */
   #staying(): number {
     return this.usedBytes - this.#engine.leavingBytes;
+  }
+
+  /** What nobody needs any more goes before anything is evicted or refused. */
+  #vacuumFor(needBytes: number): void {
+    while (!this.#fits(needBytes) && this.#engine.vacuum(VACUUMED_AT_ONCE));
   }
 
   #room(): number {

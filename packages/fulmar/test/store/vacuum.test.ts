@@ -46,6 +46,33 @@ describe("vacuum", () => {
     await db.close();
   });
 
+  it.each(["none", "lru"] as const)(
+    "goes ahead of a refusal and of eviction by policy %s",
+    async (eviction) => {
+      const { timers, pass } = manualTurns();
+      const runtime = { ...nodeRuntime(), timers };
+      const options = { codec: "bytes", maxMemory: 13 * 1024 * 1024, eviction, runtime } as const;
+      const db = await open<Uint8Array>(undefined, options);
+      const write = (from: number, byte: number) =>
+        db.batch(
+          Array.from({ length: 5000 }, (_, i) => {
+            return { type: "set", key: from + i, value: new Uint8Array(1000).fill(byte) } as const;
+          }),
+        );
+      await write(0, 1);
+      const reader = db.list()[Symbol.iterator]();
+      reader.next();
+      await write(0, 2);
+      while ((await pass()) > 0);
+      reader.return?.();
+      // What the reader kept is still there, with what replaced it, and no turn comes: there is no room for so many.
+      expect(db.status().memory.oldVersions).toBeGreaterThan(3000);
+      await write(10_000, 3);
+      expect(db.count()).toBe(10_000);
+      await db.close();
+    },
+  );
+
   it("runs once at a time, only while there is something to do, and never after it was stopped", async () => {
     const { timers, pass } = manualTurns();
     const source = {
