@@ -27,17 +27,21 @@ export type { Finding, VerifyReport } from "./durability/directory-types.js";
 export { type KeyJson, keyFromJson, keyToJson } from "./keys/json.js";
 export type { KeyPart } from "./keys/key.js";
 export { compareStamps, type Stamp } from "./record/stamp.js";
+export type { Atomic, AtomicOutcome, Check, FailedCheck } from "./store/atomic.js";
 export type { BackupOptions } from "./store/backup.js";
+export type { ConditionalOptions, Incremented, Outcome } from "./store/conditions.js";
 export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
 export { open } from "./store/open.js";
 export { openReader, type ReaderOptions } from "./store/open-reader.js";
+export type { List, Readable } from "./store/readable.js";
 export type { ReaderHandle } from "./store/reader-messages.js";
 export { type RepairOptions, repair } from "./store/repair.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
 export type { SharedReader } from "./store/shared-reader.js";
-export type { List, Store } from "./store/store.js";
+export type { Snapshot } from "./store/snapshot.js";
+export type { Store } from "./store/store.js";
 export type { TransactionBody, TransactOptions } from "./store/transact.js";
 export type {
   Savepoint,

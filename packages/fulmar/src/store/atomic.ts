@@ -3,12 +3,10 @@ import { checkOptions, integerOption } from "../base/options.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { WriteSet } from "../transaction/optimistic/write-set.js";
-import type { StoreCore } from "./core.js";
 import { checkStep } from "./increment.js";
 import { checkDurability } from "./settings.js";
 import type { Key, WriteOptions, Written } from "./types.js";
-import { raised, resolveWish, type Wish } from "./wishes.js";
-import type { WriteEncoder } from "./write-encoder.js";
+import { raised, resolveWish, type Wish, type WishParts } from "./wishes.js";
 
 /** What must hold for an atomic operation to be done. */
 export interface Check {
@@ -46,16 +44,14 @@ interface EncodedCheck extends Check {
  * the writes. Get one from {@link Store.atomic}; methods can be chained.
  */
 export class Atomic<V = unknown> {
-  readonly #core: StoreCore<V>;
-  readonly #encoder: WriteEncoder<V>;
+  readonly #parts: WishParts<V>;
   readonly #checks: EncodedCheck[] = [];
   readonly #effects = new WriteSet<Wish>();
   #done = false;
 
   /** @internal */
-  constructor(core: StoreCore<V>, encoder: WriteEncoder<V>) {
-    this.#core = core;
-    this.#encoder = encoder;
+  constructor(parts: WishParts<V>) {
+    this.#parts = parts;
   }
 
   /** Adds conditions: by version, absence (`version: 0` or `exists: false`) or presence (`exists: true`). */
@@ -71,7 +67,7 @@ export class Atomic<V = unknown> {
         throw new FulmarTypeError("INVALID_ARGUMENT", "check: give either version or exists (true or false)");
       }
       integerOption(version, "version", 0, 0, Number.MAX_SAFE_INTEGER);
-      this.#checks.push({ ...check, encoded: this.#encoder.key(check.key) });
+      this.#checks.push({ ...check, encoded: this.#parts.encoder.key(check.key) });
     }
     return this;
   }
@@ -79,21 +75,20 @@ export class Atomic<V = unknown> {
   set(key: Key, value: V, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): this {
     this.#assertUnused();
     checkOptions(options, ["ttl", "expiresAt"], "set");
-    return this.#write(this.#encoder.keptSetting(key, value, options));
+    return this.#write(this.#parts.encoder.keptSetting(key, value, options));
   }
 
   delete(key: Key): this {
     this.#assertUnused();
-    return this.#write(this.#encoder.deletion(key));
+    return this.#write(this.#parts.encoder.deletion(key));
   }
 
   /** Adds to a counter, as {@link Transaction.increment} does; after a `set` of the same key, to that. */
   increment(key: Key, by: number | bigint = 1): this {
     this.#assertUnused();
     const step = checkStep(by, key);
-    const encoded = this.#encoder.key(key);
-    const parts = { core: this.#core, encoder: this.#encoder };
-    this.#effects.put(encoded, raised(parts, key, this.#effects.get(encoded)?.what, step));
+    const encoded = this.#parts.encoder.key(key);
+    this.#effects.put(encoded, raised(this.#parts, key, this.#effects.get(encoded)?.what, step));
     return this;
   }
 
@@ -105,13 +100,12 @@ export class Atomic<V = unknown> {
     checkOptions(options, ["durability"], "commit");
     const level = checkDurability(options.durability);
     this.#assertUnused();
-    this.#core.assertOpen();
+    this.#parts.core.assertOpen();
     this.#done = true;
     const failed = this.#failedChecks();
     if (failed.length > 0) return { ok: false, failed };
-    const parts = { core: this.#core, encoder: this.#encoder };
-    const writes = Array.from(this.#effects.values(), (pending) => resolveWish(parts, pending));
-    return { ok: true, ...(await this.#core.commit(writes, level)) };
+    const writes = Array.from(this.#effects.values(), (pending) => resolveWish(this.#parts, pending));
+    return { ok: true, ...(await this.#parts.core.commit(writes, level)) };
   }
 
   #failedChecks(): FailedCheck[] {
@@ -126,7 +120,7 @@ export class Atomic<V = unknown> {
 
   /** 0 for a key without a value. */
   #versionOf(key: Uint8Array): number {
-    const { engine, reader } = this.#core;
+    const { engine, reader } = this.#parts.core;
     const ref = engine.find(key, LATEST);
     return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? 0 : engine.versionOf(ref);
   }

@@ -2,13 +2,16 @@ import { equalBytes } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
+import { userRanges } from "../keys/key.js";
+import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
-import { valueView } from "../record/entry.js";
+import { keyOf, valueView } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import type { StoreCore } from "./core.js";
 import { checkStep, incremented, type Step } from "./increment.js";
+import { RANGE_OPTIONS } from "./list-options.js";
 import { checkDurability } from "./settings.js";
-import type { Entry, Key, WriteOptions, Written } from "./types.js";
+import type { Entry, Key, RangeOptions, WriteOptions, Written } from "./types.js";
 import type { WriteEncoder } from "./write-encoder.js";
 
 /** What a conditional write came to. */
@@ -105,6 +108,30 @@ export class Conditions<V> {
     // The commit copies it before anything moves.
     const value = valueView(engine.slab(ref), engine.offset(ref));
     return this.#commit(this.#encoder.renewal(encoded, new Uint8Array(value), lifetime), options);
+  }
+
+  /** Deletes every key of a range that has a value. */
+  async clear(
+    range: RangeOptions,
+    options: Pick<WriteOptions, "durability">,
+  ): Promise<Written<V> & { readonly deleted: number }> {
+    checkOptions(range, RANGE_OPTIONS, "clear");
+    checkOptions(options, ["durability"], "clear");
+    const level = checkDurability(options.durability);
+    this.#core.assertOpen();
+    const { reader, engine, limits } = this.#core;
+    const nowMs = reader.nowMs();
+    const writes: LocalWrite[] = [];
+    for (const { from, to } of userRanges(resolveRange(range, limits.keyBytesMax))) {
+      const cursor = engine.scan({ from, to }, LATEST, false);
+      for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+        if (!reader.isLive(ref, nowMs)) continue;
+        // One more is enough for the commit to be refused as too large.
+        if (writes.length > limits.commitEntriesMax) break;
+        writes.push(this.#encoder.removal(keyOf(engine.slab(ref), engine.offset(ref))));
+      }
+    }
+    return { ...(await this.#core.commit(writes, level)), deleted: writes.length };
   }
 
   /** The newest record of a key, or NONE if it has no value. */

@@ -17,6 +17,8 @@ export interface ListingSource<V> {
   readonly reader: Reader<V>;
   readonly timers: Timers;
   readonly clock: Clock;
+  /** The moment as of which deadlines are judged, in wall ms. */
+  nowMs(): number;
   /** Pins the newest state; throws when the store is closed. */
   pin(): StatePin;
 }
@@ -125,10 +127,9 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
   }
 
   #begin(): StatePin {
-    const { reader } = this.#source;
     this.#pin = this.#source.pin();
-    this.#nowMs = reader.nowMs();
-    this.#select = this.#selection(reader);
+    this.#nowMs = this.#source.nowMs();
+    this.#select = this.#selection(this.#source.reader);
     return this.#pin;
   }
 }

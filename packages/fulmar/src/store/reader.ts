@@ -130,11 +130,10 @@ export class Reader<V> {
   }
 
   /** How many records of some ranges can be read now. */
-  count(ranges: readonly KeyRange[]): number {
-    const nowMs = this.nowMs();
+  count(ranges: readonly KeyRange[], at: number, nowMs: number): number {
     let count = 0;
     for (const range of ranges) {
-      const cursor = this.engine.scan(range, LATEST, false);
+      const cursor = this.engine.scan(range, at, false);
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (this.isLive(ref, nowMs)) count++;
     }
     return count;

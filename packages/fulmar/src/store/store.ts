@@ -2,39 +2,37 @@ import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { BackupSummary } from "../durability/care-types.js";
 import { userRanges } from "../keys/key.js";
-import { LookupKey } from "../keys/lookup.js";
-import { ALL_KEYS, type KeyRange } from "../keys/range.js";
+import { ALL_KEYS } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
-import { LATEST, NONE, type Ref } from "../memory/engine.js";
+import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
+import { Atomic } from "./atomic.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
+import { type ConditionalOptions, Conditions, type Incremented, type Outcome } from "./conditions.js";
 import type { StoreCore } from "./core.js";
-import { checkListOptions, RANGE_OPTIONS } from "./list-options.js";
-import { Listing, type Selection } from "./listing.js";
+import { RANGE_OPTIONS } from "./list-options.js";
+import { Readable } from "./readable.js";
 import type { ReaderHandle } from "./reader-messages.js";
 import { checkDurability } from "./settings.js";
+import { Snapshot } from "./snapshot.js";
 import { type TransactionBody, type TransactOptions, Transactor } from "./transact.js";
 import type {
   BatchOperation,
   CheckpointSummary,
   CommitEvent,
-  Entry,
   EvictOptions,
   EvictResult,
   Key,
-  ListOptions,
   RangeOptions,
   StoreStatus,
   WriteOptions,
   Written,
 } from "./types.js";
+import { NewestView, PinnedView } from "./views.js";
 import type { Watch } from "./watchers.js";
 import { WriteEncoder } from "./write-encoder.js";
 
 const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
-
-/** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
-export type List<T> = Iterable<T> & AsyncIterable<T>;
 
 /**
  * An ordered map from keys to values that lives in memory and, with a directory, on disk. Reads are
@@ -51,104 +49,20 @@ export type List<T> = Iterable<T> & AsyncIterable<T>;
  * await db.close();
  * ```
  */
-export class Store<V = unknown> {
+export class Store<V = unknown> extends Readable<V> {
   readonly #core: StoreCore<V>;
   readonly #encoder: WriteEncoder<V>;
-  readonly #keyBytesMax: number;
-  readonly #lookup = new LookupKey();
   readonly #transactor: Transactor<V>;
+  readonly #conditions: Conditions<V>;
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
+    super(new NewestView(core));
     this.#core = core;
     const { codec, limits, reader } = core;
-    this.#keyBytesMax = limits.keyBytesMax;
     this.#encoder = new WriteEncoder({ codec, limits, nowMs: () => reader.nowMs() });
     this.#transactor = new Transactor(core, this.#encoder);
-  }
-
-  /** Number of the newest commit that memory shows; grows with each commit, also across restarts. */
-  get version(): number {
-    return this.#core.engine.version;
-  }
-
-  /**
-   * The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE,
-   * CLOSED
-   */
-  get(key: Key): V | undefined {
-    const ref = this.#find(key);
-    return ref === NONE ? undefined : this.#core.reader.value(ref);
-  }
-
-  /** Whether a key has a value. @throws as {@link get} */
-  has(key: Key): boolean {
-    return this.#find(key) !== NONE;
-  }
-
-  /**
-   * The values of several keys, in the same order, of one moment. Byte arrays among them may share an
-   * `ArrayBuffer` with each other. @throws as {@link get}
-   */
-  getMany(keys: Iterable<Key>): (V | undefined)[] {
-    this.#core.assertOpen();
-    const { reader } = this.#core;
-    const decode = reader.decoderOfMany();
-    // All keys first: what gives them may write in between.
-    return [...keys].map((key) => {
-      const ref = this.#find(key);
-      return ref === NONE ? undefined : reader.value(ref, decode);
-    });
-  }
-
-  /**
-   * Value, version, stamp and deadline of a key, or undefined. With `tombstones`, also what is known of
-   * a deleted or expired key. @throws as {@link get}
-   */
-  entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
-    checkOptions(options, ["tombstones"], "entry");
-    this.#core.assertOpen();
-    const { reader, engine } = this.#core;
-    this.#lookup.encode(key, this.#keyBytesMax);
-    const ref = engine.find(this.#lookup.bytes, LATEST, this.#lookup.length);
-    if (ref === NONE) return undefined;
-    const nowMs = reader.nowMs();
-    if (reader.isLive(ref, nowMs)) reader.touch(ref);
-    else if (options.tombstones !== true) return undefined;
-    return reader.entry(ref, nowMs);
-  }
-
-  /**
-   * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
-   * is a plain object of the caller's own. With codec `bytes`, values of up to 1 KiB may share an
-   * `ArrayBuffer` with others of the same iteration, and with nothing else.
-   * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
-   */
-  list(options: ListOptions = {}): List<Entry<V>> {
-    return this.#listing(options, (reader) => {
-      const decode = reader.decoderOfMany();
-      return (ref) => reader.liveEntry(ref, decode);
-    });
-  }
-
-  /** The keys that {@link list} would give. */
-  keys(options: ListOptions = {}): List<Key> {
-    return this.#listing(options, (reader) => (ref) => reader.key(ref));
-  }
-
-  /** The values that {@link list} would give. */
-  values(options: ListOptions = {}): List<V> {
-    return this.#listing(options, (reader) => {
-      const decode = reader.decoderOfMany();
-      return (ref) => reader.value(ref, decode);
-    });
-  }
-
-  /** How many keys of a range have a value. Takes time in proportion to the range. */
-  count(options: RangeOptions = {}): number {
-    checkOptions(options, RANGE_OPTIONS, "count");
-    this.#core.assertOpen();
-    return this.#core.reader.count(this.#userRanges(options));
+    this.#conditions = new Conditions(core, this.#encoder);
   }
 
   /**
@@ -187,6 +101,108 @@ export class Store<V = unknown> {
       const writes = Array.from(operations, (operation) => this.#encoder.operation(operation));
       return this.#core.commit(writes, this.#level(options));
     });
+  }
+
+  /**
+   * Deletes every key of a range as one commit; `deleted` says how many. Rejects as {@link set}, and with
+   * COMMIT_TOO_LARGE when they are too many for one: clear smaller ranges then.
+   */
+  clear(
+    range: RangeOptions = {},
+    options: Pick<WriteOptions, "durability"> = {},
+  ): Promise<Written<V> & { readonly deleted: number }> {
+    return this.#conditions.clear(range, options);
+  }
+
+  /**
+   * Sets a key that has no value; otherwise it resolves to `ok: false` with the `current` entry. What comes
+   * of it is decided at once, on the newest state. Rejects as {@link set}.
+   */
+  create(key: Key, value: V, options: ConditionalOptions = {}): Promise<Outcome<V>> {
+    return this.#conditions.create(key, value, options);
+  }
+
+  /**
+   * Sets a key to `next` if its value is `expected`, and otherwise resolves to `ok: false` with the `current`
+   * entry. `undefined` stands for no value: expected, the key must be absent; as next, it is deleted. Values
+   * are compared as the codec encodes them (JSON objects: with their members in the same order); to compare
+   * by version, use {@link atomic}. Rejects as {@link set}.
+   */
+  compareAndSwap(
+    key: Key,
+    expected: V | undefined,
+    next: V | undefined,
+    options: ConditionalOptions = {},
+  ): Promise<Outcome<V>> {
+    return this.#conditions.compareAndSwap(key, expected, next, options);
+  }
+
+  /**
+   * Adds to a counter and resolves to its new `value`: an integer below 2^53, or a bigint where the codec
+   * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
+   * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
+   */
+  increment(key: Key, by: number | bigint = 1, options: ConditionalOptions = {}): Promise<Incremented<V>> {
+    return this.#conditions.increment(key, by, options);
+  }
+
+  /**
+   * Time that a key has left, in ms: Infinity without a deadline, undefined without a value.
+   * @throws as {@link get}
+   */
+  ttl(key: Key): number | undefined {
+    return this.#conditions.ttl(key);
+  }
+
+  /** Lets a key expire `ttl` ms from now; `ok: false` if it has no value. Rejects as {@link set}. */
+  touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<V>> {
+    return this.#conditions.touch(key, ttl, options);
+  }
+
+  /** Takes the deadline of a key away; `ok: false` if it has no value. Rejects as {@link set}. */
+  persist(key: Key, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<V>> {
+    return this.#conditions.touch(key, Number.POSITIVE_INFINITY, options);
+  }
+
+  /**
+   * Begins an operation of checks and writes that is done as one commit if every check holds.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const { version } = await db.set("job:1", "ready");
+   * const outcome = await db
+   *   .atomic()
+   *   .check({ key: "job:1", version })
+   *   .set("job:1", "taken")
+   *   .commit();
+   * console.log(outcome.ok, db.get("job:1")); // true taken
+   * ```
+   */
+  atomic(): Atomic<V> {
+    return new Atomic({ core: this.#core, encoder: this.#encoder });
+  }
+
+  /**
+   * One state of the store, to read from at leisure: what is written later does not show. Close it when it
+   * is no more needed (`using` does).
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const snapshot = db.snapshot();
+   * await db.set("a", 2);
+   * console.log(snapshot.get("a"), db.get("a")); // 1 2
+   * snapshot.close();
+   * ```
+   */
+  snapshot(): Snapshot<V> {
+    return new Snapshot(new PinnedView(this.#core));
   }
 
   /**
@@ -233,7 +249,7 @@ export class Store<V = unknown> {
       throw new FulmarTypeError("INVALID_ARGUMENT", "watch: the listener must be a function");
     }
     this.#core.assertOpen();
-    return this.#core.watchers.add(this.#userRanges(range), listener);
+    return this.#core.watchers.add(userRanges(resolveRange(range, this.#core.limits.keyBytesMax)), listener);
   }
 
   /**
@@ -328,7 +344,7 @@ export class Store<V = unknown> {
   digest(options?: RangeOptions): string {
     checkOptions(options, RANGE_OPTIONS, "digest");
     this.#core.assertOpen();
-    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#keyBytesMax);
+    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#core.limits.keyBytesMax);
     const { count, sum } = this.#core.engine.digest(range, LATEST);
     const words = Array.from(sum, (word) => word.toString(16).padStart(8, "0")).reverse();
     return `${words.join("")}-${count.toString(16)}`;
@@ -350,22 +366,6 @@ export class Store<V = unknown> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  #find(key: Key): Ref {
-    this.#core.assertOpen();
-    this.#lookup.encode(key, this.#keyBytesMax);
-    return this.#core.reader.findLive(this.#lookup.bytes, this.#lookup.length);
-  }
-
-  #userRanges(options: RangeOptions): KeyRange[] {
-    return userRanges(resolveRange(options, this.#keyBytesMax));
-  }
-
-  #listing<T>(options: ListOptions, selection: Selection<V, T>): List<T> {
-    const shape = checkListOptions(options);
-    this.#core.assertOpen();
-    return new Listing(this.#core, this.#userRanges(options), shape, selection);
   }
 
   /** A wrong call rejects like any other failure, so that callers have one place to look. */

@@ -56,7 +56,12 @@ export class WriteEncoder<V> {
   }
 
   deletion(key: Key): LocalWrite {
-    return { key: this.key(key), value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
+    return this.removal(this.key(key));
+  }
+
+  /** The deletion of a key that is encoded already. */
+  removal(key: Uint8Array): LocalWrite {
+    return { key, value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
   }
 
   operation(operation: BatchOperation<V>): LocalWrite {

@@ -1,0 +1,125 @@
+import { checkOptions } from "../base/options.js";
+import { userRanges } from "../keys/key.js";
+import { LookupKey } from "../keys/lookup.js";
+import type { KeyRange } from "../keys/range.js";
+import { resolveRange } from "../keys/resolve.js";
+import { NONE, type Ref } from "../memory/engine.js";
+import { checkListOptions, RANGE_OPTIONS } from "./list-options.js";
+import { Listing, type Selection } from "./listing.js";
+import type { Entry, Key, ListOptions, RangeOptions } from "./types.js";
+import type { View } from "./views.js";
+
+/** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
+export type List<T> = Iterable<T> & AsyncIterable<T>;
+
+/** What can be read of a store, at one state of it. */
+export abstract class Readable<V = unknown> {
+  readonly #view: View<V>;
+  readonly #lookup = new LookupKey();
+
+  /** @internal */
+  constructor(view: View<V>) {
+    this.#view = view;
+  }
+
+  /** Number of the newest commit that it shows; in a store it grows with each commit, also across restarts. */
+  get version(): number {
+    return this.#view.version;
+  }
+
+  /**
+   * The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE,
+   * CLOSED
+   */
+  get(key: Key): V | undefined {
+    const ref = this.#find(key);
+    return ref === NONE ? undefined : this.#view.reader.value(ref);
+  }
+
+  /** Whether a key has a value. @throws as {@link get} */
+  has(key: Key): boolean {
+    return this.#find(key) !== NONE;
+  }
+
+  /**
+   * The values of several keys, in the same order, of one moment. Byte arrays among them may share an
+   * `ArrayBuffer` with each other. @throws as {@link get}
+   */
+  getMany(keys: Iterable<Key>): (V | undefined)[] {
+    this.#view.assertOpen();
+    const { reader } = this.#view;
+    const decode = reader.decoderOfMany();
+    // All keys first: what gives them may write in between.
+    return [...keys].map((key) => {
+      const ref = this.#find(key);
+      return ref === NONE ? undefined : reader.value(ref, decode);
+    });
+  }
+
+  /**
+   * Value, version, stamp and deadline of a key, or undefined. With `tombstones`, also what is known of
+   * a deleted or expired key. @throws as {@link get}
+   */
+  entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
+    checkOptions(options, ["tombstones"], "entry");
+    this.#view.assertOpen();
+    const { reader, at } = this.#view;
+    this.#lookup.encode(key, this.#view.keyBytesMax);
+    const ref = reader.engine.find(this.#lookup.bytes, at, this.#lookup.length);
+    if (ref === NONE) return undefined;
+    const nowMs = this.#view.nowMs();
+    if (reader.isLive(ref, nowMs)) reader.touch(ref);
+    else if (options.tombstones !== true) return undefined;
+    return reader.entry(ref, nowMs);
+  }
+
+  /**
+   * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
+   * is a plain object of the caller's own. With codec `bytes`, values of up to 1 KiB may share an
+   * `ArrayBuffer` with others of the same iteration, and with nothing else.
+   * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
+   */
+  list(options: ListOptions = {}): List<Entry<V>> {
+    return this.#listing(options, (reader) => {
+      const decode = reader.decoderOfMany();
+      return (ref) => reader.liveEntry(ref, decode);
+    });
+  }
+
+  /** The keys that {@link list} would give. */
+  keys(options: ListOptions = {}): List<Key> {
+    return this.#listing(options, (reader) => (ref) => reader.key(ref));
+  }
+
+  /** The values that {@link list} would give. */
+  values(options: ListOptions = {}): List<V> {
+    return this.#listing(options, (reader) => {
+      const decode = reader.decoderOfMany();
+      return (ref) => reader.value(ref, decode);
+    });
+  }
+
+  /** How many keys of a range have a value. Takes time in proportion to the range. */
+  count(options: RangeOptions = {}): number {
+    checkOptions(options, RANGE_OPTIONS, "count");
+    this.#view.assertOpen();
+    const { reader, at } = this.#view;
+    return reader.count(this.#userRanges(options), at, this.#view.nowMs());
+  }
+
+  #find(key: Key): Ref {
+    this.#view.assertOpen();
+    this.#lookup.encode(key, this.#view.keyBytesMax);
+    return this.#view.findLive(this.#lookup.bytes, this.#lookup.length);
+  }
+
+  #userRanges(options: RangeOptions): KeyRange[] {
+    return userRanges(resolveRange(options, this.#view.keyBytesMax));
+  }
+
+  #listing<T>(options: ListOptions, selection: Selection<V, T>): List<T> {
+    const shape = checkListOptions(options);
+    this.#view.assertOpen();
+    return new Listing(this.#view, this.#userRanges(options), shape, selection);
+  }
+}

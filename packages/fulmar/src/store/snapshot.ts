@@ -1,0 +1,26 @@
+import { Readable } from "./readable.js";
+import type { PinnedView } from "./views.js";
+
+/**
+ * One state of a store, which stays readable whatever is written since, until {@link close}: repeatable
+ * reads and listings, deadlines judged as of the moment when it was taken. It keeps every version that it
+ * shows in memory, so close it soon. Get one from {@link Store.snapshot}.
+ */
+export class Snapshot<V = unknown> extends Readable<V> {
+  readonly #view: PinnedView<V>;
+
+  /** @internal */
+  constructor(view: PinnedView<V>) {
+    super(view);
+    this.#view = view;
+  }
+
+  /** Lets go of the state; iterations that have begun can go on to their end. Idempotent. */
+  close(): void {
+    this.#view.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
