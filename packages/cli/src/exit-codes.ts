@@ -44,6 +44,7 @@ const BY_ERROR: Readonly<Record<string, number>> = {
   ALREADY_EXISTS: EXIT.unusable,
   ACCESS_DENIED: EXIT.unusable,
   FORMAT_NEWER: EXIT.unusable,
+  FORMAT_OLDER: EXIT.unusable,
 };
 
 /** The exit code for an error, by its `code`. */

@@ -40,6 +40,7 @@ export const ERROR_CATALOGUE = {
   CORRUPT: "Stored bytes fail their checksum or contradict each other; nothing was changed.",
   DUMP_INVALID: "A line of a dump is not what it should be; the lines before it are stored.",
   FORMAT_NEWER: "A newer version of Fulmar wrote these files.",
+  FORMAT_OLDER: "An older version of Fulmar wrote these files, in a format that is not read here.",
   // Peers.
   ADDRESS_IN_USE: "Another program listens on this address.",
   ADDRESS_INVALID: "The address cannot be parsed, resolved or listened on.",

@@ -21,6 +21,7 @@ import { LogWriter } from "./log-writer.js";
 import type { LogEnd } from "./manifest.js";
 import { listOrphanCheckpoints, removeAll } from "./orphans.js";
 import { type Opened, recover } from "./recovery.js";
+import { OLDER_FORMATS, upgrade } from "./upgrade.js";
 
 /** A data directory, held by its lock: manifest, log and checkpoints of one store. */
 export class DataDirectory {
@@ -77,7 +78,7 @@ export class DataDirectory {
       if (created) {
         await syncAncestors(runtime, layout.root);
         await createStore(runtime, layout);
-      }
+      } else await upgrade(runtime, layout, options.olderFormats ?? OLDER_FORMATS);
       const opened = await recover({ runtime, layout, engine, origins, options, created });
       return new DataDirectory(runtime, layout, lock, origins, options, opened);
     } catch (error) {

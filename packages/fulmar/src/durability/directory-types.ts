@@ -2,6 +2,7 @@ import type { MemoryEngine } from "../memory/engine.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { FlushPolicy } from "./commit-log.js";
+import type { OlderFormat } from "./upgrade.js";
 
 /** Progress of opening or verifying: how much of the present phase's bytes has been read. */
 export interface DirectoryProgress {
@@ -23,6 +24,8 @@ export interface DirectoryOptions {
    */
   readonly evicts?: boolean;
   readonly onProgress?: (progress: DirectoryProgress) => void;
+  /** Readers of older formats; those that there are unless given. */
+  readonly olderFormats?: ReadonlyMap<number, OlderFormat>;
 }
 
 /** What opening a data directory found. */

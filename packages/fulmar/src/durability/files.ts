@@ -16,6 +16,12 @@ export function formatNewer(file: string, version: number): FulmarError {
   return new FulmarError("FORMAT_NEWER", message, { file, version });
 }
 
+export function formatOlder(file: string, version: number): FulmarError {
+  const remedy =
+    "open it with this version of Fulmar to bring it to the present format, or dump it with an older one";
+  return new FulmarError("FORMAT_OLDER", `${file} has format ${version}: ${remedy}`, { file, version });
+}
+
 /** Awaits a file operation and turns its error into one of the catalogue. */
 export async function attempt<T>(action: string, path: string, work: Promise<T>): Promise<T> {
   try {

@@ -68,6 +68,13 @@ export function checkpointNumber(name: string): number | undefined {
   return numberIn(CHECKPOINT_NAME, name);
 }
 
+/** The numbers of all segments and checkpoints among some names. */
+export function numbersIn(names: readonly string[]): number[] {
+  return names
+    .map((name) => segmentNumber(name) ?? checkpointNumber(name))
+    .filter((number) => number !== undefined);
+}
+
 /** Whether a name is that of a segment or checkpoint that was never finished. */
 export function isTemporary(name: string): boolean {
   if (!name.endsWith(TEMPORARY)) return false;

@@ -1,7 +1,8 @@
 import { assert } from "../base/assert.js";
 import { equalBytes, fromHex, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
+import type { FulmarError } from "../base/errors.js";
 import type { Checksum, FileHandle } from "../base/runtime/interface.js";
-import { attempt, corrupt, formatNewer, readFully, syncFile, writeFully } from "./files.js";
+import { attempt, corrupt, formatNewer, formatOlder, readFully, syncFile, writeFully } from "./files.js";
 
 /** Two slots of this size, each the whole manifest. */
 export const SLOT_BYTES = 4096;
@@ -76,7 +77,7 @@ export function encodeSlot(checksum: Checksum, manifest: Manifest, generation: n
 
 const U64_FIELDS = [16, 88, 96, 104, 112, 128, 136, 144, 152, 160, 168];
 
-/** One slot: its manifest and generation, the number of a newer format, or undefined when damaged. */
+/** One slot: its manifest and generation, the number of another format, or undefined when damaged. */
 export function decodeSlot(
   checksum: Checksum,
   bytes: Uint8Array,
@@ -84,8 +85,8 @@ export function decodeSlot(
   if (bytes.length < SLOT_BYTES || !equalBytes(bytes.subarray(0, 8), MAGIC)) return undefined;
   if (readU32(bytes, CRC_AT) !== checksum.crc32(bytes, 0, CRC_AT, 0)) return undefined;
   const format = readU32(bytes, 8);
-  if (format > MANIFEST_FORMAT) return format;
-  if (format !== MANIFEST_FORMAT || !U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
+  if (format !== MANIFEST_FORMAT) return format;
+  if (!U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
   const flags = readU32(bytes, 12);
   const manifest: Manifest = {
     clean: (flags & CLEAN) !== 0,
@@ -127,12 +128,8 @@ export interface ManifestReading {
  * readable is the truth: a slot torn by a crash was not yet relied on, and a slot damaged later has a twin.
  */
 export async function readManifest(checksum: Checksum, handle: FileHandle): Promise<ManifestReading> {
-  const bytes = new Uint8Array(MANIFEST_BYTES);
-  const length = await readFully(handle, bytes, 0);
-  const slots = [0, 1].map((slot) =>
-    decodeSlot(checksum, bytes.subarray(slot * SLOT_BYTES, Math.min(length, (slot + 1) * SLOT_BYTES))),
-  );
-  for (const slot of slots) if (typeof slot === "number") throw formatNewer(handle.path, slot);
+  const slots = await readSlots(checksum, handle);
+  for (const slot of slots) if (typeof slot === "number") throw otherFormat(handle.path, slot);
   const [first, second] = slots as ({ manifest: Manifest; generation: number } | undefined)[];
   if (first === undefined && second === undefined) {
     throw corrupt(handle.path, 0, "neither of the two slots is readable");
@@ -143,6 +140,30 @@ export async function readManifest(checksum: Checksum, handle: FileHandle): Prom
   assert(chosen !== undefined, "the newest slot is readable");
   const damagedSlot = first === undefined ? 0 : second === undefined ? 1 : undefined;
   return { ...chosen, damagedSlot, staleSlot: 1 - newest };
+}
+
+async function readSlots(checksum: Checksum, handle: FileHandle): Promise<ReturnType<typeof decodeSlot>[]> {
+  const bytes = new Uint8Array(MANIFEST_BYTES);
+  const length = await readFully(handle, bytes, 0);
+  return [0, 1].map((slot) =>
+    decodeSlot(checksum, bytes.subarray(slot * SLOT_BYTES, Math.min(length, (slot + 1) * SLOT_BYTES))),
+  );
+}
+
+/** The format that a manifest has, whichever it is; undefined when neither slot is readable. */
+export async function readManifestFormat(
+  checksum: Checksum,
+  handle: FileHandle,
+): Promise<number | undefined> {
+  const formats = (await readSlots(checksum, handle)).map((slot) =>
+    typeof slot === "object" ? MANIFEST_FORMAT : slot,
+  );
+  const known = formats.filter((format) => format !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
+}
+
+function otherFormat(path: string, format: number): FulmarError {
+  return format > MANIFEST_FORMAT ? formatNewer(path, format) : formatOlder(path, format);
 }
 
 /** The manifest of an open directory. */

@@ -17,6 +17,7 @@ import {
 import { checkpointNumber, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
+import { nextNumber } from "./upgrade.js";
 import { verifyHeld } from "./verify.js";
 
 export interface RepairContext {
@@ -66,11 +67,7 @@ async function refuseStranger(runtime: Runtime, layout: Layout): Promise<void> {
     if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) return;
   }
   const restoring = await attempt("look at", layout.restoring, fileSystem.status(layout.restoring));
-  const numbered = [
-    ...(await listIfThere(runtime, layout.log)).map(segmentNumber),
-    ...(await listIfThere(runtime, layout.checkpoints)).map(checkpointNumber),
-  ];
-  if (restoring === undefined && numbered.some((number) => number !== undefined)) return;
+  if (restoring === undefined && (await nextNumber(runtime, layout)) > 1) return;
   const message = `${layout.root} holds no files of a store: there is nothing to repair`;
   throw new FulmarError("NOT_A_STORE", message, { directory: layout.root });
 }
@@ -115,15 +112,6 @@ function wholeState({ sink, storeId, hadPeers, usedVersion }: Salvaged): WholeSt
   if (seq > 0) coverage.set(incarnation, { upTo: seq, holes: [] });
   const used = Math.max(version, usedVersion) + NUMBERS_SKIPPED;
   return { engine, origins, coverage, hadPeers, storeId, incarnation, version, usedVersion: used, seq, hlc };
-}
-
-/** Above every number that a file here has. */
-async function nextNumber(runtime: Runtime, layout: Layout): Promise<number> {
-  const numbers = [
-    ...(await listIfThere(runtime, layout.log)).map(segmentNumber),
-    ...(await listIfThere(runtime, layout.checkpoints)).map(checkpointNumber),
-  ];
-  return Math.max(0, ...numbers.filter((number) => number !== undefined)) + 1;
 }
 
 async function makeKept(runtime: Runtime, layout: Layout): Promise<string> {

@@ -1,4 +1,4 @@
-import { codeOf, FulmarError } from "../base/errors.js";
+import { FulmarError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
@@ -8,6 +8,9 @@ import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segme
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
+
+/** Errors that tell of stored bytes. */
+const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"]);
 
 type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
 
@@ -160,8 +163,7 @@ export async function collect<T>(findings: Finding[], work: () => Promise<T>): P
   try {
     return await work();
   } catch (error) {
-    const code = codeOf(error);
-    if (!(error instanceof FulmarError) || (code !== "CORRUPT" && code !== "FORMAT_NEWER")) throw error;
+    if (!(error instanceof FulmarError) || !ABOUT_BYTES.has(error.code)) throw error;
     const { file, offset } = error.details;
     findings.push({
       severity: "problem",
