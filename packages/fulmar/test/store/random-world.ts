@@ -3,6 +3,7 @@ import { codeOf } from "../../src/base/errors.js";
 import { type Durability, type OpenOptions, open, type Store } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
 import { nodeCryptography, Prng, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
+import { breakDisk, mendDisk, spoilReads } from "./random-faults.js";
 import { type Change, type ModelCommit, RandomModel } from "./random-model.js";
 
 const KEYS = 24;
@@ -42,6 +43,7 @@ export class RandomWorld {
       sectorBytes: prng.pick([512, 4096]),
       sectorAtomic: prng.chance(0.5),
       staleGarbage: prng.chance(0.3),
+      clock: { resolutionMs: prng.pick([1, 1, 1000]) },
     });
     this.#model = new RandomModel(() => this.#storage.clock.wallMs());
   }
@@ -54,7 +56,7 @@ export class RandomWorld {
       if (this.#alive) await this.#finish();
       if (this.#db !== undefined) this.#crash();
     }
-    this.#storage.disk.faults.clear();
+    mendDisk(this.#storage);
   }
 
   #newOptions(): OpenOptions<string> {
@@ -74,24 +76,28 @@ export class RandomWorld {
   /** Opens, through faults and further crashes, and compares with what must be there. */
   async #open(): Promise<void> {
     for (let attempt = 0; this.#db === undefined; attempt++) {
-      this.#storage.disk.faults.clear();
+      mendDisk(this.#storage);
       this.#revive();
+      let spoilt = false;
       if (attempt < 3) {
         if (this.#prng.chance(0.15)) this.#crashAfter(whole(this.#prng, 1, 60));
         if (this.#prng.chance(0.1)) this.#breakDisk();
+        spoilt = this.#prng.chance(0.1);
+        if (spoilt) spoilReads(this.#storage, this.#prng);
       }
       this.#options = this.#newOptions();
       try {
         this.#db = await this.#orDeath(open<string>("/place/data", this.#options));
       } catch (error) {
-        if (this.#alive && !DISK_CODES.includes(codeOf(error) ?? "")) throw error;
+        const codes = spoilt ? [...DISK_CODES, "CORRUPT"] : DISK_CODES;
+        if (this.#alive && !codes.includes(codeOf(error) ?? "")) throw error;
       }
       if (!this.#alive) {
         this.#db = undefined;
         this.#restart();
       }
     }
-    this.#storage.disk.faults.clear();
+    mendDisk(this.#storage);
     this.#storage.disk.onOperation = undefined;
     this.#failed = false;
     const db = this.#db;
@@ -167,32 +173,7 @@ export class RandomWorld {
   }
 
   #breakDisk(): void {
-    const { prng, faults } = { prng: this.#prng, faults: this.#storage.disk.faults };
-    const times = whole(prng, 1, 4);
-    const nth = whole(prng, 1, 3);
-    const path = prng.pick([".log", ".log", ".log", "MANIFEST", "checkpoint", "/place"]);
-    const code = prng.pick(["ENOSPC", "EIO"] as const);
-    const kind = prng.below(10);
-    if (kind < 4) {
-      if (prng.chance(0.5)) faults.add({ operations: ["write"], path, bytes: prng.below(300), times, nth });
-      faults.add({ operations: ["write"], path, code, bytes: prng.below(3000), times, nth });
-    } else if (kind < 6) {
-      const afterSync = prng.pick(["clean", "revert"] as const);
-      faults.add({ operations: ["sync"], path, code: "EIO", afterSync, nth });
-      // It may take back what a killed process would have left.
-      this.#end = "power";
-    } else {
-      const operations = prng.pick([
-        ["create"],
-        ["rename"],
-        ["syncDirectory"],
-        ["truncate"],
-        ["close"],
-        ["remove"],
-        ["list", "status", "size"],
-      ] as const);
-      faults.add({ operations, path, code, times, nth });
-    }
+    if (breakDisk(this.#storage, this.#prng)) this.#end = "power";
   }
 
   async #step(): Promise<void> {
@@ -203,7 +184,7 @@ export class RandomWorld {
     else if (kind < 65) await this.#orDeath(this.#storage.runtime.timers.turn());
     else if (kind < 75) await this.#storage.advance(prng.pick([1, 10, 60, 500]));
     else if (kind < 80) this.#breakDisk();
-    else if (kind < 83) this.#storage.disk.faults.clear();
+    else if (kind < 83) mendDisk(this.#storage);
     else if (kind < 87) this.#attend(db.checkpoint());
     else if (kind < 90) this.#flush(db);
     else if (kind < 92) this.#model.swept(db, () => db.sweep(whole(prng, 1, 10)));
@@ -338,7 +319,7 @@ export class RandomWorld {
     while (this.#held.length > 0) this.#release();
     const faulty = this.#prng.chance(0.2);
     if (faulty) this.#breakDisk();
-    else this.#storage.disk.faults.clear();
+    else mendDisk(this.#storage);
     if (this.#prng.chance(0.5)) await db.flush().catch((error: unknown) => this.#expectError(error));
     const { process } = this.#storage;
     const closing = db.close().then(
@@ -354,7 +335,7 @@ export class RandomWorld {
     this.#work = [];
     if (closed !== true || faulty || this.#failed || db.status().state === "failed") return;
     this.#storage.disk.onOperation = undefined;
-    this.#storage.disk.faults.clear();
+    mendDisk(this.#storage);
     this.#model.closed(db);
     this.#db = undefined;
     this.#die("power");

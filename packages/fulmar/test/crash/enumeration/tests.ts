@@ -5,12 +5,12 @@ import { enumerate } from "./enumerate.js";
 import { WORKLOADS } from "./workloads.js";
 
 /**
- * `npm test` looks at a sample. `npm run crash` opens every image of a moment that has at most 1024 of them, and
- * 1024 of the others.
+ * `npm test` looks at a sample. `npm run crash` opens every image of a moment that has at most 128 of them, and
+ * 128 of the others.
  */
 const FULL = process.env.FULMAR_CRASH === "full";
 const DEPTH: Depth = FULL
-  ? { images: 1024, innerEvery: 3, innerImages: 3 }
+  ? { images: 128, innerEvery: 4, innerImages: 2 }
   : { images: 5, innerEvery: 23, innerImages: 2 };
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];

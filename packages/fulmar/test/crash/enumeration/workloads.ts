@@ -178,6 +178,24 @@ const generations: readonly Workload[] = [
     },
   },
   {
+    name: "a coarse clock that is set back",
+    async run(actor) {
+      actor.storage.clock.jump(3_600_000);
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      actor.storage.clock.jump(-3_600_000);
+      await actor.write("full", ["a", "2"]);
+      await actor.write("relaxed", ["b", "1"], ["a", "3"]);
+      await actor.db.checkpoint();
+      actor.kill();
+      actor.storage.clock.jump(-3_600_000);
+      await actor.open();
+      await actor.write("full", ["a", undefined]);
+      await actor.write("full", ["a", "4"]);
+      await actor.close();
+    },
+  },
+  {
     name: "writes in line",
     options: { sync: "inline" },
     async run(actor) {

@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { BlockCoverage } from "./block-coverage.js";
+import { type FuzzTarget, fuzz } from "./fuzzer.js";
+import { lock } from "./lock.js";
+import { TARGETS } from "./targets.js";
+
+/** Inputs per reader; `npm run fuzz` sets more. */
+const RUNS = Number(process.env.FULMAR_FUZZ ?? 600);
+/** One that nobody has seen before, unless it is given. */
+const SEED = process.env.FULMAR_SEED ?? `${Date.now()}`;
+
+describe("any bytes at all are refused by name, or read and written back the same", () => {
+  test.each(Object.entries(TARGETS))(
+    `T-FUZZ-01: %s, ${RUNS} inputs (seed ${SEED})`,
+    async (_name, make) => {
+      const target = await make();
+      const coverage = new BlockCoverage("/fulmar/src/");
+      try {
+        const { corpus, covered } = await fuzz(target, SEED, RUNS, coverage);
+        if (RUNS > 600)
+          console.log(`${target.name}: ${corpus} inputs kept, ${covered} characters of source reached`);
+        expect(corpus).toBeGreaterThan(target.seeds.length);
+      } finally {
+        coverage.stop();
+      }
+    },
+    36_000_000,
+  );
+});
+
+describe("the fuzzer", () => {
+  test("is led by what inputs reach, step by step", async () => {
+    const opened = { count: 0 };
+    const coverage = new BlockCoverage("/fuzz/lock.ts");
+    const target = lock(opened);
+    await fuzz(target, "steps", 40_000, coverage);
+    coverage.stop();
+    expect(opened.count).toBeGreaterThan(0);
+    opened.count = 0;
+    await fuzz(target, "steps", 40_000, undefined);
+    expect(opened.count).toBe(0);
+  });
+
+  test("names the input that breaks a promise, cut to what matters", async () => {
+    const target: FuzzTarget = {
+      name: "example",
+      seeds: [new Uint8Array(64)],
+      bytesMax: 64,
+      allocatedBytesMax: 1000,
+      async run(bytes) {
+        if (bytes[3] > 250) throw new TypeError("too large a byte");
+      },
+    };
+    await expect(fuzz(target, "1", 10_000, undefined)).rejects.toThrow(
+      /^example, seed 1: too large a byte\ninput \(4 bytes\): [0-9a-f]{6}f[b-f]$/,
+    );
+  });
+
+  test("stops a reader that believes a length", async () => {
+    const target: FuzzTarget = {
+      name: "believer",
+      seeds: [new Uint8Array(4)],
+      bytesMax: 8,
+      allocatedBytesMax: 1000,
+      async run(bytes) {
+        new Uint8Array(256 * bytes[0]);
+      },
+    };
+    await expect(fuzz(target, "1", 1000, undefined)).rejects.toThrow(/exceeds 1000 in all/);
+    expect(new Uint8Array(2000).length).toBe(2000);
+  });
+});
