@@ -229,7 +229,7 @@ export class StoreCore<V> {
   }
 
   #evictStep(count: number): number {
-    const { entries, done } = this.committer.evict(undefined, count);
+    const { entries, done } = this.committer.evict({ bytes: undefined, entries: count });
     // Nobody waits for it: what the log refuses is back, and what cannot be written now the next write says.
     done.catch(() => undefined);
     return entries;

@@ -62,13 +62,15 @@ export async function evictBy(
       'evict: open the store with a policy, such as eviction: "lru"',
     );
   }
-  const bytesMax = goal.bytes ?? (goal.entries === undefined ? undefined : Number.MAX_SAFE_INTEGER);
+  const bytesMax = goal.bytes ?? (goal.entries === undefined ? undefined : Number.POSITIVE_INFINITY);
   const entriesMax = goal.entries ?? Number.MAX_SAFE_INTEGER;
   let entries = 0;
   let bytes = 0;
   while (entries < entriesMax) {
-    const goalBytes = bytesMax === undefined ? undefined : bytesMax - bytes;
-    const step = committer.evict(goalBytes, Math.min(ENTRIES_PER_STEP, entriesMax - entries));
+    const step = committer.evict({
+      bytes: bytesMax === undefined ? undefined : bytesMax - bytes,
+      entries: Math.min(ENTRIES_PER_STEP, entriesMax - entries),
+    });
     if (step.entries === 0) break;
     entries += step.entries;
     bytes += step.bytes;

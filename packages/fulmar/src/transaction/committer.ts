@@ -15,7 +15,7 @@ import { Acknowledgements, type Level } from "./acknowledgements.js";
 import type { Committed, CommitterListener, CommitterParts, Evicted, Merged } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, stampedFields, wantedRoom } from "./local-write.js";
-import type { MemoryLimit, WantedChange } from "./memory-limit.js";
+import type { EvictionGoal, MemoryLimit, WantedChange } from "./memory-limit.js";
 import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersWriter } from "./merge.js";
 import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
@@ -169,13 +169,10 @@ export class Committer implements LogObserver {
     return expired.length;
   }
 
-  /**
-   * Evicts up to `count` keys in one commit: until so many bytes are free, or without a goal until there is
-   * room again. `done` resolves when it survives the process.
-   */
-  evict(goalBytes: number | undefined, count: number): Evicted & { readonly done: Promise<unknown> } {
+  /** Evicts keys in one commit, for a goal or a part of it. `done` resolves when it survives the process. */
+  evict(goal: EvictionGoal): Evicted & { readonly done: Promise<unknown> } {
     this.#assertWritable();
-    const refs = this.#parts.memoryLimit?.choose(goalBytes, count) ?? [];
+    const refs = this.#parts.memoryLimit?.choose(goal) ?? [];
     if (refs.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     return this.#evict(refs);
   }

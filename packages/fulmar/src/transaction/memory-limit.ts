@@ -10,6 +10,8 @@ const ROOM_BYTES_MAX = 1024 * 1024;
 const VICTIMS_MAX = 10_000;
 /** Keys that one write evicts at most beyond what itself needs. */
 const EXTRA_MAX = 64;
+/** What the tombstone of an evicted key takes in indexes and queues until it is settled, in bytes, about. */
+const TOMBSTONE_INDEX_BYTES = 40;
 /** Keys in a row that cannot go, because a snapshot sees them, before the search is given up. */
 const PASSED_MAX = 1000;
 /** Records that are vacuumed at a time when memory is short. */
@@ -27,9 +29,10 @@ export interface WantedChange {
   readonly isDeletion: boolean;
 }
 
-/** What to evict by hand: until so many bytes or keys are gone. */
+/** What to evict: until so many bytes are free, or so many keys are gone. */
 export interface EvictionGoal {
-  readonly bytes: number;
+  /** Undefined: until there is some room below the limit. Infinity: whatever that frees. */
+  readonly bytes: number | undefined;
   readonly entries: number;
 }
 
@@ -96,14 +99,14 @@ export class MemoryLimit {
     return refs;
   }
 
-  /** Keys to evict in the background or by hand, at most `count`: for a goal, or until there is room again. */
-  choose(goalBytes: number | undefined, count: number): Ref[] {
+  /** Keys to evict in the background or by hand. */
+  choose({ bytes: goalBytes, entries }: EvictionGoal): Ref[] {
     const victims = this.#victims;
     if (victims === undefined) return [];
     if (goalBytes === undefined) this.#vacuumFor(this.#room());
     const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
     victims.begin();
-    return this.#choose(victims, bytes, Math.min(count, VICTIMS_MAX)).refs;
+    return this.#choose(victims, bytes, Math.min(entries, VICTIMS_MAX)).refs;
   }
 
   /** The error for a commit that finds no room for another reason. */
@@ -186,13 +189,14 @@ export class MemoryLimit {
     for (let passed = 0; bytes < goalBytes && refs.length < count && passed < PASSED_MAX; ) {
       const ref = victims.next();
       if (ref === NONE) break;
-      if (this.#engine.isPinned(ref)) {
+      // Whoever wants keys gone, and not memory free, has them gone.
+      if (goalBytes !== Number.POSITIVE_INFINITY && this.#engine.isPinned(ref)) {
         victims.pass(ref);
         passed++;
         continue;
       }
       refs.push(ref);
-      bytes += this.#engine.bytesOf(ref);
+      bytes += Math.max(1, this.#engine.bytesOf(ref) - TOMBSTONE_INDEX_BYTES);
       passed = 0;
     }
     return { refs, bytes };

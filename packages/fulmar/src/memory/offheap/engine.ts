@@ -85,9 +85,9 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#hash = options.hash;
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
-    this.#leaving = new LeavingBytes(this.#records);
     this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
+    this.#leaving = new LeavingBytes(this.#records, this.#pins);
     this.#sharing = sharing;
     sharing?.bind(this);
   }

@@ -1,56 +1,74 @@
-import { NONE, type Ref } from "../engine.js";
-import { DISCARDED, QUEUED, type Records, SUPERSEDED } from "./records.js";
+import { LATEST, NONE, type Ref } from "../engine.js";
+import type { PinSet } from "./pins.js";
+import { DISCARDED, LEAVING, QUEUED, type Records, SUPERSEDED } from "./records.js";
 
 /**
- * Counts the bytes of records that go when the commits which are not settled are: what these replaced,
- * what a later entry of its own commit replaced, and tombstones that nothing replaced.
+ * Marks the records that go when the commits which are not settled are, and counts their bytes: what these
+ * replaced, unless a pin sees it, what a later entry of its own commit replaced, and tombstones that nothing
+ * replaced. A pin that comes later, on a state before such a commit, is not waited for: what it keeps counts
+ * as leaving until the commit is settled.
  */
 export class LeavingBytes {
   readonly #records: Records;
+  readonly #pins: PinSet;
   #bytes = 0;
 
-  constructor(records: Records) {
+  constructor(records: Records, pins: PinSet) {
     this.#records = records;
+    this.#pins = pins;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether a record counts. */
-  isLeaving(ref: Ref, newer: Ref): boolean {
-    const records = this.#records;
-    if (records.has(ref, DISCARDED)) return true;
-    return newer === NONE ? this.#isFreshTombstone(ref) : records.has(newer, QUEUED);
-  }
-
   /** A record of a commit that is not settled is there, in the place of `before` if that is not NONE. */
   put(before: Ref, ref: Ref): void {
     const records = this.#records;
-    // A fresh tombstone counts already.
-    if (before !== NONE && !this.#isFreshTombstone(before)) this.#bytes += records.bytesOf(before);
-    if (records.isTombstone(ref)) this.#bytes += records.bytesOf(ref);
+    if (before !== NONE && !this.#isPinned(before)) this.#mark(before);
+    if (records.isTombstone(ref)) this.#mark(ref);
   }
 
   /** The commit of a record is about to be settled. */
   settle(ref: Ref): void {
     const records = this.#records;
     const older = records.older(ref);
-    if (older !== NONE) this.#bytes -= records.bytesOf(older);
+    if (older !== NONE) this.#unmark(older);
     // Of what was replaced, the commit that did so is next.
-    const counts = records.has(ref, DISCARDED) || (records.isTombstone(ref) && !records.has(ref, SUPERSEDED));
-    if (counts) this.#bytes -= records.bytesOf(ref);
+    if (!records.has(ref, SUPERSEDED)) this.#unmark(ref);
   }
 
   /** The commit of a record, the newest of its key or a discarded one, is about to be taken back. */
   rollback(ref: Ref): void {
     const records = this.#records;
-    if (records.has(ref, DISCARDED) || records.isTombstone(ref)) this.#bytes -= records.bytesOf(ref);
+    this.#unmark(ref);
     const older = records.older(ref);
-    if (older !== NONE && !this.#isFreshTombstone(older)) this.#bytes -= records.bytesOf(older);
+    if (older !== NONE && !(records.isTombstone(older) && records.has(older, QUEUED))) this.#unmark(older);
   }
 
-  #isFreshTombstone(ref: Ref): boolean {
-    return this.#records.isTombstone(ref) && this.#records.has(ref, QUEUED);
+  /** Whether a record may be marked. For tests. */
+  mayLeave(ref: Ref, newer: Ref): boolean {
+    const records = this.#records;
+    if (records.has(ref, DISCARDED)) return true;
+    if (newer !== NONE) return records.has(newer, QUEUED);
+    return records.isTombstone(ref) && records.has(ref, QUEUED);
+  }
+
+  #isPinned(ref: Ref): boolean {
+    return this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
+  }
+
+  #mark(ref: Ref): void {
+    const records = this.#records;
+    if (records.has(ref, LEAVING)) return;
+    records.raise(ref, LEAVING);
+    this.#bytes += records.bytesOf(ref);
+  }
+
+  #unmark(ref: Ref): void {
+    const records = this.#records;
+    if (!records.has(ref, LEAVING)) return;
+    records.lower(ref, LEAVING);
+    this.#bytes -= records.bytesOf(ref);
   }
 }

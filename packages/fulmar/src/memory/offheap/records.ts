@@ -56,6 +56,8 @@ export const DISCARDED = 1 << 24;
 const FREED = 1 << 25;
 /** It has a link, or a meaningful word for what it replaced. */
 export const LINKED = 1 << 26;
+/** It goes when the commits are settled that are not yet. */
+export const LEAVING = 1 << 27;
 export const VERSION_HIGH = SUPERSEDED - 1;
 const TWO_32 = 4294967296;
 

@@ -7,7 +7,7 @@ import { verifyKeyTree } from "./key-tree-verify.js";
 import type { LeavingBytes } from "./leaving.js";
 import { verifyOrder } from "./order-verify.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
+import { DISCARDED, HELD, LEAVING, QUEUED, SUPERSEDED } from "./records.js";
 import type { RefQueue } from "./ref-queue.js";
 
 /** The whole state of an off-heap engine. */
@@ -162,11 +162,16 @@ function verifyLeaving(
 ): void {
   const { records } = indexes;
   let bytes = 0;
-  for (const ref of discarded) bytes += records.bytesOf(ref);
+  const count = (ref: Ref, newer: Ref): void => {
+    if (!records.has(ref, LEAVING)) return;
+    assert(leaving.mayLeave(ref, newer), "what goes was replaced or deleted, and not for good yet");
+    bytes += records.bytesOf(ref);
+  };
+  for (const ref of discarded) count(ref, NONE);
   for (const first of newest) {
     let newer: Ref = NONE;
     for (let ref = first; ref !== NONE; ref = records.older(ref)) {
-      if (leaving.isLeaving(ref, newer)) bytes += records.bytesOf(ref);
+      count(ref, newer);
       newer = ref;
     }
   }
