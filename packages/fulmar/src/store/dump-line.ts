@@ -33,8 +33,13 @@ function valueMember(value: Uint8Array): string {
   return isPlainJson(text) ? `"value":${text}` : `"text":${JSON.stringify(text)}`;
 }
 
+/** How JSON without spaces around it can begin. */
+const JSON_START = /^[{["\-0-9tfn]/;
+
 /** Whether reading a text as JSON and writing it again gives the same text. */
 function isPlainJson(text: string): boolean {
+  // Most text is none, and it costs much to be told so by an exception.
+  if (!JSON_START.test(text)) return false;
   try {
     return JSON.stringify(JSON.parse(text)) === text;
   } catch {
