@@ -19,6 +19,8 @@ export const RECORD_BYTES_MAX = 2 ** 31 - 64 * 1024;
 export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
 /** Versions and sequence numbers jump by this after an unclean stop, so that none is ever reissued. */
 export const NUMBERS_SKIPPED = 2 ** 20;
+/** Highest version, sequence number or time in a data directory: what counts on from it must stay below 2^53. */
+export const NUMBERS_MAX = 2 ** 53 - 2 ** 40;
 /** Most un-synced commits: half the jump, so that the skipped numbers always cover what a crash forgot. */
 export const UNSYNCED_COMMITS_MAX = NUMBERS_SKIPPED / 2;
 /** A group of commits is handed to the operating system at the latest when it holds so many bytes. */

@@ -1,5 +1,5 @@
 import { FulmarError } from "../base/errors.js";
-import { NUMBERS_SKIPPED } from "../base/limits.js";
+import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../base/limits.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import { Coverage } from "../record/coverage.js";
@@ -147,6 +147,7 @@ export async function loadStore(
     options.onProgress?.({ phase: "log", entries: entries + replay.entries, bytes, bytesTotal }),
   );
   replay.finish();
+  checkNumbers(layout, manifest, found, scan);
   return { found, replay, scan, entries: entries + replay.entries };
 }
 
@@ -154,6 +155,14 @@ function checkCount(path: string, engine: MemoryEngine, entries: number): void {
   const usage = engine.usage();
   if (usage.entries + usage.tombstones === entries) return;
   throw corrupt(path, 0, `it holds ${entries} entries, and ${usage.entries + usage.tombstones} were loaded`);
+}
+
+/** Only bytes that no store wrote lead so far that numbers could not go on from there. */
+function checkNumbers(layout: Layout, manifest: Manifest, found: FoundNumbers, scan: LogScan): void {
+  const { checkpoint, version, seq } = manifest;
+  const highest = Math.max(scan.end.version, checkpoint.version, version, seq, found.seq, found.hlc);
+  if (highest > NUMBERS_MAX)
+    throw corrupt(layout.root, 0, `it holds the number ${highest}, which no store reaches`);
 }
 
 /** Numbers that may have been given out; after an unclean stop those that may be lost are skipped. */
