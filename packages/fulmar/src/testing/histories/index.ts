@@ -1,0 +1,3 @@
+export { isLinearizable, type RegisterOperation } from "./linearizability.js";
+export { checkListAppend, type ListAppendOptions } from "./list-append.js";
+export type { Anomaly, ListStep, ListTransaction } from "./types.js";
