@@ -1,0 +1,236 @@
+import { describe, expect, it } from "vitest";
+import { codeOf } from "../../src/base/errors.js";
+import { open, type Store, type Transaction } from "../../src/index.js";
+import {
+  checkListAppend,
+  isLinearizable,
+  type ListStep,
+  type ListTransaction,
+  nodeCryptography,
+  Prng,
+  type RegisterOperation,
+  type SimulatedStorage,
+  simulatedStorage,
+} from "../../src/testing/index.js";
+
+/**
+ * Clients that append to lists and read them, in transactions, snapshots and plain reads, and a watcher that
+ * follows, on a machine that loses power and processes at any moment. The whole history must be strictly
+ * serializable, whatever was acknowledged must be there, and a counter of swaps must be linearizable.
+ */
+
+const SEEDS = Number(process.env.FULMAR_HISTORIES ?? 12);
+const FRESH = Number(process.env.FULMAR_SEED ?? Date.now() % 2 ** 31);
+const KEYS = ["a", "b", "c", "d", "e"];
+const CLIENTS = 4;
+const LIVES = 4;
+const TRANSACTIONS = 25;
+
+type Lists = Store<number[]>;
+
+/** One machine, the clients on it, and what they have seen. */
+class World {
+  readonly history: ListTransaction[] = [];
+  readonly swaps: RegisterOperation[] = [];
+  readonly #random: Prng;
+  readonly #storage: SimulatedStorage;
+  #moment = 0;
+  #element = 0;
+  #died: () => void = () => {};
+  #death: Promise<"dead"> = Promise.resolve("dead");
+
+  constructor(seed: number) {
+    this.#random = new Prng(`histories ${seed}`);
+    this.#storage = simulatedStorage({
+      seed,
+      cryptography: nodeCryptography,
+      profile: this.#random.pick(["posix-strict", "ext4-like"]),
+    });
+  }
+
+  async run(): Promise<ReadonlyMap<string, readonly number[]>> {
+    for (let life = 0; life < LIVES; life++) await this.#live();
+    const db = await this.#open();
+    const final = new Map(KEYS.map((key) => [key, db.get(key) ?? []]));
+    await db.close();
+    return final;
+  }
+
+  #open(): Promise<Lists> {
+    const { runtime } = this.#storage;
+    const checkpoint = this.#random.pick([{}, { everyCommits: 15 }]);
+    return open<number[]>("/db", {
+      runtime,
+      checkpoint,
+      segmentBytes: 65_536,
+      sync: this.#random.pick(["inline", "background"]),
+    });
+  }
+
+  async #live(): Promise<void> {
+    const db = await this.#open();
+    this.#death = new Promise((resolve) => {
+      this.#died = () => resolve("dead");
+    });
+    this.#crashAfter(this.#random.below(400));
+    const watch = this.#follow(db);
+    const clients = Array.from({ length: CLIENTS }, (_, id) =>
+      this.#client(db, this.#random.fork(`client ${id} ${this.#moment}`)),
+    );
+    const outcome = await Promise.race([this.#death, Promise.all(clients)]);
+    this.#storage.disk.onOperation = undefined;
+    if (outcome !== "dead") {
+      watch.close();
+      await db.close();
+    }
+    this.#storage.restart();
+  }
+
+  #crashAfter(operations: number): void {
+    const end = this.#random.pick(["kill", "power"] as const);
+    let left = operations;
+    this.#storage.disk.onOperation = () => {
+      if (--left > 0) return;
+      this.#storage.disk.onOperation = undefined;
+      if (end === "kill") this.#storage.kill();
+      else this.#storage.powerCut();
+      this.#died();
+    };
+  }
+
+  async #client(db: Lists, random: Prng): Promise<void> {
+    for (let i = 0; i < TRANSACTIONS; i++) {
+      const kind = random.below(10);
+      if (kind < 6) await this.#transact(db, random);
+      else if (kind === 6) await this.#snapshot(db, random);
+      else if (kind === 7) this.#readNow(db, random);
+      else if (kind === 8) await this.#swap(db, random);
+      else await this.#storage.runtime.timers.turn();
+    }
+  }
+
+  async #transact(db: Lists, random: Prng): Promise<void> {
+    const begin = this.#moment++;
+    let steps: ListStep[] = [];
+    let outcome: ListTransaction["outcome"] = "unknown";
+    const note = (): void => {
+      this.history.push({ id: `t${begin}`, outcome, steps, begin, end: this.#moment++ });
+    };
+    const plan = Array.from({ length: 1 + random.below(4) }, () => ({
+      key: random.pick(KEYS),
+      appends: random.chance(0.5),
+      lists: random.chance(0.2),
+      waits: random.chance(0.5),
+    }));
+    const work = db.transact(
+      async (tx) => {
+        steps = [];
+        for (const { key, appends, lists, waits } of plan) {
+          if (lists) steps.push(...readAll(tx));
+          else if (appends) {
+            const element = ++this.#element;
+            steps.push({ do: "append", key, element });
+            tx.set(key, [...(tx.get(key) ?? []), element]);
+          } else steps.push({ do: "read", key, list: tx.get(key) ?? [] });
+          if (waits) await this.#storage.runtime.timers.turn();
+        }
+      },
+      { retries: 0, durability: "full" },
+    );
+    const settled = work.then(
+      () => "committed" as const,
+      (error: unknown) => (codeOf(error) === "CONFLICT" ? ("aborted" as const) : Promise.reject(error)),
+    );
+    const result = await Promise.race([settled, this.#death]);
+    if (result === "dead") {
+      note();
+      await new Promise(() => {});
+    } else outcome = result;
+    note();
+  }
+
+  async #snapshot(db: Lists, random: Prng): Promise<void> {
+    const begin = this.#moment++;
+    // What is read must not be lost again, or nobody could order it.
+    await db.flush();
+    using snapshot = db.snapshot();
+    const first = KEYS.map((key): ListStep => ({ do: "read", key, list: snapshot.get(key) ?? [] }));
+    if (random.chance(0.7)) await this.#storage.runtime.timers.turn();
+    const second = KEYS.map((key): ListStep => ({ do: "read", key, list: snapshot.get(key) ?? [] }));
+    await db.flush();
+    this.history.push({
+      id: `s${begin}`,
+      outcome: "committed",
+      steps: [...first, ...second],
+      begin,
+      end: this.#moment++,
+    });
+  }
+
+  #readNow(db: Lists, random: Prng): void {
+    const begin = this.#moment++;
+    const steps = KEYS.map((key): ListStep => ({ do: "read", key, list: db.get(key) ?? [] }));
+    const note = () =>
+      this.history.push({ id: `r${begin}`, outcome: "committed", steps, begin, end: this.#moment++ });
+    // Plain reads show what may still be lost: only once it is synced do they belong to the history.
+    void random;
+    void db.flush().then(note, () => {});
+  }
+
+  /** What a watcher has seen is, after each commit, a state of the store. */
+  #follow(db: Lists) {
+    const lists = new Map(KEYS.map((key) => [key, db.get(key) ?? []]));
+    return db.watch({ gte: KEYS[0], lte: KEYS[KEYS.length - 1] }, ({ version, changes }) => {
+      const begin = this.#moment++;
+      for (const { key, value } of changes) lists.set(String(key), value ?? []);
+      const steps = [...lists].map(([key, list]): ListStep => ({ do: "read", key, list }));
+      // A watcher lags behind, so that it has no place in real time.
+      this.history.push({
+        id: `w${version}.${begin}`,
+        outcome: "committed",
+        steps,
+        begin: 0,
+        end: Number.MAX_VALUE,
+      });
+    });
+  }
+
+  async #swap(db: Lists, random: Prng): Promise<void> {
+    const begin = this.#moment++;
+    const before = db.get("swap")?.[0] ?? 0;
+    const expected = random.chance(0.8) ? before : before + 1;
+    const value = ++this.#element;
+    const swap = { do: "swap", expected, value, begin } as const;
+    const work = db.compareAndSwap("swap", expected === 0 ? undefined : [expected], [value], {
+      durability: "full",
+    });
+    const result = await Promise.race([work, this.#death]);
+    if (result === "dead") {
+      this.swaps.push({ ...swap, unknown: true, end: this.#moment++ });
+      await new Promise(() => {});
+      return;
+    }
+    await db.flush();
+    this.swaps.push({ ...swap, done: result.ok, end: this.#moment++ });
+  }
+}
+
+function readAll(tx: Transaction<number[]>): ListStep[] {
+  const found = new Map(KEYS.map((key) => [key, [] as number[]]));
+  for (const { key, value } of tx.list({ gte: KEYS[0], lte: KEYS[KEYS.length - 1] }))
+    found.set(String(key), value);
+  return [...found].map(([key, list]) => ({ do: "read", key, list }));
+}
+
+describe("histories of transactions, snapshots, plain reads and watchers through crashes", () => {
+  for (const seed of [...Array.from({ length: SEEDS }, (_, index) => index + 1), FRESH]) {
+    it(`are strictly serializable (seed ${seed})`, async () => {
+      const world = new World(seed);
+      const final = await world.run();
+      expect(checkListAppend(world.history, { realTime: true, final })).toEqual([]);
+      expect(isLinearizable(world.swaps, 0)).toBe(true);
+      const outcomes = world.history.map(({ outcome }) => outcome);
+      expect(outcomes.filter((outcome) => outcome === "committed").length).toBeGreaterThan(20);
+    });
+  }
+});
