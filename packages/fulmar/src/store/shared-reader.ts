@@ -2,16 +2,23 @@ import { FulmarError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import { checkOptions } from "../base/options.js";
 import type { Clock, ThreadChannel } from "../base/runtime/interface.js";
-import type { Codec } from "../codec/codec.js";
+import { bytesCodec, type Codec } from "../codec/codec.js";
 import { decodeKey, encodeKey, userRanges } from "../keys/key.js";
 import { isEmptyRange, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
-import { NONE } from "../memory/engine.js";
-import { type Batch, copyBytes, isLiveAt, readBatch, type Wanted } from "../memory/shared/batch.js";
+import { NONE, type Ref } from "../memory/engine.js";
+import {
+  type Batch,
+  copyBytes,
+  copyValue,
+  isLiveAt,
+  readBatch,
+  type Wanted,
+} from "../memory/shared/batch.js";
 import { ReaderTree } from "../memory/shared/reader-tree.js";
 import { ReaderSession, type ReaderState } from "../memory/shared/session.js";
 import { SharedView } from "../memory/shared/view.js";
-import { deadlineOf, hlcOf, keyOf, originOf, seqOf, valueView } from "../record/entry.js";
+import { deadlineOf, flagsOf, hlcOf, keyOf, originOf, seqOf, valueView } from "../record/entry.js";
 import { OriginTable } from "../record/origins.js";
 import { checkListOptions, type ListShape, RANGE_OPTIONS } from "./list-options.js";
 import type { AttachedMessage, OwnerMessage } from "./reader-messages.js";
@@ -46,6 +53,7 @@ export class SharedReader<V = unknown> {
   readonly #channel: ThreadChannel;
   readonly #clock: Clock;
   readonly #codec: Codec<V>;
+  readonly #isBytes: boolean;
   readonly #limits: Limits;
   readonly #origins = new OriginTable();
   readonly #view: SharedView;
@@ -59,6 +67,7 @@ export class SharedReader<V = unknown> {
     this.#channel = channel;
     this.#clock = clock;
     this.#codec = codec;
+    this.#isBytes = (codec as unknown) === bytesCodec;
     this.#limits = attached.limits;
     const learn = (): void => this.#learn();
     this.#view = new SharedView(attached.layout, learn);
@@ -82,17 +91,20 @@ export class SharedReader<V = unknown> {
 
   /** The value of a key, or undefined. @throws INVALID_KEY, KEY_TOO_LARGE */
   get(key: Key): V | undefined {
-    const found = this.#copy(key);
-    return found === undefined ? undefined : this.#codec.decode(valueView(found.bytes, 0));
+    const encoded = this.#encode(key);
+    const bytes = this.#session.read(() => {
+      const ref = this.#findLive(encoded);
+      return ref === NONE ? undefined : copyValue(this.#view, ref);
+    });
+    if (bytes === undefined) return undefined;
+    // The copy is nobody else's already.
+    return this.#isBytes ? (bytes as V) : this.#codec.decode(bytes);
   }
 
   /** Whether a key has a value. @throws INVALID_KEY, KEY_TOO_LARGE */
   has(key: Key): boolean {
-    const bytes = this.#encode(key);
-    return this.#session.read(() => {
-      const ref = this.#tree.find(bytes, this.#state.version);
-      return ref !== NONE && isLiveAt(this.#view, ref, this.#nowMs());
-    });
+    const encoded = this.#encode(key);
+    return this.#session.read(() => this.#findLive(encoded) !== NONE);
   }
 
   /** Value, version, stamp and deadline of a key, or undefined. @throws INVALID_KEY, KEY_TOO_LARGE */
@@ -170,13 +182,22 @@ export class SharedReader<V = unknown> {
     return Math.max(this.#clock.wallMs(), this.#state.timeMs);
   }
 
+  /** The record of a key if it can be read now; within a read. */
+  #findLive(encoded: Uint8Array): Ref {
+    const ref = this.#tree.find(encoded, this.#state.version);
+    if (ref === NONE) return NONE;
+    const flags = flagsOf(this.#view.slab(ref), this.#view.offset(ref));
+    // Most entries have no flag: then no clock is read.
+    return flags === 0 || isLiveAt(this.#view, ref, this.#nowMs()) ? ref : NONE;
+  }
+
   /** A copy of the live entry of a key. */
   #copy(key: Key): { readonly bytes: Uint8Array; readonly version: number } | undefined {
     const encoded = this.#encode(key);
     const view = this.#view;
     return this.#session.read(() => {
-      const ref = this.#tree.find(encoded, this.#state.version);
-      if (ref === NONE || !isLiveAt(view, ref, this.#nowMs())) return undefined;
+      const ref = this.#findLive(encoded);
+      if (ref === NONE) return undefined;
       const length = view.checkedLength(ref, true);
       const bytes = new Uint8Array(length);
       copyBytes(view, ref, length, bytes, 0);

@@ -2,7 +2,7 @@ import { type KeyRange, successor } from "../../keys/range.js";
 import { deadlineOf, flagsOf, HAS_DEADLINE, keyOf, TOMBSTONE } from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
 import type { ReaderTree } from "./reader-tree.js";
-import type { SharedView } from "./view.js";
+import { type SharedView, TornRead } from "./view.js";
 
 /** One read looks at so many keys at most, and copies so many bytes or one entry. */
 const KEYS_MAX = 4096;
@@ -92,8 +92,21 @@ function copyKey(view: SharedView, ref: Ref): Uint8Array {
 
 /** Copies the beginning of an entry, as long as `length` says. */
 export function copyBytes(view: SharedView, ref: Ref, length: number, into: Uint8Array, at: number): void {
-  const slab = view.slab(ref);
-  const from = view.offset(ref);
+  copyRange(view.slab(ref), view.offset(ref), length, into, at);
+}
+
+/** A copy of the value of an entry. */
+export function copyValue(view: SharedView, ref: Ref): Uint8Array {
+  // Lengths are read once each: what was checked may be something else when it is read again.
+  const keyEnd = view.checkedLength(ref, false);
+  const length = view.checkedLength(ref, true) - keyEnd;
+  if (length < 0) throw new TornRead("an entry ends before its key");
+  const value = new Uint8Array(length);
+  copyRange(view.slab(ref), view.offset(ref) + keyEnd, length, value, 0);
+  return value;
+}
+
+function copyRange(slab: Uint8Array, from: number, length: number, into: Uint8Array, at: number): void {
   if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) into[at + i] = slab[from + i];
   else into.set(slab.subarray(from, from + length), at);
 }
