@@ -102,16 +102,20 @@ export async function createDurably(
   fill: (handle: FileHandle) => Promise<void>,
 ): Promise<FileHandle> {
   await removeFile(fileSystem, temporary);
+  const replaces = (await attempt("look at", path, fileSystem.status(path))) !== undefined;
   const handle = await openFile(fileSystem, temporary, "create");
+  let leftover = temporary;
   try {
     await fill(handle);
     await syncFile(handle);
     await attempt("rename", path, fileSystem.rename(temporary, path));
+    // Under a new name it is of no use to anybody; in the place of another file it is all there is.
+    leftover = replaces ? temporary : path;
     await syncDirectory(fileSystem, fileSystem.parent(path));
     return handle;
   } catch (error) {
     await handle.close().catch(() => undefined);
-    await removeFile(fileSystem, temporary).catch(() => undefined);
+    await removeFile(fileSystem, leftover).catch(() => undefined);
     throw error;
   }
 }

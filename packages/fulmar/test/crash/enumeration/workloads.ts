@@ -1,3 +1,4 @@
+import { codeOf } from "../../../src/base/errors.js";
 import type { OpenOptions } from "../../../src/index.js";
 import type { AfterSync } from "../../../src/testing/index.js";
 import type { Actor } from "./actor.js";
@@ -247,6 +248,30 @@ function failedSync(afterSync: AfterSync, reached: number): Workload {
   };
 }
 
+/** The name of a new checkpoint, and later of a new segment, cannot be made durable. */
+function failedNames(afterSync: AfterSync): Workload {
+  return {
+    name: `a failed sync of directories (${afterSync})`,
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      const { faults } = actor.storage.disk;
+      faults.add({ operations: ["syncDirectory"], path: "/checkpoint", code: "EIO", afterSync, times: 2 });
+      const failed = await actor.db.checkpoint().catch((error: unknown) => codeOf(error));
+      if (failed !== "IO_ERROR") throw new Error("the checkpoint was to fail");
+      await actor.write("full", ["a", "2"]);
+      await actor.db.checkpoint().catch(() => undefined);
+      faults.add({ operations: ["syncDirectory"], path: "/log", code: "EIO", afterSync, times: 2 });
+      for (let i = 0; i < 8; i++) {
+        await actor.write("full", ["big", `${i}`.padEnd(12_000, "n")]);
+        await actor.turns(2);
+      }
+      await actor.db.checkpoint();
+      await actor.close();
+    },
+  };
+}
+
 const quota: Workload = {
   name: "a disk that fills up and is given space again",
   async run(actor) {
@@ -270,6 +295,9 @@ export const WORKLOADS: readonly Workload[] = [
   refusal(60),
   refusal(140),
   quota,
+  failedNames("clean"),
+  failedNames("revert"),
+  failedNames("dirty"),
   failedSync("clean", 0),
   failedSync("clean", 0.5),
   failedSync("revert", 0.5),
