@@ -51,6 +51,8 @@ export interface KeyTracker {
   entered(ref: Ref, isBack: boolean): void;
   /** A value took the place of another one of the key, whose slot it has. */
   replaced(before: Ref, ref: Ref): void;
+  /** The record of a key that has a value lies elsewhere in memory now, and has its slot. */
+  moved(ref: Ref): void;
   /** A key has no value any more; this was its record. */
   left(ref: Ref): void;
 }
@@ -170,8 +172,9 @@ export interface MemoryEngine {
    */
   settle(version: number): void;
   /**
-   * Does at most `records` records' worth of the work that was put off; true if there is more. Changes
-   * nothing that a reader of a pinned version sees, and of the newest only tombstones. Writes do a share
+   * Does at most `records` records' worth of the work that was put off, and moves records to give memory
+   * back; true if there is more. Changes nothing that a reader of a pinned version sees, and of the newest only
+   * tombstones, but is a change of the engine: a {@link Ref} that no pin keeps is not valid afterwards. Writes do a share
    * of it too, so that what is put off is bounded by what was once let go of at a time.
    */
   vacuum(records: number): boolean;

@@ -259,6 +259,8 @@ export class StoreCore<V> {
 
   #published(notices: readonly CommitNotice[]): void {
     this.watchers.publish(notices);
+    // What was deleted or changed its size may leave memory to give back.
+    this.#vacuum.consider();
   }
 
   #synced(): void {

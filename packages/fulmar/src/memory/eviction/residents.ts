@@ -101,6 +101,11 @@ export class Residents implements KeyTracker, Victims {
     this.#policy.touch(slot);
   }
 
+  moved(ref: Ref): void {
+    const slot = this.#engine.slot(ref);
+    if (slot !== NO_SLOT) this.#refs.set(slot, ref);
+  }
+
   left(ref: Ref): void {
     const slot = this.#engine.slot(ref);
     if (slot === NO_SLOT) return;

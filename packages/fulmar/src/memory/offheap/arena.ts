@@ -110,17 +110,42 @@ export class Arena {
     const pages = slabs.pages[slab];
     const base = slabs.pageBase(run);
     const index = pages[base + CLASS];
+    const isListed = index !== WHOLE && !slabs.isRetired(slab);
     const wasFull = index !== WHOLE && this.#isFull(pages, base, run, index);
     assert(pages[base + LIVE] > 0, "memory is given back once");
     if (--pages[base + LIVE] === 0) {
-      if (index !== WHOLE && !wasFull) this.#unlist(run, index);
+      if (isListed && !wasFull) this.#unlist(run, index);
       slabs.giveRun(run);
       return;
     }
     const unit = ref & slabs.unitMask;
     slabs.words[slab][unit << 1] = pages[base + FREE];
     pages[base + FREE] = unit + 1;
-    if (wasFull) this.#list(run, index);
+    if (wasFull && isListed) this.#list(run, index);
+  }
+
+  /** Bytes of a shared slab that are handed out. */
+  liveBytes(slab: number): number {
+    let bytes = 0;
+    for (const run of this.slabs.runsIn(slab)) {
+      const base = this.slabs.pageBase(run);
+      const index = this.slabs.pages[slab][base + CLASS];
+      if (index === WHOLE) bytes += this.slabs.runPages(run) * this.#pageBytes;
+      else bytes += this.slabs.pages[slab][base + LIVE] * this.#classes.units[index] * 8;
+    }
+    return bytes;
+  }
+
+  /** Hands nothing out from a slab from now on: it goes when the last that is in it is given back. */
+  retire(slab: number): void {
+    for (const [run, index] of this.#roomy(slab)) this.#unlist(run, index);
+    this.slabs.retire(slab);
+  }
+
+  /** Takes back that a slab is retired. */
+  restore(slab: number): void {
+    this.slabs.restore(slab);
+    for (const [run, index] of this.#roomy(slab)) this.#list(run, index);
   }
 
   /** How many pieces of memory are handed out, by a walk over all; throws INVARIANT if anything contradicts. */
@@ -140,7 +165,7 @@ export class Arena {
       live += pages[base + LIVE];
       bytes += pages[base + LIVE] * this.sizeOf(this.#refAt(run, this.slabs.firstUnit(run)));
       if (pages[base + CLASS] === WHOLE) assert(pages[base + LIVE] === 1, "a run for one record holds one");
-      else if (this.#verifySpan(run, pages, base)) open++;
+      else if (this.#verifySpan(run, pages, base) && !this.slabs.isRetired(this.slabs.slabOf(run))) open++;
     }
     for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
     assert(open === 0, "spans with room are listed, others are not");
@@ -165,6 +190,16 @@ export class Arena {
       if (free === unit + 1) return false;
     }
     return true;
+  }
+
+  /** The spans of a slab that have room, each with its class. */
+  *#roomy(slab: number): IterableIterator<[Run, number]> {
+    const pages = this.slabs.pages[slab];
+    for (const run of this.slabs.runsIn(slab)) {
+      const base = this.slabs.pageBase(run);
+      const index = pages[base + CLASS];
+      if (index !== WHOLE && !this.#isFull(pages, base, run, index)) yield [run, index];
+    }
   }
 
   #takeCell(index: number): Ref {

@@ -16,6 +16,7 @@ import {
   type Ref,
 } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
+import { Compaction } from "./compaction.js";
 import { type CursorSource, NOTHING, OrderCursor, ScanCursor, split53, visibleFrom } from "./cursors.js";
 import { OffHeapIndexes, originGroup } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
@@ -68,6 +69,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #pins: PinSet;
   /** What released pins held and vacuum has not looked at yet; none is empty. */
   readonly #released: RefQueue[] = [];
+  readonly #compaction: Compaction | undefined;
   readonly #vacuumAtOnce: number;
   /** Whether vacuum has anything to do. */
   #garbage = false;
@@ -90,6 +92,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#leaving = new LeavingBytes(this.#records, this.#pins);
     this.#sharing = sharing;
     sharing?.bind(this);
+    // A reader on another thread may be at any record: there they stay where they are.
+    this.#compaction = sharing === undefined ? new Compaction(this.indexes, this.#pins, shape) : undefined;
   }
 
   get version(): number {
@@ -217,7 +221,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#leaving.put(newest, ref);
     this.#version = version;
     this.#queue.push(ref);
-    if (this.#garbage) this.vacuum(VACUUMED_PER_PUT);
+    if (this.#garbage) this.#vacuumGarbage(VACUUMED_PER_PUT);
     this.#sharing?.reclaim();
   }
 
@@ -233,11 +237,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   vacuum(records: number): boolean {
-    if (!this.#garbage) return false;
-    this.#vacuumReleased(records - this.#vacuumQueue(records));
-    this.#garbage = this.#released.length > 0 || this.#isQueueOverdue();
+    if (!this.#garbage) return this.#compaction?.step(records) ?? false;
+    this.#vacuumGarbage(records);
     this.#sharing?.reclaim();
-    return this.#garbage;
+    return this.#garbage || (this.#compaction?.step(0) ?? false);
   }
 
   rollback(version: number): void {
@@ -302,8 +305,14 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     });
   }
 
+  #vacuumGarbage(records: number): void {
+    this.#vacuumReleased(records - this.#vacuumQueue(records));
+    this.#garbage = this.#released.length > 0 || this.#isQueueOverdue();
+  }
+
   /** Takes what a pinned version held, now that it does so no more. */
   #letGo(held: RefQueue): void {
+    this.#compaction?.reconsider();
     if (held.size === 0) return;
     this.#released.push(held);
     this.#vacuumReleased(this.#vacuumAtOnce);

@@ -1,10 +1,10 @@
 import { assert } from "../../base/assert.js";
-import { deadlineOf, isTombstone, originOf, seqOf } from "../../record/entry.js";
+import { deadlineOf, entryLength, isTombstone, originOf, seqOf } from "../../record/entry.js";
 import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
 import type { SharedBuffers } from "../shared/buffers.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
-import { NodePool } from "./node-pool.js";
+import { type Node, NodePool } from "./node-pool.js";
 import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
 import { Records, SUPERSEDED } from "./records.js";
@@ -180,6 +180,32 @@ export class OffHeapIndexes {
     this.records.setOlder(newer, this.records.older(ref));
     this.#expel(ref);
     this.records.free(ref);
+  }
+
+  /** Puts the newest record of a key, at an index of a leaf of the key tree, elsewhere; how many bytes it has. */
+  relocate(leaf: Node, index: number): number {
+    const { records } = this;
+    const ref = this.keys.nodes.ref(leaf, index, true);
+    const copy = records.copy(ref);
+    const slab = records.slab(copy);
+    const at = records.offset(copy);
+    const start = records.keyStart(copy);
+    assert(
+      this.hash.locate(slab, start, start + records.keyLength(copy)) === ref,
+      "a newest record is moved",
+    );
+    this.hash.replace(copy);
+    this.keys.nodes.setRef(leaf, index, copy, true);
+    this.#expel(ref);
+    this.#admit(copy);
+    const deadline = deadlineOf(slab, at);
+    if (deadline !== Number.POSITIVE_INFINITY && !isTombstone(slab, at)) {
+      this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+      this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, copy);
+    }
+    if (!isTombstone(slab, at)) this.tracker?.moved(copy);
+    records.vacate(ref);
+    return entryLength(slab, at);
   }
 
   /** Puts one record in the place of another of the same key, which the hash index just located. */

@@ -261,6 +261,19 @@ export class KeyNodes {
     return ref;
   }
 
+  /** Puts the separator at an index of an inner node elsewhere in memory. */
+  moveSeparator(node: Node, index: number): void {
+    const ref = this.ref(node, index, false);
+    const bytes = SEPARATOR_HEADER_BYTES + this.keyLength(ref, false);
+    const copy = this.#records.arena.take(bytes);
+    const from = this.#separatorAt(ref);
+    this.#records
+      .slab(copy)
+      .set(this.#records.slab(ref).subarray(from, from + bytes), this.#separatorAt(copy));
+    this.setRef(node, index, copy, false);
+    this.freeSeparator(ref);
+  }
+
   freeSeparator(ref: Ref): void {
     this.#records.arena.give(ref);
   }

@@ -245,6 +245,22 @@ export class Records {
     this.arena.give(ref);
   }
 
+  /** Copies a record with everything about it. Both are there until one is given up by {@link vacate}. */
+  copy(ref: Ref): Ref {
+    assert(!this.has(ref, LINKED | HELD | QUEUED | DISCARDED), "a record that others list is not moved");
+    const bytes = this.headerBytes + entryLength(this.slab(ref), this.offset(ref));
+    const copy = this.arena.take(bytes);
+    const from = this.arena.slabs.byteAt(ref);
+    this.slab(copy).set(this.slab(ref).subarray(from, from + bytes), this.arena.slabs.byteAt(copy));
+    return copy;
+  }
+
+  /** Gives back the memory of a record that was copied. */
+  vacate(ref: Ref): void {
+    this.raise(ref, FREED);
+    this.arena.give(ref);
+  }
+
   /** Where the key of a record begins in its slab. */
   keyStart(ref: Ref): number {
     const offset = this.offset(ref);

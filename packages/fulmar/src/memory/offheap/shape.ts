@@ -34,7 +34,7 @@ export interface EngineShape {
  * does not count their bytes, so that it lets gigabytes of dropped slabs lie before it runs.
  */
 export const DEFAULT_SHAPE: EngineShape = Object.freeze({
-  slabBytes: 16 << 20,
+  slabBytes: 32 << 20,
   pageBytes: 8 << 10,
   spanPagesMin: 4,
   cellBytesMax: 32 << 10,

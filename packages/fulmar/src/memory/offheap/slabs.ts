@@ -42,6 +42,8 @@ export class Slabs {
   readonly #freeRun: number[] = [0];
   readonly #usedPages: number[] = [0];
   readonly #freeNumbers: number[] = [];
+  /** Slabs that hand nothing out any more, and go when the last run in them is given back. */
+  readonly #retired = new Set<number>();
   #empty = 0;
   #allocatedBytes = 0;
 
@@ -84,9 +86,10 @@ export class Slabs {
     assert(pages[first * PAGE_WORDS + START] === first + 1, "a run of pages is given back once");
     pages.fill(0, first * PAGE_WORDS, (first + count) * PAGE_WORDS);
     this.#usedPages[slab] -= count;
-    this.#freeRun[slab] = longestFree(pages, this.pagesPerSlab);
+    const isRetired = this.isRetired(slab);
+    this.#freeRun[slab] = isRetired ? 0 : longestFree(pages, this.pagesPerSlab);
     if (this.#usedPages[slab] > 0) return;
-    if (this.#empty < SPARE_SLABS) this.#empty++;
+    if (this.#empty < SPARE_SLABS && !isRetired) this.#empty++;
     else this.#drop(slab);
   }
 
@@ -103,6 +106,28 @@ export class Slabs {
   giveOwn(slab: number): void {
     assert(this.isOwn(slab), "a slab of a record of its own is given back once");
     this.#drop(slab);
+  }
+
+  /** Whether a slab is shared by runs, and at least one is in use. */
+  isShared(slab: number): boolean {
+    return this.#usedPages[slab] > 0;
+  }
+
+  isRetired(slab: number): boolean {
+    return this.#retired.size > 0 && this.#retired.has(slab);
+  }
+
+  /** Hands nothing out from a shared slab from now on. */
+  retire(slab: number): void {
+    assert(this.isShared(slab), "a slab that is retired has something in it");
+    this.#retired.add(slab);
+    this.#freeRun[slab] = 0;
+  }
+
+  /** Takes back that a slab is retired. */
+  restore(slab: number): void {
+    this.#retired.delete(slab);
+    this.#freeRun[slab] = longestFree(this.pages[slab], this.pagesPerSlab);
   }
 
   slabOf(run: Run): number {
@@ -139,10 +164,14 @@ export class Slabs {
 
   /** All runs in use, slabs made to measure not among them. */
   *runs(): IterableIterator<Run> {
-    for (const [slab, pages] of this.pages.entries()) {
-      for (let page = 0; page < pages.length / PAGE_WORDS; page++) {
-        if (pages[page * PAGE_WORDS + START] === page + 1) yield slab * this.pagesPerSlab + page;
-      }
+    for (const slab of this.pages.keys()) yield* this.runsIn(slab);
+  }
+
+  /** The runs in use of one slab. */
+  *runsIn(slab: number): IterableIterator<Run> {
+    const pages = this.pages[slab];
+    for (let page = 0; page < pages.length / PAGE_WORDS; page++) {
+      if (pages[page * PAGE_WORDS + START] === page + 1) yield slab * this.pagesPerSlab + page;
     }
   }
 
@@ -162,7 +191,8 @@ export class Slabs {
       for (let page = 0; page < this.pagesPerSlab; page++) if (pages[page * PAGE_WORDS + START] > 0) used++;
       if (used === 0) empty++;
       assert(used === this.#usedPages[slab], "used pages are counted");
-      assert(this.#freeRun[slab] === longestFree(pages, this.pagesPerSlab), "the longest free run is known");
+      const longest = this.isRetired(slab) ? 0 : longestFree(pages, this.pagesPerSlab);
+      assert(this.#freeRun[slab] === longest, "the longest free run is known");
     }
     assert(empty === this.#empty && empty <= SPARE_SLABS, "no more than the spare slabs are empty");
     assert(bytes === this.#allocatedBytes, "the bytes of slabs are counted");
@@ -193,6 +223,7 @@ export class Slabs {
 
   #drop(slab: number): void {
     const { buffer } = this.bytes[slab];
+    this.#retired.delete(slab);
     this.#allocatedBytes -= buffer.byteLength + this.pages[slab].length * 4;
     this.bytes[slab] = this.bytes[0];
     this.words[slab] = this.words[0];

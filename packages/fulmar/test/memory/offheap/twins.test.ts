@@ -18,6 +18,7 @@ class Twins {
   #pins: { readonly version: number; readonly pins: readonly Pin[]; readonly cursors: readonly Cursor[] }[] =
     [];
   readonly #isTracked: boolean;
+  readonly #isSliced: boolean;
   #seq = 0;
   /** Whether the tested engine may have tombstones that the plain one dropped. */
   #isBehind = false;
@@ -27,6 +28,7 @@ class Twins {
     // A tombstone that is put off keeps the slot of its key, where the plain engine forgot both.
     const tracked = seed % 2 === 0 && shape.vacuumAtOnce === undefined;
     this.#isTracked = tracked;
+    this.#isSliced = shape.vacuumAtOnce !== undefined;
     this.#plain = createPlainEngine({ hash: quickHash, tracked });
     this.#tested = createEngine({ hash: quickHash, tracked, shape, secret: [seed, 7] });
     this.#keys = Array.from({ length: 40 + this.#random(400) }, () => this.#key());
@@ -43,7 +45,8 @@ class Twins {
       else if (this.#random(30) === 0) this.#keepTombstones();
       this.#stepCursors();
       if (this.#isTracked) this.#noteSlots();
-      this.#isBehind ||= this.#tested.vacuum(this.#random(3));
+      // What moves records from one place to another is no matter of what there is.
+      if (this.#tested.vacuum(this.#random(40)) && this.#isSliced) this.#isBehind = true;
       if (!this.#isBehind) expect(this.#usage(this.#tested)).toEqual(this.#usage(this.#plain));
       if (step % 16 === 0) this.#compare();
     }

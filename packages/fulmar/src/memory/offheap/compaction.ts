@@ -1,0 +1,163 @@
+import { LATEST, NONE, type Ref } from "../engine.js";
+import type { OffHeapIndexes } from "./indexes.js";
+import { COUNT, NEXT } from "./key-nodes.js";
+import { NO_NODE, type Node } from "./node-pool.js";
+import type { PinSet } from "./pins.js";
+import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
+import type { EngineShape } from "./shape.js";
+
+/** It begins when so much of the slabs is not in use, beside one slab. */
+const WASTE = 1 / 8;
+/** A slab is emptied if no more than this part of it is in use. */
+const SPARSE = 0.75;
+/** Slabs emptied in one round: few, because what is in them needs room elsewhere before they go. */
+const RETIRED_MIN = 4;
+const RETIRED_SHARE = 1 / 4;
+/** What is moved takes somewhat more room than it did: not every span is full. */
+const ROOM = 1.1;
+/** How many small records a look at a leaf counts for, and so many bytes of a large one for one more. */
+const LEAF_COST = 8;
+const BYTES_COST = 4096;
+const FROM_THE_START = new Uint8Array(0);
+
+/**
+ * Gives memory back after many deletions or a change of sizes. Memory is in slabs, of which a few records
+ * keep all: so the emptiest slabs are retired, and a walk through the key tree, a slice at a time, moves
+ * what they hold to where there is room.
+ *
+ * Only newest records are moved that are settled and that no pin sees: a reader of a pinned version may keep
+ * a reference for as long as the pin. What cannot be moved stays, and its slab is restored.
+ */
+export class Compaction {
+  readonly #indexes: OffHeapIndexes;
+  readonly #pins: PinSet;
+  readonly #slabBytes: number;
+  /** Slabs that this round empties; those that went since are among them. None between rounds. */
+  readonly #retired: number[] = [];
+  /** The round goes on at this key. */
+  #from: Uint8Array = FROM_THE_START;
+  /** Waste when a round ended, or could not begin: it makes no sense to try again before that changes. */
+  #triedWaste = Number.NEGATIVE_INFINITY;
+  #begunWaste = 0;
+  /** Whether a pin kept a record where it is, since the last pin was released. */
+  #wasPinned = false;
+  /** Whether such a pin was released in this round. */
+  #isFreed = false;
+
+  constructor(indexes: OffHeapIndexes, pins: PinSet, shape: EngineShape) {
+    this.#indexes = indexes;
+    this.#pins = pins;
+    this.#slabBytes = shape.slabBytes;
+  }
+
+  /** Moves about so many records at most, fewer large ones; true if there are more to move. */
+  step(records: number): boolean {
+    if (this.#retired.length === 0 && !this.#begin()) return false;
+    for (let left = records; left > 0; ) {
+      left -= LEAF_COST + this.#compactLeaf(left);
+      if (this.#from === FROM_THE_START) {
+        this.#end();
+        return this.#isDue();
+      }
+    }
+    return true;
+  }
+
+  /** To be called when a pin is released: what it kept where it is can be moved. */
+  reconsider(): void {
+    if (!this.#wasPinned) return;
+    this.#wasPinned = false;
+    this.#isFreed = true;
+    this.#triedWaste = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Bytes of slabs that no record needs. */
+  #waste(): number {
+    const { arena } = this.#indexes.records;
+    return arena.slabs.allocatedBytes - arena.usedBytes;
+  }
+
+  #isDue(): boolean {
+    const waste = this.#waste();
+    const allocated = this.#indexes.records.arena.slabs.allocatedBytes;
+    if (waste < this.#slabBytes + allocated * WASTE) return false;
+    return Math.abs(waste - this.#triedWaste) >= this.#slabBytes / 2;
+  }
+
+  /** Retires the emptiest slabs, if at least one is gained by that. */
+  #begin(): boolean {
+    if (!this.#isDue()) return false;
+    this.#triedWaste = this.#waste();
+    this.#begunWaste = this.#triedWaste;
+    this.#isFreed = false;
+    const { arena } = this.#indexes.records;
+    const shared = [...arena.slabs.bytes.keys()].filter((slab) => arena.slabs.isShared(slab));
+    const sparse = shared
+      .map((slab) => ({ slab, live: arena.liveBytes(slab) }))
+      .filter(({ live }) => live <= SPARSE * this.#slabBytes)
+      .sort((a, b) => a.live - b.live)
+      .slice(0, Math.max(RETIRED_MIN, Math.floor(shared.length * RETIRED_SHARE)));
+    const live = sparse.reduce((sum, slab) => sum + slab.live, 0);
+    // What is waste elsewhere takes some of it; half, because its cells are of other sizes.
+    const elsewhere = Math.max(0, this.#waste() - (sparse.length * this.#slabBytes - live)) / 2;
+    if (live * ROOM > (sparse.length - 1) * this.#slabBytes + elsewhere) return false;
+    for (const { slab } of sparse) {
+      arena.retire(slab);
+      this.#retired.push(slab);
+    }
+    return true;
+  }
+
+  #end(): void {
+    const { arena } = this.#indexes.records;
+    for (const slab of this.#retired.splice(0)) if (arena.slabs.isRetired(slab)) arena.restore(slab);
+    // A round that gained something may be followed by another at once.
+    const isWorthIt = this.#isFreed || this.#begunWaste - this.#waste() >= this.#slabBytes / 2;
+    this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#waste();
+  }
+
+  /** Moves what a leaf, and the way to it, have in retired slabs, until that has cost `limit`; returns the cost. */
+  #compactLeaf(limit: number): number {
+    const { keys } = this.#indexes;
+    const { nodes } = keys;
+    const from = this.#from;
+    let node = keys.root;
+    for (let level = keys.height; level > 0; level--) {
+      const index = keys.childIndex(node, from, 0, from.length);
+      if (index > 0 && this.#isRetired(nodes.ref(node, index, false))) nodes.moveSeparator(node, index);
+      node = nodes.child(node, index);
+    }
+    let cost = 0;
+    for (let index = nodes.get(node, COUNT) - 1; index >= 0; index--) {
+      const ref = nodes.ref(node, index, true);
+      if (!this.#isRetired(ref) || !this.#isMovable(ref)) continue;
+      // The rest of this leaf has its turn later.
+      if (cost >= limit) return cost;
+      cost += 1 + this.#indexes.relocate(node, index) / BYTES_COST;
+    }
+    this.#from = this.#firstKeyBehind(node);
+    return cost;
+  }
+
+  #firstKeyBehind(leaf: Node): Uint8Array {
+    const { keys, records } = this.#indexes;
+    const next = keys.nodes.get(leaf, NEXT);
+    if (next === NO_NODE) return FROM_THE_START;
+    const ref = keys.nodes.ref(next, 0, true);
+    const start = records.keyStart(ref);
+    return records.slab(ref).slice(start, start + records.keyLength(ref));
+  }
+
+  #isRetired(ref: Ref): boolean {
+    const { slabs } = this.#indexes.records.arena;
+    return slabs.isRetired(ref >>> slabs.slabShift);
+  }
+
+  #isMovable(ref: Ref): boolean {
+    const { records } = this.#indexes;
+    if (records.has(ref, SUPERSEDED | QUEUED | HELD | DISCARDED) || records.older(ref) !== NONE) return false;
+    if (this.#pins.highest(records.versionOf(ref), LATEST) === undefined) return true;
+    this.#wasPinned = true;
+    return false;
+  }
+}
