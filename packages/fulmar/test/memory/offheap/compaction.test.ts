@@ -1,0 +1,95 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { LATEST, type MemoryEngine, NONE, type Ref } from "../../../src/memory/engine.js";
+import { createEngine } from "../../../src/memory/offheap/engine.js";
+import { ascii, entry, keyAt, put, quickHash, read } from "../fixtures.js";
+import { SMALL } from "./shapes.js";
+
+const KEYS = 1000;
+const keyOf = (index: number): Uint8Array => ascii(`key ${index}`);
+/** One in ten stays, so that hardly a span is without a record. */
+const stays = (index: number): boolean => index % 10 === 0;
+
+let engine: MemoryEngine;
+/** Of each slot the record that the engine told of last. */
+let tracked: Map<number, Ref>;
+let moves: number;
+
+beforeEach(() => {
+  engine = createEngine({ hash: quickHash, shape: SMALL, tracked: true });
+  tracked = new Map();
+  moves = 0;
+  let slots = 0;
+  engine.track({
+    entered: (ref) => {
+      engine.setSlot(ref, ++slots);
+      tracked.set(slots, ref);
+    },
+    replaced: (_, ref) => tracked.set(engine.slot(ref), ref),
+    moved: (ref) => {
+      moves++;
+      tracked.set(engine.slot(ref), ref);
+    },
+    left: (ref) => tracked.delete(engine.slot(ref)),
+  });
+  for (let i = 0; i < KEYS; i++)
+    write(i, entry(keyOf(i), { value: new Uint8Array(400).fill(i), deadline: i + 1 }));
+});
+
+function write(_index: number, bytes: Uint8Array): void {
+  put(engine, engine.version + 1, bytes);
+  engine.settle(engine.version);
+}
+
+function deleteMost(): void {
+  for (let i = 0; i < KEYS; i++) if (!stays(i)) write(i, entry(keyOf(i)));
+}
+
+function allocated(): number {
+  const { recordBytes, overheadBytes } = engine.usage();
+  return recordBytes + overheadBytes;
+}
+
+describe("memory of deleted records", () => {
+  it("comes back although every tenth stays, and these are where everybody finds them", () => {
+    deleteMost();
+    const before = allocated();
+    while (engine.vacuum(100));
+    expect(allocated()).toBeLessThan(before / 2);
+    engine.verify();
+    const kept = Array.from({ length: KEYS / 10 }, (_, i) => engine.find(keyOf(10 * i), LATEST));
+    expect(kept.map((ref, i) => read(engine, ref).at(-1) === ((10 * i) & 255))).not.toContain(false);
+    expect([...tracked.values()].sort()).toEqual(kept.sort());
+    expect(engine.nextDeadline()).toBe(1);
+  });
+
+  it("is not taken from under a reader whose pin sees it", () => {
+    const pin = engine.pin(engine.version);
+    const seen = engine.find(keyOf(10), pin.version);
+    const bytes = read(engine, seen);
+    deleteMost();
+    while (engine.vacuum(100));
+    expect([moves, engine.find(keyOf(10), pin.version)]).toEqual([0, seen]);
+    expect(read(engine, seen)).toEqual(bytes);
+    const before = allocated();
+    pin.release();
+    while (engine.vacuum(100));
+    expect(allocated()).toBeLessThan(before / 2);
+    expect(engine.find(keyOf(10), LATEST)).not.toBe(NONE);
+    engine.verify();
+  });
+
+  it("comes back in slices of bounded size, whatever is written in between", () => {
+    deleteMost();
+    let slices = 0;
+    for (let before = 0; engine.vacuum(3); before = moves) {
+      expect(moves - before).toBeLessThanOrEqual(3);
+      const index = (slices++ * 7) % KEYS;
+      const ref = engine.find(keyOf(index), LATEST);
+      if (ref !== NONE) expect(keyAt(engine, ref)).toBe(keyAt(engine, tracked.get(engine.slot(ref)) ?? NONE));
+      if (stays(index) && slices % 5 === 0)
+        write(index, entry(keyOf(index), { value: new Uint8Array(400).fill(index) }));
+      engine.verify();
+    }
+    expect(moves).toBeGreaterThan(10);
+  });
+});
