@@ -30,7 +30,7 @@ export function drawLatencies(results: readonly Measurement[]): string {
 
 type Decades = [low: number, high: number];
 
-const WIDTH = 960;
+const WIDTH = 1060;
 const HEIGHT = 520;
 const LEFT = 64;
 const RIGHT = 690;
