@@ -199,7 +199,7 @@ export class OffHeapIndexes {
     this.#expel(ref);
     this.#admit(copy);
     const deadline = deadlineOf(slab, at);
-    if (deadline < 0) {
+    if (deadline !== Number.POSITIVE_INFINITY && !isTombstone(slab, at)) {
       this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
       this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, copy);
     }
