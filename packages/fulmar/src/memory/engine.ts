@@ -173,9 +173,10 @@ export interface MemoryEngine {
   settle(version: number): void;
   /**
    * Does at most `records` records' worth of the work that was put off, and moves records to give memory
-   * back; true if there is more. Changes nothing that a reader of a pinned version sees, and of the newest only
-   * tombstones, but is a change of the engine: a {@link Ref} that no pin keeps is not valid afterwards. Writes do a share
-   * of it too, so that what is put off is bounded by what was once let go of at a time.
+   * back; true if there is more. Changes nothing that a reader of a pinned version sees, and of the newest
+   * only tombstones, but is a change of the engine: a {@link Ref} that no pin keeps is not valid
+   * afterwards. Writes do a share of what was put off too, so that it is bounded by what was once let go
+   * of at a time.
    */
   vacuum(records: number): boolean;
   /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
