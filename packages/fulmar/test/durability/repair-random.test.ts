@@ -10,7 +10,7 @@ const cryptography = nodeCryptography;
 const ROUNDS = Number(process.env.FULMAR_ROUNDS ?? 150);
 const SEED = Number(process.env.FULMAR_SEED ?? Date.now() % 1_000_000);
 
-/** A store with two generations of values, a checkpoint and several segments, killed or closed; and all it ever held. */
+/** A store with two generations of values, a checkpoint and several segments, killed or closed, and what it held. */
 async function written(
   closes: boolean,
 ): Promise<{ storage: SimulatedStorage; values: Map<string, Set<string>> }> {
