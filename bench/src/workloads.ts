@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { overwriting } from "./amplification.js";
+import { contending } from "./contention.js";
 import { diskRate } from "./disk.js";
 import { growth } from "./growth.js";
 import { holding } from "./holding.js";
@@ -41,6 +42,9 @@ export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload
   ),
   ["batch-relaxed", sized(batches("relaxed"))],
   ["batch-full", sized(batches("full"))],
+  ...(["low", "high", "readers", "increments"] as const).map(
+    (kind) => [`contention-${kind}`, sized(contending(kind), 2)] as const,
+  ),
   ["get-hit", sized(getHit, 1)],
   ["get-miss", sized(getMiss, 1)],
   ["list-100", sized(listHundred, 1)],

@@ -52,6 +52,7 @@ export const WORKLOADS: readonly CompareWorkload[] = [
   workload("scan", fullScan("full scan (entries)"), 1),
   workload("update-relaxed-1", updating("update of 2 keys, relaxed, one awaited", "relaxed", 1), 2),
   workload("update-full-100", updating("update of 2 keys, full, 100 in flight", "full", 100), 2),
+  workload("update-contended", updating("update of 2 of 10 keys, full, 100 in flight", "full", 100, 10), 2),
   workload("open-closed", opening(OPEN_CLOSED, "closed"), 2, 0),
   workload("open-killed", opening(OPEN_KILLED, "killed"), 2, 0),
   workload("memory", holding(HOLDING), 3, 0),
@@ -82,6 +83,7 @@ export const ROWS: readonly Row[] = [
   rate("full scan (entries)"),
   rate("update of 2 keys, relaxed, one awaited"),
   rate("update of 2 keys, full, 100 in flight"),
+  rate("update of 2 of 10 keys, full, 100 in flight"),
   lower(OPEN_CLOSED, true),
   lower(OPEN_KILLED, true),
   // Files that the system may drop from memory at any time count here, too: not the same thing.

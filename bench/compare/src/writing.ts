@@ -81,8 +81,13 @@ export function batches(row: string, level: Level): Measure {
   };
 }
 
-/** Reads two keys and writes both. */
-export function updating(row: string, level: Level, writers: number): Measure {
+/** Reads two keys and writes both: of all keys in turn, or of the first few in turns that fall together. */
+export function updating(
+  row: string,
+  level: Level,
+  writers: number,
+  spreadMax = Number.MAX_SAFE_INTEGER,
+): Measure {
   return async (context) => {
     const { engine, directory, keys, measureMs } = context;
     if (level === "full" && !engine.durable) return {};
@@ -91,6 +96,7 @@ export function updating(row: string, level: Level, writers: number): Measure {
     await probe.close();
     if (!able) return {};
     const order = shuffled(keys);
+    const spread = Math.min(keys, spreadMax);
     // All steps that time allows, over the same keys again and again.
     const plan: Plan = {
       row,
@@ -102,7 +108,7 @@ export function updating(row: string, level: Level, writers: number): Measure {
       loaded: true,
     };
     return warmThenMeasured(context, plan, (handle, index) =>
-      handle.update?.(keyAt(order[(2 * index) % keys]), keyAt(order[(2 * index + 1) % keys])),
+      handle.update?.(keyAt(order[(2 * index) % spread]), keyAt(order[(2 * index + 1) % spread])),
     );
   };
 }

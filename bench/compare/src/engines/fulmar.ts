@@ -16,15 +16,13 @@ async function openFulmar(
       for (const { value } of db.list({ gte: from, limit })) if (value.length > 0) seen++;
       return seen;
     },
-    update: (first, second) => {
-      // Reads and the application of a batch are synchronous: nothing can come in between.
-      const [a, b] = [db.get(first), db.get(second)];
-      if (a === undefined || b === undefined) throw new Error("a key is missing");
-      return db.batch([
-        { type: "set", key: first, value: changed(a) },
-        { type: "set", key: second, value: changed(b) },
-      ]);
-    },
+    update: (first, second) =>
+      db.transact((tx) => {
+        const [a, b] = [tx.get(first), tx.get(second)];
+        if (a === undefined || b === undefined) throw new Error("a key is missing");
+        tx.set(first, changed(a));
+        tx.set(second, changed(b));
+      }),
     flush: () => db.flush(),
     close: () => db.close(),
   };
