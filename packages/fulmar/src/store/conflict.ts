@@ -9,7 +9,7 @@ export interface ConflictingKey {
   readonly key: Key;
   /** The version that the transaction saw; 0 when the key was absent. */
   readonly expected: number;
-  /** The version that was found at the commit. */
+  /** The version that was found at the commit; 0 when the deadline of the key has passed. */
   readonly found: number;
 }
 

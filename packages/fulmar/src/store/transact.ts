@@ -93,6 +93,8 @@ export class Transactor<V> {
         state.assertOpen();
         return result;
       }
+      // Whoever gave the signal within the function, without an `await` behind it, means this commit, too.
+      ending.check();
       const done = this.#core.commit(state.conclude(), plan.durability);
       ending.stop();
       state.end();
@@ -124,7 +126,9 @@ export class Transactor<V> {
 }
 
 /** What of a store can end a transaction. */
-type EndingSource = Pick<StoreCore<never>, "onEnd"> & { readonly parts: { readonly runtime: Runtime } };
+type EndingSource = Pick<StoreCore<never>, "onEnd" | "assertOpen"> & {
+  readonly parts: { readonly runtime: Runtime };
+};
 
 /** What ends a transaction from outside: its time, its signal, or the end of the store. */
 class Ending {
@@ -152,6 +156,9 @@ class Ending {
     return new Promise<T>((resolve, reject) => {
       this.#reject = reject;
       work.then(resolve, reject);
+      // What came about before anybody watched is told to nobody: this throws, which rejects.
+      this.check();
+      this.#core.assertOpen();
     });
   }
 

@@ -1,6 +1,7 @@
 import { FulmarError } from "../base/errors.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
+import { keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { ReadSet } from "../transaction/optimistic/read-set.js";
 import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
@@ -8,6 +9,7 @@ import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
 import { ConflictError } from "./conflict.js";
 import type { StoreCore } from "./core.js";
+import type { Step } from "./transaction-walk.js";
 import { resolveWish, type Wish } from "./wishes.js";
 import type { WriteEncoder } from "./write-encoder.js";
 
@@ -37,6 +39,9 @@ export class TransactionState<V> {
   readonly #reads: ReadSet | undefined;
   readonly #pin: StatePin;
   readonly #unfollow: () => void;
+  /** The record that is the first to reach its deadline of those that were read alive; NONE without. */
+  #mortal: Ref = NONE;
+  #mortalUntilMs = Number.POSITIVE_INFINITY;
   #ended = false;
 
   constructor({ core, encoder, isolation }: TransactionParts<V>) {
@@ -103,6 +108,18 @@ export class TransactionState<V> {
     return ref === NONE || !this.core.reader.isLive(ref, this.nowMs) ? NONE : ref;
   }
 
+  /**
+   * What a step shows must still be there at the commit: others may have been told since that it is not,
+   * whether it was swept or not.
+   */
+  dependOnLife({ ref, wish }: Pick<Step, "ref" | "wish">): void {
+    if (this.#reads === undefined || ref === NONE || wish?.kind === "write") return;
+    const expiresAt = this.core.reader.expiresAt(ref) ?? Number.POSITIVE_INFINITY;
+    if (expiresAt >= this.#mortalUntilMs) return;
+    this.#mortalUntilMs = expiresAt;
+    this.#mortal = ref;
+  }
+
   mark(): Mark {
     return this.writes.mark();
   }
@@ -119,6 +136,10 @@ export class TransactionState<V> {
       this.#reads === undefined
         ? writeConflicts(validation, this.#blindKeys())
         : readConflicts(validation, this.#reads);
+    if (conflicts.length === 0 && this.core.reader.nowMs() >= this.#mortalUntilMs) {
+      const key = keyOf(engine.slab(this.#mortal), engine.offset(this.#mortal));
+      conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
+    }
     if (conflicts.length > 0) throw new ConflictError(conflicts);
     return Array.from(this.writes.values(), (pending) => resolveWish(this, pending));
   }

@@ -28,6 +28,7 @@ export interface Extent {
  * walk reached the range. What has been given is noted as read, and not a key more.
  */
 export function* walk<V>(state: TransactionState<V>, extent: Extent): Generator<Step, void> {
+  state.assertOpen();
   let left = extent.limit;
   const ranges = extent.reverse ? [...extent.ranges].reverse() : extent.ranges;
   for (const range of ranges) {
@@ -36,6 +37,7 @@ export function* walk<V>(state: TransactionState<V>, extent: Extent): Generator<
     for (const step of merged(state, range, extent.reverse)) {
       state.assertOpen();
       read?.through(step.key);
+      if (extent.tracked) state.dependOnLife(step);
       left--;
       yield step;
       if (left <= 0) return;

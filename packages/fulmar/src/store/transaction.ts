@@ -156,7 +156,9 @@ export class Transaction<V = unknown> {
     const encoded = this.#state.encoder.key(key);
     const wish = this.#state.writes.get(encoded)?.what;
     if (wish?.kind === "write") return this.#written(encoded, wish.write);
-    const ref = this.#state.live(this.#state.find(encoded, options.conflict ?? true));
+    const tracked = options.conflict ?? true;
+    const ref = this.#state.live(this.#state.find(encoded, tracked));
+    if (tracked) this.#state.dependOnLife({ ref, wish });
     return ref === NONE && wish === undefined ? undefined : this.#entry({ key: encoded, ref, wish });
   }
 
