@@ -1,72 +1,81 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { open } from "../../src/index.js";
 import { Prng } from "../../src/testing/simulated/prng.js";
 import { temporaryDirectory } from "../store/fixture.js";
+import { killDuring, killWhileWriting, type Moment, type Scene } from "./kill/killing.js";
+import { checkBackups, checkFiles, checkWhole, Oracle } from "./kill/oracle.js";
 
-/** Raise it for a long run: `FULMAR_KILLS=1000 npx vitest run packages/fulmar/test/crash`. */
-const KILLS = Number(process.env.FULMAR_KILLS ?? 25);
-const WRITER = fileURLToPath(new URL("./writer.mjs", import.meta.url));
+/** Kills at each level; `npm run kill` raises it. */
+const KILLS = Number(process.env.FULMAR_KILLS ?? 12);
 const SEED = Number(process.env.FULMAR_SEED ?? Date.now() % 1_000_000);
+/** What of them falls into which work. */
+const SHARES: readonly (readonly [Moment, number])[] = [
+  ["write", 0.4],
+  ["checkpoint", 0.2],
+  ["open", 0.2],
+  ["backup", 0.2],
+];
+/** Entries that nothing changes, so that checkpoint, opening and backup take their time. */
+const FILLER = 4000;
 
-interface Acknowledged {
-  readonly lanes: Map<number, number>;
-  last: number;
+async function newScene(durability: string, moment: Moment): Promise<Scene> {
+  const root = await temporaryDirectory();
+  const [directory, backups] = [join(root, "data"), join(root, "backups")];
+  await mkdir(backups);
+  if (moment !== "write") {
+    await using db = await open<string>(directory, { durability: "relaxed" });
+    const value = "y".repeat(500);
+    const entries = Array.from(
+      { length: FILLER },
+      (_, i) => ({ type: "set", key: ["fill", i], value }) as const,
+    );
+    await db.batch(entries);
+  }
+  const random = new Prng(`${SEED}:${durability}:${moment}`);
+  return { directory, backups, durability, oracle: new Oracle(), random, lastMs: new Map() };
 }
 
-/**
- * Lets a process write until it has acknowledged `commits` more, then kills it in the middle of whatever
- * it does.
- */
-async function writeAndKill(
-  directory: string,
-  durability: string,
-  oracle: Acknowledged,
-  commits: number,
-): Promise<void> {
-  const child = fork(WRITER, [directory, durability, String(oracle.last + 1)], { stdio: "inherit" });
-  const exited = once(child, "exit");
-  let left = commits;
-  child.on("message", (message: "ready" | { lane: number; n: number }) => {
-    if (message === "ready") return;
-    oracle.lanes.set(message.lane, Math.max(message.n, oracle.lanes.get(message.lane) ?? 0));
-    oracle.last = Math.max(oracle.last, message.n);
-    if (--left === 0) child.kill("SIGKILL");
+/** Opens what a kill left, checks all of it, closes, and looks at the files. */
+async function check({ directory, oracle }: Scene, filler: number): Promise<void> {
+  const db = await open<unknown>(directory);
+  oracle.checkAcknowledged(db);
+  checkWhole(db);
+  oracle.learn(db);
+  expect(db.count({ prefix: ["fill"] })).toBe(filler);
+  await db.close();
+  await checkFiles(directory);
+}
+
+async function killIn(scene: Scene, moment: Moment): Promise<void> {
+  const { random, backups } = scene;
+  if (moment === "write") {
+    await killWhileWriting(scene, 1 + random.below(random.below(10) === 0 ? 3000 : 200));
+    return check(scene, 0);
+  }
+  // A log to replay; what this kill may have broken shows after the next one.
+  if (moment === "open") await killWhileWriting(scene, 1 + random.below(300));
+  await killDuring(scene, moment, async ({ finished }) => {
+    await check(scene, FILLER);
+    await checkBackups(backups, finished);
   });
-  const [code, signal] = await exited;
-  expect([code, signal]).toEqual([null, "SIGKILL"]);
 }
 
-/** Everything acknowledged is there, and no commit by half. */
-async function check(directory: string, oracle: Acknowledged): Promise<void> {
-  await using db = await open<unknown>(directory);
-  for (const [lane, n] of oracle.lanes) {
-    const left = db.get(["left", lane]) as number;
-    expect(db.get(["right", lane])).toBe(left);
-    expect(left).toBeGreaterThanOrEqual(n);
-    expect(db.get(["all", left])).toBe("x".repeat(left % 300));
-    oracle.last = Math.max(oracle.last, left);
+describe.each(["full", "relaxed"])("SIGKILL, durability %s", (durability) => {
+  for (const [moment, share] of SHARES) {
+    const kills = Math.round(KILLS * share);
+    const row = moment === "backup" || moment === "checkpoint" ? "T-SNAP-05" : "T-DUR-02";
+    const title = `after each of ${kills} kills during ${moment} all that was acknowledged is there, nothing by half`;
+    test(`${row}: ${title} (seed ${SEED})`, async () => {
+      const scene = await newScene(durability, moment);
+      for (let kill = 0; kill < kills; kill++) await killIn(scene, moment);
+      if (moment !== "backup") return;
+      // What the kills left over is gone after the next backup.
+      const db = await open(scene.directory);
+      const { path } = await db.backup(scene.backups);
+      await db.close();
+      expect(await readdir(scene.backups)).toEqual([path.slice(scene.backups.length + 1)]);
+    }, 1_800_000);
   }
-  // A number that was acknowledged and not deleted by a later commit is present with its value.
-  for (const { key, value } of db.list({ prefix: ["all"] })) {
-    const [, n] = key as [string, number];
-    expect(value).toBe("x".repeat(n % 300));
-    oracle.last = Math.max(oracle.last, n);
-  }
-}
-
-describe.each(["full", "relaxed"])("SIGKILL in mid-write, durability %s", (durability) => {
-  const title = `T-DUR-02: after each of ${KILLS} kills all that was acknowledged is there, nothing by half`;
-  test(`${title} (seed ${SEED})`, async () => {
-    const random = new Prng(`${SEED}:${durability}`);
-    const directory = join(await temporaryDirectory(), "data");
-    const oracle: Acknowledged = { lanes: new Map(), last: 1000 };
-    for (let kill = 0; kill < KILLS; kill++) {
-      await writeAndKill(directory, durability, oracle, 1 + random.below(kill % 10 === 0 ? 3000 : 200));
-      await check(directory, oracle);
-    }
-  }, 600_000);
 });
