@@ -177,8 +177,10 @@ export interface MemoryEngine {
    * only tombstones, but is a change of the engine: a {@link Ref} that no pin keeps is not valid
    * afterwards. Writes do a share of what was put off too, so that it is bounded by what was once let go
    * of at a time.
+   *
+   * With `isMoving` false it moves nothing: what that gives back to the system is not in {@link usedBytes}.
    */
-  vacuum(records: number): boolean;
+  vacuum(records: number, isMoving?: boolean): boolean;
   /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
   rollback(version: number): void;
   /** Pins a version between {@link settled} and {@link version}, both included. */

@@ -125,9 +125,9 @@ export class MemoryLimit {
     return this.usedBytes - this.#engine.leavingBytes;
   }
 
-  /** What nobody needs any more goes before anything is evicted or refused. */
+  /** What nobody needs any more goes before anything is evicted or refused; moving records makes no room. */
   #vacuumFor(needBytes: number): void {
-    while (!this.#fits(needBytes) && this.#engine.vacuum(VACUUMED_AT_ONCE));
+    while (!this.#fits(needBytes) && this.#engine.vacuum(VACUUMED_AT_ONCE, false));
   }
 
   #room(): number {

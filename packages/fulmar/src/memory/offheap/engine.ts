@@ -236,11 +236,12 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#sharing?.reclaim();
   }
 
-  vacuum(records: number): boolean {
-    if (!this.#garbage) return this.#compaction?.step(records) ?? false;
+  vacuum(records: number, isMoving = true): boolean {
+    const compaction = isMoving ? this.#compaction : undefined;
+    if (!this.#garbage) return compaction?.step(records) ?? false;
     this.#vacuumGarbage(records);
     this.#sharing?.reclaim();
-    return this.#garbage || (this.#compaction?.step(0) ?? false);
+    return this.#garbage || (compaction?.step(0) ?? false);
   }
 
   rollback(version: number): void {
