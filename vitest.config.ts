@@ -9,6 +9,10 @@ export default defineConfig({
     alias: [
       { find: /^fulmar$/, replacement: source("fulmar/src/index.ts") },
       { find: /^fulmar\/(sync|testing)$/, replacement: source("fulmar/src/$1/index.ts") },
+      {
+        find: /^@fulmar\/adapters\/(abstract-level|keyv|unstorage)$/,
+        replacement: source("adapters/src/$1/index.ts"),
+      },
       { find: /^@fulmar\/filesync$/, replacement: source("filesync/src/index.ts") },
     ],
   },

@@ -1,6 +1,6 @@
 /**
  * The complete programs in a Markdown text: fenced blocks of JavaScript or TypeScript that import from
- * "fulmar". Others are fragments. A block stands for a program exactly as the reader sees it.
+ * "fulmar" or "@fulmar/adapters". Others are fragments. A block stands for a program exactly as the reader sees it.
  */
 export function programsOf(text) {
   const programs = [];
@@ -21,5 +21,5 @@ export function programsOf(text) {
 
 function isProgram({ language, lines }) {
   if (!["js", "mjs", "javascript", "ts", "typescript"].includes(language)) return false;
-  return lines.some((line) => /^import .*from "fulmar(\/\w+)?";$/.test(line));
+  return lines.some((line) => /^import .*from "(fulmar|@fulmar\/adapters)(\/[\w-]+)?";$/.test(line));
 }

@@ -27,7 +27,10 @@ function checkPackage({ name, tarball, files, sizeBytes, hasTypes }) {
 
 const good = await withScratch((scratch) =>
   packAll(scratch)
-    .map((packed) => ({ ...packed, hasTypes: packed.files.includes("dist/index.d.ts") }))
+    .map((packed) => ({
+      ...packed,
+      hasTypes: packed.files.some((path) => /^dist\/([\w-]+\/)?index\.d\.ts$/.test(path)),
+    }))
     .map(checkPackage)
     .every(Boolean),
 );

@@ -9,7 +9,7 @@ import { environmentWithoutNpm } from "../test/command.mjs";
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** The directories of the packages that are published. */
-export const PUBLISHED = ["packages/fulmar", "packages/cli", "packages/filesync"];
+export const PUBLISHED = ["packages/fulmar", "packages/cli", "packages/filesync", "packages/adapters"];
 
 const npm = process.platform === "win32" ? "npm.cmd" : "npm";
 

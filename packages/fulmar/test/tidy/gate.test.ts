@@ -117,10 +117,17 @@ describe("programs in the documentation", () => {
       "```js",
       'import { replicate } from "fulmar/sync";',
       "```",
+      "```ts",
+      'import { FulmarLevel } from "@fulmar/adapters/abstract-level";',
+      "```",
+      "```ts",
+      'import { Keyv } from "keyv";',
+      "```",
     ];
     expect(programsOf(page.join("\n")).map(({ line, code }) => [line, code])).toEqual([
       [1, 'import { open } from "fulmar";\nawait open();\n'],
       [11, 'import { replicate } from "fulmar/sync";\n'],
+      [14, 'import { FulmarLevel } from "@fulmar/adapters/abstract-level";\n'],
     ]);
   });
 });

@@ -1,0 +1,6 @@
+/**
+ * A Fulmar store as a driver of unstorage.
+ *
+ * @packageDocumentation
+ */
+export { type FulmarDriver, type FulmarDriverOptions, fulmarDriver } from "./driver.js";
