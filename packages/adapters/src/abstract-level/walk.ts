@@ -49,7 +49,7 @@ export class Walk<S, T> {
     const items: T[] = [];
     while (items.length < size) {
       await this.#pause();
-      const sliceEnd = Math.min(size, items.length + SLICE_ENTRIES);
+      const sliceEnd = Math.min(size, items.length + SLICE_ENTRIES - this.#entries);
       while (items.length < sliceEnd) {
         const item = this.#step();
         if (item === undefined) return items;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -24,8 +24,6 @@ describe("the tests of abstract-level", () => {
     // Hundreds of databases are open at a time.
     const store = { segmentBytes: 65_536, durability: "relaxed" } as const;
     const verdict = await runConformance((options) => new FulmarLevel(directory(), { ...options, store }));
-    console.log(readdirSync("/proc/self/fd").length);
-    console.log(verdict);
     expect(verdict.failures).toEqual([]);
     expect(verdict.skipped).toBe(0);
     expect(verdict.passed).toBeGreaterThanOrEqual(ASSERTIONS_MIN);
