@@ -95,9 +95,11 @@ export class Transactor<V> {
       }
       // Whoever gave the signal within the function, without an `await` behind it, means this commit, too.
       ending.check();
-      const done = this.#core.commit(state.conclude(), plan.durability);
-      ending.stop();
+      const writes = state.conclude();
+      // Before the commit, which finds no room where the transaction's own pin keeps everything.
       state.end();
+      const done = this.#core.commit(writes, plan.durability);
+      ending.stop();
       await done;
       return result;
     } finally {

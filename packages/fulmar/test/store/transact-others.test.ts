@@ -148,3 +148,25 @@ describe("a transaction is ended", () => {
     expect(() => [...listing]).toThrow(expect.objectContaining({ code: "TRANSACTION_ENDED" }));
   });
 });
+
+describe("a transaction in a full memory", () => {
+  it.each(["none", "lru"] as const)(
+    "overwrites like any write, its own snapshot is not in the way (%s)",
+    async (eviction) => {
+      await using db = await open<string>(undefined, { codec: "text", maxMemory: 1024 * 1024, eviction });
+      const large = "x".repeat(100_000);
+      await db.set("large", large);
+      const fill = async (): Promise<void> => {
+        for (let i = 0; i < 900; i++) await db.set(i, "x".repeat(1000));
+      };
+      await fill().catch(() => undefined);
+      for (let i = 0; i < 30; i++) {
+        if (eviction === "lru") await db.transact((tx) => tx.set(`new ${i}`, "x"));
+        if (eviction === "lru" && !db.has("large")) await db.set("large", large);
+        await db.transact((tx) => tx.set("large", `${tx.get("large")?.slice(0, 99_999)}${i % 10}`));
+      }
+      expect(db.get("large")?.at(-1)).toBe("9");
+      portOf(db).verify();
+    },
+  );
+});
