@@ -39,13 +39,16 @@ async function newScene(durability: string, moment: Moment): Promise<Scene> {
 
 /** Opens what a kill left, checks all of it, closes, and looks at the files. */
 async function check({ directory, oracle }: Scene, filler: number): Promise<void> {
-  const db = await open<unknown>(directory);
+  await checkStore(directory, oracle, filler);
+  await checkFiles(directory);
+}
+
+async function checkStore(directory: string, oracle: Oracle, filler: number): Promise<void> {
+  await using db = await open<unknown>(directory);
   oracle.checkAcknowledged(db);
   checkWhole(db);
   oracle.learn(db);
   expect(db.count({ prefix: ["fill"] })).toBe(filler);
-  await db.close();
-  await checkFiles(directory);
 }
 
 async function killIn(scene: Scene, moment: Moment): Promise<void> {
