@@ -23,6 +23,9 @@ const SLICE_BYTES = 256 * 1024;
 /** Zeros synced at once: more would delay the syncs of commits. */
 const SYNC_EVERY_BYTES = 2 * 1024 * 1024;
 
+/** Old segments kept for reuse: what a store of some gigabytes writes between two checkpoints. */
+const SPARES_MAX = 64;
+
 /** After a failure, a full disk mostly, the next attempt waits. */
 const RETRY_MS = 1000;
 
@@ -48,7 +51,8 @@ export class SegmentPool {
   readonly #identity: SegmentIdentity;
   readonly #segmentBytes: number;
   #nextNumber: number;
-  #spare: string | undefined;
+  /** Old segments to be used again, oldest first. */
+  readonly #spares: string[] = [];
   #ready: PreparedSegment | undefined;
   #work: Promise<void> | undefined;
   #stopped = false;
@@ -98,12 +102,15 @@ export class SegmentPool {
     this.#runtime.timers.after(RETRY_MS, () => (this.#paused = false), { background: true });
   }
 
-  /** Keeps an old segment for reuse, one at most, or removes it. */
+  /**
+   * Keeps an old segment for reuse, or removes it. A segment that is used again costs half of what one does
+   * that is filled with zeros first; there are never more of them than one checkpoint has set free.
+   */
   async retire(path: string): Promise<void> {
-    if (this.#spare === undefined && !this.#stopped) {
+    if (this.#spares.length < SPARES_MAX && !this.#stopped) {
       const status = await attempt("look at", path, this.#runtime.fileSystem.status(path));
       if (status !== undefined && status.sizeBytes >= this.#segmentBytes) {
-        this.#spare = path;
+        this.#spares.push(path);
         return;
       }
     }
@@ -119,8 +126,7 @@ export class SegmentPool {
       await attempt("close", prepared.path, prepared.handle.close());
       await removeFile(this.#runtime.fileSystem, prepared.path);
     }
-    if (this.#spare !== undefined) await removeFile(this.#runtime.fileSystem, this.#spare);
-    this.#spare = undefined;
+    for (const spare of this.#spares.splice(0)) await removeFile(this.#runtime.fileSystem, spare);
   }
 
   /** Makes a small segment that begins with its opening, durably: for a log that must go on at once. */
@@ -138,8 +144,7 @@ export class SegmentPool {
   }
 
   async #prepare(): Promise<PreparedSegment> {
-    const spare = this.#spare;
-    this.#spare = undefined;
+    const spare = this.#spares.shift();
     const number = this.#nextNumber++;
     const path = this.#path(number);
     const salt = newSalt(this.#runtime);

@@ -8,7 +8,9 @@ import type { Committer } from "../transaction/committer.js";
 import type { CheckpointPolicy } from "./types.js";
 
 /** A log shorter than this is never a reason for a checkpoint by itself, in bytes. */
-const LOG_BYTES_MIN = 16 * 1024 * 1024;
+const LOG_BYTES_MIN = 64 * 1024 * 1024;
+/** ... and neither is one below so many times the last checkpoint: it costs more to open, and less to write. */
+const LOG_TO_CHECKPOINT = 2;
 /** So many segments more than the bytes of the log explain are left of unclean stops, and reason enough. */
 const SEGMENTS_LEFT_MAX = 16;
 /** After a failed checkpoint the next one by policy waits so long, in ms. */
@@ -66,7 +68,7 @@ export class Checkpointer {
     if (runtime.clock.monotonicMs() < this.#notBeforeMs) return;
     const { logBytesSinceCheckpoint, checkpoint, segments, logBytes } = directory.status();
     const bytes =
-      policy.everyBytes === 0 ? Math.max(LOG_BYTES_MIN, checkpoint?.bytes ?? 0) : policy.everyBytes;
+      policy.everyBytes === 0 ? Math.max(LOG_BYTES_MIN, LOG_TO_CHECKPOINT * (checkpoint?.bytes ?? 0)) : policy.everyBytes;
     const commits = engine.version - this.#version;
     const crowded = segments > SEGMENTS_LEFT_MAX + logBytes / segmentBytes;
     if (crowded || logBytesSinceCheckpoint >= bytes || commits >= policy.everyCommits)
