@@ -68,7 +68,9 @@ export class Checkpointer {
     if (runtime.clock.monotonicMs() < this.#notBeforeMs) return;
     const { logBytesSinceCheckpoint, checkpoint, segments, logBytes } = directory.status();
     const bytes =
-      policy.everyBytes === 0 ? Math.max(LOG_BYTES_MIN, LOG_TO_CHECKPOINT * (checkpoint?.bytes ?? 0)) : policy.everyBytes;
+      policy.everyBytes === 0
+        ? Math.max(LOG_BYTES_MIN, LOG_TO_CHECKPOINT * (checkpoint?.bytes ?? 0))
+        : policy.everyBytes;
     const commits = engine.version - this.#version;
     const crowded = segments > SEGMENTS_LEFT_MAX + logBytes / segmentBytes;
     if (crowded || logBytesSinceCheckpoint >= bytes || commits >= policy.everyCommits)
