@@ -61,15 +61,15 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24;
 }
 
-/** Writes an integer below 2^53 as 56 bits. */
+/** Writes an integer below 2^53 as 56 bits. A shift takes the lower 32 of any such number. */
 export function writeU56(bytes: Uint8Array, at: number, value: number): void {
-  writeU32(bytes, at, value % 4294967296);
+  writeU32(bytes, at, value >>> 0);
   writeU24(bytes, at + 4, Math.floor(value / 4294967296));
 }
 
 /** Writes an integer below 2^53 as 64 bits. */
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {
-  writeU32(bytes, at, value % 4294967296);
+  writeU32(bytes, at, value >>> 0);
   writeU32(bytes, at + 4, Math.floor(value / 4294967296));
 }
 

@@ -265,6 +265,7 @@ export class StoreCore<V> {
 
   #synced(): void {
     this.#checkpointer?.consider();
+    if (this.#syncedListeners.size === 0) return;
     for (const listener of [...this.#syncedListeners]) this.#tell(listener);
   }
 

@@ -32,6 +32,7 @@ import { NewestView, PinnedView } from "./views.js";
 import type { Watch } from "./watchers.js";
 import { WriteEncoder } from "./write-encoder.js";
 
+const NO_OPTIONS: WriteOptions = Object.freeze({});
 const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
 
 /**
@@ -73,11 +74,14 @@ export class Store<V = unknown> extends Readable<V> {
    * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
    * STORE_FAILED or CLOSED.
    */
-  set(key: Key, value: V, options: WriteOptions = {}): Promise<Written<V>> {
-    return this.#attempt(() => {
-      checkOptions(options, SET_OPTIONS, "set");
+  set(key: Key, value: V, options: WriteOptions = NO_OPTIONS): Promise<Written<V>> {
+    // Spelt out: a closure for each call of the method that is called most would be felt.
+    try {
+      if (options !== NO_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
       return this.#writeOne(this.#encoder.setting(key, value, options), options);
-    });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Deletes a key; no error if it is absent. Rejects as {@link set}. */

@@ -39,20 +39,19 @@ export class WriteEncoder<V> {
   /** The bytes of a value may belong to the caller or the codec, and change once it runs again. */
   setting(key: Key, value: V, lifetime: Lifetime): LocalWrite {
     const bytes = this.#encodeValue(key, value);
-    const deadline = this.deadline(lifetime);
-    return { key: this.key(key), value: bytes, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+    return this.#lasting(this.key(key), bytes, lifetime);
   }
 
   /** The same with bytes that stay as they are, for writes that are applied later than they are encoded. */
   keptSetting(key: Key, value: V, lifetime: Lifetime): LocalWrite {
-    const write = this.setting(key, value, lifetime);
-    return this.#makesFreshBytes ? write : { ...write, value: new Uint8Array(write.value) };
+    const bytes = this.#encodeValue(key, value);
+    const kept = this.#makesFreshBytes ? bytes : new Uint8Array(bytes);
+    return this.#lasting(this.key(key), kept, lifetime);
   }
 
   /** A value as it is stored, under another deadline. */
   renewal(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
-    const deadline = this.deadline(lifetime);
-    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+    return this.#lasting(key, value, lifetime);
   }
 
   deletion(key: Key): LocalWrite {
@@ -87,6 +86,11 @@ export class WriteEncoder<V> {
     if (ttl === undefined) return integerOption(expiresAt, "expiresAt", 0, 1, DEADLINE_MS_MAX);
     const lifeMs = integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
     return Math.min(DEADLINE_MS_MAX, Math.floor(this.#parts.nowMs()) + lifeMs);
+  }
+
+  #lasting(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
+    const deadline = this.deadline(lifetime);
+    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
   }
 
   #encodeValue(key: Key, value: V): Uint8Array {

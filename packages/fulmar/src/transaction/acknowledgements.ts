@@ -1,4 +1,4 @@
-import { type Waiter, Waiters } from "./waiters.js";
+import { type Durable, type Waiter, Waiters } from "./waiters.js";
 
 /** When the promise of a commit resolves; see `Durability` of the store. */
 export type Level = "memory" | "relaxed" | "full";
@@ -10,11 +10,12 @@ export class Acknowledgements {
   #refused: { readonly waiters: readonly Waiter[]; readonly error: Error }[] = [];
 
   /** A promise of `result` that resolves when its version has reached `level`. */
-  promise<R extends { readonly version: number }>(result: R, level: Level): Promise<R> {
+  promise<R extends Durable>(result: R, level: Level): Promise<R> {
     if (level === "memory") return Promise.resolve(result);
     const waiters = level === "full" ? this.#synced : this.#logged;
-    return new Promise((resolve, reject) => {
-      waiters.add({ version: result.version, resolve: () => resolve(result), reject });
+    return new Promise<R>((resolve, reject) => {
+      // A waiter is only ever resolved with its own result.
+      waiters.add({ result, resolve: resolve as (result: Durable) => void, reject });
     });
   }
 

@@ -10,21 +10,24 @@ import {
   writeCommitHead,
 } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
-import { type EntryFields, writeEntry } from "../record/entry.js";
+import type { EntryFields } from "../record/entry.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
 import type { Committed, CommitterListener, CommitterParts, Evicted, Merged } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
-import { checkedSize, type LocalWrite, OWN_ORIGIN, stampedFields, wantedRoom } from "./local-write.js";
+import type { EntrySource } from "./entry-source.js";
+import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal, MemoryLimit, WantedChange } from "./memory-limit.js";
-import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersWriter } from "./merge.js";
+import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
 import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
 import { Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
-import { bytesOfTombstones, evictionCommit, expiryCommit, writeTombstones } from "./tombstones.js";
+import { bytesOfTombstones, entriesOf, evictionCommit, expiryCommit } from "./tombstones.js";
 
 export type * from "./committer-types.js";
 export { type LocalWrite, OWN_ORIGIN } from "./local-write.js";
+
+const NO_CHANGES: readonly CoverageChange[] = [];
 
 /**
  * The one door: everything that changes the store goes through here, whether a local write, a merge
@@ -125,21 +128,14 @@ export class Committer implements LogObserver {
 
   /** Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write. */
   commit(writes: readonly LocalWrite[], level: Level): Promise<Committed> {
-    const { origins, clock } = this.#parts;
+    const { origins, clock, runtime, limits, memoryLimit } = this.#parts;
     this.#assertWritable();
-    const size = checkedSize(writes, this.#parts.limits);
-    const { memoryLimit } = this.#parts;
+    const size = checkedSize(writes, limits);
     if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, wantedRoom(writes));
     const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
-    this.#apply(version, writes.length, size, [], (bytes, at, put) => {
-      let next = at;
-      for (const write of writes) {
-        const end = writeEntry(bytes, next, stampedFields(write, stamp, this.#parts.runtime.checksum));
-        put(next, end - next);
-        next = end;
-      }
-    });
+    const entries = new StampedWrites(writes, stamp, runtime.checksum);
+    this.#apply(version, writes.length, size, NO_CHANGES, entries);
     if (this.#replicating) this.#ledger.record(version, stamp.origin, { upTo: stamp.seq, holes: [] });
     const done = this.#acknowledgements.promise({ version, stamp }, level);
     this.#seal(version, level, false, writes);
@@ -267,7 +263,7 @@ export class Committer implements LogObserver {
     if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, roomForWinners(plan));
     clock.observe(plan.hlc);
     const version = ++this.#version;
-    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, winnersWriter(plan));
+    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, winnersOf(plan));
     for (const [id, covered] of coverage) this.#ledger.record(version, id, covered);
     const done = this.#acknowledgements.promise({ version, ...result }, "full");
     this.#seal(version, "full", true, plan.winners);
@@ -311,9 +307,8 @@ export class Committer implements LogObserver {
 
   #applyTombstones(tombstones: readonly EntryFields[]): number {
     const version = ++this.#version;
-    this.#apply(version, tombstones.length, bytesOfTombstones(tombstones), [], (bytes, at, put) =>
-      writeTombstones(tombstones, bytes, at, put),
-    );
+    const entries = entriesOf(tombstones);
+    this.#apply(version, tombstones.length, bytesOfTombstones(tombstones), NO_CHANGES, entries);
     return version;
   }
 
@@ -323,21 +318,21 @@ export class Committer implements LogObserver {
     entryCount: number,
     entriesBytes: number,
     changes: readonly CoverageChange[],
-    fill: (bytes: Uint8Array, at: number, put: (at: number, length: number) => void) => void,
+    entries: EntrySource,
   ): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
     const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + entriesBytes;
-    const space = this.#log.begin(version, length);
-    const first = writeCommitHead(space.bytes, space.at, entryCount, changes);
+    const { bytes, at } = this.#log.begin(version, length);
     const before = engine.version;
-    let filled = first;
     try {
-      fill(space.bytes, first, (at, entryLength) => {
-        engine.put(version, space.bytes, at, entryLength);
-        filled = at + entryLength;
-      });
-      assert(filled === space.at + length, "a commit fills exactly the space reserved for it");
+      let next = writeCommitHead(bytes, at, entryCount, changes);
+      for (let i = 0; i < entryCount; i++) {
+        const end = entries.write(i, bytes, next);
+        engine.put(version, bytes, next, end - next);
+        next = end;
+      }
+      assert(next === at + length, "a commit fills exactly the space reserved for it");
     } catch (cause) {
       // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
       engine.rollback(before);

@@ -2,8 +2,9 @@ import { FulmarRangeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import { OWN_PREFIX } from "../keys/key.js";
-import { type EntryFields, entryBytes, TOMBSTONE } from "../record/entry.js";
+import { entryBytes, TOMBSTONE, writeEntry } from "../record/entry.js";
 import type { Stamp } from "../record/stamp.js";
+import type { EntrySource } from "./entry-source.js";
 import type { WantedChange } from "./memory-limit.js";
 
 /** The origin number of the store itself in its dictionary. */
@@ -44,16 +45,31 @@ export function wantedRoom(writes: readonly LocalWrite[]): WantedChange[] {
     }));
 }
 
-/** The entry of a local write. */
-export function stampedFields(write: LocalWrite, stamp: Stamp, checksum: Checksum): EntryFields {
-  return {
-    key: write.key,
-    value: write.value,
-    flags: write.flags,
-    origin: OWN_ORIGIN,
-    hlc: stamp.hlc,
-    seq: stamp.seq,
-    deadline: write.deadline,
-    valueChecksum: checksum.crc32(write.value, 0, write.value.length, 0),
-  };
+/** The writes of a local commit as entries under its stamp. */
+export class StampedWrites implements EntrySource {
+  readonly #writes: readonly LocalWrite[];
+  readonly #stamp: Stamp;
+  readonly #checksum: Checksum;
+
+  constructor(writes: readonly LocalWrite[], stamp: Stamp, checksum: Checksum) {
+    this.#writes = writes;
+    this.#stamp = stamp;
+    this.#checksum = checksum;
+  }
+
+  write(index: number, bytes: Uint8Array, at: number): number {
+    const { key, value, flags, deadline } = this.#writes[index];
+    const { hlc, seq } = this.#stamp;
+    const valueChecksum = this.#checksum.crc32(value, 0, value.length, 0);
+    return writeEntry(bytes, at, {
+      key,
+      value,
+      flags,
+      origin: OWN_ORIGIN,
+      hlc,
+      seq,
+      deadline,
+      valueChecksum,
+    });
+  }
 }

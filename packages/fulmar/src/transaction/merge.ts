@@ -20,6 +20,7 @@ import {
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
+import type { EntrySource } from "./entry-source.js";
 import type { WantedChange } from "./memory-limit.js";
 
 /** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
@@ -127,15 +128,14 @@ function newPlan(winners: readonly Winner[], stale: number, refused: readonly Re
   return { winners, winnersBytes, stale, refused, hlc };
 }
 
-/** Copies the winners back to back, and tells where each is. */
-export function winnersWriter({ winners }: MergePlan) {
-  return (bytes: Uint8Array, at: number, put: (at: number, length: number) => void): void => {
-    let next = at;
-    for (const winner of winners) {
-      bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), next);
-      put(next, winner.length);
-      next += winner.length;
-    }
+/** The winners as entries of a commit. */
+export function winnersOf({ winners }: MergePlan): EntrySource {
+  return {
+    write(index, bytes, at) {
+      const winner = winners[index];
+      bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), at);
+      return at + winner.length;
+    },
   };
 }
 

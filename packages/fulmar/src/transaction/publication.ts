@@ -16,6 +16,8 @@ export interface CommitNotice {
   readonly keys: readonly Uint8Array[];
 }
 
+const NOTHING: readonly CommitNotice[] = Object.freeze([]);
+
 /**
  * Decides up to which version commits are published: in order, each only when it is as durable as it
  * asked for. Neighbours with equal needs form one run, so the queue stays short at any load.
@@ -44,18 +46,18 @@ export class Publication {
   }
 
   /** Moves on as far as the log has come, and returns the commits that may now be shown, in order. */
-  advance(logged: number, synced: number): CommitNotice[] {
-    let done = 0;
-    for (const run of this.#runs) {
-      const reached = run.need === NEEDS_SYNCED ? synced : logged;
-      this.#published = Math.max(this.#published, Math.min(run.through, reached));
-      if (reached < run.through) break;
-      done++;
+  advance(logged: number, synced: number): readonly CommitNotice[] {
+    while (this.#runs.length > 0) {
+      const { through, need } = this.#runs[0];
+      const reached = need === NEEDS_SYNCED ? synced : logged;
+      this.#published = Math.max(this.#published, Math.min(through, reached));
+      if (reached < through) break;
+      this.#runs.shift();
     }
-    if (done > 0) this.#runs.splice(0, done);
+    if (this.#notices.length === 0) return NOTHING;
     let shown = 0;
     while (shown < this.#notices.length && this.#notices[shown].version <= this.#published) shown++;
-    return shown === 0 ? [] : this.#notices.splice(0, shown);
+    return shown === 0 ? NOTHING : this.#notices.splice(0, shown);
   }
 
   rollback(version: number): void {

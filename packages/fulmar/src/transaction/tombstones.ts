@@ -14,6 +14,7 @@ import {
   valueChecksumOf,
   writeEntry,
 } from "../record/entry.js";
+import type { EntrySource } from "./entry-source.js";
 
 /**
  * The tombstones for entries whose deadline is at or before `nowMs`, at most `limit`. They keep stamp
@@ -42,19 +43,9 @@ export function bytesOfTombstones(tombstones: readonly EntryFields[]): number {
   return tombstones.reduce((sum, { key, flags }) => sum + entryBytes(key.length, 0, flags), 0);
 }
 
-/** Writes them one behind the other, and says of each where it is. */
-export function writeTombstones(
-  tombstones: readonly EntryFields[],
-  bytes: Uint8Array,
-  at: number,
-  put: (at: number, length: number) => void,
-): void {
-  let next = at;
-  for (const fields of tombstones) {
-    const end = writeEntry(bytes, next, fields);
-    put(next, end - next);
-    next = end;
-  }
+/** Tombstones as entries of a commit. */
+export function entriesOf(tombstones: readonly EntryFields[]): EntrySource {
+  return { write: (index, bytes, at) => writeEntry(bytes, at, tombstones[index]) };
 }
 
 function tombstoneFor(engine: MemoryEngine, ref: Ref, reason: number): EntryFields {

@@ -382,6 +382,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   /** Lists a record with the highest pinned version that sees it; false when there is none. */
   #hold(ref: Ref, top: number): boolean {
+    if (this.#pins.isEmpty) return false;
     const pinned = this.#pins.highest(this.#records.versionOf(ref), top);
     if (pinned === undefined) return false;
     this.#records.raise(ref, HELD);

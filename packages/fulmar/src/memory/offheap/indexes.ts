@@ -112,11 +112,11 @@ export class OffHeapIndexes {
     this.hash.append(slab, start, end, ref);
     this.keys.append(slab, start, end, ref);
     const seq = seqOf(slab, at);
-    origins.add(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+    origins.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
     if (this.#count(slab, at, 1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline !== Number.POSITIVE_INFINITY) {
-      deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+      deadlines.add(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
     }
     if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
   }
@@ -200,8 +200,8 @@ export class OffHeapIndexes {
     this.#admit(copy);
     const deadline = deadlineOf(slab, at);
     if (deadline !== Number.POSITIVE_INFINITY && !isTombstone(slab, at)) {
-      this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
-      this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, copy);
+      this.deadlines.remove(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
+      this.deadlines.add(Math.floor(deadline / TWO_32), deadline >>> 0, copy);
     }
     if (!isTombstone(slab, at)) this.tracker?.moved(copy);
     records.vacate(ref);
@@ -220,14 +220,14 @@ export class OffHeapIndexes {
     const slab = this.records.slab(ref);
     const at = this.records.offset(ref);
     const seq = seqOf(slab, at);
-    this.origins.add(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+    this.origins.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
   }
 
   #expel(ref: Ref): void {
     const slab = this.records.slab(ref);
     const at = this.records.offset(ref);
     const seq = seqOf(slab, at);
-    this.origins.remove(originGroup(originOf(slab, at), seq), seq % TWO_32, ref);
+    this.origins.remove(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
   }
 
   /** One record is the newest of its key in the place of another. */
@@ -256,7 +256,7 @@ export class OffHeapIndexes {
     if (this.#count(slab, at, 1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline === Number.POSITIVE_INFINITY) return;
-    this.deadlines.add(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+    this.deadlines.add(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
   }
 
   /** A record is the newest of its key no more. */
@@ -266,7 +266,7 @@ export class OffHeapIndexes {
     if (this.#count(slab, at, -1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline === Number.POSITIVE_INFINITY) return;
-    this.deadlines.remove(Math.floor(deadline / TWO_32), deadline % TWO_32, ref);
+    this.deadlines.remove(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
   }
 
   #nodeBytes(): number {

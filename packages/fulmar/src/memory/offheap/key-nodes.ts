@@ -1,3 +1,4 @@
+import { assert } from "../../base/assert.js";
 import { compareRanges } from "../../base/bytes.js";
 import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
@@ -153,6 +154,26 @@ export class KeyNodes {
       if (order < 0) low = middle + 1;
       else end = middle;
     }
+    return low;
+  }
+
+  /** The index of `ref` in a leaf: the record of the key `bytes[from, to)`, which is surely in that leaf. */
+  indexOfRef(leaf: Node, bytes: Uint8Array, from: number, to: number, ref: Ref): number {
+    const words = this.pool.words(leaf);
+    const base = this.pool.base(leaf);
+    const count = words[base + COUNT];
+    const head = headOf(bytes, from + words[base + PREFIX], to);
+    const heads = base + HEADS;
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (words[heads + middle] < head) low = middle + 1;
+      else high = middle;
+    }
+    const refs = heads + this.leafMax;
+    while (low < count && words[refs + low] !== ref && words[heads + low] === head) low++;
+    assert(low < count && words[refs + low] === ref, "the order has the newest record");
     return low;
   }
 

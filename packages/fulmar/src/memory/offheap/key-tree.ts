@@ -100,7 +100,8 @@ export class KeyTree {
   /** Puts another record of the same key in the place of `old`. */
   replace(bytes: Uint8Array, from: number, to: number, old: Ref, ref: Ref): void {
     const leaf = this.#descend(bytes, from, to);
-    const index = this.#indexOf(leaf, bytes, from, to, old);
+    // The key is there: its head leads to the reference, and no key has to be read.
+    const index = this.nodes.indexOfRef(leaf, bytes, from, to, old);
     this.#changed(leaf, 0);
     if (this.#isWatched) this.nodes.publishRef(leaf, index, ref);
     else this.nodes.setRef(leaf, index, ref, true);

@@ -55,7 +55,7 @@ export class LeavingBytes {
   }
 
   #isPinned(ref: Ref): boolean {
-    return this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
+    return !this.#pins.isEmpty && this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
   }
 
   #mark(ref: Ref): void {

@@ -39,6 +39,11 @@ export class PinSet {
     return { version, release };
   }
 
+  /** Whether nothing is pinned, as is usual. */
+  get isEmpty(): boolean {
+    return this.#pinned.length === 0;
+  }
+
   has(version: number): boolean {
     return this.#pinned[this.#firstFrom(version)]?.version === version;
   }

@@ -193,7 +193,7 @@ export class Records {
     const ref = this.arena.take(this.headerBytes + length);
     const words = this.#words[ref >>> this.#slabShift];
     const word = (ref & this.#unitMask) * 2;
-    words[word] = version % TWO_32;
+    words[word] = version >>> 0;
     words[word + 1] = Math.floor(version / TWO_32) | flags;
     if (this.#isTracked) words[word + SLOT_WORD] = 0;
     const slab = this.#bytes[ref >>> this.#slabShift];
