@@ -2,6 +2,7 @@ import { assert } from "../../base/assert.js";
 import { compareRanges } from "../../base/bytes.js";
 import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
+import { firstHeadFrom, headOf } from "./key-heads.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -125,13 +126,7 @@ export class KeyNodes {
     const prefix = words[base + PREFIX];
     const head = headOf(bytes, from + prefix, to);
     const heads = base + HEADS;
-    let low = first;
-    let high = count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (words[heads + middle] < head) low = middle + 1;
-      else high = middle;
-    }
+    let low = firstHeadFrom(words, heads, first, count, head);
     const refs = heads + (isLeaf ? this.leafMax : this.innerMax);
     if (prefix > 0) {
       // The heads meant something only if the key has the prefix; if not, all keys are on one side of it.
@@ -164,13 +159,7 @@ export class KeyNodes {
     const count = words[base + COUNT];
     const head = headOf(bytes, from + words[base + PREFIX], to);
     const heads = base + HEADS;
-    let low = 0;
-    let high = count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (words[heads + middle] < head) low = middle + 1;
-      else high = middle;
-    }
+    let low = firstHeadFrom(words, heads, 0, count, head);
     const refs = heads + this.leafMax;
     while (low < count && words[refs + low] !== ref && words[heads + low] === head) low++;
     assert(low < count && words[refs + low] === ref, "the order has the newest record");
@@ -378,16 +367,6 @@ export class KeyNodes {
     const bEnd = bStart + this.keyLength(b, isLeaf);
     return commonLength(this.#records.slab(a), aStart, aEnd, this.#records.slab(b), bStart, bEnd);
   }
-}
-
-/** The four bytes from `at` on as a number that orders as they do; bytes beyond the end count as zero. */
-export function headOf(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 4 <= end) {
-    return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
-  }
-  let head = 0;
-  for (let i = 0; i < 4; i++) head = (head << 8) | (at + i < end ? bytes[at + i] : 0);
-  return head >>> 0;
 }
 
 function commonLength(

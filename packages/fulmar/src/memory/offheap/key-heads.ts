@@ -1,0 +1,29 @@
+// Heads are what a search in the key tree compares instead of keys; see KeyNodes.
+
+/** The four bytes from `at` on as a number that orders as they do; bytes beyond the end count as zero. */
+export function headOf(bytes: Uint8Array, at: number, end: number): number {
+  if (at + 4 <= end) {
+    return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+  }
+  let head = 0;
+  for (let i = 0; i < 4; i++) head = (head << 8) | (at + i < end ? bytes[at + i] : 0);
+  return head >>> 0;
+}
+
+/** The index in `[low, high)` of the first head that is not below `head`, or `high`. */
+export function firstHeadFrom(
+  words: Uint32Array,
+  heads: number,
+  low: number,
+  high: number,
+  head: number,
+): number {
+  let from = low;
+  let to = high;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (words[heads + middle] < head) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
