@@ -1,5 +1,5 @@
-// Runs every program in examples/, and every complete program in the documentation, against the built
-// packages. Each runs in a directory of its own, must end by itself, and must exit with 0.
+// Runs every program in examples/, and every complete program in the documentation and in the doc comments,
+// against the built packages. Each runs in a directory of its own, must end by itself, and must exit with 0.
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -15,6 +15,7 @@ import { join, relative } from "node:path";
 import ts from "typescript";
 import { PUBLISHED, root } from "../package/pack.mjs";
 import { programsOf } from "./blocks.mjs";
+import { commentsOf } from "./comments.mjs";
 
 const TIMEOUT_MS = 60_000;
 /** Inside the workspace, so that `import "fulmar"` finds the built package. */
@@ -35,12 +36,24 @@ function pages() {
   return all.filter((path) => path.endsWith(".md") && existsSync(path));
 }
 
+function sources() {
+  return PUBLISHED.flatMap((directory) =>
+    readdirSync(join(root, directory, "src"), { recursive: true })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => join(root, directory, "src", name)),
+  );
+}
+
 function documentation() {
   rmSync(compiled, { recursive: true, force: true });
   mkdirSync(compiled, { recursive: true });
   let count = 0;
-  return pages().flatMap((page) =>
-    programsOf(readFileSync(page, "utf8")).map(({ code, line }) => {
+  const markdown = (path) => {
+    const text = readFileSync(path, "utf8");
+    return path.endsWith(".ts") ? commentsOf(text) : text;
+  };
+  return [...pages(), ...sources()].flatMap((page) =>
+    programsOf(markdown(page)).map(({ code, line }) => {
       count += 1;
       const path = join(compiled, `${count}.mjs`);
       writeFileSync(path, compile(code));

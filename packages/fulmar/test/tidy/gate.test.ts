@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { programsOf } from "../../../../scripts/examples/blocks.mjs";
+import { commentsOf } from "../../../../scripts/examples/comments.mjs";
 import { checkContents } from "../../../../scripts/package/contents.mjs";
 import { staleInstallation, unlockedDependency } from "../../../../scripts/test/install.mjs";
 import { summarize } from "../../../../scripts/test/summary.mjs";
@@ -128,6 +129,34 @@ describe("programs in the documentation", () => {
       [1, 'import { open } from "fulmar";\nawait open();\n'],
       [11, 'import { replicate } from "fulmar/sync";\n'],
       [14, 'import { FulmarLevel } from "@fulmar/adapters/abstract-level";\n'],
+    ]);
+  });
+
+  it("are found in doc comments, too, at the line where they are", () => {
+    const source = [
+      "/** One line. */",
+      "/**",
+      " * Says something.",
+      " *",
+      " * ```ts",
+      ' * import { open } from "fulmar";',
+      " *",
+      " * await open();",
+      " * ```",
+      " */",
+      "export const text = `",
+      " * ```ts",
+      ' * import { open } from "fulmar";',
+      " * ```",
+      "`;",
+    ];
+    expect(programsOf(commentsOf(source.join("\n")))).toEqual([
+      {
+        language: "ts",
+        line: 5,
+        lines: expect.anything(),
+        code: 'import { open } from "fulmar";\n\nawait open();\n',
+      },
     ]);
   });
 });
