@@ -96,6 +96,7 @@ describe("a database in memory", () => {
     await db.sublevel("sub").put("put", "v");
     const key = (text: string) => new TextEncoder().encode(text);
     expect(await db.store.ttl(key("put"))).toBeGreaterThan(50_000);
+    expect(await db.store.ttl(key("put"))).toBeLessThanOrEqual(60_000);
     expect(await db.store.ttl(key("!sub!put"))).toBe(Number.POSITIVE_INFINITY);
     await new Promise<void>((resolve) => {
       const watch = db.store.watch({}, ({ changes }) => {
@@ -106,6 +107,17 @@ describe("a database in memory", () => {
     });
     expect(await db.get("batch")).toBeUndefined();
     expect(await db.has("put")).toBe(true);
+  });
+
+  it("hands the durability of each kind of write on", async () => {
+    const options = { durability: "none such" as "full" };
+    const refused = { code: "INVALID_ARGUMENT" };
+    await db.put("a", "v", { durability: "memory" });
+    await expect(db.put("b", "v", options)).rejects.toMatchObject(refused);
+    await expect(db.del("a", options)).rejects.toMatchObject(refused);
+    await expect(db.batch([{ type: "del", key: "a" }], options)).rejects.toMatchObject(refused);
+    await expect(db.clear(options)).rejects.toMatchObject(refused);
+    expect(await db.keys().all()).toEqual(["a"]);
   });
 
   it("lets the event loop turn while all is listed, and be told to stop", async () => {

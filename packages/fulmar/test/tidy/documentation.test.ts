@@ -14,6 +14,9 @@ const CATALOGUE = "packages/fulmar/src/base/errors.ts";
 const INDEXES = ["index.ts", "sync/index.ts", "testing/index.ts"].map(
   (path) => `packages/fulmar/src/${path}`,
 );
+const ADAPTERS = ["abstract-level", "keyv", "unstorage"].map(
+  (name) => `packages/adapters/src/${name}/index.ts`,
+);
 const codes = Object.keys(ERROR_CATALOGUE);
 const library = project.filter(({ path }) => isLibrary(path));
 const page = (...rows: string[]) => ({ path: "docs/errors/README.md", text: rows.join("\n") });
@@ -52,6 +55,8 @@ describe("the page of errors", () => {
 describe("public items", () => {
   it("have a doc comment", () => {
     expectClean(checkPublicDocumentation(library, INDEXES));
+    const adapters = project.filter(({ path }) => path.startsWith("packages/adapters/src/"));
+    expectClean(checkPublicDocumentation(adapters, ADAPTERS));
   });
 
   it("are followed through re-exports to where they are declared", () => {
