@@ -61,6 +61,7 @@ export type {
   Eviction,
   EvictOptions,
   EvictResult,
+  Gap,
   Key,
   ListOptions,
   OpenOptions,
@@ -72,4 +73,6 @@ export type {
   Written,
 } from "./store/types.js";
 export { type VerifyOptions, verify } from "./store/verify.js";
-export type { Watch } from "./store/watchers.js";
+export type { WatchLimits, WatchOptions } from "./store/watch/request.js";
+export type { WatchStream } from "./store/watch/stream.js";
+export type { Watch } from "./store/watch/subscriber.js";

@@ -25,6 +25,7 @@ export const ERROR_CATALOGUE = {
   CONFLICT: "Another commit changed what a transaction read; nothing of it was done. Run it again.",
   ROLLED_BACK: "The log refused this commit, or one before it that it stands on; nothing of it remains.",
   REVOKED: "The store took back what a reader on another thread was reading or staying at.",
+  COMPACTED: "The commits behind the version that a watch resumes from are not kept any more: read again.",
   ABORTED: "The caller's AbortSignal ended the wait.",
   TIMEOUT: "What was waited for did not happen within the given time.",
   MEMORY_FULL: "The write does not fit into `maxMemory`; nothing was changed.",

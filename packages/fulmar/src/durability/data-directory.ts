@@ -15,6 +15,8 @@ import type {
 } from "./directory-types.js";
 import { attempt, syncFile } from "./files.js";
 import { createStore, holdsStore, makeRoot, syncAncestors } from "./first-open.js";
+import { type CommitHistory, type PastSegment, SegmentHistory } from "./history.js";
+import { LogCursor } from "./history-cursor.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
@@ -32,6 +34,7 @@ export class DataDirectory {
   readonly #options: DirectoryOptions;
   readonly #opened: Opened;
   readonly #segments: LogSegments;
+  readonly #past: SegmentHistory;
   #log: LogWriter | undefined;
   #running: Promise<CheckpointResult> | undefined;
   #bytesAtCheckpoint = 0;
@@ -53,6 +56,7 @@ export class DataDirectory {
     this.#options = options;
     this.#opened = opened;
     this.#segments = new LogSegments(runtime, opened.segments);
+    this.#past = new SegmentHistory(options.historyBytes ?? 0, opened.history);
   }
 
   /**
@@ -89,6 +93,22 @@ export class DataDirectory {
 
   get recovered(): Recovered {
     return this.#opened.recovered;
+  }
+
+  /** The commits that the log still holds. */
+  get history(): CommitHistory {
+    const [runtime, origins, past] = [this.#runtime, this.#origins, this.#past];
+    const segments = (): PastSegment[] => [...past.list, ...this.#segments.past];
+    const parts = { runtime, storeId: this.#opened.recovered.storeId, origins, segments };
+    return {
+      get oldest(): number {
+        return segments()[0].base;
+      },
+      get bytes(): number {
+        return past.bytes;
+      },
+      cursor: (after, exact) => new LogCursor(parts, after, exact),
+    };
   }
 
   /** Begins appending; once only. */
@@ -172,7 +192,7 @@ export class DataDirectory {
   async #letGo(firstSegment: number, checkpoint: number): Promise<void> {
     const [runtime, layout] = [this.#runtime, this.#layout];
     try {
-      for (const segment of this.#segments.dropBefore(firstSegment)) {
+      for (const segment of this.#past.add(this.#segments.dropBefore(firstSegment))) {
         await this.#opened.pool.retire(segment.path);
       }
       await removeAll(runtime, await listOrphanCheckpoints(runtime, layout, checkpoint));

@@ -18,6 +18,8 @@ export interface DirectoryOptions {
   readonly flush: FlushPolicy;
   /** Sync a lone small group in the calling turn, blocking the event loop meanwhile. */
   readonly inlineSync: boolean;
+  /** Most bytes of segments that are kept for readers of the history, besides the live log; 0 unless set. */
+  readonly historyBytes?: number;
   /**
    * Whether keys will be evicted. A directory that had peers is refused then, and a copied one counts as one
    * that never met any.

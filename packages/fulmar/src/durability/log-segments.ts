@@ -1,5 +1,6 @@
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import { attempt } from "./files.js";
+import { type PastSegment, pastSegment } from "./history.js";
 import type { LogEnd } from "./manifest.js";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import type { PreparedSegment } from "./segment-pool.js";
@@ -47,6 +48,11 @@ export class LogSegments {
 
   get bytes(): number {
     return this.#list.reduce((sum, segment) => sum + segment.position, 0);
+  }
+
+  /** What of them can be read: those that hold records. */
+  get past(): PastSegment[] {
+    return this.#list.map(pastSegment).filter((segment) => segment !== undefined);
   }
 
   push(segment: LogSegment): void {

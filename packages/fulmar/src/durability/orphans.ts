@@ -3,13 +3,22 @@ import { attempt, listOwn, removeFile } from "./files.js";
 import { checkpointNumber, isTemporary, type Layout, segmentNumber, TEMPORARY } from "./layout.js";
 import type { Manifest } from "./manifest.js";
 
-/** Files that nothing needs: unfinished ones, old checkpoints and old segments. Strangers are none. */
-export async function listOrphans(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<string[]> {
+/**
+ * Files that nothing needs: unfinished ones, old checkpoints, and old segments that are not `kept`.
+ * Strangers are none.
+ */
+export async function listOrphans(
+  runtime: Runtime,
+  layout: Layout,
+  manifest: Manifest,
+  kept: readonly { readonly number: number }[],
+): Promise<string[]> {
   const { fileSystem } = runtime;
   const orphans = await listOrphanCheckpoints(runtime, layout, manifest.checkpoint.number);
   for (const name of await listOwn(fileSystem, layout.log)) {
-    const old = (segmentNumber(name) ?? manifest.firstSegment) < manifest.firstSegment;
-    if (old || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
+    const number = segmentNumber(name) ?? manifest.firstSegment;
+    const isOld = number < manifest.firstSegment && !kept.some((segment) => segment.number === number);
+    if (isOld || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
   for (const path of [
     layout.manifest + TEMPORARY,

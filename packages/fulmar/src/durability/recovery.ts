@@ -18,6 +18,7 @@ import {
   writeFully,
 } from "./files.js";
 import { identityOf, newIdentity } from "./first-open.js";
+import { findHistory, type PastSegment } from "./history.js";
 import { checkpointName, type Layout } from "./layout.js";
 import { FIRST_RECORD_AT, type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
 import type { LogSegment } from "./log-segments.js";
@@ -35,6 +36,8 @@ export interface Opened {
   readonly end: LogEnd;
   /** Bytes of log behind the checkpoint. */
   readonly replayedBytes: number;
+  /** Segments before the live ones that are kept for readers of the history. */
+  readonly history: readonly PastSegment[];
 }
 
 export interface RecoveryParts {
@@ -79,7 +82,8 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     const hadPeers = reading.manifest.hadPeers || (copied && options.evicts !== true);
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
     await file.update((now) => ({ ...now, ...changes }));
-    await removeAll(runtime, await listOrphans(runtime, layout, file.manifest));
+    const history = await keptHistory(parts, reading.manifest, scan);
+    await removeAll(runtime, await listOrphans(runtime, layout, file.manifest, history));
     const recovered: Recovered = {
       ...numbers,
       coverage: load.found.coverage,
@@ -93,13 +97,19 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
       cutBytes: scan.cutBytes,
     };
     options.onProgress?.({ phase: "log", entries: load.entries, bytes: 1, bytesTotal: 1 });
-    return { manifest: file, recovered, segments, pool, end, replayedBytes: load.replay.bytes };
+    return { manifest: file, recovered, segments, pool, end, replayedBytes: load.replay.bytes, history };
   } catch (error) {
     for (const file of [handle, ...log.map((segment) => segment.handle)]) {
       await file?.close().catch(() => undefined);
     }
     throw error;
   }
+}
+
+function keptHistory(parts: RecoveryParts, manifest: Manifest, scan: LogScan): Promise<PastSegment[]> {
+  const { runtime, layout, options } = parts;
+  const { opening } = scan.live[0].file;
+  return findHistory(runtime, layout, manifest.storeId, opening, options.historyBytes ?? 0);
 }
 
 function newPool(parts: RecoveryParts, manifest: Manifest, incarnation: string, scan: LogScan): SegmentPool {

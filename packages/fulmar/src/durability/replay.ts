@@ -59,7 +59,7 @@ export class OriginMapping {
 }
 
 /** Reads the definitions before a commit; the position after them, or -1 if they are malformed. */
-function readDefinitions(bytes: Uint8Array, at: number, end: number, mapping: OriginMapping): number {
+export function readDefinitions(bytes: Uint8Array, at: number, end: number, mapping: OriginMapping): number {
   if (end - at < 4) return -1;
   const count = readU32(bytes, at);
   if (count > (end - at - 4) / DEFINITION_BYTES) return -1;

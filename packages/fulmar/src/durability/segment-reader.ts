@@ -115,7 +115,8 @@ async function readOpening(
   };
 }
 
-function checkedPayloadCrc(
+/** Checksum of a whole record, or undefined if it is not what the record says. */
+export function checkedPayloadCrc(
   runtime: Runtime,
   bytes: Uint8Array,
   at: number,
@@ -226,7 +227,8 @@ class RecordReading {
   }
 }
 
-function follows(head: RecordHead, link: Link): boolean {
+/** Whether a record is the one behind a link. */
+export function follows(head: RecordHead, link: Link): boolean {
   return head.kind === KIND_COMMIT && head.predecessorCrc === link.crc && head.version > link.version;
 }
 

@@ -4,6 +4,7 @@ import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf, unfinishedRepair } from "./first-open.js";
+import { findHistory, type PastSegment } from "./history.js";
 import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
@@ -89,7 +90,9 @@ async function verify(
     const message = `a torn tail of ${load.scan.cutBytes} bytes, never synced, will be cut off at the next open`;
     findings.push({ severity: "note", file: `log/${segment}`, offset: position, message });
   }
-  await collect(findings, () => listUnneeded(runtime, layout, manifest, findings));
+  const first = load?.scan.live[0].file.opening;
+  const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);
+  await collect(findings, () => listUnneeded(runtime, layout, manifest, kept, findings));
   const { checkpoint, storeId, incarnation, clean } = manifest;
   const { number, version, bytes } = checkpoint;
   const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
@@ -138,10 +141,11 @@ async function listUnneeded(
   runtime: Runtime,
   layout: Layout,
   manifest: Manifest,
+  kept: readonly PastSegment[],
   findings: Finding[],
 ): Promise<void> {
   const { fileSystem } = runtime;
-  for (const file of await listOrphans(runtime, layout, manifest)) {
+  for (const file of await listOrphans(runtime, layout, manifest, kept)) {
     findings.push({ severity: "note", file, message: "left over; removed at the next open" });
   }
   const known = new Map<string, (name: string) => boolean>([

@@ -3,15 +3,16 @@ import type { Limits } from "../base/limits.js";
 import type { Clock, Runtime, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
+import type { CommitHistory } from "../durability/history.js";
 import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
 import type { Sharing } from "../memory/shared/sharing.js";
 import { Coverage } from "../record/coverage.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
 import { type Committed, Committer, type LocalWrite, OWN_ORIGIN } from "../transaction/committer.js";
+import { MemoryHistory } from "../transaction/memory-history.js";
 import { MemoryLog } from "../transaction/memory-log.js";
 import type { StatePin } from "../transaction/pins.js";
-import type { CommitNotice } from "../transaction/publication.js";
 import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
 import { Evictor } from "./evictor.js";
@@ -23,7 +24,9 @@ import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 import { Vacuum } from "./vacuum.js";
-import { Watchers } from "./watchers.js";
+import type { CommitNotice } from "../transaction/publication.js";
+import { ChangeMaker } from "./watch/changes.js";
+import { Watchers } from "./watch/watchers.js";
 
 /** What `open` has put together before there is a store. */
 export interface CoreParts<V> {
@@ -47,6 +50,7 @@ export class StoreCore<V> {
   readonly committer: Committer;
   readonly reader: Reader<V>;
   readonly watchers: Watchers<V>;
+  readonly history: CommitHistory;
   readonly backups: Backups<V>;
   readonly #readers: StoreReaders | undefined;
   readonly #checkpointer: Checkpointer | undefined;
@@ -61,9 +65,6 @@ export class StoreCore<V> {
     this.parts = parts;
     const { runtime, settings, engine, origins, clock, directory, memory } = parts;
     this.reader = new Reader(engine, origins, clock, settings.codec, memory?.residents);
-    this.watchers = new Watchers(this.reader, runtime.diagnostics, (count) => {
-      this.committer.watched = count > 0;
-    });
     this.#vacuum = new Vacuum(runtime.timers, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
@@ -72,13 +73,22 @@ export class StoreCore<V> {
     this.committer = new Committer(bound, {
       published: (notices) => this.#published(notices),
       synced: () => this.#synced(),
-      refused: () => this.#sweeper.retry(),
+      refused: () => this.#refused(),
       evicted: () => this.#evictor.expect(),
-      failed: (error) => this.#end(error),
+      failed: (error) => this.#failed(error),
       letGo: () => this.#vacuum.consider(),
     });
-    const log = directory?.data.startLog(this.committer) ?? new MemoryLog(this.committer, engine.version);
-    this.committer.attach(log);
+    const { committer, reader } = this;
+    const memoryHistory = new MemoryHistory(settings.historyBytes, engine.version);
+    this.history = directory?.data.history ?? memoryHistory;
+    committer.attach(
+      directory?.data.startLog(committer) ?? new MemoryLog(committer, engine.version, memoryHistory),
+    );
+    const changes = new ChangeMaker(origins, settings.codec);
+    const { diagnostics } = runtime;
+    const { keyBytesMax } = settings.limits;
+    const { history } = this;
+    this.watchers = new Watchers({ reader, changes, diagnostics, committer, history, keyBytesMax });
     this.backups = new Backups(parts, this.committer);
     this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({
@@ -209,6 +219,7 @@ export class StoreCore<V> {
       },
       nextSeq: committer.seq + 1,
       dirty: this.#checkpointer?.dirty ?? false,
+      history: { oldest: this.history.oldest, bytes: this.history.bytes },
       memory: this.#memory(usage),
     };
     if (parts.directory === undefined) return base;
@@ -263,6 +274,11 @@ export class StoreCore<V> {
     this.#vacuum.consider();
   }
 
+  #refused(): void {
+    this.#sweeper.retry();
+    this.watchers.wake();
+  }
+
   #synced(): void {
     this.#checkpointer?.consider();
     if (this.#syncedListeners.size === 0) return;
@@ -276,6 +292,11 @@ export class StoreCore<V> {
     } catch (error) {
       this.parts.runtime.diagnostics.emit("listener-error", () => ({ error }));
     }
+  }
+
+  #failed(error: Error): void {
+    this.#end(error);
+    this.watchers.end(error);
   }
 
   #end(cause?: Error): void {
@@ -298,7 +319,7 @@ export class StoreCore<V> {
     });
     await Promise.all([this.#checkpointer?.stop(), this.backups.stop()]);
     this.#vacuum.stop();
-    this.watchers.clear();
+    this.watchers.end();
     const clean = this.committer.failure === undefined;
     // The last numbers given out, also to what was refused since.
     const { seq, lastVersion: version } = this.committer;

@@ -17,7 +17,6 @@ import {
   TOMBSTONE,
   valueLengthOf,
   valueStart,
-  valueView,
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
@@ -152,12 +151,6 @@ export class Reader<V> {
       ...(expiresAt === undefined ? {} : { expiresAt }),
       tombstone: reasonOf(flags),
     };
-  }
-
-  /** Copies the value bytes now, to be decoded when somebody asks. */
-  lazyValue(ref: Ref): () => V {
-    const bytes = valueView(this.engine.slab(ref), this.engine.offset(ref)).slice();
-    return () => this.#codec.decode(bytes);
   }
 }
 

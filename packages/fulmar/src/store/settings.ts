@@ -23,6 +23,7 @@ const OPEN_OPTIONS = [
   "flushBytes",
   "sync",
   "checkpoint",
+  "historyBytes",
   "maxMemory",
   "eviction",
   "onProgress",
@@ -54,6 +55,7 @@ export interface Settings<V> {
   readonly flush: FlushPolicy;
   readonly inlineSync: boolean;
   readonly checkpoint: Required<CheckpointPolicy>;
+  readonly historyBytes: number;
   /** Undefined: unlimited. */
   readonly memoryBytesMax: number | undefined;
   readonly eviction: Eviction;
@@ -91,6 +93,13 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
     },
     inlineSync: sync === "inline",
     checkpoint: resolveCheckpoint(options.checkpoint),
+    historyBytes: integerOption(
+      options.historyBytes,
+      "historyBytes",
+      directory === undefined ? MIB : 64 * MIB,
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
     memoryBytesMax: checkMemory(options.maxMemory),
     eviction: checkEviction(options),
     onProgress,

@@ -29,7 +29,9 @@ import type {
   Written,
 } from "./types.js";
 import { NewestView, PinnedView } from "./views.js";
-import type { Watch } from "./watchers.js";
+import type { WatchHow, WatchOptions } from "./watch/request.js";
+import type { WatchStream } from "./watch/stream.js";
+import type { Watch } from "./watch/subscriber.js";
 import { WriteEncoder } from "./write-encoder.js";
 
 const NO_OPTIONS: WriteOptions = Object.freeze({});
@@ -243,17 +245,16 @@ export class Store<V = unknown> extends Readable<V> {
   }
 
   /**
-   * Calls `listener` for each published commit that changes keys of a range, with those changes: whole,
-   * in order of version, and never before the commit is durable at its level (`relaxed` at least, with
-   * a directory). A listener that throws is reported on the diagnostics channel `fulmar:watch-error`.
+   * Shows each published commit that changes a key, or keys of a range: whole, in order of version, and never
+   * before it is durable at its level (`relaxed` at least, with a directory): to a function, whose errors are
+   * reported on the diagnostics channel `fulmar:watch-error`, or as a stream, which can resume from an earlier
+   * version. @throws INVALID_KEY, KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
    */
-  watch(range: RangeOptions, listener: (commit: CommitEvent<V>) => void): Watch {
-    checkOptions(range, RANGE_OPTIONS, "watch");
-    if (typeof listener !== "function") {
-      throw new FulmarTypeError("INVALID_ARGUMENT", "watch: the listener must be a function");
-    }
+  watch(keys: Key | RangeOptions, listener: (commit: CommitEvent<V>) => void): Watch;
+  watch(keys: Key | RangeOptions, options?: WatchOptions): WatchStream<V>;
+  watch(keys: Key | RangeOptions, how: WatchHow<V> = {}): Watch | WatchStream<V> {
     this.#core.assertOpen();
-    return this.#core.watchers.add(userRanges(resolveRange(range, this.#core.limits.keyBytesMax)), listener);
+    return this.#core.watchers.watch(keys, how);
   }
 
   /**

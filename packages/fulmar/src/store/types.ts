@@ -88,6 +88,11 @@ export interface OpenOptions<V = unknown> {
   readonly sync?: "background" | "inline";
   readonly checkpoint?: CheckpointPolicy;
   /**
+   * Most bytes of commits that are kept so that watches can resume or catch up: with a directory, segments of
+   * the log that no recovery needs any more, 64 MiB unless set; without one, in memory, 1 MiB unless set.
+   */
+  readonly historyBytes?: number;
+  /**
    * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
    * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
    * with MEMORY_FULL.
@@ -179,12 +184,23 @@ export interface Change<V = unknown> {
   readonly reason: "written" | "deleted" | "expired" | "evicted";
 }
 
+/** Commits that a watch could not show. Read again what you need: it is of version `through` or later. */
+export interface Gap {
+  /** Everything up to this version was shown. */
+  readonly after: number;
+  /** Everything behind this version will be shown. */
+  readonly through: number;
+}
+
 /** A commit as watchers see it: whole, in order, and never before it is durable at its level. */
 export interface CommitEvent<V = unknown> {
+  /** The commit's; with `coalesce` that of the newest commit in it. */
   readonly version: number;
-  /** Whether it was merged from a peer. */
+  /** Whether it was merged from a peer; with `coalesce` whether one of them was. */
   readonly remote: boolean;
   readonly changes: readonly Change<V>[];
+  /** Set on an event that stands for missing commits, which has no changes. */
+  readonly gap?: Gap;
 }
 
 /** Figures and state of a store; numbers of commits are versions. */
@@ -209,6 +225,8 @@ export interface StoreStatus {
   /** Whether there are commits that no checkpoint holds. */
   readonly dirty: boolean;
   readonly log?: { readonly segments: number; readonly bytes: number };
+  /** The oldest version that a watch can resume from, and bytes that are kept for that only. */
+  readonly history: { readonly oldest: number; readonly bytes: number };
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
   readonly memory: {
     readonly recordBytes: number;

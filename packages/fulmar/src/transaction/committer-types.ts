@@ -14,6 +14,9 @@ export interface Committed {
   readonly stamp: Stamp;
 }
 
+/** What a commit changed. */
+export type Changed = readonly { readonly key: Uint8Array }[];
+
 export interface Merged {
   readonly version: number;
   readonly applied: number;
@@ -43,7 +46,7 @@ export interface Evicted {
 }
 
 export interface CommitterListener {
-  /** Commits that somebody watches are published; in order. */
+  /** More is published; the notices are of those commits that somebody watches, in order. */
   published(notices: readonly CommitNotice[]): void;
   /** The synced coverage grew, or commits were synced. */
   synced(): void;

@@ -12,7 +12,14 @@ import {
 import type { Coverage } from "../record/coverage.js";
 import type { EntryFields } from "../record/entry.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
-import type { Committed, CommitterListener, CommitterParts, Evicted, Merged } from "./committer-types.js";
+import type {
+  Changed,
+  Committed,
+  CommitterListener,
+  CommitterParts,
+  Evicted,
+  Merged,
+} from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
 import type { EntrySource } from "./entry-source.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
@@ -44,6 +51,8 @@ export class Committer implements LogObserver {
   readonly #publication: Publication;
   readonly #acknowledgements = new Acknowledgements();
   readonly trail = new Trail();
+  /** Whether a watcher wants to hear of a commit with these changes. */
+  interest: ((changed: Changed) => boolean) | undefined;
   readonly #pins: Pins;
   readonly #merges: MergeQueue;
   #log: CommitLog | undefined;
@@ -55,7 +64,6 @@ export class Committer implements LogObserver {
   #failure: Error | undefined;
   #retainers = 0;
   #replicating = false;
-  #watched = false;
   #publishing = false;
   #evictedEntries = 0;
   #evictedBytes = 0;
@@ -121,9 +129,9 @@ export class Committer implements LogObserver {
     return { entries: this.#evictedEntries, bytes: this.#evictedBytes };
   }
 
-  /** Whether notices of commits are collected for watchers. */
-  set watched(watched: boolean) {
-    this.#watched = watched;
+  /** The newest commit that was not refused. */
+  get newestVersion(): number {
+    return this.#newest;
   }
 
   /** Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write. */
@@ -343,18 +351,13 @@ export class Committer implements LogObserver {
   }
 
   /** Closes the record, after everybody who waits for it is in line. */
-  #seal(
-    version: number,
-    level: Level,
-    remote: boolean,
-    changed: readonly { readonly key: Uint8Array }[],
-  ): void {
+  #seal(version: number, level: Level, remote: boolean, changed: Changed): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     this.#newest = version;
     // Even a commit of level `memory` is shown to others only once it survives this process.
     this.#publication.add(version, level === "full" ? NEEDS_SYNCED : NEEDS_LOGGED);
     if (this.trail.followed) this.trail.add(version, changed);
-    if (this.#watched) {
+    if (this.interest?.(changed) === true) {
       this.#publication.notify({ version, remote, keys: changed.map((change) => change.key) });
     }
     this.#log.end();
@@ -368,8 +371,9 @@ export class Committer implements LogObserver {
     this.#publishing = true;
     try {
       for (;;) {
+        const before = this.#publication.published;
         const notices = this.#publication.advance(this.loggedVersion, this.#synced);
-        if (notices.length === 0) break;
+        if (before === this.#publication.published) break;
         this.#listener.published(notices);
       }
     } finally {

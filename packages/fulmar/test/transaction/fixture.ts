@@ -61,7 +61,7 @@ export function committerFixture(
   });
   const log = new ManualLog(() => committer);
   committer.attach(log);
-  committer.watched = true;
+  committer.interest = () => true;
 
   function read(name: Key, at = LATEST): string | undefined {
     const ref = engine.find(key(name), at);

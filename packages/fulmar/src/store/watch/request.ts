@@ -1,0 +1,82 @@
+import { FulmarTypeError } from "../../base/errors.js";
+import { checkOptions, integerOption } from "../../base/options.js";
+import { encodeKey, type Key, userRanges } from "../../keys/key.js";
+import { type KeyRange, successor } from "../../keys/range.js";
+import { resolveRange } from "../../keys/resolve.js";
+import { RANGE_OPTIONS } from "../list-options.js";
+import type { CommitEvent, RangeOptions } from "../types.js";
+import type { QueueLimits } from "./event-queue.js";
+
+/** How a watch is read; every member has a default. */
+export interface WatchOptions {
+  /**
+   * The version after which to begin: every later commit is shown, also those of earlier runs of the process,
+   * as long as the history holds them. Without it, those from now on.
+   */
+  readonly since?: number;
+  /**
+   * While the consumer is behind, one event with the latest change of each key takes the place of all commits
+   * that wait. False unless set.
+   */
+  readonly coalesce?: boolean;
+  /** Ends the watch with ABORTED. */
+  readonly signal?: AbortSignal;
+  readonly limits?: WatchLimits;
+}
+
+/** How much may wait in memory for a consumer, besides one commit; what is beyond is read from the history later. */
+export interface WatchLimits {
+  /** Bytes of keys and values, and about 128 for each change and commit; 8 MiB unless set. */
+  readonly bytes?: number;
+  /** Commits; 1024 unless set. Not when they coalesce. */
+  readonly commits?: number;
+}
+
+/** With a function, or as a stream. */
+export type WatchHow<V> = ((commit: CommitEvent<V>) => void) | WatchOptions;
+
+/** {@link WatchOptions}, checked and completed. */
+export interface WatchPlan {
+  readonly since: number | undefined;
+  readonly coalesce: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly limits: QueueLimits;
+}
+
+const MOST = Number.MAX_SAFE_INTEGER;
+
+/** @throws UNKNOWN_OPTION, INVALID_ARGUMENT */
+export function watchPlan(options: WatchOptions): WatchPlan {
+  checkOptions(options, ["since", "coalesce", "signal", "limits"], "watch");
+  const { since, coalesce = false, signal, limits } = options;
+  if (typeof coalesce !== "boolean") {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "watch: coalesce must be true or false");
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "watch: signal must be an AbortSignal");
+  }
+  checkOptions(limits, ["bytes", "commits"], "watch limits");
+  return {
+    since: since === undefined ? undefined : integerOption(since, "since", 0, 0, MOST),
+    coalesce,
+    signal,
+    limits: {
+      bytes: integerOption(limits?.bytes, "limits.bytes", 8 * 1024 * 1024, 1, MOST),
+      commits: integerOption(limits?.commits, "limits.commits", 1024, 1, 1_000_000),
+    },
+  };
+}
+
+/** What to watch: one key, or a range. @throws as `encodeKey`, UNKNOWN_OPTION, INVALID_ARGUMENT */
+export function watchedRanges(keys: Key | RangeOptions, keyBytesMax: number): KeyRange[] {
+  if (isRange(keys)) {
+    checkOptions(keys, RANGE_OPTIONS, "watch");
+    return userRanges(resolveRange(keys, keyBytesMax));
+  }
+  const key = encodeKey(keys, keyBytesMax);
+  return [{ from: key, to: successor(key) }];
+}
+
+function isRange(keys: Key | RangeOptions): keys is RangeOptions {
+  return typeof keys === "object" && keys !== null && !Array.isArray(keys) && !(keys instanceof Uint8Array);
+}

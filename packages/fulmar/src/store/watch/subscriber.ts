@@ -1,0 +1,73 @@
+import type { KeyRange } from "../../keys/range.js";
+import type { CommitEvent } from "../types.js";
+import type { Shown } from "./changes.js";
+
+/** Ends a watch. Idempotent. */
+export interface Watch {
+  close(): void;
+}
+
+/** Whom commits are shown to. */
+export interface Subscriber<V> {
+  readonly ranges: readonly KeyRange[];
+  /** Who subscribed earlier is shown a commit earlier. */
+  readonly order: number;
+  readonly isClosed: boolean;
+  /** Whether it takes the commit of this version now. */
+  takes(version: number): boolean;
+  take(version: number, remote: boolean, shown: readonly Shown<V>[]): void;
+  /** Nothing more will come. */
+  end(error?: Error): void;
+}
+
+/** Where a subscriber belongs. */
+export interface Subscription<V> {
+  readonly ranges: readonly KeyRange[];
+  readonly order: number;
+  /** To be called when it wants no more. */
+  readonly leave: (subscriber: Subscriber<V>) => void;
+}
+
+export function isListening(subscriber: Pick<Subscriber<unknown>, "isClosed">): boolean {
+  return !subscriber.isClosed;
+}
+
+/** Calls a function for each commit, in the turn in which it is published. */
+export class ListenerWatch<V> implements Subscriber<V>, Watch {
+  readonly ranges: readonly KeyRange[];
+  readonly order: number;
+  readonly #leave: (subscriber: Subscriber<V>) => void;
+  readonly #listener: (commit: CommitEvent<V>) => void;
+  readonly #after: number;
+  #isClosed = false;
+
+  /** Commits up to `after` are not shown. */
+  constructor(subscription: Subscription<V>, listener: (commit: CommitEvent<V>) => void, after: number) {
+    this.ranges = subscription.ranges;
+    this.order = subscription.order;
+    this.#leave = subscription.leave;
+    this.#listener = listener;
+    this.#after = after;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#leave(this);
+  }
+
+  takes(version: number): boolean {
+    return version > this.#after;
+  }
+
+  take(version: number, remote: boolean, shown: readonly Shown<V>[]): void {
+    this.#listener({ version, remote, changes: shown.map(({ change }) => change) });
+  }
+
+  end(): void {
+    this.close();
+  }
+}

@@ -1,0 +1,141 @@
+import { FulmarError, FulmarTypeError } from "../../base/errors.js";
+import type { Diagnostics } from "../../base/runtime/interface.js";
+import type { CommitHistory } from "../../durability/history.js";
+import type { Key } from "../../keys/key.js";
+import { NONE, type Ref } from "../../memory/engine.js";
+import type { Changed, Committer } from "../../transaction/committer.js";
+import type { CommitNotice } from "../../transaction/publication.js";
+import type { Reader } from "../reader.js";
+import type { RangeOptions } from "../types.js";
+import type { ChangeMaker, Shown } from "./changes.js";
+import { Interests } from "./interests.js";
+import { type WatchHow, watchedRanges, watchPlan } from "./request.js";
+import { WatchStream } from "./stream.js";
+import { isListening, ListenerWatch, type Subscriber, type Watch } from "./subscriber.js";
+
+export interface WatchersParts<V> {
+  readonly reader: Reader<V>;
+  readonly changes: ChangeMaker<V>;
+  readonly diagnostics: Diagnostics;
+  readonly committer: Committer;
+  readonly history: CommitHistory;
+  readonly keyBytesMax: number;
+}
+
+/** The watches of a store: whole commits, in order, once published. */
+export class Watchers<V> {
+  readonly #parts: WatchersParts<V>;
+  readonly #interests = new Interests<Subscriber<V>>();
+  readonly #all = new Set<Subscriber<V>>();
+  /** Wait for more to be published than was when they looked. */
+  #waiting: (() => void)[] = [];
+  #added = 0;
+
+  constructor(parts: WatchersParts<V>) {
+    this.#parts = parts;
+  }
+
+  watch(keys: Key | RangeOptions, how: WatchHow<V>): Watch | WatchStream<V> {
+    const ranges = watchedRanges(keys, this.#parts.keyBytesMax);
+    const context = { ranges, order: ++this.#added, leave: (one: Subscriber<V>) => this.#remove(one) };
+    const { committer, history, changes } = this.#parts;
+    const source = {
+      history,
+      changes,
+      published: () => committer.publishedVersion,
+      newest: () => committer.newestVersion,
+      onPublished: (wake: () => void) => void this.#waiting.push(wake),
+    };
+    if (typeof how === "function") return this.#add(new ListenerWatch(context, how, committer.newestVersion));
+    if (typeof how !== "object" || how === null) {
+      const message = "watch: the second argument is a listener, which must be a function, or options";
+      throw new FulmarTypeError("INVALID_ARGUMENT", message);
+    }
+    const stream = new WatchStream(context, source, watchPlan(how));
+    return this.#add(stream);
+  }
+
+  /** Shows commits to whom they concern, listeners in the order in which they were added. */
+  publish(notices: readonly CommitNotice[]): void {
+    for (const notice of notices) this.#publishOne(notice);
+    this.wake();
+  }
+
+  /** Lets those look again who wait for what is published, or refused. */
+  wake(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** Nothing more will be published, because the store is closed or failed. */
+  end(cause?: Error): void {
+    const error = cause === undefined ? undefined : failed(cause);
+    for (const subscriber of [...this.#all]) subscriber.end(error);
+    this.wake();
+  }
+
+  #add<S extends Subscriber<V>>(subscriber: S): S {
+    if (!isListening(subscriber)) return subscriber;
+    this.#all.add(subscriber);
+    for (const range of subscriber.ranges) this.#interests.add(range, subscriber);
+    const { committer } = this.#parts;
+    committer.interest ??= (changed) => this.#concerns(changed);
+    if (committer.failure !== undefined) subscriber.end(failed(committer.failure));
+    return subscriber;
+  }
+
+  #remove(subscriber: Subscriber<V>): void {
+    if (!this.#all.delete(subscriber)) return;
+    for (const range of subscriber.ranges) this.#interests.remove(range, subscriber);
+    if (this.#all.size === 0) this.#parts.committer.interest = undefined;
+  }
+
+  #concerns(changed: Changed): boolean {
+    for (const { key } of changed) if (this.#interests.some(key, anybody)) return true;
+    return false;
+  }
+
+  #publishOne(notice: CommitNotice): void {
+    // All events are built before the first listener runs: a listener may write, and that moves records.
+    const shown = new Map<Ref, Shown<V>>();
+    const deliveries = new Map<Subscriber<V>, Set<Shown<V>>>();
+    for (const key of notice.keys) {
+      this.#interests.some(key, (subscriber) => {
+        if (!subscriber.takes(notice.version)) return false;
+        const one = this.#shown(key, notice.version, shown);
+        // A batch may name a key more than once, and its last word is the change.
+        if (one !== undefined) deliveries.set(subscriber, (deliveries.get(subscriber) ?? new Set()).add(one));
+        return false;
+      });
+    }
+    const inOrder = [...deliveries].sort(([a], [b]) => a.order - b.order);
+    for (const [subscriber, changes] of inOrder) {
+      try {
+        if (isListening(subscriber)) subscriber.take(notice.version, notice.remote, [...changes]);
+      } catch (error) {
+        // A listener's mistake must neither stop the others nor break the commit path.
+        this.#parts.diagnostics.emit("watch-error", () => ({ version: notice.version, error }));
+      }
+    }
+  }
+
+  #shown(key: Uint8Array, version: number, known: Map<Ref, Shown<V>>): Shown<V> | undefined {
+    const { reader, changes } = this.#parts;
+    const ref = reader.engine.find(key, version);
+    if (ref === NONE) return undefined;
+    const shown = known.get(ref) ?? changes.make(reader.engine.slab(ref), reader.engine.offset(ref));
+    known.set(ref, shown);
+    return shown;
+  }
+}
+
+function failed(cause: Error): FulmarError {
+  const message = "the store failed, and nothing more will come: close it, open it again and resume";
+  return new FulmarError("STORE_FAILED", message, { cause });
+}
+
+function anybody(): boolean {
+  return true;
+}
