@@ -1,7 +1,5 @@
-import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { BackupSummary } from "../durability/care-types.js";
-import { userRanges } from "../keys/key.js";
 import { ALL_KEYS } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE } from "../memory/engine.js";

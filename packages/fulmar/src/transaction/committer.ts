@@ -51,7 +51,7 @@ export class Committer implements LogObserver {
   readonly #publication: Publication;
   readonly #acknowledgements = new Acknowledgements();
   readonly trail = new Trail();
-  /** Whether a watcher wants to hear of a commit with these changes. */
+  /** Whether any watcher wants to hear of these changes. */
   interest: ((changed: Changed) => boolean) | undefined;
   readonly #pins: Pins;
   readonly #merges: MergeQueue;
@@ -102,6 +102,11 @@ export class Committer implements LogObserver {
     return this.#version;
   }
 
+  /** The newest that was not refused. */
+  get newestVersion(): number {
+    return this.#newest;
+  }
+
   get syncedVersion(): number {
     return this.#synced;
   }
@@ -127,11 +132,6 @@ export class Committer implements LogObserver {
   /** Everything that was evicted since the store opened; what the log took back, too. */
   get evicted(): Evicted {
     return { entries: this.#evictedEntries, bytes: this.#evictedBytes };
-  }
-
-  /** The newest commit that was not refused. */
-  get newestVersion(): number {
-    return this.#newest;
   }
 
   /** Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write. */
