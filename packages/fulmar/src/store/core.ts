@@ -13,6 +13,7 @@ import { type Committed, Committer, type LocalWrite, OWN_ORIGIN } from "../trans
 import { MemoryHistory } from "../transaction/memory-history.js";
 import { MemoryLog } from "../transaction/memory-log.js";
 import type { StatePin } from "../transaction/pins.js";
+import type { CommitNotice } from "../transaction/publication.js";
 import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
 import { Evictor } from "./evictor.js";
@@ -24,7 +25,6 @@ import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 import { Vacuum } from "./vacuum.js";
-import type { CommitNotice } from "../transaction/publication.js";
 import { ChangeMaker } from "./watch/changes.js";
 import { Watchers } from "./watch/watchers.js";
 

@@ -5,60 +5,88 @@ import { IntervalTree } from "./interval-tree.js";
 const HASH_START = 0x811c9dc5 | 0;
 const HASH_PRIME = 0x01000193;
 
+/** What begins with the same bytes: whole prefixes, and ranges whose ends have no more in common. */
+interface Beginning<T> {
+  readonly prefixes: Set<T>;
+  readonly ranges: IntervalTree<T>;
+  rangeCount: number;
+}
+
 /**
- * Who is interested in which keys. Single keys and prefixes are found by hash, whatever their number; other
- * ranges in a tree. So a key that nobody watches costs about the same with one watch and with many.
+ * Who is interested in which keys. Single keys and prefixes are found by hash; ranges, too, by what their ends
+ * begin with, and then in a tree. So a key that nobody watches costs about the same with one watch and with
+ * many; only ranges whose ends begin alike cost a few comparisons, as many as there are digits in their number.
  */
 export class Interests<T> {
-  readonly #keys = new HashedBytes<T>();
-  readonly #prefixes = new HashedBytes<T>();
-  readonly #ranges = new IntervalTree<T>();
-  /** How many prefixes there are of each length. */
+  readonly #keys = new HashedBytes<Set<T>>(() => new Set());
+  readonly #beginnings = new HashedBytes<Beginning<T>>(({ length }) => ({
+    prefixes: new Set(),
+    ranges: new IntervalTree(length),
+    rangeCount: 0,
+  }));
+  /** How many beginnings there are of each length. */
   readonly #lengths: number[] = [];
-  #prefixBytesMax = 0;
-  #rangeCount = 0;
+  #lengthMax = -1;
 
-  /** Each pair of the very same range and item once; to be removed with the same objects. */
+  /** To be removed with the same objects. */
   add(range: KeyRange, item: T): void {
-    const { from } = range;
-    if (isKey(range)) this.#keys.add(from, item);
-    else if (isPrefix(range)) {
-      this.#prefixes.add(from, item);
-      this.#countLength(from.length, 1);
-    } else {
-      this.#ranges.add(range, item);
-      this.#rangeCount++;
+    if (isKey(range)) {
+      this.#keys.place(range.from).add(item);
+      return;
     }
+    const bytes = beginningOf(range);
+    const sizeBefore = this.#beginnings.size;
+    const beginning = this.#beginnings.place(bytes);
+    if (isPrefix(range)) beginning.prefixes.add(item);
+    else {
+      beginning.ranges.add(range, item);
+      beginning.rangeCount++;
+    }
+    this.#countLength(bytes.length, this.#beginnings.size - sizeBefore);
   }
 
   remove(range: KeyRange, item: T): void {
     const { from } = range;
-    if (isKey(range)) this.#keys.remove(from, item);
-    else if (isPrefix(range)) {
-      this.#prefixes.remove(from, item);
-      this.#countLength(from.length, -1);
-    } else {
-      this.#ranges.remove(range, item);
-      this.#rangeCount--;
+    if (isKey(range)) {
+      const items = this.#keys.place(from);
+      items.delete(item);
+      if (items.size === 0) this.#keys.remove(from);
+      return;
     }
+    const bytes = beginningOf(range);
+    const beginning = this.#beginnings.place(bytes);
+    if (isPrefix(range)) beginning.prefixes.delete(item);
+    else {
+      beginning.ranges.remove(range, item);
+      beginning.rangeCount--;
+    }
+    if (beginning.prefixes.size + beginning.rangeCount > 0) return;
+    this.#beginnings.remove(bytes);
+    this.#countLength(bytes.length, -1);
   }
 
   /** Shows everybody who is interested in `key` until `found` returns true, and says whether it did. */
   some(key: Uint8Array, found: (item: T) => boolean): boolean {
+    const lengths = this.#lengths;
+    const most = Math.min(key.length, this.#lengthMax);
     let hash = HASH_START;
     let at = 0;
-    if (this.#prefixBytesMax > 0) {
-      const lengths = this.#lengths;
-      for (const most = Math.min(key.length, this.#prefixBytesMax); at < most; ) {
-        hash = step(hash, key[at++]);
-        if (lengths[at] > 0 && this.#prefixes.some(hash, key, at, found)) return true;
-      }
+    if (this.#lengthMax >= 0 && lengths[0] > 0 && this.#someBeginning(hash, key, 0, found)) return true;
+    while (at < most) {
+      hash = step(hash, key[at++]);
+      if (lengths[at] > 0 && this.#someBeginning(hash, key, at, found)) return true;
     }
-    if (this.#keys.size > 0) {
-      while (at < key.length) hash = step(hash, key[at++]);
-      if (this.#keys.some(hash, key, key.length, found)) return true;
-    }
-    return this.#rangeCount > 0 && this.#ranges.some(key, found);
+    if (this.#keys.size === 0) return false;
+    while (at < key.length) hash = step(hash, key[at++]);
+    const items = this.#keys.find(hash, key, key.length);
+    return items !== undefined && someOf(items, found);
+  }
+
+  #someBeginning(hash: number, key: Uint8Array, length: number, found: (item: T) => boolean): boolean {
+    const beginning = this.#beginnings.find(hash, key, length);
+    if (beginning === undefined) return false;
+    if (beginning.prefixes.size > 0 && someOf(beginning.prefixes, found)) return true;
+    return beginning.rangeCount > 0 && beginning.ranges.some(key, found);
   }
 
   #countLength(length: number, by: number): void {
@@ -66,8 +94,13 @@ export class Interests<T> {
     while (lengths.length <= length) lengths.push(0);
     lengths[length] += by;
     while (lengths.length > 0 && lengths[lengths.length - 1] === 0) lengths.pop();
-    this.#prefixBytesMax = Math.max(0, lengths.length - 1);
+    this.#lengthMax = lengths.length - 1;
   }
+}
+
+function someOf<T>(items: ReadonlySet<T>, found: (item: T) => boolean): boolean {
+  for (const item of items) if (found(item)) return true;
+  return false;
 }
 
 function step(hash: number, byte: number): number {
@@ -91,52 +124,67 @@ function isPrefix({ from, to }: KeyRange): boolean {
   return after !== undefined && equalBytes(after, to);
 }
 
-interface Place<T> {
-  readonly bytes: Uint8Array;
-  readonly items: Set<T>;
+/** What every key of a range begins with. */
+function beginningOf(range: KeyRange): Uint8Array {
+  const { from, to } = range;
+  if (isPrefix(range)) return from;
+  let length = 0;
+  while (to !== undefined && length < from.length && from[length] === to[length]) length++;
+  return from.subarray(0, length);
 }
 
-/** Sets of items by a key of bytes. */
-class HashedBytes<T> {
-  readonly #places = new Map<number, Place<T>[]>();
+interface Place<V> {
+  readonly bytes: Uint8Array;
+  readonly value: V;
+}
+
+/** Values by a key of bytes. */
+class HashedBytes<V> {
+  readonly #places = new Map<number, Place<V>[]>();
+  readonly #make: (bytes: Uint8Array) => V;
   #size = 0;
+
+  constructor(make: (bytes: Uint8Array) => V) {
+    this.#make = make;
+  }
 
   get size(): number {
     return this.#size;
   }
 
-  add(bytes: Uint8Array, item: T): void {
+  /** The value of `bytes`, made if there is none. */
+  place(bytes: Uint8Array): V {
     const hash = hashOf(bytes);
-    const places = this.#places.get(hash) ?? [];
-    if (places.length === 0) this.#places.set(hash, places);
-    let place = places.find((candidate) => equalBytes(candidate.bytes, bytes));
-    if (place === undefined) {
-      place = { bytes, items: new Set() };
-      places.push(place);
-    }
-    place.items.add(item);
-    this.#size++;
-  }
-
-  remove(bytes: Uint8Array, item: T): void {
-    const hash = hashOf(bytes);
-    const places = this.#places.get(hash) ?? [];
-    const index = places.findIndex((candidate) => equalBytes(candidate.bytes, bytes));
-    if (index < 0 || !places[index].items.delete(item)) return;
-    this.#size--;
-    if (places[index].items.size > 0) return;
-    places.splice(index, 1);
-    if (places.length === 0) this.#places.delete(hash);
-  }
-
-  /** The items of `key[0, length)`, whose hash is known. */
-  some(hash: number, key: Uint8Array, length: number, found: (item: T) => boolean): boolean {
+    const known = this.find(hash, bytes, bytes.length);
+    if (known !== undefined) return known;
+    const place = { bytes, value: this.#make(bytes) };
     const places = this.#places.get(hash);
-    if (places === undefined) return false;
-    for (const { bytes, items } of places) {
-      if (!equalBytes(bytes, length === key.length ? key : key.subarray(0, length))) continue;
-      for (const item of items) if (found(item)) return true;
-    }
-    return false;
+    if (places === undefined) this.#places.set(hash, [place]);
+    else places.push(place);
+    this.#size++;
+    return place.value;
   }
+
+  remove(bytes: Uint8Array): void {
+    const hash = hashOf(bytes);
+    const others = (this.#places.get(hash) ?? []).filter((place) => !equalBytes(place.bytes, bytes));
+    if (others.length === 0) this.#places.delete(hash);
+    else this.#places.set(hash, others);
+    this.#size--;
+  }
+
+  /** The value of `key[0, length)`, whose hash is known. */
+  find(hash: number, key: Uint8Array, length: number): V | undefined {
+    const places = this.#places.get(hash);
+    if (places === undefined) return undefined;
+    for (const { bytes, value } of places) {
+      if (bytes.length === length && beginsWith(key, bytes)) return value;
+    }
+    return undefined;
+  }
+}
+
+function beginsWith(key: Uint8Array, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (key[i] !== bytes[i]) return false;
+  return true;
 }

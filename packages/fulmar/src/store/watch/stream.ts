@@ -194,11 +194,18 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
       return;
     }
     try {
-      this.#cursor ??= history.cursor(this.#position, this.#isExact);
+      const begun = this.#cursor;
+      const from = this.#position;
+      this.#cursor ??= history.cursor(from, this.#isExact);
       const reached = await this.#cursor.read(through, (commit) => this.#takePast(commit));
       if (this.#isClosed) return;
-      if (reached === undefined) this.#missed();
-      else this.#position = Math.max(this.#position, reached);
+      if (reached !== undefined) {
+        this.#position = Math.max(this.#position, reached);
+        return;
+      }
+      this.#cursor = undefined;
+      // What comes next may well be kept, although the place where that cursor stood is not.
+      if (begun === undefined && this.#position === from) this.#missed();
     } catch (error) {
       if (!this.#isClosed) this.#fail(error as Error);
     }
@@ -220,6 +227,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
       next += entryLength(bytes, next);
     }
     this.#isExact = false;
+    this.#position = version;
     if (places.size > 0) {
       const shown = Array.from(places.values(), (place) => this.#source.changes.make(bytes, place));
       this.#queue.push(version, remote, shown);
@@ -229,7 +237,6 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
 
   /** The history does not hold what comes next. */
   #missed(): void {
-    this.#cursor = undefined;
     if (this.#isExact) {
       this.#fail(this.#compacted());
       return;
