@@ -6,6 +6,9 @@ import { type Codec, type CodecName, resolveCodec } from "../codec/codec.js";
 import type { AttachedMessage, AttachMessage, OwnerMessage, ReaderHandle } from "./reader-messages.js";
 import { SharedReader } from "./shared-reader.js";
 
+/** Ports of handles that a reader of this thread was opened with: two on one would hear each other's answers. */
+const used = new WeakSet<object>();
+
 /** How a reader on another thread is opened. */
 export interface ReaderOptions<V = unknown> {
   /** The codec that the store was opened with: `json` unless set. */
@@ -47,10 +50,14 @@ export async function openReader<V = unknown>(
   checkOptions(options, ["codec", "runtime"], "openReader");
   const codec = resolveCodec(options.codec);
   const runtime = options.runtime ?? nodeRuntime();
-  const channel = runtime.threads.join((handle as Partial<ReaderHandle> | undefined)?.port);
-  if (channel === undefined) {
+  const port = (handle as Partial<ReaderHandle> | undefined)?.port;
+  const channel = runtime.threads.join(port);
+  if (channel === undefined || port === undefined) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "openReader takes what readerHandle() of a store returned");
   }
+  if (used.has(port))
+    throw new FulmarError("CLOSED", "this handle was used before: each reader takes its own");
+  used.add(port);
   return await attach(channel, runtime, codec);
 }
 

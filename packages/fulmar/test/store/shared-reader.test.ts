@@ -27,6 +27,20 @@ async function readerOf<V>(db: Store<V>, options = {}): Promise<SharedReader<V>>
 const KEYS: readonly Key[] = ["", "a", "b", "é", 0, 7, -1n, true, ["a"], ["a", 1], ["a", 2], ["b", ["c"]]];
 
 describe("a reader of a shared store", () => {
+  test("has a handle of its own: what was used before opens no other, open or closed", async () => {
+    const db = await openShared<number>();
+    await db.set("a", 1);
+    const handle = db.readerHandle();
+    const opening = openReader<number>(handle);
+    await expect(openReader(handle)).rejects.toEqual(coded("CLOSED"));
+    const reader = await opening;
+    await expect(openReader(handle)).rejects.toEqual(coded("CLOSED"));
+    await db.set("a", 2);
+    expect([reader.get("a"), reader.refresh(), reader.get("a")]).toEqual([1, db.version, 2]);
+    await reader.close();
+    await expect(openReader(handle)).rejects.toEqual(coded("CLOSED"));
+  });
+
   test("shows what the store shows", async () => {
     const db = await openShared();
     for (const [i, key] of KEYS.entries()) await db.set(key, { i }, i % 4 === 0 ? { ttl: 1e9 } : {});
