@@ -22,7 +22,8 @@ export const ERROR_CATALOGUE = {
   LOCKED: "Another process, or this one, holds the data directory.",
   STORE_FAILED: "An earlier failure made the store read-only; reopen it to recover.",
   DURABILITY_UNKNOWN: "A sync failed: whether the commit survives is decided at the next open.",
-  CONFLICT: "Another commit changed what a transaction read; nothing of it was done. Run it again.",
+  CONFLICT:
+    "What a transaction read was changed by another commit, or expired; nothing of it was done. Run it again.",
   ROLLED_BACK: "The log refused this commit, or one before it that it stands on; nothing of it remains.",
   REVOKED: "The store took back what a reader on another thread was reading or staying at.",
   COMPACTED: "The commits behind the version that a watch resumes from are not kept any more: read again.",
