@@ -33,23 +33,24 @@ export type { ConditionalOptions, Incremented, Outcome } from "./store/condition
 export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
+export type { Namespace, NamespaceOptions, SchemaOptions } from "./store/namespace.js";
 export { open } from "./store/open.js";
 export { openReader, type ReaderOptions } from "./store/open-reader.js";
 export type { List, Readable } from "./store/readable.js";
 export type { ReaderHandle } from "./store/reader-messages.js";
 export { type RepairOptions, repair } from "./store/repair.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
+export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchema } from "./store/schema.js";
 export type { SharedReader } from "./store/shared-reader.js";
 export type { Snapshot } from "./store/snapshot.js";
 export type { Store } from "./store/store.js";
 export type { TransactionBody, TransactOptions } from "./store/transact.js";
 export type {
-  Savepoint,
   Transaction,
   TransactionEntry,
   TransactionReadOptions,
 } from "./store/transaction.js";
-export type { Isolation } from "./store/transaction-state.js";
+export type { Isolation, Savepoint } from "./store/transaction-state.js";
 export type {
   BatchOperation,
   Change,
@@ -76,3 +77,4 @@ export { type VerifyOptions, verify } from "./store/verify.js";
 export type { WatchLimits, WatchOptions } from "./store/watch/request.js";
 export type { WatchStream } from "./store/watch/stream.js";
 export type { Watch } from "./store/watch/subscriber.js";
+export type { Writable } from "./store/writable.js";

@@ -11,6 +11,8 @@ export const ERROR_CATALOGUE = {
   KEY_TOO_LARGE: "The encoded key is longer than the limit `keyBytesMax`.",
   VALUE_TOO_LARGE: "The encoded value is longer than the limit `valueBytesMax`.",
   COMMIT_TOO_LARGE: "One batch holds more entries or bytes than a commit may.",
+  SCHEMA_MISMATCH: "A value is not what the schema of its namespace asks for.",
+  SCHEMA_ASYNC: "The schema of a namespace validates asynchronously, for which a write cannot wait.",
   NOT_AN_INTEGER: "An increment meets something that is neither an integer below 2^53 nor a bigint.",
   INTEGER_OVERFLOW: "An increment leaves the integers below 2^53.",
   NESTED_TRANSACTION: "A transaction was begun inside the function of another one.",
@@ -76,9 +78,11 @@ export class FulmarError extends Error {
 /** Misuse: wrong kind of argument. A `TypeError` that also carries a `code`. */
 export class FulmarTypeError extends TypeError {
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string) {
+  readonly details: ErrorDetails;
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message);
     this.code = code;
+    this.details = details;
   }
 }
 

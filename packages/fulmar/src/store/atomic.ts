@@ -4,9 +4,12 @@ import { LATEST, NONE } from "../memory/engine.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { WriteSet } from "../transaction/optimistic/write-set.js";
 import { checkStep } from "./increment.js";
+import type { Namespace } from "./namespace.js";
+import { type Scope, siblingScope } from "./scope.js";
 import { checkDurability } from "./settings.js";
+import type { Store } from "./store.js";
 import type { Key, WriteOptions, Written } from "./types.js";
-import { raised, resolveWish, type Wish, type WishParts } from "./wishes.js";
+import { raised, resolveWish, type Wish } from "./wishes.js";
 
 /** What must hold for an atomic operation to be done. */
 export interface Check {
@@ -39,19 +42,35 @@ interface EncodedCheck extends Check {
   readonly encoded: Uint8Array;
 }
 
+/** What is to be done, in whatever namespaces. */
+interface Plan {
+  readonly checks: EncodedCheck[];
+  readonly effects: WriteSet<Wish>;
+  done: boolean;
+}
+
 /**
  * Checks and writes that are done together, or not at all: all checks are made on one state, before any of
  * the writes. Get one from {@link Store.atomic}; methods can be chained.
  */
-export class Atomic<V = unknown> {
-  readonly #parts: WishParts<V>;
-  readonly #checks: EncodedCheck[] = [];
-  readonly #effects = new WriteSet<Wish>();
-  #done = false;
+export class Atomic<In = unknown, Out = In> {
+  readonly #scope: Scope<In, Out>;
+  readonly #plan: Plan;
 
   /** @internal */
-  constructor(parts: WishParts<V>) {
-    this.#parts = parts;
+  constructor(scope: Scope<In, Out>, plan: Plan = { checks: [], effects: new WriteSet(), done: false }) {
+    this.#scope = scope;
+    this.#plan = plan;
+  }
+
+  /**
+   * The same operation on the keys of a namespace, or for the store on those outside of namespaces: to `commit`
+   * one is to commit all. @throws INVALID_ARGUMENT for a namespace of another store
+   */
+  in<I, O>(namespace: Namespace<I, O>): Atomic<I, O>;
+  in<V>(store: Store<V>): Atomic<V>;
+  in<I, O>(owner: object): Atomic<I, O> {
+    return new Atomic(siblingScope<I, O>(this.#scope.core, owner), this.#plan);
   }
 
   /** Adds conditions: by version, absence (`version: 0` or `exists: false`) or presence (`exists: true`). */
@@ -67,28 +86,28 @@ export class Atomic<V = unknown> {
         throw new FulmarTypeError("INVALID_ARGUMENT", "check: give either version or exists (true or false)");
       }
       integerOption(version, "version", 0, 0, Number.MAX_SAFE_INTEGER);
-      this.#checks.push({ ...check, encoded: this.#parts.encoder.key(check.key) });
+      this.#plan.checks.push({ ...check, encoded: this.#scope.encoder.key(check.key) });
     }
     return this;
   }
 
-  set(key: Key, value: V, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): this {
+  set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): this {
     this.#assertUnused();
     checkOptions(options, ["ttl", "expiresAt"], "set");
-    return this.#write(this.#parts.encoder.keptSetting(key, value, options));
+    return this.#write(this.#scope.encoder.keptSetting(key, value, options));
   }
 
   delete(key: Key): this {
     this.#assertUnused();
-    return this.#write(this.#parts.encoder.deletion(key));
+    return this.#write(this.#scope.encoder.deletion(key));
   }
 
   /** Adds to a counter, as {@link Transaction.increment} does; after a `set` of the same key, to that. */
   increment(key: Key, by: number | bigint = 1): this {
     this.#assertUnused();
     const step = checkStep(by, key);
-    const encoded = this.#parts.encoder.key(key);
-    this.#effects.put(encoded, raised(this.#parts, key, this.#effects.get(encoded)?.what, step));
+    const encoded = this.#scope.encoder.key(key);
+    this.#plan.effects.put(encoded, raised(this.#scope, key, this.#plan.effects.get(encoded)?.what, step));
     return this;
   }
 
@@ -96,21 +115,21 @@ export class Atomic<V = unknown> {
    * Does it, once. Resolves to `ok: false` and what failed when a check does not hold; otherwise when the
    * commit is durable at its level. Rejects as {@link Store.set}, and with NOT_AN_INTEGER, INTEGER_OVERFLOW.
    */
-  async commit(options: Pick<WriteOptions, "durability"> = {}): Promise<AtomicOutcome<V>> {
+  async commit(options: Pick<WriteOptions, "durability"> = {}): Promise<AtomicOutcome<Out>> {
     checkOptions(options, ["durability"], "commit");
     const level = checkDurability(options.durability);
     this.#assertUnused();
-    this.#parts.core.assertOpen();
-    this.#done = true;
+    this.#scope.core.assertOpen();
+    this.#plan.done = true;
     const failed = this.#failedChecks();
     if (failed.length > 0) return { ok: false, failed };
-    const writes = Array.from(this.#effects.values(), (pending) => resolveWish(this.#parts, pending));
-    return { ok: true, ...(await this.#parts.core.commit(writes, level)) };
+    const writes = Array.from(this.#plan.effects.values(), (pending) => resolveWish(pending));
+    return { ok: true, ...(await this.#scope.core.commit(writes, level)) };
   }
 
   #failedChecks(): FailedCheck[] {
     const failed: FailedCheck[] = [];
-    for (const [index, { key, encoded, version, exists }] of this.#checks.entries()) {
+    for (const [index, { key, encoded, version, exists }] of this.#plan.checks.entries()) {
       const found = this.#versionOf(encoded);
       const holds = version === undefined ? exists === found > 0 : version === found;
       if (!holds) failed.push({ index, key, found });
@@ -120,18 +139,18 @@ export class Atomic<V = unknown> {
 
   /** 0 for a key without a value. */
   #versionOf(key: Uint8Array): number {
-    const { engine, reader } = this.#parts.core;
-    const ref = engine.find(key, LATEST);
-    return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? 0 : engine.versionOf(ref);
+    const { reader } = this.#scope;
+    const ref = reader.engine.find(key, LATEST);
+    return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? 0 : reader.engine.versionOf(ref);
   }
 
   #write(write: LocalWrite): this {
-    this.#effects.put(write.key, { kind: "write", write });
+    this.#plan.effects.put(write.key, { kind: "write", write });
     return this;
   }
 
   #assertUnused(): void {
-    if (!this.#done) return;
+    if (!this.#plan.done) return;
     throw new FulmarError("TRANSACTION_ENDED", "an atomic operation is committed once: make another one");
   }
 }

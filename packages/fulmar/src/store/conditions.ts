@@ -2,17 +2,14 @@ import { equalBytes } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
-import { userRanges } from "../keys/key.js";
-import { resolveRange } from "../keys/resolve.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, valueView } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
-import type { StoreCore } from "./core.js";
 import { checkStep, incremented, type Step } from "./increment.js";
 import { RANGE_OPTIONS } from "./list-options.js";
+import type { Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
 import type { Entry, Key, RangeOptions, WriteOptions, Written } from "./types.js";
-import type { WriteEncoder } from "./write-encoder.js";
 
 /** What a conditional write came to. */
 export type Outcome<V = unknown> =
@@ -33,23 +30,26 @@ export type Incremented<V = unknown> = Written<V> & {
 export type ConditionalOptions = Pick<WriteOptions, "durability" | "ttl" | "expiresAt">;
 
 const OPTIONS = ["durability", "ttl", "expiresAt"] as const;
+const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /**
  * Writes that depend on what is there. A condition is decided once, on the newest state, with nothing
  * between the decision and the commit; the log holds what came of it, never the question, so that no
  * recovery decides differently.
  */
-export class Conditions<V> {
-  readonly #core: StoreCore<V>;
-  readonly #encoder: WriteEncoder<V>;
+export class Conditions<In, Out> {
+  readonly #core: Scope<In, Out>["core"];
+  readonly #reader: Scope<In, Out>["reader"];
+  readonly #encoder: Scope<In, Out>["encoder"];
 
-  constructor(core: StoreCore<V>, encoder: WriteEncoder<V>) {
+  constructor({ core, reader, encoder }: Scope<In, Out>) {
     this.#core = core;
+    this.#reader = reader;
     this.#encoder = encoder;
   }
 
   /** Sets a key that has no value. */
-  async create(key: Key, value: V, options: ConditionalOptions): Promise<Outcome<V>> {
+  async create(key: Key, value: In, options: ConditionalOptions): Promise<Outcome<Out>> {
     checkOptions(options, OPTIONS, "create");
     const write = this.#encoder.setting(key, value, options);
     const ref = this.#live(write.key);
@@ -59,12 +59,12 @@ export class Conditions<V> {
   /** Sets or, for `next` undefined, deletes a key whose value is `expected`; undefined stands for none. */
   async compareAndSwap(
     key: Key,
-    expected: V | undefined,
-    next: V | undefined,
+    expected: Out | undefined,
+    next: In | undefined,
     options: ConditionalOptions,
-  ): Promise<Outcome<V>> {
+  ): Promise<Outcome<Out>> {
     checkOptions(options, OPTIONS, "compareAndSwap");
-    const wanted = expected === undefined ? undefined : this.#encoder.keptSetting(key, expected, {}).value;
+    const wanted = expected === undefined ? undefined : this.#encoder.stored(key, expected);
     const write =
       next === undefined ? this.#deletion(key, options) : this.#encoder.setting(key, next, options);
     const ref = this.#live(write.key);
@@ -72,24 +72,23 @@ export class Conditions<V> {
   }
 
   /** Adds to a counter. Its deadline stays, unless the options give another. */
-  async increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<V>> {
+  async increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<Out>> {
     checkOptions(options, OPTIONS, "increment");
     const step = checkStep(by, key);
     this.#core.assertOpen();
-    const { reader } = this.#core;
+    const reader = this.#reader;
     const ref = this.#live(this.#encoder.key(key));
     const value = incremented(ref === NONE ? undefined : reader.value(ref), step, key);
     const isTimed = options.ttl !== undefined || options.expiresAt !== undefined;
-    const expiresAt = isTimed || ref === NONE ? undefined : reader.expiresAt(ref);
-    const lifetime = expiresAt === undefined ? options : { expiresAt };
-    const write = this.#encoder.setting(key, value as V, lifetime);
+    const lifetime = isTimed || ref === NONE ? options : { expiresAt: reader.expiresAt(ref) ?? FOR_EVER };
+    const write = this.#encoder.counting(key, value, lifetime);
     return { ...(await this.#core.commit([write], checkDurability(options.durability))), value };
   }
 
   /** Time that a key has left, in ms: Infinity without a deadline, undefined without a value. */
   ttl(key: Key): number | undefined {
     this.#core.assertOpen();
-    const { reader } = this.#core;
+    const reader = this.#reader;
     const ref = this.#live(this.#encoder.key(key));
     if (ref === NONE) return undefined;
     const expiresAt = reader.expiresAt(ref);
@@ -97,32 +96,32 @@ export class Conditions<V> {
   }
 
   /** Gives a key that has a value another deadline: `ttl` ms from now; Infinity for none. */
-  async touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability">): Promise<Outcome<V>> {
+  async touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
     checkOptions(options, ["durability"], "touch");
-    const isKept = ttl === Number.POSITIVE_INFINITY;
-    const lifetime = isKept ? {} : { ttl: integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX) };
+    if (ttl !== FOR_EVER) integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
     const encoded = this.#encoder.key(key);
     const ref = this.#live(encoded);
     if (ref === NONE) return { ok: false, current: undefined };
     const { engine } = this.#core;
     // The commit copies it before anything moves.
     const value = valueView(engine.slab(ref), engine.offset(ref));
-    return this.#commit(this.#encoder.renewal(encoded, new Uint8Array(value), lifetime), options);
+    return this.#commit(this.#encoder.renewal(encoded, new Uint8Array(value), { ttl }), options);
   }
 
   /** Deletes every key of a range that has a value. */
   async clear(
     range: RangeOptions,
     options: Pick<WriteOptions, "durability">,
-  ): Promise<Written<V> & { readonly deleted: number }> {
+  ): Promise<Written<Out> & { readonly deleted: number }> {
     checkOptions(range, RANGE_OPTIONS, "clear");
     checkOptions(options, ["durability"], "clear");
     const level = checkDurability(options.durability);
     this.#core.assertOpen();
-    const { reader, engine, limits } = this.#core;
+    const { engine, limits } = this.#core;
+    const reader = this.#reader;
     const nowMs = reader.nowMs();
     const writes: LocalWrite[] = [];
-    for (const { from, to } of userRanges(resolveRange(range, limits.keyBytesMax))) {
+    for (const { from, to } of reader.space.ranges(range, limits.keyBytesMax)) {
       const cursor = engine.scan({ from, to }, LATEST, false);
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
         if (!reader.isLive(ref, nowMs)) continue;
@@ -137,8 +136,8 @@ export class Conditions<V> {
   /** The newest record of a key, or NONE if it has no value. */
   #live(key: Uint8Array): Ref {
     this.#core.assertOpen();
-    const { reader, engine } = this.#core;
-    const ref = engine.find(key, LATEST);
+    const reader = this.#reader;
+    const ref = reader.engine.find(key, LATEST);
     return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? NONE : ref;
   }
 
@@ -153,13 +152,13 @@ export class Conditions<V> {
     throw new FulmarTypeError("INVALID_ARGUMENT", "a deletion has no ttl and no expiresAt");
   }
 
-  async #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<V>> {
+  async #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
     const done = await this.#core.commit([write], checkDurability(options.durability));
     return { ok: true, ...done };
   }
 
-  #refused(ref: Ref): Outcome<V> {
-    const { reader } = this.#core;
+  #refused(ref: Ref): Outcome<Out> {
+    const reader = this.#reader;
     return { ok: false, current: ref === NONE ? undefined : reader.entry(ref, reader.nowMs()) };
   }
 }

@@ -1,5 +1,6 @@
 import { FulmarError } from "../base/errors.js";
-import { decodeKey, isReserved } from "../keys/key.js";
+import { OWN_PREFIX } from "../keys/key.js";
+import { locateKey } from "../keys/namespace.js";
 import type { Conflict } from "../transaction/optimistic/validation.js";
 import type { Key } from "./types.js";
 
@@ -7,6 +8,8 @@ import type { Key } from "./types.js";
 export interface ConflictingKey {
   /** The bytes of the key, if it is not one of the application's. */
   readonly key: Key;
+  /** The namespace that it is in, if any. */
+  readonly namespace?: string;
   /** The version that the transaction saw; 0 when the key was absent. */
   readonly expected: number;
   /** The version that was found at the commit; 0 when the deadline of the key has passed. */
@@ -24,12 +27,14 @@ export class ConflictError extends FulmarError {
 
   /** @internal Made by transactions. */
   constructor(conflicts: readonly Conflict[]) {
-    const keys = conflicts.map(({ key, expected, found }) => ({ key: shown(key), expected, found }));
+    const keys = conflicts.map(({ key, expected, found }) => ({ ...shown(key), expected, found }));
     super("CONFLICT", "another commit changed what the transaction read: run it again", { conflicts: keys });
     this.conflicts = keys;
   }
 }
 
-function shown(key: Uint8Array): Key {
-  return isReserved(key) ? key : decodeKey(key);
+function shown(bytes: Uint8Array): Pick<ConflictingKey, "key" | "namespace"> {
+  if (bytes[0] === OWN_PREFIX) return { key: bytes };
+  const { namespace, key } = locateKey(bytes);
+  return namespace === undefined ? { key } : { key, namespace };
 }

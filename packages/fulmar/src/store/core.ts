@@ -25,7 +25,6 @@ import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 import { Vacuum } from "./vacuum.js";
-import { ChangeMaker } from "./watch/changes.js";
 import { Watchers } from "./watch/watchers.js";
 
 /** What `open` has put together before there is a store. */
@@ -49,7 +48,7 @@ export class StoreCore<V> {
   readonly parts: CoreParts<V>;
   readonly committer: Committer;
   readonly reader: Reader<V>;
-  readonly watchers: Watchers<V>;
+  readonly watchers: Watchers;
   readonly history: CommitHistory;
   readonly backups: Backups<V>;
   readonly #readers: StoreReaders | undefined;
@@ -78,17 +77,16 @@ export class StoreCore<V> {
       failed: (error) => this.#failed(error),
       letGo: () => this.#vacuum.consider(),
     });
-    const { committer, reader } = this;
+    const { committer } = this;
     const memoryHistory = new MemoryHistory(settings.historyBytes, engine.version);
     this.history = directory?.data.history ?? memoryHistory;
     committer.attach(
       directory?.data.startLog(committer) ?? new MemoryLog(committer, engine.version, memoryHistory),
     );
-    const changes = new ChangeMaker(origins, settings.codec);
     const { diagnostics } = runtime;
     const { keyBytesMax } = settings.limits;
     const { history } = this;
-    this.watchers = new Watchers({ reader, changes, diagnostics, committer, history, keyBytesMax });
+    this.watchers = new Watchers({ engine, diagnostics, committer, history, keyBytesMax });
     this.backups = new Backups(parts, this.committer);
     this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({

@@ -2,7 +2,8 @@ import { fromBase64, toBase64 } from "../base/base64.js";
 import { codeOf, FulmarError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
 import { keyFromJson, keyToJson } from "../keys/json.js";
-import { decodeKey, encodeKey } from "../keys/key.js";
+import { locateKey } from "../keys/namespace.js";
+import { KeySpace, STORE_KEYS } from "../keys/space.js";
 import { decodeUtf8, encodeUtf8 } from "../keys/utf8.js";
 import { HAS_DEADLINE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/local-write.js";
@@ -21,9 +22,11 @@ export function endLine(entries: number): string {
 }
 
 /** The line of one entry; `deadline` is Infinity without one. */
-export function entryLine(key: Uint8Array, value: Uint8Array, deadline: number): string {
+export function entryLine(bytes: Uint8Array, value: Uint8Array, deadline: number): string {
   const expiry = Number.isFinite(deadline) ? `,"expiresAt":${deadline}` : "";
-  return `{"key":${JSON.stringify(keyToJson(decodeKey(key)))}${expiry},${valueMember(value)}}\n`;
+  const { namespace, key } = locateKey(bytes);
+  const member = namespace === undefined ? "" : `"namespace":${JSON.stringify(namespace)},`;
+  return `{${member}"key":${JSON.stringify(keyToJson(key))}${expiry},${valueMember(value)}}\n`;
 }
 
 /** As readable as can be without losing a byte: JSON, else text, else base64. */
@@ -95,14 +98,15 @@ function end(members: ReadonlyMap<string, unknown>, number: number): DumpLine {
   return { kind: "end", entries };
 }
 
-const MEMBERS: ReadonlySet<string> = new Set(["key", "expiresAt", "value", "text", "bytes"]);
+const MEMBERS: ReadonlySet<string> = new Set(["namespace", "key", "expiresAt", "value", "text", "bytes"]);
 
 function writeOf(members: ReadonlyMap<string, unknown>, number: number, limits: Limits): LocalWrite {
   for (const name of members.keys()) {
     if (!MEMBERS.has(name)) throw invalid(number, `it has an unknown member ${JSON.stringify(name)}`);
   }
   if (!members.has("key")) throw invalid(number, "it has no key");
-  const key = encodeKey(keyFromJson(members.get("key")), limits.keyBytesMax);
+  const space = members.has("namespace") ? new KeySpace(members.get("namespace") as string) : STORE_KEYS;
+  const key = space.encode(keyFromJson(members.get("key")), limits.keyBytesMax);
   const value = valueBytes(members, number);
   if (value.length > limits.valueBytesMax) {
     throw invalid(number, `its value has ${value.length} bytes; the limit is ${limits.valueBytesMax}`);

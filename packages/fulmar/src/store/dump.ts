@@ -1,11 +1,13 @@
 import { checkOptions } from "../base/options.js";
 import { userRanges } from "../keys/key.js";
-import { resolveRange } from "../keys/resolve.js";
+import { NAMESPACES } from "../keys/namespace.js";
+import { ALL_KEYS, type KeyRange } from "../keys/range.js";
 import { NONE } from "../memory/engine.js";
 import { deadlineOf, keyOf, valueView } from "../record/entry.js";
 import type { StoreCore } from "./core.js";
-import { coreOf } from "./cores.js";
 import { endLine, entryLine, headLine } from "./dump-line.js";
+import type { Namespace } from "./namespace.js";
+import { type Scope, scopeOf } from "./scope.js";
 import type { Store } from "./store.js";
 import type { RangeOptions } from "./types.js";
 
@@ -13,8 +15,8 @@ import type { RangeOptions } from "./types.js";
 const TEXT_LENGTH = 64 * 1024;
 
 /**
- * Everything that is readable in a store, or in a range of it, as JSON lines, of one synced state: keys of
- * every kind, the bytes of every value whatever its codec, and deadlines. Each piece is whole lines. The state
+ * Everything that is readable in a store with all of its namespaces, in one namespace, or in a range of either's own
+ * keys, as JSON lines, of one synced state: keys of every kind, the bytes of every value whatever its codec, and deadlines. Each piece is whole lines. The state
  * stays pinned, and the old versions of what changes in memory, until the iteration ends.
  *
  * Throws INVALID_KEY, INVALID_ARGUMENT or UNKNOWN_OPTION here, CLOSED or DURABILITY_UNKNOWN while iterating.
@@ -31,17 +33,25 @@ const TEXT_LENGTH = 64 * 1024;
  * await Promise.all([db.close(), copy.close()]);
  * ```
  */
-export function dump<V>(store: Store<V>, range: RangeOptions = {}): AsyncIterable<string> {
-  const core = coreOf(store);
+export function dump<V>(store: Store<V> | Namespace<never, V>, range?: RangeOptions): AsyncIterable<string> {
+  const scope = scopeOf<never, V>(store);
   checkOptions(range, ["prefix", "gt", "gte", "lt", "lte"], "dump");
-  core.assertOpen();
-  const ranges = userRanges(resolveRange(range, core.limits.keyBytesMax));
-  return linesOf(core, ranges);
+  scope.core.assertOpen();
+  return linesOf(scope.core, dumpedRanges(scope, range));
+}
+
+function dumpedRanges({ core, reader }: Scope<never, unknown>, range: RangeOptions | undefined): KeyRange[] {
+  const { space } = reader;
+  if (space.name === undefined && range === undefined) {
+    const [strings, others] = userRanges(ALL_KEYS);
+    return [strings, NAMESPACES, others];
+  }
+  return space.ranges(range ?? {}, core.limits.keyBytesMax);
 }
 
 async function* linesOf(
   core: StoreCore<unknown>,
-  ranges: ReturnType<typeof userRanges>,
+  ranges: readonly KeyRange[],
 ): AsyncGenerator<string, void, undefined> {
   core.assertOpen();
   const { pin } = await core.committer.pinSynced();

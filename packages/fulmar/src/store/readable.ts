@@ -1,8 +1,6 @@
 import { checkOptions } from "../base/options.js";
-import { userRanges } from "../keys/key.js";
 import { LookupKey } from "../keys/lookup.js";
 import type { KeyRange } from "../keys/range.js";
-import { resolveRange } from "../keys/resolve.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { checkListOptions, RANGE_OPTIONS } from "./list-options.js";
 import { Listing, type Selection } from "./listing.js";
@@ -15,11 +13,12 @@ export type List<T> = Iterable<T> & AsyncIterable<T>;
 /** What can be read of a store, at one state of it. */
 export abstract class Readable<V = unknown> {
   readonly #view: View<V>;
-  readonly #lookup = new LookupKey();
+  readonly #lookup: LookupKey;
 
   /** @internal */
   constructor(view: View<V>) {
     this.#view = view;
+    this.#lookup = new LookupKey(view.reader.space);
   }
 
   /** Number of the newest commit that it shows; in a store it grows with each commit, also across restarts. */
@@ -104,7 +103,7 @@ export abstract class Readable<V = unknown> {
     checkOptions(options, RANGE_OPTIONS, "count");
     this.#view.assertOpen();
     const { reader, at } = this.#view;
-    return reader.count(this.#userRanges(options), at, this.#view.nowMs());
+    return reader.count(this.#ranges(options), at, this.#view.nowMs());
   }
 
   #find(key: Key): Ref {
@@ -113,13 +112,13 @@ export abstract class Readable<V = unknown> {
     return this.#view.findLive(this.#lookup.bytes, this.#lookup.length);
   }
 
-  #userRanges(options: RangeOptions): KeyRange[] {
-    return userRanges(resolveRange(options, this.#view.keyBytesMax));
+  #ranges(options: RangeOptions): KeyRange[] {
+    return this.#view.reader.space.ranges(options, this.#view.keyBytesMax);
   }
 
   #listing<T>(options: ListOptions, selection: Selection<V, T>): List<T> {
     const shape = checkListOptions(options);
     this.#view.assertOpen();
-    return new Listing(this.#view, this.#userRanges(options), shape, selection);
+    return new Listing(this.#view, this.#ranges(options), shape, selection);
   }
 }

@@ -1,6 +1,6 @@
 import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
-import { decodeKey } from "../keys/key.js";
 import type { KeyRange } from "../keys/range.js";
+import { type KeySpace, STORE_KEYS } from "../keys/space.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import type { Victims } from "../memory/eviction/victims.js";
 import {
@@ -27,9 +27,11 @@ import { ValueChunks } from "./value-chunks.js";
 /** Turns records of the engine into what applications see. Nothing that it returns is a view of memory. */
 export class Reader<V> {
   readonly engine: MemoryEngine;
-  readonly #origins: OriginTable;
+  /** The keys that it knows. */
+  readonly space: KeySpace;
+  readonly codec: Codec<V>;
+  readonly origins: OriginTable;
   readonly #clock: HybridClock;
-  readonly #codec: Codec<V>;
   readonly #decode: RangeDecoder<V>;
   readonly #users: Pick<Victims, "touch"> | undefined;
 
@@ -40,13 +42,20 @@ export class Reader<V> {
     clock: HybridClock,
     codec: Codec<V>,
     users: Pick<Victims, "touch"> | undefined,
+    space = STORE_KEYS,
   ) {
     this.#users = users;
     this.engine = engine;
-    this.#origins = origins;
+    this.origins = origins;
     this.#clock = clock;
-    this.#codec = codec;
+    this.codec = codec;
+    this.space = space;
     this.#decode = rangeDecoder(codec);
+  }
+
+  /** One for the same records with keys and values of another kind. */
+  within<W>(space: KeySpace, codec: Codec<W>): Reader<W> {
+    return new Reader(this.engine, this.origins, this.#clock, codec, this.#users, space);
   }
 
   nowMs(): number {
@@ -82,7 +91,7 @@ export class Reader<V> {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
     const start = keyStart(bytes, at);
-    return decodeKey(bytes, start, start + keyLengthOf(bytes, at));
+    return this.space.decode(bytes, start, start + keyLengthOf(bytes, at));
   }
 
   value(ref: Ref, decode: RangeDecoder<V> = this.#decode): V {
@@ -94,7 +103,7 @@ export class Reader<V> {
 
   /** Decodes many values for one reader: byte arrays among them share chunks that nobody else has. */
   decoderOfMany(): RangeDecoder<V> {
-    if ((this.#codec as unknown) !== bytesCodec) return this.#decode;
+    if ((this.codec as unknown) !== bytesCodec) return this.#decode;
     const chunks = new ValueChunks();
     const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => chunks.copy(bytes, from, to);
     return copy as RangeDecoder<unknown> as RangeDecoder<V>;
@@ -103,7 +112,7 @@ export class Reader<V> {
   stamp(ref: Ref): Stamp {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
-    return { hlc: hlcOf(bytes, at), origin: this.#origins.id(originOf(bytes, at)), seq: seqOf(bytes, at) };
+    return { hlc: hlcOf(bytes, at), origin: this.origins.id(originOf(bytes, at)), seq: seqOf(bytes, at) };
   }
 
   expiresAt(ref: Ref): number | undefined {
@@ -117,7 +126,7 @@ export class Reader<V> {
     const at = this.engine.offset(ref);
     const keyAt = keyStart(bytes, at);
     const valueAt = keyAt + keyLengthOf(bytes, at);
-    const key = decodeKey(bytes, keyAt, valueAt);
+    const key = this.space.decode(bytes, keyAt, valueAt);
     const version = this.engine.versionOf(ref);
     const stamp = this.stamp(ref);
     const deadline = deadlineOf(bytes, at);

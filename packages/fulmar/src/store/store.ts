@@ -2,38 +2,23 @@ import { checkOptions, integerOption } from "../base/options.js";
 import type { BackupSummary } from "../durability/care-types.js";
 import { ALL_KEYS } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
-import { LATEST, NONE } from "../memory/engine.js";
-import type { Committed, LocalWrite } from "../transaction/committer.js";
-import { Atomic } from "./atomic.js";
+import { LATEST } from "../memory/engine.js";
+import { attempt } from "./attempt.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
-import { type ConditionalOptions, Conditions, type Incremented, type Outcome } from "./conditions.js";
 import type { StoreCore } from "./core.js";
 import { RANGE_OPTIONS } from "./list-options.js";
-import { Readable } from "./readable.js";
+import {
+  Namespace,
+  type NamespaceOptions,
+  namespaceScope,
+  type SchemaOptions,
+  storeScope,
+} from "./namespace.js";
 import type { ReaderHandle } from "./reader-messages.js";
-import { checkDurability } from "./settings.js";
-import { Snapshot } from "./snapshot.js";
+import type { SchemaInput, SchemaOutput, StandardSchema } from "./schema.js";
 import { type TransactionBody, type TransactOptions, Transactor } from "./transact.js";
-import type {
-  BatchOperation,
-  CheckpointSummary,
-  CommitEvent,
-  EvictOptions,
-  EvictResult,
-  Key,
-  RangeOptions,
-  StoreStatus,
-  WriteOptions,
-  Written,
-} from "./types.js";
-import { NewestView, PinnedView } from "./views.js";
-import type { WatchHow, WatchOptions } from "./watch/request.js";
-import type { WatchStream } from "./watch/stream.js";
-import type { Watch } from "./watch/subscriber.js";
-import { WriteEncoder } from "./write-encoder.js";
-
-const NO_OPTIONS: WriteOptions = Object.freeze({});
-const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
+import type { CheckpointSummary, EvictOptions, EvictResult, RangeOptions, StoreStatus } from "./types.js";
+import { Writable } from "./writable.js";
 
 /**
  * An ordered map from keys to values that lives in memory and, with a directory, on disk. Reads are
@@ -50,163 +35,44 @@ const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
  * await db.close();
  * ```
  */
-export class Store<V = unknown> extends Readable<V> {
+export class Store<V = unknown> extends Writable<V> {
   readonly #core: StoreCore<V>;
-  readonly #encoder: WriteEncoder<V>;
   readonly #transactor: Transactor<V>;
-  readonly #conditions: Conditions<V>;
 
   /** @internal Stores come from `open`. */
   constructor(core: StoreCore<V>) {
-    super(new NewestView(core));
+    const scope = storeScope(core);
+    super(scope);
     this.#core = core;
-    const { codec, limits, reader } = core;
-    this.#encoder = new WriteEncoder({ codec, limits, nowMs: () => reader.nowMs() });
-    this.#transactor = new Transactor(core, this.#encoder);
-    this.#conditions = new Conditions(core, this.#encoder);
+    this.#transactor = new Transactor(scope);
   }
 
   /**
-   * Sets a key. Readers see it at once; the promise resolves when it is durable at its level.
-   *
-   * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
-   * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
-   * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
-   * STORE_FAILED or CLOSED.
-   */
-  set(key: Key, value: V, options: WriteOptions = NO_OPTIONS): Promise<Written<V>> {
-    // Spelt out: a closure for each call of the method that is called most would be felt.
-    try {
-      if (options !== NO_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
-      return this.#writeOne(this.#encoder.setting(key, value, options), options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Deletes a key; no error if it is absent. Rejects as {@link set}. */
-  delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<V>> {
-    return this.#attempt(() => {
-      checkOptions(options, ["durability", "previous"], "delete");
-      return this.#writeOne(this.#encoder.deletion(key), options);
-    });
-  }
-
-  /**
-   * Applies all operations or none, as one commit: for readers, in the log, for watchers and on peers.
-   * Of two operations on one key the later counts. Rejects as {@link set}, and with COMMIT_TOO_LARGE.
-   */
-  batch(
-    operations: Iterable<BatchOperation<V>>,
-    options: Pick<WriteOptions, "durability"> = {},
-  ): Promise<Written<V>> {
-    return this.#attempt(() => {
-      checkOptions(options, ["durability"], "batch");
-      const writes = Array.from(operations, (operation) => this.#encoder.operation(operation));
-      return this.#core.commit(writes, this.#level(options));
-    });
-  }
-
-  /**
-   * Deletes every key of a range as one commit; `deleted` says how many. Rejects as {@link set}, and with
-   * COMMIT_TOO_LARGE when they are too many for one: clear smaller ranges then.
-   */
-  clear(
-    range: RangeOptions = {},
-    options: Pick<WriteOptions, "durability"> = {},
-  ): Promise<Written<V> & { readonly deleted: number }> {
-    return this.#conditions.clear(range, options);
-  }
-
-  /**
-   * Sets a key that has no value; otherwise it resolves to `ok: false` with the `current` entry. What comes
-   * of it is decided at once, on the newest state. Rejects as {@link set}.
-   */
-  create(key: Key, value: V, options: ConditionalOptions = {}): Promise<Outcome<V>> {
-    return this.#conditions.create(key, value, options);
-  }
-
-  /**
-   * Sets a key to `next` if its value is `expected`, and otherwise resolves to `ok: false` with the `current`
-   * entry. `undefined` stands for no value: expected, the key must be absent; as next, it is deleted. Values
-   * are compared as the codec encodes them (JSON objects: with their members in the same order); to compare
-   * by version, use {@link atomic}. Rejects as {@link set}.
-   */
-  compareAndSwap(
-    key: Key,
-    expected: V | undefined,
-    next: V | undefined,
-    options: ConditionalOptions = {},
-  ): Promise<Outcome<V>> {
-    return this.#conditions.compareAndSwap(key, expected, next, options);
-  }
-
-  /**
-   * Adds to a counter and resolves to its new `value`: an integer below 2^53, or a bigint where the codec
-   * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
-   * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
-   */
-  increment(key: Key, by: number | bigint = 1, options: ConditionalOptions = {}): Promise<Incremented<V>> {
-    return this.#conditions.increment(key, by, options);
-  }
-
-  /**
-   * Time that a key has left, in ms: Infinity without a deadline, undefined without a value.
-   * @throws as {@link get}
-   */
-  ttl(key: Key): number | undefined {
-    return this.#conditions.ttl(key);
-  }
-
-  /** Lets a key expire `ttl` ms from now; `ok: false` if it has no value. Rejects as {@link set}. */
-  touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<V>> {
-    return this.#conditions.touch(key, ttl, options);
-  }
-
-  /** Takes the deadline of a key away; `ok: false` if it has no value. Rejects as {@link set}. */
-  persist(key: Key, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<V>> {
-    return this.#conditions.touch(key, Number.POSITIVE_INFINITY, options);
-  }
-
-  /**
-   * Begins an operation of checks and writes that is done as one commit if every check holds.
+   * A part of the store with keys of its own, which may have a schema, a codec and a time to live of its own. A
+   * transaction can span several. It is there with its first entry and gone with its last; the same name always
+   * leads to the same entries, so give it the same schema and codec each time. Listings, counts and watches of the
+   * store itself do not show them. @throws INVALID_ARGUMENT, UNKNOWN_OPTION, KEY_TOO_LARGE
    *
    * @example
    * ```ts
    * import { open } from "fulmar";
    *
-   * await using db = await open<string>();
-   * const { version } = await db.set("job:1", "ready");
-   * const outcome = await db
-   *   .atomic()
-   *   .check({ key: "job:1", version })
-   *   .set("job:1", "taken")
-   *   .commit();
-   * console.log(outcome.ok, db.get("job:1")); // true taken
+   * await using db = await open();
+   * const sessions = db.namespace<{ user: string }>("sessions", { ttl: 30 * 60_000 });
+   * await sessions.set("a1", { user: "ada" });
+   * console.log(sessions.get("a1"), db.get("a1")); // { user: 'ada' } undefined
    * ```
    */
-  atomic(): Atomic<V> {
-    return new Atomic({ core: this.#core, encoder: this.#encoder });
-  }
-
-  /**
-   * One state of the store, to read from at leisure: what is written later does not show. Close it when it
-   * is no more needed (`using` does).
-   *
-   * @example
-   * ```ts
-   * import { open } from "fulmar";
-   *
-   * await using db = await open<number>();
-   * await db.set("a", 1);
-   * const snapshot = db.snapshot();
-   * await db.set("a", 2);
-   * console.log(snapshot.get("a"), db.get("a")); // 1 2
-   * snapshot.close();
-   * ```
-   */
-  snapshot(): Snapshot<V> {
-    return new Snapshot(new PinnedView(this.#core));
+  namespace<S extends StandardSchema>(
+    name: string,
+    options: SchemaOptions<S>,
+  ): Namespace<SchemaInput<S>, SchemaOutput<S>>;
+  namespace<T = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
+  namespace<In, Out>(
+    name: string,
+    options: NamespaceOptions<Out> & { readonly schema?: StandardSchema<In, Out> } = {},
+  ): Namespace<In, Out> {
+    return new Namespace(name, namespaceScope(this.#core, name, options));
   }
 
   /**
@@ -243,19 +109,6 @@ export class Store<V = unknown> extends Readable<V> {
   }
 
   /**
-   * Shows each published commit that changes a key, or keys of a range: whole, in order of version, and never
-   * before it is durable at its level (`relaxed` at least, with a directory): to a function, whose errors are
-   * reported on the diagnostics channel `fulmar:watch-error`, or as a stream, which can resume from an earlier
-   * version. @throws INVALID_KEY, KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
-   */
-  watch(keys: Key | RangeOptions, listener: (commit: CommitEvent<V>) => void): Watch;
-  watch(keys: Key | RangeOptions, options?: WatchOptions): WatchStream<V>;
-  watch(keys: Key | RangeOptions, how: WatchHow<V> = {}): Watch | WatchStream<V> {
-    this.#core.assertOpen();
-    return this.#core.watchers.watch(keys, how);
-  }
-
-  /**
    * A handle with which `openReader` lets another thread of this process read the store, beside its writes and
    * without asking them. It serves one reader. @throws INVALID_ARGUMENT when the store was not opened with
    * `shared: true`, or has as many readers as it can; CLOSED
@@ -269,7 +122,7 @@ export class Store<V = unknown> extends Readable<V> {
    * sync.
    */
   flush(): Promise<void> {
-    return this.#attempt(() => {
+    return attempt(() => {
       this.#core.assertOpen();
       return this.#core.committer.flush();
     });
@@ -280,7 +133,7 @@ export class Store<V = unknown> extends Readable<V> {
    * no directory it resolves at once. Rejects with DISK_FULL or IO_ERROR, which leaves the store as it was.
    */
   checkpoint(): Promise<CheckpointSummary> {
-    return this.#attempt(() => {
+    return attempt(() => {
       this.#core.assertOpen();
       return this.#core.checkpoint();
     });
@@ -296,7 +149,7 @@ export class Store<V = unknown> extends Readable<V> {
    * leaves nothing then.
    */
   backup(target: string, options: BackupOptions = {}): Promise<BackupSummary> {
-    return this.#attempt(() => {
+    return attempt(() => {
       checkCareOptions(options, [], "backup");
       checkPath(target, "backup");
       this.#core.assertOpen();
@@ -329,7 +182,7 @@ export class Store<V = unknown> extends Readable<V> {
    * ```
    */
   evict(options: EvictOptions = {}): Promise<EvictResult> {
-    return this.#attempt(() => {
+    return attempt(() => {
       checkOptions(options, ["bytes", "entries"], "evict");
       this.#core.assertOpen();
       const { bytes, entries } = options;
@@ -369,30 +222,5 @@ export class Store<V = unknown> extends Readable<V> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** A wrong call rejects like any other failure, so that callers have one place to look. */
-  #attempt<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return work();
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #level(options: Pick<WriteOptions, "durability">): WriteOptions["durability"] {
-    return checkDurability(options.durability);
-  }
-
-  #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<V>> {
-    const level = this.#level(options);
-    if (options.previous !== true) return this.#core.commit([write], level);
-    const { reader, engine } = this.#core;
-    this.#core.assertOpen();
-    const ref = engine.find(write.key, LATEST);
-    const nowMs = reader.nowMs();
-    const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
-    const done = this.#core.commit([write], level);
-    return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
   }
 }

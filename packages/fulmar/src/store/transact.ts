@@ -2,11 +2,11 @@ import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import type { StoreCore } from "./core.js";
+import type { Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
 import { Transaction } from "./transaction.js";
 import { type Isolation, TransactionState } from "./transaction-state.js";
 import type { Durability } from "./types.js";
-import type { WriteEncoder } from "./write-encoder.js";
 
 /** How a transaction is run. */
 export interface TransactOptions {
@@ -46,14 +46,14 @@ interface Plan {
 
 /** Runs transactions on a store. */
 export class Transactor<V> {
-  readonly #core: StoreCore<V>;
-  readonly #encoder: WriteEncoder<V>;
+  readonly #core: StoreCore<unknown>;
+  readonly #scope: Scope<V>;
   /** Whether the function of a transaction runs right now, up to its first `await`. */
   #entered = false;
 
-  constructor(core: StoreCore<V>, encoder: WriteEncoder<V>) {
-    this.#core = core;
-    this.#encoder = encoder;
+  constructor(scope: Scope<V>) {
+    this.#core = scope.core;
+    this.#scope = scope;
   }
 
   async transact<T>(body: TransactionBody<V, T>, options: TransactOptions): Promise<T> {
@@ -80,11 +80,7 @@ export class Transactor<V> {
   }
 
   async #attempt<T>(body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
-    const state = new TransactionState({
-      core: this.#core,
-      encoder: this.#encoder,
-      isolation: plan.isolation,
-    });
+    const state = new TransactionState({ core: this.#core, isolation: plan.isolation });
     try {
       const outcome = this.#enter(body, state);
       const result = isPromiseLike(outcome) ? await ending.race(outcome) : outcome;
@@ -107,10 +103,10 @@ export class Transactor<V> {
     }
   }
 
-  #enter<T>(body: TransactionBody<V, T>, state: TransactionState<V>): T | PromiseLike<T> {
+  #enter<T>(body: TransactionBody<V, T>, state: TransactionState): T | PromiseLike<T> {
     this.#entered = true;
     try {
-      return body(new Transaction(state));
+      return body(new Transaction(state, this.#scope));
     } finally {
       this.#entered = false;
     }

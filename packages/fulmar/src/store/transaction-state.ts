@@ -1,4 +1,4 @@
-import { FulmarError } from "../base/errors.js";
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { keyOf } from "../record/entry.js";
@@ -11,15 +11,19 @@ import { ConflictError } from "./conflict.js";
 import type { StoreCore } from "./core.js";
 import type { Step } from "./transaction-walk.js";
 import { resolveWish, type Wish } from "./wishes.js";
-import type { WriteEncoder } from "./write-encoder.js";
 
 /** How strictly a transaction is kept apart from others. */
 export type Isolation = "serializable" | "snapshot";
 
+/** A state of a transaction's writes that it can go back to. */
+export interface Savepoint {
+  /** Writes that had been made. */
+  readonly writes: number;
+}
+
 /** What one attempt of a transaction stands on. */
-export interface TransactionParts<V> {
-  readonly core: StoreCore<V>;
-  readonly encoder: WriteEncoder<V>;
+export interface TransactionParts {
+  readonly core: StoreCore<unknown>;
   readonly isolation: Isolation;
 }
 
@@ -30,9 +34,8 @@ const READS_MAX = 1_000_000;
  * One attempt of a transaction: the state that it reads, what it has read and what it wants to write. It
  * holds no lock, only a pin, which {@link end} releases.
  */
-export class TransactionState<V> {
-  readonly core: StoreCore<V>;
-  readonly encoder: WriteEncoder<V>;
+export class TransactionState {
+  readonly core: StoreCore<unknown>;
   readonly writes = new WriteSet<Wish>();
   /** The time at which deadlines are judged, in wall ms. */
   readonly nowMs: number;
@@ -42,11 +45,12 @@ export class TransactionState<V> {
   /** The record that is the first to reach its deadline of those that were read alive; NONE without. */
   #mortal: Ref = NONE;
   #mortalUntilMs = Number.POSITIVE_INFINITY;
+  /** Savepoints that can still be gone back to, oldest first. */
+  readonly #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] = [];
   #ended = false;
 
-  constructor({ core, encoder, isolation }: TransactionParts<V>) {
+  constructor({ core, isolation }: TransactionParts) {
     this.core = core;
-    this.encoder = encoder;
     this.#reads = isolation === "serializable" ? new ReadSet() : undefined;
     this.#pin = core.pin();
     this.#unfollow = core.committer.trail.follow(this.#pin.version);
@@ -120,8 +124,27 @@ export class TransactionState<V> {
     this.#mortal = ref;
   }
 
-  mark(): Mark {
-    return this.writes.mark();
+  /** Remembers the writes so far. */
+  savepoint(): Savepoint {
+    this.assertOpen();
+    const mark = this.writes.mark();
+    const savepoint = Object.freeze({ writes: mark.length });
+    this.#savepoints.push({ savepoint, mark });
+    return savepoint;
+  }
+
+  /** Takes back every write since a savepoint. @throws INVALID_ARGUMENT */
+  rollbackTo(savepoint: Savepoint): void {
+    this.assertOpen();
+    const index = this.#savepoints.findIndex((known) => known.savepoint === savepoint);
+    if (index < 0) {
+      throw new FulmarTypeError(
+        "INVALID_ARGUMENT",
+        "rollbackTo: no savepoint of this transaction, or one after the savepoint it went back to",
+      );
+    }
+    this.writes.rollBack(this.#savepoints[index].mark);
+    this.#savepoints.length = index + 1;
   }
 
   /**
@@ -141,7 +164,7 @@ export class TransactionState<V> {
       conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
     }
     if (conflicts.length > 0) throw new ConflictError(conflicts);
-    return Array.from(this.writes.values(), (pending) => resolveWish(this, pending));
+    return Array.from(this.writes.values(), (pending) => resolveWish(pending));
   }
 
   /** Steps conflict with nothing. */

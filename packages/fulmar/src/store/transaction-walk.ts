@@ -27,7 +27,7 @@ export interface Extent {
  * The keys that a transaction sees in some ranges: what is stored, with its own writes as they were when the
  * walk reached the range. What has been given is noted as read, and not a key more.
  */
-export function* walk<V>(state: TransactionState<V>, extent: Extent): Generator<Step, void> {
+export function* walk(state: TransactionState, extent: Extent): Generator<Step, void> {
   state.assertOpen();
   let left = extent.limit;
   const ranges = extent.reverse ? [...extent.ranges].reverse() : extent.ranges;
@@ -47,7 +47,7 @@ export function* walk<V>(state: TransactionState<V>, extent: Extent): Generator<
 }
 
 /** What is stored in a range and what is wanted there, in one order. */
-function* merged<V>(state: TransactionState<V>, range: KeyRange, reverse: boolean): Generator<Step, void> {
+function* merged(state: TransactionState, range: KeyRange, reverse: boolean): Generator<Step, void> {
   const own = state.writes.within(range);
   if (reverse) own.reverse();
   const stored = new StoredKeys(state, range, reverse);
@@ -76,11 +76,11 @@ function isDeletion(pending: Pending<Wish> | undefined): boolean {
 }
 
 /** The keys of a range that can be read in the transaction's state. */
-class StoredKeys<V> {
-  readonly #state: TransactionState<V>;
+class StoredKeys {
+  readonly #state: TransactionState;
   readonly #cursor: Cursor;
 
-  constructor(state: TransactionState<V>, range: KeyRange, reverse: boolean) {
+  constructor(state: TransactionState, range: KeyRange, reverse: boolean) {
     this.#state = state;
     this.#cursor = state.core.engine.scan(range, state.version, reverse);
   }

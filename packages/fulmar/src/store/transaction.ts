@@ -1,13 +1,12 @@
-import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
-import { decodeKey, userRanges } from "../keys/key.js";
-import { resolveRange } from "../keys/resolve.js";
 import { NONE } from "../memory/engine.js";
 import { TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
-import type { Mark } from "../transaction/optimistic/write-set.js";
 import { checkStep, incremented } from "./increment.js";
-import type { TransactionState } from "./transaction-state.js";
+import type { Namespace } from "./namespace.js";
+import { type Scope, siblingScope } from "./scope.js";
+import type { Store } from "./store.js";
+import type { Savepoint, TransactionState } from "./transaction-state.js";
 import { type Step, walk } from "./transaction-walk.js";
 import type { Entry, Key, ListOptions, RangeOptions, WriteOptions } from "./types.js";
 import { raised } from "./wishes.js";
@@ -29,12 +28,6 @@ export interface TransactionReadOptions {
 /** An entry as a transaction sees it. What the transaction itself wrote has version 0. */
 export type TransactionEntry<V = unknown> = Pick<Entry<V>, "key" | "value" | "version" | "expiresAt">;
 
-/** A state of a transaction's writes that it can go back to. */
-export interface Savepoint {
-  /** Writes that had been made. */
-  readonly writes: number;
-}
-
 /**
  * Reads one state of the store, plus its own writes, and collects writes that are committed together at
  * the end, or not at all. Get one from {@link Store.transact}; it lives until the function that was given
@@ -43,14 +36,40 @@ export interface Savepoint {
  * Every method throws TRANSACTION_ENDED after that, ROLLED_BACK when the log refused commits that the
  * transaction reads (it is retried), and errors of wrong arguments as the store's methods do.
  */
-export class Transaction<V = unknown> {
-  readonly #state: TransactionState<V>;
-  /** Savepoints that can still be gone back to, oldest first. */
-  readonly #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] = [];
+export class Transaction<In = unknown, Out = In> {
+  readonly #state: TransactionState;
+  readonly #scope: Scope<In, Out>;
 
   /** @internal */
-  constructor(state: TransactionState<V>) {
+  constructor(state: TransactionState, scope: Scope<In, Out>) {
     this.#state = state;
+    this.#scope = scope;
+  }
+
+  /**
+   * The same transaction on the keys of a namespace, or for the store on those outside of namespaces: its reads
+   * are validated and its writes committed together with all others. @throws INVALID_ARGUMENT for a namespace
+   * of another store
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open();
+   * const accounts = db.namespace<number>("accounts");
+   * const journal = db.namespace<string>("journal");
+   * await db.transact((tx) => {
+   *   const balances = tx.in(accounts);
+   *   balances.set("ada", (balances.get("ada") ?? 0) + 10);
+   *   tx.in(journal).set(1, "ada got 10");
+   * });
+   * console.log(accounts.get("ada"), journal.get(1)); // 10 ada got 10
+   * ```
+   */
+  in<I, O>(namespace: Namespace<I, O>): Transaction<I, O>;
+  in<V>(store: Store<V>): Transaction<V>;
+  in<I, O>(owner: object): Transaction<I, O> {
+    return new Transaction(this.#state, siblingScope<I, O>(this.#state.core, owner));
   }
 
   /** The newest commit that the transaction sees. */
@@ -59,7 +78,7 @@ export class Transaction<V = unknown> {
   }
 
   /** The value of a key, or undefined. */
-  get(key: Key, options: TransactionReadOptions = {}): V | undefined {
+  get(key: Key, options: TransactionReadOptions = {}): Out | undefined {
     return this.#read(key, options)?.value;
   }
 
@@ -69,7 +88,7 @@ export class Transaction<V = unknown> {
   }
 
   /** Value, version and deadline of a key, or undefined. */
-  entry(key: Key, options: TransactionReadOptions = {}): TransactionEntry<V> | undefined {
+  entry(key: Key, options: TransactionReadOptions = {}): TransactionEntry<Out> | undefined {
     return this.#read(key, options);
   }
 
@@ -78,13 +97,13 @@ export class Transaction<V = unknown> {
    * Only what was iterated over counts as read: a listing that is left early does not conflict with what
    * comes later.
    */
-  list(options: ListOptions & TransactionReadOptions = {}): Iterable<TransactionEntry<V>> {
+  list(options: ListOptions & TransactionReadOptions = {}): Iterable<TransactionEntry<Out>> {
     return this.#listing(options, (step) => this.#entry(step));
   }
 
   /** The keys that {@link list} would give. */
   keys(options: ListOptions & TransactionReadOptions = {}): Iterable<Key> {
-    return this.#listing(options, (step) => decodeKey(step.key));
+    return this.#listing(options, (step) => this.#scope.reader.space.decode(step.key));
   }
 
   /** How many keys of a range have a value. */
@@ -96,17 +115,17 @@ export class Transaction<V = unknown> {
   }
 
   /** Sets a key at the commit. A blind write conflicts with nothing, unless isolation is `snapshot`. */
-  set(key: Key, value: V, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): void {
+  set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): void {
     checkOptions(options, SET_OPTIONS, "set");
     this.#state.assertOpen();
-    const write = this.#state.encoder.keptSetting(key, value, options);
+    const write = this.#scope.encoder.keptSetting(key, value, options);
     this.#state.put(write.key, { kind: "write", write });
   }
 
   /** Deletes a key at the commit; no error if it is absent. */
   delete(key: Key): void {
     this.#state.assertOpen();
-    const write = this.#state.encoder.deletion(key);
+    const write = this.#scope.encoder.deletion(key);
     this.#state.put(write.key, { kind: "write", write });
   }
 
@@ -119,18 +138,14 @@ export class Transaction<V = unknown> {
   increment(key: Key, by: number | bigint = 1): void {
     this.#state.assertOpen();
     const step = checkStep(by, key);
-    const encoded = this.#state.encoder.key(key);
+    const encoded = this.#scope.encoder.key(key);
     const wish = this.#state.writes.get(encoded)?.what;
-    this.#state.put(encoded, raised(this.#state, key, wish, step));
+    this.#state.put(encoded, raised(this.#scope, key, wish, step));
   }
 
-  /** Remembers the writes so far. */
+  /** Remembers the writes so far, those in other namespaces included. */
   savepoint(): Savepoint {
-    this.#state.assertOpen();
-    const mark = this.#state.mark();
-    const savepoint = Object.freeze({ writes: mark.length });
-    this.#savepoints.push({ savepoint, mark });
-    return savepoint;
+    return this.#state.savepoint();
   }
 
   /**
@@ -138,22 +153,13 @@ export class Transaction<V = unknown> {
    * stays read. @throws INVALID_ARGUMENT for anything but a savepoint of this transaction that is left
    */
   rollbackTo(savepoint: Savepoint): void {
-    this.#state.assertOpen();
-    const index = this.#savepoints.findIndex((known) => known.savepoint === savepoint);
-    if (index < 0) {
-      throw new FulmarTypeError(
-        "INVALID_ARGUMENT",
-        "rollbackTo: no savepoint of this transaction, or one after the savepoint it went back to",
-      );
-    }
-    this.#state.writes.rollBack(this.#savepoints[index].mark);
-    this.#savepoints.length = index + 1;
+    this.#state.rollbackTo(savepoint);
   }
 
-  #read(key: Key, options: TransactionReadOptions): TransactionEntry<V> | undefined {
+  #read(key: Key, options: TransactionReadOptions): TransactionEntry<Out> | undefined {
     checkOptions(options, READ_OPTIONS, "get");
     this.#state.assertOpen();
-    const encoded = this.#state.encoder.key(key);
+    const encoded = this.#scope.encoder.key(key);
     const wish = this.#state.writes.get(encoded)?.what;
     if (wish?.kind === "write") return this.#written(encoded, wish.write);
     const tracked = options.conflict ?? true;
@@ -163,19 +169,23 @@ export class Transaction<V = unknown> {
   }
 
   /** What the transaction wrote itself, through the codec and back: the caller's own. */
-  #written(key: Uint8Array, { flags, value, deadline }: LocalWrite): TransactionEntry<V> | undefined {
+  #written(key: Uint8Array, { flags, value, deadline }: LocalWrite): TransactionEntry<Out> | undefined {
     if ((flags & TOMBSTONE) !== 0) return undefined;
-    const entry = { key: decodeKey(key), value: this.#state.core.codec.decode(value), version: 0 };
+    const entry = {
+      key: this.#scope.reader.space.decode(key),
+      value: this.#scope.reader.codec.decode(value),
+      version: 0,
+    };
     return deadline === 0 ? entry : { ...entry, expiresAt: deadline };
   }
 
-  #entry({ key, ref, wish }: Step): TransactionEntry<V> | undefined {
+  #entry({ key, ref, wish }: Step): TransactionEntry<Out> | undefined {
     if (wish?.kind === "write") return this.#written(key, wish.write);
-    const { reader, engine } = this.#state.core;
+    const { reader } = this.#scope;
     const stored = ref === NONE ? undefined : reader.value(ref);
     const value = wish === undefined ? stored : incremented(stored, wish.by, wish.key);
-    const version = wish === undefined ? engine.versionOf(ref) : 0;
-    const entry = { key: decodeKey(key), value: value as V, version };
+    const version = wish === undefined ? reader.engine.versionOf(ref) : 0;
+    const entry = { key: this.#scope.reader.space.decode(key), value: value as Out, version };
     const expiresAt = ref === NONE ? undefined : reader.expiresAt(ref);
     return expiresAt === undefined ? entry : { ...entry, expiresAt };
   }
@@ -188,7 +198,7 @@ export class Transaction<V = unknown> {
     this.#state.assertOpen();
     const unlimited = Number.MAX_SAFE_INTEGER;
     const extent = {
-      ranges: userRanges(resolveRange(options, this.#state.core.limits.keyBytesMax)),
+      ranges: this.#scope.reader.space.ranges(options, this.#state.core.limits.keyBytesMax),
       reverse: options.reverse ?? false,
       limit: integerOption(options.limit, "limit", unlimited, 0, unlimited),
       tracked: options.conflict ?? true,

@@ -114,9 +114,12 @@ export interface OpenOptions<V = unknown> {
 export interface WriteOptions {
   /** A stronger or weaker level for this write only. */
   readonly durability?: Durability;
-  /** Time to live in ms; not readable from then on. A write without it clears an earlier one. */
+  /**
+   * Time to live in ms; not readable from then on. Infinity, or no deadline given: for ever, whatever there was
+   * before; in a namespace with a `ttl` of its own, that long when no deadline is given.
+   */
   readonly ttl?: number;
-  /** The same as an absolute time in ms since 1970. Not together with `ttl`. */
+  /** The same as an absolute time in ms since 1970, or Infinity. Not together with `ttl`. */
   readonly expiresAt?: number;
   /** Also return the entry that was replaced. */
   readonly previous?: boolean;

@@ -5,6 +5,10 @@ import type { StatePin } from "../transaction/pins.js";
 import type { StoreCore } from "./core.js";
 import type { ListingSource } from "./listing.js";
 import type { Reader } from "./reader.js";
+import type { Scope } from "./scope.js";
+
+/** What is read, and how. */
+type ViewParts<V> = Pick<Scope<never, V>, "core" | "reader">;
 
 /** A state of the store to read from. */
 export interface View<V> extends ListingSource<V> {
@@ -22,11 +26,11 @@ export interface View<V> extends ListingSource<V> {
 export class NewestView<V> implements View<V> {
   readonly at = LATEST;
   readonly reader: Reader<V>;
-  readonly #core: StoreCore<V>;
+  readonly #core: StoreCore<unknown>;
 
-  constructor(core: StoreCore<V>) {
+  constructor({ core, reader }: ViewParts<V>) {
     this.#core = core;
-    this.reader = core.reader;
+    this.reader = reader;
   }
 
   get version(): number {
@@ -66,15 +70,15 @@ export class NewestView<V> implements View<V> {
 export class PinnedView<V> implements View<V> {
   readonly reader: Reader<V>;
   readonly version: number;
-  readonly #core: StoreCore<V>;
+  readonly #core: StoreCore<unknown>;
   readonly #pin: StatePin;
   readonly #nowMs: number;
   #holders = 1;
   #closed = false;
 
-  constructor(core: StoreCore<V>) {
+  constructor({ core, reader }: ViewParts<V>) {
     this.#core = core;
-    this.reader = core.reader;
+    this.reader = reader;
     this.#pin = core.pin();
     this.version = this.#pin.version;
     this.#nowMs = core.reader.nowMs();

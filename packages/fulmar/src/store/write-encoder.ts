@@ -2,56 +2,79 @@ import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
 import { integerOption } from "../base/options.js";
 import { type Codec, jsonCodec, textCodec } from "../codec/codec.js";
-import { describeKey, encodeKey } from "../keys/key.js";
+import { describeKey } from "../keys/key.js";
+import type { KeySpace } from "../keys/space.js";
 import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
+import { mismatch, type Validator } from "./schema.js";
 import type { BatchOperation, Key, WriteOptions } from "./types.js";
 
 const NO_VALUE = new Uint8Array(0);
+const FOR_EVER = Number.POSITIVE_INFINITY;
 
-/** When a written entry stops being readable: the options of every write that has one. */
+/** When a written entry stops being readable: the options of every write that has one. Infinity: never. */
 export type Lifetime = Pick<WriteOptions, "ttl" | "expiresAt">;
 
 /** What a write is encoded with. */
-export interface WriteEncoderParts<V> {
-  readonly codec: Codec<V>;
+export interface WriteEncoderParts<In, Out> {
+  readonly space: KeySpace;
+  readonly codec: Codec<Out>;
   readonly limits: Limits;
+  /** Makes what is stored of what is given; without one, it is stored as it is. */
+  readonly validate?: Validator<In, Out> | undefined;
+  /** How long an entry lives in ms when its write does not say; without it, for ever. */
+  readonly ttlMs?: number | undefined;
   /** The time that a ttl counts from, in wall ms. */
   nowMs(): number;
 }
 
 /** Checks what applications ask to write and encodes it. Throws typed errors; nothing is changed by it. */
-export class WriteEncoder<V> {
-  readonly #parts: WriteEncoderParts<V>;
+export class WriteEncoder<In, Out = In> {
+  readonly #parts: WriteEncoderParts<In, Out>;
   /** Whether each value is encoded into an array that nobody else has. */
   readonly #makesFreshBytes: boolean;
 
-  constructor(parts: WriteEncoderParts<V>) {
+  constructor(parts: WriteEncoderParts<In, Out>) {
     this.#parts = parts;
     const codec: unknown = parts.codec;
     this.#makesFreshBytes = codec === jsonCodec || codec === textCodec;
   }
 
   key(key: Key): Uint8Array {
-    return encodeKey(key, this.#parts.limits.keyBytesMax);
+    return this.#parts.space.encode(key, this.#parts.limits.keyBytesMax);
   }
 
   /** The bytes of a value may belong to the caller or the codec, and change once it runs again. */
-  setting(key: Key, value: V, lifetime: Lifetime): LocalWrite {
-    const bytes = this.#encodeValue(key, value);
-    return this.#lasting(this.key(key), bytes, lifetime);
+  setting(key: Key, value: In, lifetime: Lifetime): LocalWrite {
+    return this.renewal(this.key(key), this.#encodeValue(key, this.#validated(key, value)), lifetime);
   }
 
   /** The same with bytes that stay as they are, for writes that are applied later than they are encoded. */
-  keptSetting(key: Key, value: V, lifetime: Lifetime): LocalWrite {
-    const bytes = this.#encodeValue(key, value);
-    const kept = this.#makesFreshBytes ? bytes : new Uint8Array(bytes);
-    return this.#lasting(this.key(key), kept, lifetime);
+  keptSetting(key: Key, value: In, lifetime: Lifetime): LocalWrite {
+    return this.renewal(this.key(key), this.stored(key, this.#validated(key, value)), lifetime);
   }
 
-  /** A value as it is stored, under another deadline. */
+  /** The same for a sum, which the schema, if there is one, must take and leave as it is. */
+  counting(key: Key, sum: number | bigint, lifetime: Lifetime): LocalWrite {
+    const given = sum as In & Out;
+    const value = this.#validated(key, given);
+    if (value !== given) {
+      const message = "validation changes the sum of an increment: read, add and set it in a transaction";
+      throw mismatch(this.#parts.space.name ?? "", key, [{ message }]);
+    }
+    return this.renewal(this.key(key), this.stored(key, value), lifetime);
+  }
+
+  /** How a value that was read is stored. The bytes stay as they are. */
+  stored(key: Key, value: Out): Uint8Array {
+    const bytes = this.#encodeValue(key, value);
+    return this.#makesFreshBytes ? bytes : new Uint8Array(bytes);
+  }
+
+  /** The write of a value as it is stored. */
   renewal(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
-    return this.#lasting(key, value, lifetime);
+    const deadline = this.deadline(lifetime);
+    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
   }
 
   deletion(key: Key): LocalWrite {
@@ -63,7 +86,7 @@ export class WriteEncoder<V> {
     return { key, value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
   }
 
-  operation(operation: BatchOperation<V>): LocalWrite {
+  operation(operation: BatchOperation<In>): LocalWrite {
     if (typeof operation !== "object" || operation === null) {
       throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
     }
@@ -79,21 +102,26 @@ export class WriteEncoder<V> {
 
   /** The deadline in wall ms; 0 for none. */
   deadline({ ttl, expiresAt }: Lifetime): number {
-    if (ttl === undefined && expiresAt === undefined) return 0;
+    if (ttl === undefined && expiresAt === undefined) return this.#deadlineIn(this.#parts.ttlMs ?? FOR_EVER);
     if (ttl !== undefined && expiresAt !== undefined) {
       throw new FulmarTypeError("INVALID_ARGUMENT", "give either ttl or expiresAt, not both");
     }
+    if (expiresAt === FOR_EVER || ttl === FOR_EVER) return 0;
     if (ttl === undefined) return integerOption(expiresAt, "expiresAt", 0, 1, DEADLINE_MS_MAX);
-    const lifeMs = integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
+    return this.#deadlineIn(integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX));
+  }
+
+  #deadlineIn(lifeMs: number): number {
+    if (lifeMs === FOR_EVER) return 0;
     return Math.min(DEADLINE_MS_MAX, Math.floor(this.#parts.nowMs()) + lifeMs);
   }
 
-  #lasting(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
-    const deadline = this.deadline(lifetime);
-    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+  #validated(key: Key, value: In): Out {
+    const { validate } = this.#parts;
+    return validate === undefined ? (value as In & Out) : validate(value, key);
   }
 
-  #encodeValue(key: Key, value: V): Uint8Array {
+  #encodeValue(key: Key, value: Out): Uint8Array {
     const { codec, limits } = this.#parts;
     const bytes = codec.encode(value);
     if (!(bytes instanceof Uint8Array)) {

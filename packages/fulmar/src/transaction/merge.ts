@@ -2,7 +2,8 @@ import { assert } from "../base/assert.js";
 import type { Limits } from "../base/limits.js";
 import { CLOCK_DRIFT_MS_MAX } from "../base/limits.js";
 import type { Checksum } from "../base/runtime/interface.js";
-import { isKey, isReserved } from "../keys/key.js";
+import { isKey, OWN_PREFIX } from "../keys/key.js";
+import { isNamespaceKey } from "../keys/namespace.js";
 import { LATEST, type MemoryEngine, NONE } from "../memory/engine.js";
 import type { Coverage, OriginCoverage } from "../record/coverage.js";
 import { Coverage as CoverageSet } from "../record/coverage.js";
@@ -200,7 +201,7 @@ function isIntact({ checksum }: MergeContext, bytes: Uint8Array, at: number): bo
     return false;
   }
   const key = keyOf(bytes, at);
-  return isReserved(key) || isKey(key);
+  return key[0] === OWN_PREFIX || isNamespaceKey(key) || isKey(key);
 }
 
 function beatsStored(context: MergeContext, key: Uint8Array, bytes: Uint8Array, at: number): boolean {

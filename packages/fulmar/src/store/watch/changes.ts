@@ -1,5 +1,3 @@
-import type { Codec } from "../../codec/codec.js";
-import { decodeKey } from "../../keys/key.js";
 import {
   deadlineOf,
   flagsOf,
@@ -10,8 +8,7 @@ import {
   TOMBSTONE,
   valueView,
 } from "../../record/entry.js";
-import type { OriginTable } from "../../record/origins.js";
-import { reasonOf } from "../reader.js";
+import { type Reader, reasonOf } from "../reader.js";
 import type { Change } from "../types.js";
 
 /** What a change takes besides key and value, about, in bytes. */
@@ -28,24 +25,23 @@ export interface Shown<V> {
 
 /** Makes changes of entries. Nothing in them is a view of memory. */
 export class ChangeMaker<V> {
-  readonly #origins: OriginTable;
-  readonly #codec: Codec<V>;
+  readonly reader: Pick<Reader<V>, "origins" | "codec" | "space">;
 
-  constructor(origins: OriginTable, codec: Codec<V>) {
-    this.#origins = origins;
-    this.#codec = codec;
+  constructor(reader: Pick<Reader<V>, "origins" | "codec" | "space">) {
+    this.reader = reader;
   }
 
   /** Copies what the entry at `at` holds; values are decoded when somebody looks at them. */
   make(bytes: Uint8Array, at: number): Shown<V> {
+    const { origins, codec, space } = this.reader;
     const flags = flagsOf(bytes, at);
     const key = keyOf(bytes, at);
     const stamp = {
       hlc: hlcOf(bytes, at),
-      origin: this.#origins.id(originOf(bytes, at)),
+      origin: origins.id(originOf(bytes, at)),
       seq: seqOf(bytes, at),
     };
-    const base = { key: decodeKey(key), stamp };
+    const base = { key: space.decode(key), stamp };
     if ((flags & TOMBSTONE) !== 0) {
       const change = { ...base, type: "delete", value: undefined, reason: reasonOf(flags) } as const;
       return { key, change, sizeBytes: key.length + CHANGE_BYTES };
@@ -54,7 +50,7 @@ export class ChangeMaker<V> {
     const value = new Uint8Array(valueView(bytes, at));
     const deadline = deadlineOf(bytes, at);
     const expiresAt = Number.isFinite(deadline) ? deadline : undefined;
-    const change = new SetChange(base, expiresAt, () => this.#codec.decode(value));
+    const change = new SetChange(base, expiresAt, () => codec.decode(value));
     return { key, change, sizeBytes: key.length + value.length + CHANGE_BYTES };
   }
 }

@@ -1,8 +1,8 @@
 import { FulmarTypeError } from "../../base/errors.js";
 import { checkOptions, integerOption } from "../../base/options.js";
-import { encodeKey, type Key, userRanges } from "../../keys/key.js";
+import type { Key } from "../../keys/key.js";
 import { type KeyRange, successor } from "../../keys/range.js";
-import { resolveRange } from "../../keys/resolve.js";
+import type { KeySpace } from "../../keys/space.js";
 import { RANGE_OPTIONS } from "../list-options.js";
 import type { CommitEvent, RangeOptions } from "../types.js";
 import type { QueueLimits } from "./event-queue.js";
@@ -68,12 +68,12 @@ export function watchPlan(options: WatchOptions): WatchPlan {
 }
 
 /** What to watch: one key, or a range. @throws as `encodeKey`, UNKNOWN_OPTION, INVALID_ARGUMENT */
-export function watchedRanges(keys: Key | RangeOptions, keyBytesMax: number): KeyRange[] {
+export function watchedRanges(keys: Key | RangeOptions, space: KeySpace, keyBytesMax: number): KeyRange[] {
   if (isRange(keys)) {
     checkOptions(keys, RANGE_OPTIONS, "watch");
-    return userRanges(resolveRange(keys, keyBytesMax));
+    return space.ranges(keys, keyBytesMax);
   }
-  const key = encodeKey(keys, keyBytesMax);
+  const key = space.encode(keys, keyBytesMax);
   return [{ from: key, to: successor(key) }];
 }
 

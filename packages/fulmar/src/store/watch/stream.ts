@@ -10,9 +10,8 @@ import type { WatchPlan } from "./request.js";
 import type { Subscriber, Subscription, Watch } from "./subscriber.js";
 
 /** What a stream needs of its store. */
-export interface StreamSource<V> {
+export interface StreamSource {
   readonly history: CommitHistory;
-  readonly changes: ChangeMaker<V>;
   published(): number;
   newest(): number;
   /** Calls `wake` once, when more is published or commits were refused. */
@@ -37,10 +36,11 @@ type Result<V> = IteratorResult<CommitEvent<V>, undefined>;
 export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIterableIterator<CommitEvent<V>> {
   /** @internal */
   readonly ranges: readonly KeyRange[];
+  readonly changes: ChangeMaker<V>;
   /** @internal */
   readonly order: number;
   readonly #leave: (subscriber: Subscriber<V>) => void;
-  readonly #source: StreamSource<V>;
+  readonly #source: StreamSource;
   readonly #plan: WatchPlan;
   readonly #queue: EventQueue<V>;
   /** Commits sealed before it was there are not announced to it: up to here they come from the history. */
@@ -61,8 +61,9 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
   #wake: (() => void) | undefined;
 
   /** @internal Streams come from `watch`. */
-  constructor(subscription: Subscription<V>, source: StreamSource<V>, plan: WatchPlan) {
+  constructor(subscription: Subscription<V>, source: StreamSource, plan: WatchPlan) {
     this.ranges = subscription.ranges;
+    this.changes = subscription.changes;
     this.order = subscription.order;
     this.#leave = subscription.leave;
     this.#source = source;
@@ -229,7 +230,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
     this.#isExact = false;
     this.#position = version;
     if (places.size > 0) {
-      const shown = Array.from(places.values(), (place) => this.#source.changes.make(bytes, place));
+      const shown = Array.from(places.values(), (place) => this.changes.make(bytes, place));
       this.#queue.push(version, remote, shown);
     }
     return !this.#queue.isFull && !this.#isClosed && !this.#isStopped;

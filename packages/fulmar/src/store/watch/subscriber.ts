@@ -1,6 +1,6 @@
 import type { KeyRange } from "../../keys/range.js";
 import type { CommitEvent } from "../types.js";
-import type { Shown } from "./changes.js";
+import type { ChangeMaker, Shown } from "./changes.js";
 
 /** Ends a watch. Idempotent. */
 export interface Watch {
@@ -10,6 +10,8 @@ export interface Watch {
 /** Whom commits are shown to. */
 export interface Subscriber<V> {
   readonly ranges: readonly KeyRange[];
+  /** Makes what it is shown. */
+  readonly changes: ChangeMaker<V>;
   /** Who subscribed earlier is shown a commit earlier. */
   readonly order: number;
   readonly isClosed: boolean;
@@ -23,6 +25,7 @@ export interface Subscriber<V> {
 /** Where a subscriber belongs. */
 export interface Subscription<V> {
   readonly ranges: readonly KeyRange[];
+  readonly changes: ChangeMaker<V>;
   readonly order: number;
   /** To be called when it wants no more. */
   readonly leave: (subscriber: Subscriber<V>) => void;
@@ -35,6 +38,7 @@ export function isListening(subscriber: Pick<Subscriber<unknown>, "isClosed">): 
 /** Calls a function for each commit, in the turn in which it is published. */
 export class ListenerWatch<V> implements Subscriber<V>, Watch {
   readonly ranges: readonly KeyRange[];
+  readonly changes: ChangeMaker<V>;
   readonly order: number;
   readonly #leave: (subscriber: Subscriber<V>) => void;
   readonly #listener: (commit: CommitEvent<V>) => void;
@@ -44,6 +48,7 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
   /** Commits up to `after` are not shown. */
   constructor(subscription: Subscription<V>, listener: (commit: CommitEvent<V>) => void, after: number) {
     this.ranges = subscription.ranges;
+    this.changes = subscription.changes;
     this.order = subscription.order;
     this.#leave = subscription.leave;
     this.#listener = listener;

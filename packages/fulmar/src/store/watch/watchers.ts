@@ -2,10 +2,9 @@ import { FulmarError, FulmarTypeError } from "../../base/errors.js";
 import type { Diagnostics } from "../../base/runtime/interface.js";
 import type { CommitHistory } from "../../durability/history.js";
 import type { Key } from "../../keys/key.js";
-import { NONE, type Ref } from "../../memory/engine.js";
+import { type MemoryEngine, NONE, type Ref } from "../../memory/engine.js";
 import type { Changed, Committer } from "../../transaction/committer.js";
 import type { CommitNotice } from "../../transaction/publication.js";
-import type { Reader } from "../reader.js";
 import type { RangeOptions } from "../types.js";
 import type { ChangeMaker, Shown } from "./changes.js";
 import { Interests } from "./interests.js";
@@ -13,9 +12,8 @@ import { type WatchHow, watchedRanges, watchPlan } from "./request.js";
 import { WatchStream } from "./stream.js";
 import { isListening, ListenerWatch, type Subscriber, type Watch } from "./subscriber.js";
 
-export interface WatchersParts<V> {
-  readonly reader: Reader<V>;
-  readonly changes: ChangeMaker<V>;
+export interface WatchersParts {
+  readonly engine: MemoryEngine;
   readonly diagnostics: Diagnostics;
   readonly committer: Committer;
   readonly history: CommitHistory;
@@ -23,25 +21,26 @@ export interface WatchersParts<V> {
 }
 
 /** The watches of a store: whole commits, in order, once published. */
-export class Watchers<V> {
-  readonly #parts: WatchersParts<V>;
-  readonly #interests = new Interests<Subscriber<V>>();
-  readonly #all = new Set<Subscriber<V>>();
+export class Watchers {
+  readonly #parts: WatchersParts;
+  readonly #interests = new Interests<Subscriber<unknown>>();
+  readonly #all = new Set<Subscriber<unknown>>();
   /** Wait for more to be published than was when they looked. */
   #waiting: (() => void)[] = [];
   #added = 0;
 
-  constructor(parts: WatchersParts<V>) {
+  constructor(parts: WatchersParts) {
     this.#parts = parts;
   }
 
-  watch(keys: Key | RangeOptions, how: WatchHow<V>): Watch | WatchStream<V> {
-    const ranges = watchedRanges(keys, this.#parts.keyBytesMax);
-    const context = { ranges, order: ++this.#added, leave: (one: Subscriber<V>) => this.#remove(one) };
-    const { committer, history, changes } = this.#parts;
+  /** Watches keys of the store or namespace that `changes` are of. */
+  watch<V>(changes: ChangeMaker<V>, keys: Key | RangeOptions, how: WatchHow<V>): Watch | WatchStream<V> {
+    const ranges = watchedRanges(keys, changes.reader.space, this.#parts.keyBytesMax);
+    const leave = (one: Subscriber<V>): void => this.#remove(one as Subscriber<unknown>);
+    const context = { ranges, changes, order: ++this.#added, leave };
+    const { committer, history } = this.#parts;
     const source = {
       history,
-      changes,
       published: () => committer.publishedVersion,
       newest: () => committer.newestVersion,
       onPublished: (wake: () => void) => void this.#waiting.push(wake),
@@ -76,17 +75,18 @@ export class Watchers<V> {
     this.wake();
   }
 
-  #add<S extends Subscriber<V>>(subscriber: S): S {
+  #add<V, S extends Subscriber<V>>(subscriber: S): S {
     if (!isListening(subscriber)) return subscriber;
-    this.#all.add(subscriber);
-    for (const range of subscriber.ranges) this.#interests.add(range, subscriber);
+    const one = subscriber as unknown as Subscriber<unknown>;
+    this.#all.add(one);
+    for (const range of subscriber.ranges) this.#interests.add(range, one);
     const { committer } = this.#parts;
     committer.interest ??= (changed) => this.#concerns(changed);
     if (committer.failure !== undefined) subscriber.end(failed(committer.failure));
     return subscriber;
   }
 
-  #remove(subscriber: Subscriber<V>): void {
+  #remove(subscriber: Subscriber<unknown>): void {
     if (!this.#all.delete(subscriber)) return;
     for (const range of subscriber.ranges) this.#interests.remove(range, subscriber);
     if (this.#all.size === 0) this.#parts.committer.interest = undefined;
@@ -99,12 +99,16 @@ export class Watchers<V> {
 
   #publishOne(notice: CommitNotice): void {
     // All events are built before the first listener runs: a listener may write, and that moves records.
-    const shown = new Map<Ref, Shown<V>>();
-    const deliveries = new Map<Subscriber<V>, Set<Shown<V>>>();
+    const shown = new Map<ChangeMaker<unknown>, Map<Ref, Shown<unknown>>>();
+    const deliveries = new Map<Subscriber<unknown>, Set<Shown<unknown>>>();
     for (const key of notice.keys) {
       this.#interests.some(key, (subscriber) => {
         if (!subscriber.takes(notice.version)) return false;
-        const one = this.#shown(key, notice.version, shown);
+        const { changes } = subscriber;
+        // Once for all that read in the same way.
+        const known = shown.get(changes) ?? new Map<Ref, Shown<unknown>>();
+        shown.set(changes, known);
+        const one = this.#shown(key, notice.version, changes, known);
         // A batch may name a key more than once, and its last word is the change.
         if (one !== undefined) deliveries.set(subscriber, (deliveries.get(subscriber) ?? new Set()).add(one));
         return false;
@@ -121,11 +125,16 @@ export class Watchers<V> {
     }
   }
 
-  #shown(key: Uint8Array, version: number, known: Map<Ref, Shown<V>>): Shown<V> | undefined {
-    const { reader, changes } = this.#parts;
-    const ref = reader.engine.find(key, version);
+  #shown(
+    key: Uint8Array,
+    version: number,
+    changes: ChangeMaker<unknown>,
+    known: Map<Ref, Shown<unknown>>,
+  ): Shown<unknown> | undefined {
+    const { engine } = this.#parts;
+    const ref = engine.find(key, version);
     if (ref === NONE) return undefined;
-    const shown = known.get(ref) ?? changes.make(reader.engine.slab(ref), reader.engine.offset(ref));
+    const shown = known.get(ref) ?? changes.make(engine.slab(ref), engine.offset(ref));
     known.set(ref, shown);
     return shown;
   }

@@ -1,0 +1,204 @@
+import { checkOptions } from "../base/options.js";
+import { LATEST, NONE } from "../memory/engine.js";
+import type { Committed, LocalWrite } from "../transaction/committer.js";
+import { Atomic } from "./atomic.js";
+import { attempt } from "./attempt.js";
+import { type ConditionalOptions, Conditions, type Incremented, type Outcome } from "./conditions.js";
+import { Readable } from "./readable.js";
+import { registerScope, type Scope } from "./scope.js";
+import { checkDurability } from "./settings.js";
+import { Snapshot } from "./snapshot.js";
+import type { BatchOperation, CommitEvent, Key, RangeOptions, WriteOptions, Written } from "./types.js";
+import { NewestView, PinnedView } from "./views.js";
+import type { WatchHow, WatchOptions } from "./watch/request.js";
+import type { WatchStream } from "./watch/stream.js";
+import type { Watch } from "./watch/subscriber.js";
+
+const NO_OPTIONS: WriteOptions = Object.freeze({});
+const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
+
+/**
+ * What can be read and written of a store, or of one of its namespaces. `In` is what is written, `Out` what is
+ * read: the same, unless a schema makes one of the other.
+ */
+export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
+  readonly #scope: Scope<In, Out>;
+  readonly #conditions: Conditions<In, Out>;
+
+  /** @internal */
+  constructor(scope: Scope<In, Out>) {
+    super(new NewestView(scope));
+    this.#scope = scope;
+    this.#conditions = new Conditions(scope);
+    registerScope(this, scope);
+  }
+
+  /**
+   * Sets a key. Readers see it at once; the promise resolves when it is durable at its level.
+   *
+   * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
+   * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
+   * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
+   * STORE_FAILED or CLOSED.
+   */
+  set(key: Key, value: In, options: WriteOptions = NO_OPTIONS): Promise<Written<Out>> {
+    // Spelt out: a closure for each call of the method that is called most would be felt.
+    try {
+      if (options !== NO_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
+      return this.#writeOne(this.#scope.encoder.setting(key, value, options), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Deletes a key; no error if it is absent. Rejects as {@link set}. */
+  delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<Out>> {
+    return attempt(() => {
+      checkOptions(options, ["durability", "previous"], "delete");
+      return this.#writeOne(this.#scope.encoder.deletion(key), options);
+    });
+  }
+
+  /**
+   * Applies all operations or none, as one commit: for readers, in the log, for watchers and on peers.
+   * Of two operations on one key the later counts. Rejects as {@link set}, and with COMMIT_TOO_LARGE.
+   */
+  batch(
+    operations: Iterable<BatchOperation<In>>,
+    options: Pick<WriteOptions, "durability"> = {},
+  ): Promise<Written<Out>> {
+    return attempt(() => {
+      checkOptions(options, ["durability"], "batch");
+      const writes = Array.from(operations, (operation) => this.#scope.encoder.operation(operation));
+      return this.#scope.core.commit(writes, checkDurability(options.durability));
+    });
+  }
+
+  /**
+   * Deletes every key of a range as one commit; `deleted` says how many. Rejects as {@link set}, and with
+   * COMMIT_TOO_LARGE when they are too many for one: clear smaller ranges then.
+   */
+  clear(
+    range: RangeOptions = {},
+    options: Pick<WriteOptions, "durability"> = {},
+  ): Promise<Written<Out> & { readonly deleted: number }> {
+    return this.#conditions.clear(range, options);
+  }
+
+  /**
+   * Sets a key that has no value; otherwise it resolves to `ok: false` with the `current` entry. What comes
+   * of it is decided at once, on the newest state. Rejects as {@link set}.
+   */
+  create(key: Key, value: In, options: ConditionalOptions = {}): Promise<Outcome<Out>> {
+    return this.#conditions.create(key, value, options);
+  }
+
+  /**
+   * Sets a key to `next` if its value is `expected`, and otherwise resolves to `ok: false` with the `current`
+   * entry. `undefined` stands for no value: expected, the key must be absent; as next, it is deleted. Values
+   * are compared as the codec encodes them (JSON objects: with their members in the same order); to compare
+   * by version, use {@link atomic}. Rejects as {@link set}.
+   */
+  compareAndSwap(
+    key: Key,
+    expected: Out | undefined,
+    next: In | undefined,
+    options: ConditionalOptions = {},
+  ): Promise<Outcome<Out>> {
+    return this.#conditions.compareAndSwap(key, expected, next, options);
+  }
+
+  /**
+   * Adds to a counter and resolves to its new `value`: an integer below 2^53, or a bigint where the codec
+   * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
+   * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
+   */
+  increment(key: Key, by: number | bigint = 1, options: ConditionalOptions = {}): Promise<Incremented<Out>> {
+    return this.#conditions.increment(key, by, options);
+  }
+
+  /**
+   * Time that a key has left, in ms: Infinity without a deadline, undefined without a value.
+   * @throws as {@link get}
+   */
+  ttl(key: Key): number | undefined {
+    return this.#conditions.ttl(key);
+  }
+
+  /** Lets a key expire `ttl` ms from now; `ok: false` if it has no value. Rejects as {@link set}. */
+  touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<Out>> {
+    return this.#conditions.touch(key, ttl, options);
+  }
+
+  /** Takes the deadline of a key away; `ok: false` if it has no value. Rejects as {@link set}. */
+  persist(key: Key, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<Out>> {
+    return this.#conditions.touch(key, Number.POSITIVE_INFINITY, options);
+  }
+
+  /**
+   * Begins an operation of checks and writes that is done as one commit if every check holds.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const { version } = await db.set("job:1", "ready");
+   * const outcome = await db
+   *   .atomic()
+   *   .check({ key: "job:1", version })
+   *   .set("job:1", "taken")
+   *   .commit();
+   * console.log(outcome.ok, db.get("job:1")); // true taken
+   * ```
+   */
+  atomic(): Atomic<In, Out> {
+    return new Atomic(this.#scope);
+  }
+
+  /**
+   * Shows each published commit that changes a key, or keys of a range: whole (of a namespace: all that changes in
+   * it), in order of version, and never before it is durable at its level (`relaxed` at least, with a directory):
+   * to a function, whose errors are reported on the diagnostics channel `fulmar:watch-error`, or as a stream, which
+   * can resume from an earlier version. @throws INVALID_KEY, KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
+   */
+  watch(keys: Key | RangeOptions, listener: (commit: CommitEvent<Out>) => void): Watch;
+  watch(keys: Key | RangeOptions, options?: WatchOptions): WatchStream<Out>;
+  watch(keys: Key | RangeOptions, how: WatchHow<Out> = {}): Watch | WatchStream<Out> {
+    const { core, changes } = this.#scope;
+    core.assertOpen();
+    return core.watchers.watch(changes, keys, how);
+  }
+
+  /**
+   * One state of the store, to read from at leisure: what is written later does not show. Close it when it
+   * is no more needed (`using` does).
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const snapshot = db.snapshot();
+   * await db.set("a", 2);
+   * console.log(snapshot.get("a"), db.get("a")); // 1 2
+   * snapshot.close();
+   * ```
+   */
+  snapshot(): Snapshot<Out> {
+    return new Snapshot(new PinnedView(this.#scope));
+  }
+
+  #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<Out>> {
+    const level = checkDurability(options.durability);
+    const { core, reader } = this.#scope;
+    if (options.previous !== true) return core.commit([write], level);
+    core.assertOpen();
+    const ref = reader.engine.find(write.key, LATEST);
+    const nowMs = reader.nowMs();
+    const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
+    const done = core.commit([write], level);
+    return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
+  }
+}
