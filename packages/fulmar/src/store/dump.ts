@@ -15,9 +15,10 @@ import type { RangeOptions } from "./types.js";
 const TEXT_LENGTH = 64 * 1024;
 
 /**
- * Everything that is readable in a store with all of its namespaces, in one namespace, or in a range of either's own
- * keys, as JSON lines, of one synced state: keys of every kind, the bytes of every value whatever its codec, and deadlines. Each piece is whole lines. The state
- * stays pinned, and the old versions of what changes in memory, until the iteration ends.
+ * Everything that is readable in a store with its namespaces, in one namespace, or in a range of the own keys of
+ * either, as JSON lines, of one synced state: keys of every kind, the bytes of every value whatever its codec, and
+ * deadlines. Each piece is whole lines. The state stays pinned, and the old versions of what changes in memory,
+ * until the iteration ends. A schema does not look at what is loaded.
  *
  * Throws INVALID_KEY, INVALID_ARGUMENT or UNKNOWN_OPTION here, CLOSED or DURABILITY_UNKNOWN while iterating.
  *

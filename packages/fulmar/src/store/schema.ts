@@ -55,7 +55,8 @@ export function validatorOf<In, Out>(schema: StandardSchema<In, Out>, namespace:
     if (isPromiseLike(result)) {
       // Nobody waits for it: whatever comes of it is of no more interest.
       result.then(nothing, nothing);
-      const message = `the schema of namespace ${JSON.stringify(namespace)} validates asynchronously: use one that does not`;
+      const whose = `the schema of namespace ${JSON.stringify(namespace)}`;
+      const message = `${whose} validates asynchronously: use one that does not`;
       throw new FulmarTypeError("SCHEMA_ASYNC", message, { namespace });
     }
     if (result.issues === undefined) return result.value;

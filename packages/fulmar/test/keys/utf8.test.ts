@@ -58,7 +58,7 @@ describe("UTF-8", () => {
   it("encodes as TextEncoder does, and refuses what has no UTF-8 form", () => {
     fc.assert(
       fc.property(fc.oneof(text, units), (value) => {
-        expect(encodeUtf8(value)).toEqual(value.isWellFormed() ? encoder.encode(value) : undefined);
+        expect(encodeUtf8(value)).toEqual(!/\p{Surrogate}/u.test(value) ? encoder.encode(value) : undefined);
       }),
       RUNS,
     );

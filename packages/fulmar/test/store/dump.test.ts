@@ -129,6 +129,7 @@ describe("a dump", () => {
     await db.set("note", utf8.encode("two\nlines"));
     await db.set("photo", Uint8Array.of(0xff, 0xd8, 0xff));
     await db.delete("nothing");
+    await db.namespace("users").set("ada", utf8.encode('{"age":36}'));
     expect(await textOf(dump(db))).toBe(shown);
   });
 

@@ -1,0 +1,133 @@
+/** What the compiler must infer, and what it must refuse. Never run: the step `types` of the gate compiles it. */
+import * as v from "valibot";
+import { expectTypeOf } from "vitest";
+import * as z from "zod";
+import type {
+  AtomicOutcome,
+  BatchOperation,
+  Codec,
+  CommitEvent,
+  Entry,
+  Incremented,
+  Key,
+  Namespace,
+  Snapshot,
+  StandardSchema,
+  Store,
+  Written,
+} from "../../src/index.js";
+import { dump, open } from "../../src/index.js";
+
+interface User {
+  readonly name: string;
+}
+
+const db = await open<User>();
+const anything = await open();
+
+// A store of values of one type.
+expectTypeOf(db).toEqualTypeOf<Store<User>>();
+expectTypeOf(anything.get("a")).toEqualTypeOf<unknown>();
+expectTypeOf(db.get("a")).toEqualTypeOf<User | undefined>();
+expectTypeOf(db.getMany(["a", 1])).toEqualTypeOf<(User | undefined)[]>();
+expectTypeOf(db.entry("a")).toEqualTypeOf<Entry<User> | undefined>();
+expectTypeOf(db.set("a", { name: "Ada" })).toEqualTypeOf<Promise<Written<User>>>();
+expectTypeOf(db.increment("a")).toEqualTypeOf<Promise<Incremented<User>>>();
+expectTypeOf([...db.list()]).toEqualTypeOf<Entry<User>[]>();
+expectTypeOf([...db.keys()]).toEqualTypeOf<Key[]>();
+expectTypeOf([...db.values()]).toEqualTypeOf<User[]>();
+expectTypeOf(db.snapshot()).toEqualTypeOf<Snapshot<User>>();
+db.watch({}, (commit) => {
+  expectTypeOf(commit).toEqualTypeOf<CommitEvent<User>>();
+  expectTypeOf(commit.changes[0].value).toEqualTypeOf<User | undefined>();
+});
+expectTypeOf(db.batch).parameter(0).toEqualTypeOf<Iterable<BatchOperation<User>>>();
+// @ts-expect-error another type of value
+void db.set("a", 5);
+// @ts-expect-error no key
+db.get({ id: 1 });
+// @ts-expect-error no such option
+void db.set("a", { name: "Ada" }, { expires: 5 });
+// @ts-expect-error another type of value
+void db.batch([{ type: "set", key: "a", value: 5 }]);
+// @ts-expect-error a deletion has no value
+void db.batch([{ type: "delete", key: "a", value: { name: "Ada" } }]);
+// @ts-expect-error no such level
+void db.set("a", { name: "Ada" }, { durability: "always" });
+
+// What a transaction gives is what its function gives.
+expectTypeOf(db.transact((tx) => tx.get("a"))).toEqualTypeOf<Promise<User | undefined>>();
+expectTypeOf(db.transact(async (tx) => tx.count())).toEqualTypeOf<Promise<number>>();
+expectTypeOf(db.atomic().set("a", { name: "Ada" }).commit()).toEqualTypeOf<Promise<AtomicOutcome<User>>>();
+// @ts-expect-error another type of value
+void db.transact((tx) => tx.set("a", "Ada"));
+
+// A namespace has the store's type of value, or another one.
+expectTypeOf(db.namespace("a")).toEqualTypeOf<Namespace<User, User>>();
+expectTypeOf(db.namespace<number>("a", { ttl: 1000 })).toEqualTypeOf<Namespace<number, number>>();
+expectTypeOf(db.namespace<number>("a").get("a")).toEqualTypeOf<number | undefined>();
+
+// With a schema, what is written is its input and what is read its output.
+const inZod = z.object({
+  name: z.string(),
+  age: z.coerce.number<string>(),
+  role: z.string().default("user"),
+});
+const inValibot = v.object({
+  name: v.string(),
+  age: v.pipe(v.string(), v.transform(Number)),
+  role: v.optional(v.string(), "user"),
+});
+interface Given {
+  name: string;
+  age: string;
+  role?: string | undefined;
+}
+interface Stored {
+  name: string;
+  age: number;
+  role: string;
+}
+const given: Given = { name: "Ada", age: "36" };
+for (const users of [
+  db.namespace("users", { schema: inZod }),
+  db.namespace("users", { schema: inValibot }),
+]) {
+  expectTypeOf(users.get("a")).toEqualTypeOf<Stored | undefined>();
+  expectTypeOf([...users.list()]).toEqualTypeOf<Entry<Stored>[]>();
+  expectTypeOf(users.snapshot()).toEqualTypeOf<Snapshot<Stored>>();
+  expectTypeOf(users.set).parameter(1).toEqualTypeOf<Given>();
+  expectTypeOf(users.set("a", given)).toEqualTypeOf<Promise<Written<Stored>>>();
+  expectTypeOf(users.batch).parameter(0).toEqualTypeOf<Iterable<BatchOperation<Given>>>();
+  expectTypeOf(users.compareAndSwap).parameter(1).toEqualTypeOf<Stored | undefined>();
+  expectTypeOf(users.compareAndSwap).parameter(2).toEqualTypeOf<Given | undefined>();
+  users.watch({}, (commit) => expectTypeOf(commit).toEqualTypeOf<CommitEvent<Stored>>());
+  expectTypeOf(db.transact((tx) => tx.in(users).get("a"))).toEqualTypeOf<Promise<Stored | undefined>>();
+  expectTypeOf(db.transact((tx) => tx.in(users).in(db).get("a"))).toEqualTypeOf<Promise<User | undefined>>();
+  void db.transact((tx) => {
+    tx.in(users).set("a", given);
+    // @ts-expect-error the output is not the input
+    tx.in(users).set("a", { name: "Ada", age: 36, role: "user" });
+  });
+  db.atomic().in(users).set("a", given);
+  // @ts-expect-error the output is not the input
+  db.atomic().in(users).set("a", { name: "Ada", age: 36, role: "user" });
+  // @ts-expect-error the output is not the input
+  void users.set("a", { name: "Ada", age: 36, role: "user" });
+  // @ts-expect-error a member is missing
+  void users.set("a", { name: "Ada" });
+  expectTypeOf(dump(users)).toEqualTypeOf<AsyncIterable<string>>();
+}
+
+// A validator of one's own.
+declare const lengths: StandardSchema<string, number>;
+expectTypeOf(db.namespace("lengths", { schema: lengths })).toEqualTypeOf<Namespace<string, number>>();
+const ofTexts: Codec<string> = { name: "a", encode: (text) => new Uint8Array(text.length), decode: () => "" };
+// @ts-expect-error a codec for another type than the schema's output
+db.namespace("a", { schema: lengths, codec: ofTexts });
+// @ts-expect-error no schema
+db.namespace("a", { schema: { parse: () => 1 } });
+// @ts-expect-error no such option
+db.namespace("a", { lifetime: 5 });
+// @ts-expect-error no namespace
+void db.transact((tx) => tx.in("users"));
