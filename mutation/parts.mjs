@@ -3,6 +3,9 @@ const TESTS = "packages/fulmar/test";
 
 const durable = (...names) => names.map((name) => `${DURABILITY}/${name}.ts`);
 
+/** The tests of single parts notice most changes within milliseconds, those of the whole see to the rest. */
+const UNIT_FIRST = [`${TESTS}/durability/unit`, `${TESTS}/durability`];
+
 /** What can be mutated by name: files of the library, and the tests that guard them. */
 export const PARTS = {
   log: {
@@ -14,14 +17,14 @@ export const PARTS = {
       "segment-pool",
       "turn-guard",
     ),
-    tests: [`${TESTS}/durability`],
+    tests: UNIT_FIRST,
   },
   checkpoint: {
     files: durable("checkpoint-format", "checkpoint-reader", "checkpoint-run", "checkpoint-writer"),
-    tests: [`${TESTS}/durability`],
+    tests: UNIT_FIRST,
   },
   recovery: {
     files: durable("recovery", "replay", "log-scan", "segment-reader", "chunk-reader", "manifest", "orphans"),
-    tests: [`${TESTS}/durability`],
+    tests: UNIT_FIRST,
   },
 };

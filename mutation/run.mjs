@@ -1,7 +1,8 @@
 /**
- * `npm run mutation -- PART [PART ...] [--workers N] [--files GLOB,GLOB]`: changes the code of a part of the library in
- * many small ways, runs its tests against each change, and prints the share that they noticed and every
- * change that they did not. A part takes minutes to an hour on two cores. Known survivors, each with the
+ * `npm run mutation -- PART [PART ...] [--workers N] [--files GLOB,GLOB] [--tests PATH,PATH]`: changes the code
+ * of a part of the library in many small ways, runs its tests against each change, and prints the share that
+ * they noticed and every change that they did not. A part takes minutes to an hour on two cores; single files
+ * judged by unit tests alone (`--tests packages/fulmar/test/durability/unit`) take a minute or two. Known survivors, each with the
  * reason why no test can or should notice it, stand in survivors.json; others make the exit code 1.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -17,7 +18,11 @@ const root = join(here, "..");
 const REPORT = join(root, ".cache/mutation-report.json");
 
 const { values, positionals } = parseArgs({
-  options: { workers: { type: "string", default: "2" }, files: { type: "string" } },
+  options: {
+    workers: { type: "string", default: "2" },
+    files: { type: "string" },
+    tests: { type: "string" },
+  },
   allowPositionals: true,
 });
 
@@ -37,7 +42,7 @@ function mutate(part) {
   const environment = {
     ...process.env,
     FULMAR_MUTATION_FILES: values.files ?? part.files.join(","),
-    FULMAR_MUTATION_TESTS: part.tests.join(","),
+    FULMAR_MUTATION_TESTS: values.tests ?? part.tests.join(","),
     FULMAR_MUTATION_WORKERS: values.workers,
   };
   const program = join(here, "node_modules/@stryker-mutator/core/bin/stryker.js");

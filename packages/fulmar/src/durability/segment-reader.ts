@@ -295,7 +295,7 @@ function searchHeads(
     const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
     if (head === undefined) continue;
     found.syncedThrough = Math.max(found.syncedThrough, head.syncedThrough);
-    found.lastHead = offset + next + RECORD_HEAD_BYTES;
+    found.lastHead = offset + next - RECORD_SALT_AT + RECORD_HEAD_BYTES;
   }
 }
 
