@@ -2,8 +2,9 @@
  * `npm run mutation -- PART [PART ...] [--workers N] [--files GLOB,GLOB] [--tests PATH,PATH]`: changes the code
  * of a part of the library in many small ways, runs its tests against each change, and prints the share that
  * they noticed and every change that they did not. A part takes minutes to an hour on two cores; single files
- * judged by unit tests alone (`--tests packages/fulmar/test/durability/unit`) take a minute or two. Known survivors, each with the
- * reason why no test can or should notice it, stand in survivors.json; others make the exit code 1.
+ * judged by unit tests alone (`--tests packages/fulmar/test/durability/unit`) take a minute or two.
+ * Known survivors, each with the reason why no test can or should notice it, stand in survivors.json; others
+ * make the exit code 1.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
