@@ -18,7 +18,8 @@ export default defineConfig({
   },
   test: {
     include: ["{packages/*,simulator,bench}/test/**/*.test.ts"],
-    testTimeout: 30_000,
+    // Long enough for a machine that does other things too: it ends what hangs, and judges no speed.
+    testTimeout: 120_000,
     hookTimeout: 30_000,
   },
 });
