@@ -44,7 +44,7 @@ async function check({ directory, oracle }: Scene, filler: number): Promise<void
 }
 
 async function checkStore(directory: string, oracle: Oracle, filler: number): Promise<void> {
-  await using db = await open<unknown>(directory);
+  await using db = await open<unknown>(directory, { historyBytes: 0 });
   oracle.checkAcknowledged(db);
   checkWhole(db);
   oracle.learn(db);
@@ -75,7 +75,7 @@ describe.each(["full", "relaxed"])("SIGKILL, durability %s", (durability) => {
       for (let kill = 0; kill < kills; kill++) await killIn(scene, moment);
       if (moment !== "backup") return;
       // What the kills left over is gone after the next backup.
-      const db = await open(scene.directory);
+      const db = await open(scene.directory, { historyBytes: 0 });
       const { path } = await db.backup(scene.backups);
       await db.close();
       expect(await readdir(scene.backups)).toEqual([path.slice(scene.backups.length + 1)]);

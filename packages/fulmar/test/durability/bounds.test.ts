@@ -11,6 +11,7 @@ test("I5: steady overwriting keeps the directory within a bound, and nothing is 
     codec: "text",
     segmentBytes,
     checkpoint: { everyBytes },
+    historyBytes: 0,
   });
   let [bytesMost, filesMost, written] = [0, 0, 0];
   for (let i = 0; i < 1500; i++) {

@@ -22,7 +22,7 @@ async function during(name, work) {
 // Checkpoints by policy would hide the ones that are to be killed.
 const everyBytes = moment === "write" ? 100_000 : 1_000_000_000;
 const db = await during("open", () =>
-  open(directory, { durability, segmentBytes: 65_536, checkpoint: { everyBytes } }),
+  open(directory, { durability, segmentBytes: 65_536, historyBytes: 0, checkpoint: { everyBytes } }),
 );
 
 let number = Number(first);
