@@ -22,6 +22,13 @@ export interface Handle {
   range?(from: string, limit: number): number | Promise<number>;
   /** Reads two keys and writes both back with their first byte increased, as one step where the library can. */
   update?(first: string, second: string): unknown;
+  /** Adds one to a counter, which begins at nothing, as one step. */
+  increment?(counter: string): unknown;
+  /**
+   * Reads `limit` entries in order from the beginning on, all of one state, with a turn of the event loop after
+   * each `slice` of them. How many there were.
+   */
+  longRead?(limit: number, slice: number): Promise<number>;
   /** Hands over what is still under way. */
   flush(): unknown;
   close(): unknown;

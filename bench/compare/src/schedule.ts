@@ -157,9 +157,10 @@ function cellsOf(
   const cells: Cell[] = [];
   for (const [task, runs] of results) {
     if (task.keys !== size.keys || task.valueBytes !== size.valueBytes) continue;
-    for (const row of Object.keys(runs[0].rows ?? {})) {
+    for (const [index, row] of Object.keys(runs[0].rows ?? {}).entries()) {
       const values = runs.map(({ rows }) => rows?.[row] ?? 0).sort((a, b) => a - b);
-      const latency = middleLatency(runs);
+      // What a workload measures besides has no latencies of its own.
+      const latency = index === 0 ? middleLatency(runs) : undefined;
       cells.push({
         engine: task.engine,
         row,

@@ -1,7 +1,8 @@
+import { incrementing, updating, updatingBesideReads } from "./contending.js";
 import { fullScan, getConcurrent, getHit, getMiss, getView, rangeOfHundred } from "./reading.js";
 import type { CellResult, Context } from "./task.js";
 import { holding, opening } from "./whole.js";
-import { batches, overwriting, setting, updating } from "./writing.js";
+import { batches, overwriting, setting } from "./writing.js";
 
 export interface CompareWorkload {
   readonly name: string;
@@ -32,6 +33,8 @@ const HOLDING = {
   stall: "longest stall of the event loop while loading, ms",
   gc: "longest garbage collection while loading, ms",
 };
+const UPDATES_BESIDE = "update of 2 keys, full, 100 in flight, beside long reads";
+const READS_BESIDE = "long reads of 10,000 keys beside those updates (entries)";
 const OPEN_CLOSED = "open and first read, after close, ms";
 const OPEN_KILLED = "open and first read, after kill -9, ms";
 const WRITTEN = "bytes written for each of payload, overwriting";
@@ -53,6 +56,8 @@ export const WORKLOADS: readonly CompareWorkload[] = [
   workload("update-relaxed-1", updating("update of 2 keys, relaxed, one awaited", "relaxed", 1), 2),
   workload("update-full-100", updating("update of 2 keys, full, 100 in flight", "full", 100), 2),
   workload("update-contended", updating("update of 2 of 10 keys, full, 100 in flight", "full", 100, 10), 2),
+  workload("update-readers", updatingBesideReads(UPDATES_BESIDE, READS_BESIDE, "full", 100), 2),
+  workload("increments", incrementing("increments of ten counters, full, 100 in flight", "full", 100), 2),
   workload("open-closed", opening(OPEN_CLOSED, "closed"), 2, 0),
   workload("open-killed", opening(OPEN_KILLED, "killed"), 2, 0),
   workload("memory", holding(HOLDING), 3, 0),
@@ -84,6 +89,9 @@ export const ROWS: readonly Row[] = [
   rate("update of 2 keys, relaxed, one awaited"),
   rate("update of 2 keys, full, 100 in flight"),
   rate("update of 2 of 10 keys, full, 100 in flight"),
+  rate(UPDATES_BESIDE),
+  rate(READS_BESIDE),
+  rate("increments of ten counters, full, 100 in flight"),
   lower(OPEN_CLOSED, true),
   lower(OPEN_KILLED, true),
   // Files that the system may drop from memory at any time count here, too: not the same thing.

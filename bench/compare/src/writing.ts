@@ -4,15 +4,15 @@ import type { Handle, Level } from "./engine.js";
 import { loadBatches } from "./load.js";
 import type { CellResult, Context } from "./task.js";
 
-type Step = (handle: Handle, index: number) => unknown;
-type Measure = (context: Context) => Promise<CellResult>;
+export type Step = (handle: Handle, index: number) => unknown;
+export type Measure = (context: Context) => Promise<CellResult>;
 
 /** How much longer than the others a load may take, which has to come to its end to be one. */
 const LOAD_TIMES = 4;
 const OVERWRITE_ROUNDS = 5;
 const OVERWRITE_TIMES = 6;
 
-interface Plan {
+export interface Plan {
   readonly row: string;
   readonly level: Level;
   readonly writers: number;
@@ -24,8 +24,16 @@ interface Plan {
   readonly loaded: boolean;
 }
 
-/** Warms up in a store of its own, which is thrown away, and then measures. */
-async function warmThenMeasured(context: Context, plan: Plan, step: Step): Promise<CellResult> {
+/**
+ * Warms up in a store of its own, which is thrown away, and then measures. `ended` is awaited before a store is
+ * closed.
+ */
+export async function warmThenMeasured(
+  context: Context,
+  plan: Plan,
+  step: Step,
+  ended?: () => Promise<void>,
+): Promise<CellResult> {
   const { engine, directory, keys, valueBytes, warmUpMs } = context;
   const order = shuffled(keys);
   const once = async (place: string, stepsMax: number, timeMs: number): Promise<Concurrent> => {
@@ -34,6 +42,7 @@ async function warmThenMeasured(context: Context, plan: Plan, step: Step): Promi
     const result = await concurrently(plan.writers, stepsMax, timeMs, (index) =>
       step(handle, index % plan.steps),
     );
+    await ended?.();
     await handle.close();
     return result;
   };
@@ -77,38 +86,6 @@ export function batches(row: string, level: Level): Measure {
           return { key: keyAt(order[at % keys]), value: valueFor(at) };
         }),
       ),
-    );
-  };
-}
-
-/** Reads two keys and writes both: of all keys in turn, or of the first few in turns that fall together. */
-export function updating(
-  row: string,
-  level: Level,
-  writers: number,
-  spreadMax = Number.MAX_SAFE_INTEGER,
-): Measure {
-  return async (context) => {
-    const { engine, directory, keys, measureMs } = context;
-    if (level === "full" && !engine.durable) return {};
-    const probe = await engine.open(`${directory}-probe`, level);
-    const able = probe.update !== undefined;
-    await probe.close();
-    if (!able) return {};
-    const order = shuffled(keys);
-    const spread = Math.min(keys, spreadMax);
-    // All steps that time allows, over the same keys again and again.
-    const plan: Plan = {
-      row,
-      level,
-      writers,
-      steps: Number.MAX_SAFE_INTEGER,
-      entries: 1,
-      timeMs: measureMs,
-      loaded: true,
-    };
-    return warmThenMeasured(context, plan, (handle, index) =>
-      handle.update?.(keyAt(order[(2 * index) % spread]), keyAt(order[(2 * index + 1) % spread])),
     );
   };
 }

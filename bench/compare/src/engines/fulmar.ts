@@ -1,4 +1,5 @@
 import { type OpenOptions, open } from "fulmar";
+import { turn } from "../../../dist/measure.js";
 import { changed, type Engine, type Handle, type Level } from "../engine.js";
 
 async function openFulmar(
@@ -7,6 +8,7 @@ async function openFulmar(
   options: OpenOptions<Uint8Array>,
 ): Promise<Handle> {
   const db = await open<Uint8Array>(directory, { codec: "bytes", durability: level, ...options });
+  const counters = db.namespace<number>("counters", { codec: "json" });
   return {
     set: (key, value) => db.set(key, value),
     batch: (entries) => db.batch(entries.map(({ key, value }) => ({ type: "set", key, value }))),
@@ -22,6 +24,14 @@ async function openFulmar(
         if (a === undefined || b === undefined) throw new Error("a key is missing");
         tx.set(first, changed(a));
         tx.set(second, changed(b));
+      }),
+    increment: (counter) => counters.increment(counter),
+    longRead: (limit, slice) =>
+      db.transact(async (tx) => {
+        let seen = 0;
+        for (const { value } of tx.list({ limit }))
+          if (value.length > 0 && ++seen % slice === 0) await turn();
+        return seen;
       }),
     flush: () => db.flush(),
     close: () => db.close(),

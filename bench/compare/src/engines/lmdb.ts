@@ -1,8 +1,10 @@
 import { open } from "lmdb";
+import { turn } from "../../../dist/measure.js";
 import { changed, type Engine, type Handle, type Level } from "../engine.js";
 
 async function openLmdb(directory: string, level: Level): Promise<Handle> {
   const db = open<Uint8Array, string>({ path: directory, encoding: "binary", noSync: level === "relaxed" });
+  const counters = db.openDB<number, string>({ name: "counters", encoding: "json" });
   // The promise of a write says that it can be read; `flushed` says that it is on disk.
   const durable =
     level === "full"
@@ -35,6 +37,15 @@ async function openLmdb(directory: string, level: Level): Promise<Handle> {
           void db.put(second, changed(b));
         }),
       ),
+    increment: (counter) =>
+      durable(counters.transaction(() => void counters.put(counter, (counters.get(counter) ?? 0) + 1))),
+    longRead: async (limit, slice) => {
+      let seen = 0;
+      // A range reads from one snapshot until it ends.
+      for (const { value } of db.getRange({ limit }))
+        if (value.length > 0 && ++seen % slice === 0) await turn();
+      return seen;
+    },
     flush: () => db.flushed,
     close: () => db.close(),
   };

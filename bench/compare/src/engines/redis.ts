@@ -54,6 +54,7 @@ async function openRedis(directory: string, level: Level): Promise<Handle> {
     batch: (entries) => client.mset(entries.flatMap(({ key, value }) => [key, asBuffer(value)])),
     getLater: async (key) => (await client.getBuffer(key)) ?? undefined,
     update: (first, second) => client.evalsha(digest, 2, first, second),
+    increment: (counter) => client.incr(counter),
     flush: () => undefined,
     close: async () => {
       const gone = once(server, "exit");

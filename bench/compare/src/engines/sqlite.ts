@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
+import { turn } from "../../../dist/measure.js";
 import { changed, type Engine, type Entry, type Handle, type Level } from "../engine.js";
 
 /** The synchronous calls, each a transaction of its own when called outside of one. */
@@ -10,18 +11,23 @@ interface Calls {
   get(key: string): Uint8Array | undefined;
   batch(entries: readonly Entry[]): void;
   update(first: string, second: string): void;
+  increment(counter: string): void;
 }
+
+const fileIn = (directory: string): string => join(directory, "data.sqlite");
 
 function openCalls(directory: string, level: Level): Calls {
   mkdirSync(directory, { recursive: true });
-  const db = new Database(join(directory, "data.sqlite"));
+  const db = new Database(fileIn(directory));
   db.pragma("journal_mode = WAL");
   db.pragma(`synchronous = ${level === "full" ? "FULL" : "NORMAL"}`);
   db.exec("CREATE TABLE IF NOT EXISTS kv (k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID");
+  db.exec("CREATE TABLE IF NOT EXISTS counters (k TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID");
   const write = db.prepare(
     "INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
   );
   const read = db.prepare("SELECT v FROM kv WHERE k = ?").pluck();
+  const add = db.prepare("INSERT INTO counters (k, n) VALUES (?, 1) ON CONFLICT (k) DO UPDATE SET n = n + 1");
   const set = (key: string, value: Uint8Array): void => {
     write.run(key, value);
   };
@@ -39,7 +45,21 @@ function openCalls(directory: string, level: Level): Calls {
       set(first, changed(a));
       set(second, changed(b));
     }),
+    increment: (counter) => {
+      add.run(counter);
+    },
   };
+}
+
+/** On a connection of its own, because an open read holds up the writes of its connection. */
+async function longRead(directory: string, limit: number, slice: number): Promise<number> {
+  const db = new Database(fileIn(directory), { readonly: true });
+  const read = db.prepare("SELECT k, v FROM kv ORDER BY k LIMIT ?").raw();
+  let seen = 0;
+  for (const row of read.iterate(limit))
+    if ((row as [string, Uint8Array])[1].length > 0 && ++seen % slice === 0) await turn();
+  db.close();
+  return seen;
 }
 
 function ranges({ db }: Calls): (from: string, limit: number) => number {
@@ -57,7 +77,13 @@ export const sqlite: Engine = {
   durable: true,
   open: async (directory, level) => {
     const calls = openCalls(directory, level);
-    return { ...calls, range: ranges(calls), flush: () => undefined, close: () => calls.db.close() };
+    return {
+      ...calls,
+      range: ranges(calls),
+      longRead: (limit, slice) => longRead(directory, limit, slice),
+      flush: () => undefined,
+      close: () => calls.db.close(),
+    };
   },
 };
 
@@ -102,6 +128,9 @@ export const sqliteGrouped: Engine = {
     "batch-full",
     "update-relaxed-1",
     "update-full-100",
+    "update-contended",
+    "update-readers",
+    "increments",
     "overwrite",
   ],
   open: async (directory, level): Promise<Handle> => {
@@ -111,6 +140,8 @@ export const sqliteGrouped: Engine = {
       set: (key, value) => group(() => calls.set(key, value)),
       batch: (entries) => group(() => calls.batch(entries)),
       update: (first, second) => group(() => calls.update(first, second)),
+      increment: (counter) => group(() => calls.increment(counter)),
+      longRead: (limit, slice) => longRead(directory, limit, slice),
       flush: () => undefined,
       close: () => calls.db.close(),
     };

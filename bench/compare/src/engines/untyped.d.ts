@@ -29,7 +29,7 @@ declare module "better-sqlite3" {
   }
 
   class Database {
-    constructor(path: string);
+    constructor(path: string, options?: { readonly readonly?: boolean });
     pragma(text: string): unknown;
     exec(text: string): void;
     prepare(text: string): Statement;
