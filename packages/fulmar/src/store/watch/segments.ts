@@ -1,0 +1,177 @@
+import { compareBytes, compareRanges } from "../../base/bytes.js";
+import { isEmptyRange, type KeyRange } from "../../keys/range.js";
+import { Boundaries, type Bounds } from "./boundaries.js";
+
+/** Bytes of a boundary that are compared as one number. */
+const HEAD_BYTES = 6;
+/** Groups of boundaries: for those that end where the common bytes do, and one for each next byte. */
+const GROUPS = 257;
+
+/**
+ * The whole of all keys, cut into segments, of each of which is known whether some range reaches into it. A key
+ * that lies in none of many thousand ranges is told by a search among numbers, which touches no object.
+ *
+ * It may say yes too often: a range that is added after it was made covers all segments that it touches.
+ */
+export class Segments {
+  readonly #count: number;
+  readonly #bytes: Uint8Array;
+  readonly #offsets: Uint32Array;
+  /** So many bytes all boundaries begin with. */
+  readonly #common: number;
+  /** The first boundary of each group, and the end of the last one. */
+  readonly #groups = new Uint32Array(GROUPS + 1);
+  /** So many bytes all boundaries of a group begin with. */
+  readonly #skips = new Uint32Array(GROUPS);
+  /** What follows those bytes. */
+  readonly #heads: Float64Array;
+  /** Of the segment before each boundary, and behind the last. */
+  readonly #covered: Uint8Array;
+
+  private constructor({ count, bytes, offsets }: Bounds) {
+    this.#count = count;
+    this.#bytes = bytes;
+    this.#offsets = offsets;
+    this.#heads = new Float64Array(count);
+    this.#covered = new Uint8Array(count + 1);
+    this.#common = count === 0 ? 0 : this.#sharedBytes(0, count - 1);
+    this.#makeGroups();
+  }
+
+  /** Covers no key. */
+  static none(): Segments {
+    return new Segments(new Boundaries().take());
+  }
+
+  /** Ranges that do not touch each other, as their ends in order; without the last one, the last has no end. */
+  static between(bounds: Bounds): Segments {
+    const segments = new Segments(bounds);
+    for (let i = 1; i <= bounds.count; i += 2) segments.#covered[i] = 1;
+    return segments;
+  }
+
+  /** Whether some range may hold `key`. */
+  covers(key: Uint8Array): boolean {
+    return this.#covered[this.#position(key)] === 1;
+  }
+
+  /** From now on it covers a range, too. */
+  cover(range: KeyRange): void {
+    if (isEmptyRange(range)) return;
+    const last = range.to === undefined ? this.#count : this.#position(range.to);
+    this.#covered.fill(1, this.#position(range.from), last + 1);
+  }
+
+  /** How many boundaries are not above `key`. */
+  #position(key: Uint8Array): number {
+    const common = this.#common;
+    if (this.#count === 0) return 0;
+    const order = this.#compareStart(key, 0, common, 0);
+    if (order !== 0) return order < 0 ? 0 : this.#count;
+    const group = key.length === common ? 0 : key[common] + 1;
+    let low = this.#groups[group];
+    let high = this.#groups[group + 1];
+    if (low === high) return low;
+    const skip = this.#skips[group];
+    const inGroup = this.#compareStart(key, common, skip, low);
+    if (inGroup !== 0) return inGroup < 0 ? low : high;
+    const head = headOf(key, skip, key.length);
+    const heads = this.#heads;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const one = heads[middle];
+      if (one < head || (one === head && this.#compareRest(middle, key, skip) <= 0)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Compares bytes `from` to `to` of a key, which may be shorter, with those of a boundary, which is not. */
+  #compareStart(key: Uint8Array, from: number, to: number, index: number): number {
+    const bytes = this.#bytes;
+    const start = this.#offsets[index];
+    for (let i = from; i < to; i++) {
+      if (i >= key.length) return -1;
+      const difference = key[i] - bytes[start + i];
+      if (difference !== 0) return difference;
+    }
+    return 0;
+  }
+
+  #compareRest(index: number, key: Uint8Array, from: number): number {
+    const start = this.#offsets[index] + from;
+    return compareRanges(this.#bytes, start, this.#offsets[index + 1], key, from, key.length);
+  }
+
+  /** So many bytes two boundaries begin with, and all between them. */
+  #sharedBytes(first: number, last: number): number {
+    const [a, b] = [this.#offsets[first], this.#offsets[last]];
+    const length = Math.min(this.#offsets[first + 1] - a, this.#offsets[last + 1] - b);
+    let shared = 0;
+    while (shared < length && this.#bytes[a + shared] === this.#bytes[b + shared]) shared++;
+    return shared;
+  }
+
+  #makeGroups(): void {
+    const offsets = this.#offsets;
+    for (let first = 0, group = 0; group < GROUPS; group++) {
+      let end = first;
+      while (end < this.#count && this.#groupOf(end) === group) end++;
+      this.#groups[group + 1] = end;
+      if (end > first) {
+        const skip = this.#sharedBytes(first, end - 1);
+        this.#skips[group] = skip;
+        for (let i = first; i < end; i++) {
+          this.#heads[i] = headOf(this.#bytes, offsets[i] + skip, offsets[i + 1]);
+        }
+      }
+      first = end;
+    }
+  }
+
+  #groupOf(index: number): number {
+    const at = this.#offsets[index] + this.#common;
+    return at === this.#offsets[index + 1] ? 0 : this.#bytes[at] + 1;
+  }
+}
+
+/** Up to {@link HEAD_BYTES} bytes as a number that is ordered as they are; zeros stand for those behind the end. */
+function headOf(bytes: Uint8Array, from: number, to: number): number {
+  if (from + HEAD_BYTES <= to) {
+    const high = (bytes[from] << 16) | (bytes[from + 1] << 8) | bytes[from + 2];
+    return high * 0x1000000 + ((bytes[from + 3] << 16) | (bytes[from + 4] << 8) | bytes[from + 5]);
+  }
+  let head = 0;
+  for (let i = from; i < from + HEAD_BYTES; i++) head = head * 256 + (i < to ? bytes[i] : 0);
+  return head;
+}
+
+/** Makes {@link Segments} of ranges that come in the order of their lower ends. */
+export class SegmentsBuilder {
+  readonly #boundaries = new Boundaries();
+  #open: KeyRange | undefined;
+
+  add(range: KeyRange): void {
+    if (isEmptyRange(range)) return;
+    const open = this.#open;
+    if (open === undefined) this.#open = range;
+    else if (open.to === undefined) return;
+    else if (compareBytes(range.from, open.to) > 0) {
+      this.#close(open);
+      this.#open = range;
+    } else if (range.to === undefined || compareBytes(range.to, open.to) > 0) {
+      this.#open = { from: open.from, to: range.to };
+    }
+  }
+
+  /** To be called once. */
+  finish(): Segments {
+    if (this.#open !== undefined) this.#close(this.#open);
+    return Segments.between(this.#boundaries.take());
+  }
+
+  #close({ from, to }: KeyRange): void {
+    this.#boundaries.push(from);
+    if (to !== undefined) this.#boundaries.push(to);
+  }
+}

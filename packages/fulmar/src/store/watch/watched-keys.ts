@@ -1,0 +1,103 @@
+import { equalBytes } from "../../base/bytes.js";
+
+/** Bits of the filter for each key that is in it, at least: one key in sixteen that is not passes. */
+const KEY_BITS = 16;
+const BITS_MIN = 1024;
+
+interface Place<T> {
+  readonly key: Uint8Array;
+  readonly items: Set<T>;
+}
+
+/** Single keys, and who is interested in them. Of a key that nobody wants, one bit tells. */
+export class WatchedKeys<T> {
+  readonly #places = new Map<number, Place<T>[]>();
+  #size = 0;
+  #filter = new Uint32Array(BITS_MIN / 32);
+  /** The upper bits of a hash are its place in the filter. */
+  #shift = 32 - Math.log2(BITS_MIN);
+  /** Keys that are gone, but still in the filter. */
+  #gone = 0;
+
+  add(key: Uint8Array, item: T): void {
+    const hash = hashOf(key);
+    const known = this.#find(hash, key);
+    if (known !== undefined) {
+      known.items.add(item);
+      return;
+    }
+    const place = { key, items: new Set([item]) };
+    const places = this.#places.get(hash);
+    if (places === undefined) this.#places.set(hash, [place]);
+    else places.push(place);
+    this.#size++;
+    this.#mark(hash);
+    this.#fit();
+  }
+
+  remove(key: Uint8Array, item: T): void {
+    const hash = hashOf(key);
+    const place = this.#find(hash, key);
+    if (place?.items.delete(item) !== true || place.items.size > 0) return;
+    const others = (this.#places.get(hash) ?? []).filter((one) => one !== place);
+    if (others.length === 0) this.#places.delete(hash);
+    else this.#places.set(hash, others);
+    this.#size--;
+    this.#gone++;
+    this.#fit();
+  }
+
+  /** Shows everybody who is interested in `key` until `found` returns true, and says whether it did. */
+  some(key: Uint8Array, found: (item: T) => boolean): boolean {
+    if (this.#size === 0) return false;
+    const hash = hashOf(key);
+    const bit = hash >>> this.#shift;
+    if (((this.#filter[bit >>> 5] >>> (bit & 31)) & 1) === 0) return false;
+    const place = this.#find(hash, key);
+    if (place === undefined) return false;
+    for (const item of place.items) if (found(item)) return true;
+    return false;
+  }
+
+  #find(hash: number, key: Uint8Array): Place<T> | undefined {
+    return this.#places.get(hash)?.find((place) => equalBytes(place.key, key));
+  }
+
+  #mark(hash: number): void {
+    const bit = hash >>> this.#shift;
+    this.#filter[bit >>> 5] |= 1 << (bit & 31);
+  }
+
+  /** Makes another filter when this one is too small, or half of what it holds is gone. */
+  #fit(): void {
+    const bits = 32 * this.#filter.length;
+    if ((this.#size + this.#gone) * KEY_BITS <= bits) return;
+    const wanted = Math.max(BITS_MIN, 2 * KEY_BITS * this.#size);
+    const digits = Math.ceil(Math.log2(wanted));
+    this.#filter = new Uint32Array(2 ** (digits - 5));
+    this.#shift = 32 - digits;
+    this.#gone = 0;
+    for (const hash of this.#places.keys()) this.#mark(hash);
+  }
+}
+
+/** Four bytes at a time, unlike what byte by byte would do with long keys. */
+function hashOf(key: Uint8Array): number {
+  const { length } = key;
+  let hash = length;
+  let at = 0;
+  for (; at + 4 <= length; at += 4) {
+    hash = mixed(hash, key[at] | (key[at + 1] << 8) | (key[at + 2] << 16) | (key[at + 3] << 24));
+  }
+  let last = 0;
+  for (; at < length; at++) last = (last << 8) | key[at];
+  hash = Math.imul(hash ^ last, 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+function mixed(hash: number, word: number): number {
+  const product = Math.imul(word, 0xcc9e2d51);
+  const next = hash ^ Math.imul((product << 15) | (product >>> 17), 0x1b873593);
+  return (Math.imul((next << 13) | (next >>> 19), 5) + 0x6b64e654) | 0;
+}
