@@ -163,7 +163,8 @@ export class StoreCore<V> {
   }
 
   evict(goal: EvictOptions): Promise<EvictResult> {
-    return evictBy(this.committer, this.parts.memory, this.timers, goal);
+    const { committer, timers } = this;
+    return evictBy({ committer, timers, assertOpen: () => this.assertOpen() }, this.parts.memory, goal);
   }
 
   /** Makes a store that was opened with less memory than it takes fit, as far as that goes. */
@@ -274,6 +275,7 @@ export class StoreCore<V> {
 
   #refused(): void {
     this.#sweeper.retry();
+    this.#evictor.retry();
     this.watchers.wake();
   }
 

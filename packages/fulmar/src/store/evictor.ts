@@ -2,6 +2,8 @@ import type { Timer, Timers } from "../base/runtime/interface.js";
 
 /** Keys that one step evicts, so that it never holds the event loop for long. */
 const ENTRIES_PER_STEP = 500;
+/** After the log refused something, a full disk mostly, it rests so long, in ms. */
+const RETRY_MS = 1000;
 
 export interface EvictorSource {
   readonly timers: Timers;
@@ -24,7 +26,14 @@ export class Evictor {
   /** A write had to evict. */
   expect(): void {
     if (this.#stopped || this.#timer !== undefined || !this.#source.isTight()) return;
-    this.#timer = this.#source.timers.after(0, () => this.#step(), { background: true });
+    this.#wait(0);
+  }
+
+  /** Commits were taken back, and what they evicted may be there again. */
+  retry(): void {
+    if (this.#stopped || !this.#source.isTight()) return;
+    this.#timer?.cancel();
+    this.#wait(RETRY_MS);
   }
 
   stop(): void {
@@ -40,6 +49,11 @@ export class Evictor {
     } catch {
       // The store failed, and whoever writes next is told; nothing here waits for it.
     }
+    // Unless the log refused it at once, and the next step is set.
     if (evicted === ENTRIES_PER_STEP) this.expect();
+  }
+
+  #wait(delayMs: number): void {
+    this.#timer = this.#source.timers.after(delayMs, () => this.#step(), { background: true });
   }
 }

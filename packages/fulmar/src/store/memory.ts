@@ -49,11 +49,17 @@ export async function boundMemory(
   return { limit: new MemoryLimit(engine, limitBytes, residents), victims: residents, residents };
 }
 
-/** Evicts until a goal is reached, in steps that let the event loop turn. */
+/** What evicting by hand needs of a store. */
+interface EvictionParts {
+  readonly committer: Committer;
+  readonly timers: Timers;
+  readonly assertOpen: () => void;
+}
+
+/** Evicts until a goal is reached, in steps that let the event loop turn; `assertOpen` throws once it must end. */
 export async function evictBy(
-  committer: Committer,
+  { committer, timers, assertOpen }: EvictionParts,
   memory: BoundMemory | undefined,
-  timers: Timers,
   goal: EvictOptions,
 ): Promise<EvictResult> {
   if (memory?.victims === undefined) {
@@ -76,6 +82,7 @@ export async function evictBy(
     bytes += step.bytes;
     await step.done;
     await timers.turn();
+    assertOpen();
   }
   return { entries, bytes };
 }

@@ -35,11 +35,12 @@ export function* walk(state: TransactionState, extent: Extent): Generator<Step, 
     if (left <= 0) return;
     const read = extent.tracked ? state.trackRange(range, extent.reverse) : undefined;
     for (const step of merged(state, range, extent.reverse)) {
-      state.assertOpen();
       read?.through(step.key);
       if (extent.tracked) state.dependOnLife(step);
       left--;
       yield step;
+      // Whoever asks for more may do so when the state is not held any more.
+      state.assertOpen();
       if (left <= 0) return;
     }
     read?.toEnd();

@@ -9,9 +9,10 @@ import {
   coverageBytes,
   writeCommitHead,
 } from "../record/commit.js";
-import type { Coverage } from "../record/coverage.js";
-import type { EntryFields } from "../record/entry.js";
+import type { Coverage, OriginCoverage } from "../record/coverage.js";
+import type { OriginId } from "../record/origins.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
+import { bodyOf, type CommitBody, inFront } from "./commit-body.js";
 import type {
   Changed,
   Committed,
@@ -21,20 +22,33 @@ import type {
   Merged,
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
-import type { EntrySource } from "./entry-source.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
-import type { EvictionGoal, MemoryLimit, WantedChange } from "./memory-limit.js";
+import type { EvictionGoal } from "./memory-limit.js";
 import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
 import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
 import { Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
-import { bytesOfTombstones, entriesOf, evictionCommit, expiryCommit } from "./tombstones.js";
+import { evictionCommit, expiryCommit } from "./tombstones.js";
+import type { Durable } from "./waiters.js";
 
 export type * from "./committer-types.js";
 export { type LocalWrite, OWN_ORIGIN } from "./local-write.js";
 
 const NO_CHANGES: readonly CoverageChange[] = [];
+const NOBODY: readonly never[] = [];
+
+/** A commit before it is applied. */
+interface CommitDraft {
+  readonly level: Level;
+  readonly body: CommitBody;
+  /** What has to be evicted for it. */
+  readonly victims?: readonly Ref[];
+  readonly changes?: readonly CoverageChange[];
+  /** What it brings origins to. */
+  readonly covered?: Iterable<readonly [OriginId, OriginCoverage]>;
+  readonly remote?: boolean;
+}
 
 /**
  * The one door: everything that changes the store goes through here, whether a local write, a merge
@@ -138,16 +152,14 @@ export class Committer implements LogObserver {
   commit(writes: readonly LocalWrite[], level: Level): Promise<Committed> {
     const { origins, clock, runtime, limits, memoryLimit } = this.#parts;
     this.#assertWritable();
-    const size = checkedSize(writes, limits);
-    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, wantedRoom(writes));
+    const entriesBytes = checkedSize(writes, limits);
+    const victims = memoryLimit?.admit(wantedRoom(writes)) ?? NOBODY;
     const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
     const entries = new StampedWrites(writes, stamp, runtime.checksum);
-    this.#apply(version, writes.length, size, NO_CHANGES, entries);
-    if (this.#replicating) this.#ledger.record(version, stamp.origin, { upTo: stamp.seq, holes: [] });
-    const done = this.#acknowledgements.promise({ version, stamp }, level);
-    this.#seal(version, level, false, writes);
-    return done;
+    const body = { entryCount: writes.length, entriesBytes, entries, changed: writes };
+    const covered = this.#replicating ? [[stamp.origin, { upTo: stamp.seq, holes: [] }] as const] : NOBODY;
+    return this.#write({ version, stamp }, { level, body, victims, covered });
   }
 
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
@@ -169,16 +181,21 @@ export class Committer implements LogObserver {
     if (this.#failure !== undefined) return 0;
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
-    this.#seal(this.#applyTombstones(expired), "relaxed", false, expired);
+    const done = this.#write({ version: ++this.#version }, { level: "relaxed", body: bodyOf(expired) });
+    // Nobody waits for it: what the log refuses is there again, and expired all the same.
+    done.catch(() => undefined);
     return expired.length;
   }
 
   /** Evicts keys in one commit, for a goal or a part of it. `done` resolves when it survives the process. */
   evict(goal: EvictionGoal): Evicted & { readonly done: Promise<unknown> } {
     this.#assertWritable();
-    const refs = this.#parts.memoryLimit?.choose(goal) ?? [];
-    if (refs.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
-    return this.#evict(refs);
+    const victims = this.#parts.memoryLimit?.choose(goal) ?? NOBODY;
+    if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
+    const before = this.#evictedBytes;
+    const body = bodyOf(NOBODY);
+    const done = this.#write({ version: ++this.#version }, { level: "relaxed", body, victims });
+    return { entries: victims.length, bytes: this.#evictedBytes - before, done };
   }
 
   /** Resolves when every commit so far is synced. */
@@ -268,14 +285,13 @@ export class Committer implements LogObserver {
     if (plan.winnersBytes + coverageBytes(changes) > RECORD_BYTES_MAX - 65536) {
       throw new FulmarRangeError("COMMIT_TOO_LARGE", "a merge is larger than one log record can be");
     }
-    if (memoryLimit !== undefined) this.#makeRoom(memoryLimit, roomForWinners(plan));
+    const victims = memoryLimit?.admit(roomForWinners(plan)) ?? NOBODY;
     clock.observe(plan.hlc);
     const version = ++this.#version;
-    this.#apply(version, plan.winners.length, plan.winnersBytes, changes, winnersOf(plan));
-    for (const [id, covered] of coverage) this.#ledger.record(version, id, covered);
-    const done = this.#acknowledgements.promise({ version, ...result }, "full");
-    this.#seal(version, "full", true, plan.winners);
-    return done;
+    const { winners, winnersBytes: entriesBytes } = plan;
+    const body = { entryCount: winners.length, entriesBytes, entries: winnersOf(plan), changed: winners };
+    const draft = { level: "full", body, victims, changes, covered: coverage, remote: true } as const;
+    return this.#write({ version, ...result }, draft);
   }
 
   #assertWritable(): void {
@@ -284,52 +300,40 @@ export class Committer implements LogObserver {
     throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
   }
 
-  /** Evicts what must go before a commit with these changes; throws MEMORY_FULL when it cannot fit. */
-  #makeRoom(limit: MemoryLimit, changes: readonly WantedChange[]): void {
-    for (let refs = limit.admit(changes); refs.length > 0; refs = limit.admit(changes)) {
-      const before = this.#newest;
-      const { done } = this.#evict(refs);
-      // Whoever writes hears of its own commit, which stands behind this one in the log.
-      done.catch(() => undefined);
-      if (this.#newest <= before) throw limit.full(changes, "the log refused to evict anything for it");
-      this.#listener.evicted();
-    }
-  }
-
-  #evict(refs: readonly Ref[]): Evicted & { readonly done: Promise<unknown> } {
+  /**
+   * Applies a commit, with the tombstones of what has to go for it in front of its own entries, and hands it
+   * to the log. As one commit, nobody ever finds a key gone for the sake of a write that is not there, and a
+   * transaction that read the key is not behind its eviction.
+   */
+  #write<R extends Durable>(result: R, draft: CommitDraft): Promise<R> {
     const { engine, clock, memoryLimit } = this.#parts;
-    const fields = evictionCommit(engine, refs, clock.nowMs());
-    const bytes = refs.reduce((sum, ref) => sum + engine.bytesOf(ref), 0);
+    const { level, victims = NOBODY, changes = NO_CHANGES, covered = NOBODY, remote = false } = draft;
+    const { version } = result;
+    const isEvicting = victims.length > 0;
+    const evictedBytes = isEvicting ? victims.reduce((sum, ref) => sum + engine.bytesOf(ref), 0) : 0;
+    const evicted = isEvicting ? evictionCommit(engine, victims, clock.nowMs()) : NOBODY;
+    const body = isEvicting ? inFront(evicted, draft.body) : draft.body;
     try {
-      const version = this.#applyTombstones(fields);
-      const done = this.#acknowledgements.promise({ version }, "relaxed");
-      this.#seal(version, "relaxed", false, fields);
-      this.#evictedEntries += refs.length;
-      this.#evictedBytes += bytes;
-      return { entries: refs.length, bytes, done };
+      this.#apply(version, changes, body);
     } catch (error) {
-      memoryLimit?.giveBack(refs);
+      if (isEvicting) memoryLimit?.giveBack(victims);
       throw error;
     }
-  }
-
-  #applyTombstones(tombstones: readonly EntryFields[]): number {
-    const version = ++this.#version;
-    const entries = entriesOf(tombstones);
-    this.#apply(version, tombstones.length, bytesOfTombstones(tombstones), NO_CHANGES, entries);
-    return version;
+    for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
+    this.#evictedEntries += victims.length;
+    this.#evictedBytes += evictedBytes;
+    const done = this.#acknowledgements.promise(result, level);
+    // What was evicted takes memory until the log has it.
+    this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
+    if (isEvicting) this.#listener.evicted();
+    return done;
   }
 
   /** Encodes a commit into the log's buffer and applies each entry from there. */
-  #apply(
-    version: number,
-    entryCount: number,
-    entriesBytes: number,
-    changes: readonly CoverageChange[],
-    entries: EntrySource,
-  ): void {
+  #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
+    const { entryCount, entriesBytes, entries } = body;
     const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + entriesBytes;
     const { bytes, at } = this.#log.begin(version, length);
     const before = engine.version;

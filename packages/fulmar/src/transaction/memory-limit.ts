@@ -1,4 +1,5 @@
 import { FulmarError } from "../base/errors.js";
+import { COMMIT_ENTRIES_MAX } from "../base/limits.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import type { Victims } from "../memory/eviction/victims.js";
 import { isTombstone } from "../record/entry.js";
@@ -6,8 +7,10 @@ import { isTombstone } from "../record/entry.js";
 /** Below the limit so many times smaller than it, evictions end: the next writes find room then. */
 const ROOM_PART = 64;
 const ROOM_BYTES_MAX = 1024 * 1024;
-/** Keys that one commit evicts at most. */
+/** Keys that one commit evicts at most which does nothing else. */
 const VICTIMS_MAX = 10_000;
+/** Keys that one commit evicts at most for what it writes: as many as it could write. */
+const VICTIMS_FOR_COMMIT_MAX = COMMIT_ENTRIES_MAX;
 /** Keys that one write evicts at most beyond what itself needs. */
 const EXTRA_MAX = 64;
 /** What the tombstone of an evicted key takes in indexes and queues until it is settled, in bytes, about. */
@@ -19,6 +22,7 @@ const VACUUMED_AT_ONCE = 256;
 /** Bytes over the limit that commits on their way to the disk may hold, and the same as a part of the limit. */
 const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
 const LEAVING_PART = 4;
+const NO_REFS: ReadonlySet<Ref> = new Set();
 
 /** One change of a commit that wants room. */
 export interface WantedChange {
@@ -72,10 +76,11 @@ export class MemoryLimit {
   }
 
   /**
-   * The keys that must be evicted before a commit with these changes, by their records; mostly none. There
-   * may be more once these are gone. Throws MEMORY_FULL, with everything as it was, when it cannot fit.
+   * The keys that must be evicted for a commit with these changes, and with it, by their records; mostly none,
+   * and never one that the commit writes itself. Throws MEMORY_FULL, with everything as it was, when it cannot
+   * fit.
    */
-  admit(changes: readonly WantedChange[]): Ref[] {
+  admit(changes: readonly WantedChange[]): readonly Ref[] {
     const needBytes = this.#grossBytes(changes);
     // Deletions make room, and always work.
     if (needBytes === 0) return [];
@@ -83,19 +88,21 @@ export class MemoryLimit {
     this.#assertNotCrowded(needBytes);
     if (this.#fits(needBytes)) return [];
     // Only now it is worth looking up what is replaced.
-    const netBytes = this.#netBytes(changes);
+    const stored = changes.map(({ key }) => this.#engine.find(key, LATEST));
+    const replaced = new Set(stored.filter((ref) => ref !== NONE));
+    const netBytes = this.#netBytes(changes, stored, replaced);
     if (netBytes <= 0 || this.#fits(netBytes)) return [];
     const excess = this.#staying() + netBytes - this.limitBytes;
     const victims = this.#victims;
     if (victims === undefined || excess > victims.offeredBytes) throw this.#full(netBytes);
     victims.begin();
-    const { refs, bytes } = this.#choose(victims, excess, VICTIMS_MAX);
-    if (bytes < excess && refs.length < VICTIMS_MAX) {
+    const { refs, bytes } = this.#choose(victims, excess, VICTIMS_FOR_COMMIT_MAX, replaced);
+    if (bytes < excess) {
       victims.giveBack(refs);
       throw this.#full(netBytes);
     }
-    const extra = this.#choose(victims, excess + this.#room() - bytes, EXTRA_MAX);
-    refs.push(...extra.refs);
+    const extra = this.#choose(victims, excess + this.#room() - bytes, EXTRA_MAX, replaced);
+    for (const ref of extra.refs) refs.push(ref);
     return refs;
   }
 
@@ -107,12 +114,6 @@ export class MemoryLimit {
     const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
     victims.begin();
     return this.#choose(victims, bytes, Math.min(entries, VICTIMS_MAX)).refs;
-  }
-
-  /** The error for a commit that finds no room for another reason. */
-  full(changes: readonly WantedChange[], reason: string): FulmarError {
-    const needBytes = this.#grossBytes(changes);
-    return new FulmarError("MEMORY_FULL", `the write does not fit: ${reason}`, this.#details(needBytes));
   }
 
   /** The evictions that were chosen were not done. */
@@ -154,20 +155,20 @@ export class MemoryLimit {
     return keys === 0 ? 0 : bytes + this.#growthBytes(keys);
   }
 
-  /** What a commit adds once it is settled: keys that are there already take no new place in the indexes. */
-  #netBytes(changes: readonly WantedChange[]): number {
+  /**
+   * What a commit adds once it is settled: keys that are there already, which `stored` says for each change,
+   * take no new place in the indexes.
+   */
+  #netBytes(changes: readonly WantedChange[], stored: readonly Ref[], replaced: Iterable<Ref>): number {
     const engine = this.#engine;
-    const replaced = new Set<Ref>();
     let bytes = 0;
     let keys = 0;
-    for (const { key, entryBytes, isDeletion } of changes) {
-      const ref = engine.find(key, LATEST);
-      if (!isDeletion) {
-        bytes += engine.bytesFor(entryBytes);
-        if (ref === NONE) keys++;
-      }
-      if (ref === NONE || replaced.has(ref)) continue;
-      replaced.add(ref);
+    for (const [i, { entryBytes, isDeletion }] of changes.entries()) {
+      if (isDeletion) continue;
+      bytes += engine.bytesFor(entryBytes);
+      if (stored[i] === NONE) keys++;
+    }
+    for (const ref of replaced) {
       const isCounted = !isTombstone(engine.slab(ref), engine.offset(ref)) && !engine.isPinned(ref);
       if (isCounted) bytes -= engine.bytesOf(ref);
     }
@@ -183,14 +184,22 @@ export class MemoryLimit {
     throw new FulmarError("MEMORY_FULL", message, this.#details(needBytes));
   }
 
-  #choose(victims: Victims, goalBytes: number, count: number): { refs: Ref[]; bytes: number } {
+  #choose(
+    victims: Victims,
+    goalBytes: number,
+    count: number,
+    staying: ReadonlySet<Ref> = NO_REFS,
+  ): { refs: Ref[]; bytes: number } {
     const refs: Ref[] = [];
+    // Those that stay may all be next, and a policy that chooses at random may offer one again.
+    const passedMax = PASSED_MAX + 2 * staying.size;
     let bytes = 0;
-    for (let passed = 0; bytes < goalBytes && refs.length < count && passed < PASSED_MAX; ) {
+    for (let passed = 0; bytes < goalBytes && refs.length < count && passed < passedMax; ) {
       const ref = victims.next();
       if (ref === NONE) break;
       // Whoever wants keys gone, and not memory free, has them gone.
-      if (goalBytes !== Number.POSITIVE_INFINITY && this.#engine.isPinned(ref)) {
+      const isKept = goalBytes !== Number.POSITIVE_INFINITY && this.#engine.isPinned(ref);
+      if (isKept || staying.has(ref)) {
         victims.pass(ref);
         passed++;
         continue;

@@ -5,16 +5,13 @@ import {
   type EntryFields,
   EVICTED,
   EXPIRED,
-  entryBytes,
   hlcOf,
   keyOf,
   originOf,
   seqOf,
   TOMBSTONE,
   valueChecksumOf,
-  writeEntry,
 } from "../record/entry.js";
-import type { EntrySource } from "./entry-source.js";
 
 /**
  * The tombstones for entries whose deadline is at or before `nowMs`, at most `limit`. They keep stamp
@@ -37,15 +34,6 @@ export function evictionCommit(engine: MemoryEngine, refs: readonly Ref[], nowMs
     const isExpired = deadlineOf(engine.slab(ref), engine.offset(ref)) <= nowMs;
     return tombstoneFor(engine, ref, isExpired ? EXPIRED : EVICTED);
   });
-}
-
-export function bytesOfTombstones(tombstones: readonly EntryFields[]): number {
-  return tombstones.reduce((sum, { key, flags }) => sum + entryBytes(key.length, 0, flags), 0);
-}
-
-/** Tombstones as entries of a commit. */
-export function entriesOf(tombstones: readonly EntryFields[]): EntrySource {
-  return { write: (index, bytes, at) => writeEntry(bytes, at, tombstones[index]) };
 }
 
 function tombstoneFor(engine: MemoryEngine, ref: Ref, reason: number): EntryFields {

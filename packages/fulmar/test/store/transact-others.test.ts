@@ -149,6 +149,56 @@ describe("a transaction is ended", () => {
   });
 });
 
+describe("a listing of a transaction that is left open", () => {
+  /** Lets what the listing was at be freed. */
+  async function replaceAll(db: Store<number>): Promise<void> {
+    await db.clear();
+    for (let i = 0; i < 300; i++) await db.set(`other ${i}`, i);
+    while (portOf(db).engine.vacuum(1000));
+  }
+
+  it.each([false, true])("ends with it, in the middle and at its end (reverse: %s)", async (reverse) => {
+    await using db = await open<number>();
+    for (let i = 0; i < 100; i++) await db.set(i, i);
+    const [middle, last] = await db.transact((tx) => {
+      tx.set(1000, 1);
+      return [100, 1].map((limit) => {
+        const iterator = tx.list({ reverse, limit })[Symbol.iterator]();
+        iterator.next();
+        return iterator;
+      });
+    });
+    await replaceAll(db);
+    const ended = expect.objectContaining({ code: "TRANSACTION_ENDED" });
+    expect(() => middle.next()).toThrow(ended);
+    expect(() => last.next()).toThrow(ended);
+  });
+
+  it("is begun again with it when the log refused what it shows", async () => {
+    const storage = simulatedStorage({ seed: 1, cryptography: nodeCryptography, sectorBytes: 512 });
+    await using db = await open<number>("/data", { runtime: storage.runtime, segmentBytes: 65_536 });
+    for (let i = 0; i < 100; i++) await db.set(i, i);
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    const refused = db.set(200, 1);
+    const shown: Key[][] = [];
+    await db.transact(async (tx) => {
+      const keys: Key[] = [];
+      shown.push(keys);
+      for (const key of tx.keys()) {
+        keys.push(key);
+        if (keys.length === 50 && shown.length === 1) {
+          await refused.catch(() => undefined);
+          await replaceAll(db);
+        }
+      }
+      tx.set("sum", keys.length);
+    });
+    await expect(refused).rejects.toMatchObject({ code: "DISK_FULL" });
+    expect(shown.map((keys) => keys.length)).toEqual([50, expect.any(Number)]);
+    expect(db.get("sum")).toBe(shown[1].length);
+  });
+});
+
 describe("a transaction in a full memory", () => {
   it.each(["none", "lru"] as const)(
     "overwrites like any write, its own snapshot is not in the way (%s)",
