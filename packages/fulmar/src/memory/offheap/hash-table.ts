@@ -58,12 +58,12 @@ export class HashTable {
   #ahead = 0;
   #allocatedBytes: number;
 
-  /** A table of at least so many groups. */
-  constructor(groupsMin: number, chunkGroupsMax: number) {
+  /** A table of so many groups. */
+  constructor(groups: number, chunkGroupsMax: number) {
     let chunkGroups = 1;
-    while (2 * chunkGroups * CHUNKS_MIN <= groupsMin && chunkGroups < chunkGroupsMax) chunkGroups *= 2;
-    const chunks = Math.ceil(groupsMin / chunkGroups);
-    this.groups = chunks * chunkGroups;
+    while (2 * chunkGroups * CHUNKS_MIN <= groups && chunkGroups < chunkGroupsMax) chunkGroups *= 2;
+    const chunks = Math.ceil(groups / chunkGroups);
+    this.groups = groups;
     this.#scale = this.groups / TWO_32;
     this.#chunkShift = exponentOf(chunkGroups);
     this.#chunkMask = chunkGroups - 1;
@@ -89,7 +89,7 @@ export class HashTable {
     return this.#allocatedBytes;
   }
 
-  /** Bytes of a chunk. */
+  /** Bytes of a chunk; the last one may have less. */
   get chunkBytes(): number {
     return (this.#chunkMask + 1) * GROUP_BYTES;
   }
@@ -99,10 +99,10 @@ export class HashTable {
     return this.#blank.byteLength + this.#busy.byteLength + this.groups * GROUP_BYTES;
   }
 
-  /** Bytes of a table of at least so many groups, at most. */
-  static bytesFor(groupsMin: number, chunkGroupsMax: number): number {
-    const chunkGroups = Math.min(chunkGroupsMax, Math.ceil(groupsMin / CHUNKS_MIN));
-    return (groupsMin + 2 * chunkGroups) * GROUP_BYTES + 4 * Math.ceil(groupsMin / chunkGroups);
+  /** Bytes of a table of so many groups, at most. */
+  static bytesFor(groups: number, chunkGroupsMax: number): number {
+    const chunkGroups = Math.min(chunkGroupsMax, Math.ceil(groups / CHUNKS_MIN));
+    return (groups + chunkGroups) * GROUP_BYTES + 8 * Math.ceil(groups / chunkGroups);
   }
 
   /** The group that a hash leads to. */
@@ -210,17 +210,13 @@ export class HashTable {
     return count;
   }
 
-  /** Reads the group that each of the first hashes leads to, so that they are at hand when keys are added. */
-  touch(hashes: Uint32Array, count: number): number {
-    let sum = 0;
-    for (let i = 0; i < count; i++) {
-      const group = this.home(hashes[i]);
-      const chunk = group >>> this.#chunkShift;
-      sum += this.#tags[chunk][(group & this.#chunkMask) << TAG_EXPONENT];
-      if (this.#tags[chunk] !== this.#blank)
-        sum += this.#refs[chunk][(group & this.#chunkMask) * GROUP_SLOTS];
-    }
-    return sum;
+  /** Reads the group that a hash leads to, so that it is at hand when a key is added. */
+  touch(hash: number): number {
+    const group = this.home(hash);
+    const chunk = group >>> this.#chunkShift;
+    const tag = this.#tags[chunk][(group & this.#chunkMask) << TAG_EXPONENT];
+    if (this.#tags[chunk] === this.#blank) return tag;
+    return tag + this.#refs[chunk][(group & this.#chunkMask) * GROUP_SLOTS];
   }
 
   /** Throws INVARIANT unless tags and counts are what the hashes of the keys, by `hashOf`, make them. */
@@ -256,7 +252,10 @@ export class HashTable {
 
   #verifyBytes(): void {
     let bytes = this.#blank.byteLength + this.#busy.byteLength;
-    for (const tags of this.#tags) if (tags !== this.#blank) bytes += this.chunkBytes;
+    for (const [chunk, tags] of this.#tags.entries()) {
+      if (tags === this.#blank) continue;
+      bytes += tags.byteLength + this.#refs[chunk].byteLength;
+    }
     const isBlank = this.#blank.every((word) => word === 0);
     assert(isBlank, "what stands for chunks that are not there has no keys");
     assert(this.#allocatedBytes === bytes && this.#ahead < 2, "the bytes of chunks are counted");
@@ -283,15 +282,20 @@ export class HashTable {
     const index = group >>> this.#chunkShift;
     const present = this.#tags[index];
     if (present !== this.#blank) return present;
-    const tags = new Uint32Array(this.#blank.length);
+    const groups = this.#groupsOf(index);
+    const tags = new Uint32Array(groups << TAG_EXPONENT);
     this.#tags[index] = tags;
-    this.#refs[index] = new Uint32Array((this.#chunkMask + 1) * GROUP_SLOTS);
-    this.#allocatedBytes += this.chunkBytes;
+    this.#refs[index] = new Uint32Array(groups * GROUP_SLOTS);
+    this.#allocatedBytes += groups * GROUP_BYTES;
     return tags;
   }
 
+  #groupsOf(chunk: number): number {
+    return Math.min(this.#chunkMask + 1, this.groups - (chunk << this.#chunkShift));
+  }
+
   #release(chunk: number): void {
-    this.#allocatedBytes -= this.chunkBytes;
+    this.#allocatedBytes -= this.#groupsOf(chunk) * GROUP_BYTES;
     this.#tags[chunk] = this.#blank;
     this.#refs[chunk] = NO_REFS;
   }

@@ -18,11 +18,13 @@ export interface EngineShape {
   readonly chunkNodes: number;
   /** Entries of a tree node at most, whatever would fit. */
   readonly nodeEntriesMax: number;
-  /** Groups of the smallest hash table. */
+  /** Parts of the hash index, each with tables of its own: a power of two. */
+  readonly hashParts: number;
+  /** Groups of the smallest hash tables of all parts together. */
   readonly hashGroupsMin: number;
   /** Groups of a hash table that are allocated at a time: a power of two. */
   readonly hashChunkGroups: number;
-  /** Groups that one change moves from the old hash table to the new one. */
+  /** Groups that one change moves from the old hash table of its part to the new one. */
   readonly hashStepGroups: number;
   /** Records that settling, releasing or rolling back lets go of at once; the rest is left to vacuum. */
   readonly vacuumAtOnce: number;
@@ -42,6 +44,7 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   nodeWords: 128,
   chunkNodes: 2048,
   nodeEntriesMax: 1 << 16,
+  hashParts: 16,
   hashGroupsMin: 64,
   hashChunkGroups: 1 << 11,
   hashStepGroups: 3,

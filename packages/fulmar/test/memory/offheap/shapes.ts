@@ -10,6 +10,7 @@ export const SMALL: Partial<EngineShape> = {
   nodeWords: 64,
   chunkNodes: 4,
   nodeEntriesMax: 8,
+  hashParts: 1,
   hashGroupsMin: 1,
   hashChunkGroups: 2,
   hashStepGroups: 1,
@@ -25,6 +26,7 @@ export const SMALLEST: Partial<EngineShape> = {
   nodeWords: 32,
   chunkNodes: 2,
   nodeEntriesMax: 3,
+  hashParts: 2,
   hashChunkGroups: 1,
 };
 
