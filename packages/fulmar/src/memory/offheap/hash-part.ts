@@ -13,7 +13,7 @@ const FILL_MIN = 0.25;
 const FILL_NEW = 0.65;
 /** What is between two sizes of the tables of one part. */
 const GROWTH = 1.5;
-/** How much of the tables for keys that are announced is used: of the first part's, and by so much less of the last's. */
+/** How much of the first part's table is used when keys were announced, and by how much less of the last's. */
 const FILL_ANNOUNCED = 0.88;
 const FILL_ANNOUNCED_RANGE = 0.13;
 
@@ -115,7 +115,7 @@ export class HashPart {
     this.#locatedTable = this.#table;
   }
 
-  /** Adds a key that is surely a new one, while more are to come: a table that waits for them does not become smaller. */
+  /** Adds a key that is surely new. More may be to come, so the table does not become smaller. */
   append(hash: number, ref: Ref): void {
     this.#stepUp();
     this.#tableOf(hash).add(hash, ref);
