@@ -79,17 +79,19 @@ export class Transaction<In = unknown, Out = In> {
 
   /** The value of a key, or undefined. */
   get(key: Key, options: TransactionReadOptions = {}): Out | undefined {
-    return this.#read(key, options)?.value;
+    const step = this.#step(key, options);
+    return step === undefined ? undefined : this.#value(step);
   }
 
   /** Whether a key has a value. */
   has(key: Key, options: TransactionReadOptions = {}): boolean {
-    return this.#read(key, options) !== undefined;
+    return this.#step(key, options) !== undefined;
   }
 
   /** Value, version and deadline of a key, or undefined. */
   entry(key: Key, options: TransactionReadOptions = {}): TransactionEntry<Out> | undefined {
-    return this.#read(key, options);
+    const step = this.#step(key, options);
+    return step === undefined ? undefined : this.#entry(step);
   }
 
   /**
@@ -156,44 +158,37 @@ export class Transaction<In = unknown, Out = In> {
     this.#state.rollbackTo(savepoint);
   }
 
-  #read(key: Key, options: TransactionReadOptions): TransactionEntry<Out> | undefined {
+  /** What there is of a key, noted as read; undefined when it has no value. */
+  #step(key: Key, options: TransactionReadOptions): Step | undefined {
     checkOptions(options, READ_OPTIONS, "get");
     this.#state.assertOpen();
     const encoded = this.#scope.encoder.key(key);
     const wish = this.#state.writes.get(encoded)?.what;
-    if (wish?.kind === "write") return this.#written(encoded, wish.write);
+    if (wish?.kind === "write") return isRemoval(wish.write) ? undefined : { key: encoded, ref: NONE, wish };
     const tracked = options.conflict ?? true;
     const ref = this.#state.live(this.#state.find(encoded, tracked));
     if (tracked) this.#state.dependOnLife({ ref, wish });
-    return ref === NONE && wish === undefined ? undefined : this.#entry({ key: encoded, ref, wish });
+    return ref === NONE && wish === undefined ? undefined : { key: encoded, ref, wish };
   }
 
-  /** What the transaction wrote itself, through the codec and back: the caller's own. */
-  #written(key: Uint8Array, { flags, value, deadline }: LocalWrite): TransactionEntry<Out> | undefined {
-    if ((flags & TOMBSTONE) !== 0) return undefined;
-    const entry = {
-      key: this.#scope.reader.space.decode(key),
-      value: this.#scope.reader.codec.decode(value),
-      version: 0,
-    };
-    return deadline === 0 ? entry : { ...entry, expiresAt: deadline };
-  }
-
-  #entry({ key, ref, wish }: Step): TransactionEntry<Out> | undefined {
-    if (wish?.kind === "write") return this.#written(key, wish.write);
+  /** What the transaction wrote itself comes through the codec and back, and so is the caller's own. */
+  #value({ ref, wish }: Step): Out {
     const { reader } = this.#scope;
+    if (wish?.kind === "write") return reader.codec.decode(wish.write.value);
     const stored = ref === NONE ? undefined : reader.value(ref);
-    const value = wish === undefined ? stored : incremented(stored, wish.by, wish.key);
-    const version = wish === undefined ? reader.engine.versionOf(ref) : 0;
-    const entry = { key: this.#scope.reader.space.decode(key), value: value as Out, version };
-    const expiresAt = ref === NONE ? undefined : reader.expiresAt(ref);
-    return expiresAt === undefined ? entry : { ...entry, expiresAt };
+    return (wish === undefined ? stored : incremented(stored, wish.by, wish.key)) as Out;
   }
 
-  #listing<T>(
-    options: ListOptions & TransactionReadOptions,
-    select: (step: Step) => T | undefined,
-  ): Iterable<T> {
+  #entry(step: Step): TransactionEntry<Out> {
+    const { reader } = this.#scope;
+    const { ref, wish } = step;
+    const version = wish === undefined ? reader.engine.versionOf(ref) : 0;
+    const entry = { key: reader.space.decode(step.key), value: this.#value(step), version };
+    const expiresAt = wish?.kind === "write" ? wish.write.deadline : ref === NONE ? 0 : reader.expiresAt(ref);
+    return expiresAt === undefined || expiresAt === 0 ? entry : { ...entry, expiresAt };
+  }
+
+  #listing<T>(options: ListOptions & TransactionReadOptions, select: (step: Step) => T): Iterable<T> {
     checkOptions(options, LIST_OPTIONS, "list");
     this.#state.assertOpen();
     const unlimited = Number.MAX_SAFE_INTEGER;
@@ -206,11 +201,12 @@ export class Transaction<In = unknown, Out = In> {
     const steps = (): Generator<Step, void> => walk(this.#state, extent);
     return {
       *[Symbol.iterator]() {
-        for (const step of steps()) {
-          const item = select(step);
-          if (item !== undefined) yield item;
-        }
+        for (const step of steps()) yield select(step);
       },
     };
   }
+}
+
+function isRemoval({ flags }: LocalWrite): boolean {
+  return (flags & TOMBSTONE) !== 0;
 }
