@@ -13,6 +13,7 @@ import { newSalt } from "./segment-pool.js";
 export interface BackupContext {
   readonly runtime: Runtime;
   readonly origins: OriginTable;
+  readonly compressed: boolean;
   /** Whether to give up. */
   readonly stopped: () => boolean;
   readonly progress: (progress: CareProgress) => void;
@@ -88,11 +89,12 @@ async function fill(
   file: FileHandle,
   source: BackupSource,
 ): Promise<WrittenCheckpoint> {
-  const { runtime, origins, stopped, progress } = context;
+  const { runtime, origins, compressed, stopped, progress } = context;
   const { storeId, incarnation, version, seq, hlc, engine } = source;
   const hadPeers = engine.keepTombstones;
   const salt = newSalt(runtime);
-  const state = { number: 0, hadPeers, isBackup: true, salt, storeId, incarnation, version, seq, hlc };
+  const shape = { number: 0, hadPeers, isBackup: true, compressed };
+  const state = { ...shape, salt, storeId, incarnation, version, seq, hlc };
   const bytesTotal = engine.usage().recordBytes;
   const writer = new CheckpointWriter(runtime, file, stopped, (entries, bytes) =>
     progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) }),

@@ -13,9 +13,9 @@ import { readIds } from "./replay.js";
  *   8  u32 format    12  u32 flags      coverageCount coverage items, as in a commit
  *  16  u64 number                       u32 crc, seeded with the header's
  *  24  8 bytes salt, random           block
- *  32  16 bytes store id                 0  u32 payloadLength   4  u32 entryCount
+ *  32  16 bytes store id                 0  u32 payloadLength, bit 31: packed   4  u32 entryCount
  *  48  16 bytes incarnation              8  u32 index          12  u32 headCrc, seeded with the header's
- *  64  u64 version                      16  entryCount times: u64 version, entry
+ *  64  u64 version                      16  entryCount times: u64 version, entry; or these packed
  *  72  u64 seq                          ..  u32 crc of the payload, seeded with headCrc
  *  80  u64 hlc                        footer
  *  88  u32 originCount                   0  8 bytes "FULMARCE"
@@ -34,6 +34,10 @@ export const FOOTER_BYTES = 40;
 export const BLOCK_BYTES = 64 * 1024;
 const HAD_PEERS = 1;
 const BACKUP = 2;
+const COMPRESSED = 4;
+const FLAGS = HAD_PEERS | BACKUP | COMPRESSED;
+/** In the length of a payload: it is packed. */
+const PACKED = 2 ** 31;
 const HEADER_MAGIC = new TextEncoder().encode("FULMARCP");
 const FOOTER_MAGIC = new TextEncoder().encode("FULMARCE");
 
@@ -42,6 +46,8 @@ export interface CheckpointHeader {
   readonly hadPeers: boolean;
   /** Whether it stands for itself, with nothing in a log behind it. */
   readonly isBackup: boolean;
+  /** Whether blocks may be packed. */
+  readonly compressed: boolean;
   readonly salt: Uint8Array;
   readonly storeId: string;
   readonly incarnation: OriginId;
@@ -70,7 +76,8 @@ export function writeCheckpointHead(
   const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES + dictionaryBytes + 4);
   bytes.set(HEADER_MAGIC);
   writeU32(bytes, 8, CHECKPOINT_FORMAT);
-  writeU32(bytes, 12, (state.hadPeers ? HAD_PEERS : 0) | (state.isBackup ? BACKUP : 0));
+  const flags = (state.hadPeers ? HAD_PEERS : 0) | (state.isBackup ? BACKUP : 0);
+  writeU32(bytes, 12, flags | (state.compressed ? COMPRESSED : 0));
   writeU64(bytes, 16, state.number);
   bytes.set(state.salt, 24);
   bytes.set(fromHex(state.storeId) ?? [], 32);
@@ -100,7 +107,7 @@ export function isCheckpointMagic(bytes: Uint8Array): boolean {
   return equalBytes(bytes.subarray(0, 8), HEADER_MAGIC);
 }
 
-/** The header, the number of a newer format, or undefined when damaged. */
+/** The header, the number of a format that is newer or has flags that are, or undefined when damaged. */
 export function readCheckpointHeader(
   checksum: Checksum,
   bytes: Uint8Array,
@@ -111,9 +118,12 @@ export function readCheckpointHeader(
   const format = readU32(bytes, 8);
   if (format > CHECKPOINT_FORMAT) return format;
   if (format !== CHECKPOINT_FORMAT || !U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
+  const flags = readU32(bytes, 12);
+  if ((flags & ~FLAGS) !== 0) return format;
   return {
-    hadPeers: (readU32(bytes, 12) & HAD_PEERS) !== 0,
-    isBackup: (readU32(bytes, 12) & BACKUP) !== 0,
+    hadPeers: (flags & HAD_PEERS) !== 0,
+    isBackup: (flags & BACKUP) !== 0,
+    compressed: (flags & COMPRESSED) !== 0,
     number: readU64(bytes, 16),
     salt: bytes.slice(24, 32),
     storeId: toHex(bytes.subarray(32, 48)),
@@ -144,15 +154,25 @@ export function readDictionary(
   return { ids: readIds(bytes, 0, header.originCount), coverage: coverage.changes };
 }
 
+export interface BlockHead {
+  /** Bytes that the payload takes in the file. */
+  readonly payloadLength: number;
+  /** Whether they have to be unpacked first. */
+  readonly packed: boolean;
+  readonly entryCount: number;
+  /** Counts from 0. */
+  readonly index: number;
+}
+
 /** Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. */
 export function closeBlock(
   checksum: Checksum,
   bytes: Uint8Array,
   at: number,
-  block: { payloadLength: number; entryCount: number; index: number },
+  block: BlockHead,
   seed: number,
 ): number {
-  writeU32(bytes, at, block.payloadLength);
+  writeU32(bytes, at, block.payloadLength + (block.packed ? PACKED : 0));
   writeU32(bytes, at + 4, block.entryCount);
   writeU32(bytes, at + 8, block.index);
   const headCrc = checksum.crc32(bytes, at, at + 12, seed);
@@ -161,6 +181,19 @@ export function closeBlock(
   const crc = checksum.crc32(bytes, at + BLOCK_HEAD_BYTES, end, headCrc);
   writeU32(bytes, end, crc);
   return crc;
+}
+
+/** The head of a block and its checksum, which is not compared here. */
+export function readBlockHead(bytes: Uint8Array, at: number): BlockHead & { readonly crc: number } {
+  const length = readU32(bytes, at);
+  const packed = length >= PACKED;
+  return {
+    payloadLength: packed ? length - PACKED : length,
+    packed,
+    entryCount: readU32(bytes, at + 4),
+    index: readU32(bytes, at + 8),
+    crc: readU32(bytes, at + 12),
+  };
 }
 
 export interface Footer {

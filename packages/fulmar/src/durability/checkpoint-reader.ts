@@ -1,12 +1,12 @@
-import { compareRanges, readU32, readU64 } from "../base/bytes.js";
+import { compareRanges, readU64 } from "../base/bytes.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { BulkLoader } from "../memory/engine.js";
 import { hlcOf, keyLengthOf, keyStart } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
+import { type Block, BlockReader } from "./checkpoint-blocks.js";
 import {
   addBlockCrc,
   BLOCK_HEAD_BYTES,
-  BLOCK_TAIL_BYTES,
   CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
   FOOTER_BYTES,
@@ -139,14 +139,16 @@ class CheckpointReading {
   ): Promise<void> {
     const { checksum } = this.#runtime;
     const pacer = new Pacer(this.#runtime);
+    const place = { count: footer.blockCount, position: this.#position };
+    const blocks = new BlockReader(this.#runtime, this.#path, this.#reader, header, place);
     let blocksCrc = 0;
     for (let index = 0; index < footer.blockCount; index++) {
-      const { at, length, crc } = await this.#block(header, index);
-      this.#items(at, length, header, mapping, target);
-      blocksCrc = addBlockCrc(checksum, this.#scratch, blocksCrc, crc);
-      const whole = BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES;
-      this.#position += whole;
-      if (!pacer.worked(whole)) continue;
+      const block = await blocks.next();
+      this.#position = block.position;
+      this.#items(block, header, mapping, target);
+      blocksCrc = addBlockCrc(checksum, this.#scratch, blocksCrc, block.crc);
+      this.#position = block.end;
+      if (!pacer.worked(BLOCK_HEAD_BYTES + block.to - block.from)) continue;
       target.progress(this.#entries, this.#position, this.#reader.sizeBytes);
       await pacer.rest();
     }
@@ -156,41 +158,10 @@ class CheckpointReading {
       throw this.#damaged("its blocks do not match its footer");
   }
 
-  /** Loads and checks the next block; returns where its payload is. */
-  async #block(
-    header: CheckpointHeader,
-    index: number,
-  ): Promise<{ at: number; length: number; crc: number }> {
-    const { checksum } = this.#runtime;
-    let at = await this.#load(BLOCK_HEAD_BYTES);
-    let { bytes } = this.#reader;
-    const headCrc = readU32(bytes, at + 12);
-    const valid =
-      readU32(bytes, at + 8) === index && headCrc === checksum.crc32(bytes, at, at + 12, header.crc);
-    if (!valid) throw this.#damaged(`the head of block ${index} is not valid`);
-    const length = readU32(bytes, at);
-    at = await this.#load(BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES);
-    bytes = this.#reader.bytes;
-    const payload = at + BLOCK_HEAD_BYTES;
-    const crc = readU32(bytes, payload + length);
-    if (crc !== checksum.crc32(bytes, payload, payload + length, headCrc)) {
-      throw this.#damaged(`the checksum of block ${index} is wrong`);
-    }
-    return { at, length, crc };
-  }
-
-  #items(
-    at: number,
-    length: number,
-    header: CheckpointHeader,
-    mapping: OriginMapping,
-    target: LoadTarget,
-  ): void {
-    const { bytes } = this.#reader;
+  #items(block: Block, header: CheckpointHeader, mapping: OriginMapping, target: LoadTarget): void {
+    const { bytes, to: end, entryCount: count } = block;
     const { loader, found } = target;
-    const end = at + BLOCK_HEAD_BYTES + length;
-    const count = readU32(bytes, at + 4);
-    let next = at + BLOCK_HEAD_BYTES;
+    let next = block.from;
     let before = this.#lastKey ?? bytes;
     let beforeFrom = 0;
     let beforeTo = this.#lastKey === undefined ? -1 : before.length;

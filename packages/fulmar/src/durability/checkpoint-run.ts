@@ -14,6 +14,7 @@ export interface CheckpointContext {
   readonly runtime: Runtime;
   readonly layout: Layout;
   readonly origins: OriginTable;
+  readonly compressed: boolean;
   /** Whether to give up. */
   readonly stopped: () => boolean;
 }
@@ -27,7 +28,7 @@ export async function writeCheckpoint(
   manifest: Manifest,
   source: CheckpointSource,
 ): Promise<CheckpointName & { entries: number }> {
-  const { runtime, layout, origins, stopped } = context;
+  const { runtime, layout, origins, compressed, stopped } = context;
   const { fileSystem } = runtime;
   const number = await nextNumber(runtime, layout, manifest);
   const path = fileSystem.join(layout.checkpoints, checkpointName(number));
@@ -35,7 +36,8 @@ export async function writeCheckpoint(
   const { version, seq, hlc, engine } = source;
   const hadPeers = engine.keepTombstones;
   const salt = newSalt(runtime);
-  const state = { number, hadPeers, isBackup: false, salt, storeId, incarnation, version, seq, hlc };
+  const shape = { number, hadPeers, isBackup: false, compressed };
+  const state = { ...shape, salt, storeId, incarnation, version, seq, hlc };
   let written: WrittenCheckpoint | undefined;
   try {
     const handle = await createDurably(fileSystem, path + TEMPORARY, path, async (file) => {

@@ -18,6 +18,7 @@ import {
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
 import { Pacer, writeFully } from "./files.js";
+import { pack } from "./packing.js";
 
 /** Blocks are handed to the operating system in pieces of about this size. */
 const WRITE_BYTES = 256 * 1024;
@@ -45,6 +46,7 @@ export class CheckpointWriter {
   #entries = 0;
   #blocksCrc = 0;
   #seed = 0;
+  #compressed = false;
 
   /** `stopped` tells whether to give up, which rejects with CLOSED. */
   constructor(
@@ -72,6 +74,7 @@ export class CheckpointWriter {
     const ids = Array.from({ length: origins.size }, (_, i) => origins.idBytes(i + 1));
     const head = writeCheckpointHead(checksum, state, ids, coverage);
     this.#seed = head.crc;
+    this.#compressed = state.compressed;
     await this.#put(head.bytes);
     await this.#writeEntries(source, state.hadPeers);
     const fileBytes = this.#position + FOOTER_BYTES;
@@ -99,14 +102,14 @@ export class CheckpointWriter {
       // Without peers nobody could still hold what a tombstone deletes.
       if (!hadPeers && isTombstone(slab, offset)) continue;
       const length = this.#add(engine.versionOf(ref), slab, offset);
-      if (this.#filled - this.#blockAt >= BLOCK_BYTES) this.#closeBlock();
+      if (this.#filled - this.#blockAt >= BLOCK_BYTES) await this.#closeBlock();
       if (this.#filled >= WRITE_BYTES) await this.#flush();
       if (pacer.worked(length)) {
         await pacer.rest();
         this.#checkStopped();
       }
     }
-    if (this.#blockEntries > 0) this.#closeBlock();
+    if (this.#blockEntries > 0) await this.#closeBlock();
     await this.#flush();
   }
 
@@ -126,14 +129,28 @@ export class CheckpointWriter {
     return 8 + length;
   }
 
-  #closeBlock(): void {
+  async #closeBlock(): Promise<void> {
+    const packed = this.#compressed && (await this.#packPayload());
     const payloadLength = this.#filled - this.#blockAt - BLOCK_HEAD_BYTES;
-    const block = { payloadLength, entryCount: this.#blockEntries, index: this.#blocks++ };
+    const block = { payloadLength, packed, entryCount: this.#blockEntries, index: this.#blocks++ };
     const crc = closeBlock(this.#runtime.checksum, this.#buffer, this.#blockAt, block, this.#seed);
     this.#blocksCrc = addBlockCrc(this.#runtime.checksum, this.#scratch, this.#blocksCrc, crc);
     this.#blockAt = this.#filled + BLOCK_TAIL_BYTES;
     this.#filled = this.#blockAt + BLOCK_HEAD_BYTES;
     this.#blockEntries = 0;
+  }
+
+  /**
+   * Puts the packed payload of the open block in the place of the payload, if it is shorter. One block at a time:
+   * a sync of the log waits for a thread of the same pool.
+   */
+  async #packPayload(): Promise<boolean> {
+    const at = this.#blockAt + BLOCK_HEAD_BYTES;
+    const packed = await pack(this.#runtime, this.#buffer.subarray(at, this.#filled));
+    if (packed === undefined) return false;
+    this.#buffer.set(packed, at);
+    this.#filled = at + packed.length;
+    return true;
   }
 
   /** Writes the finished blocks and moves what is behind them to the front. */

@@ -165,9 +165,10 @@ export class DataDirectory {
     const bytesBefore = this.#log?.appendedBytes ?? 0;
     const { manifest } = this.#opened;
     const [runtime, layout] = [this.#runtime, this.#layout];
+    const { compressed = false } = this.#options;
     const stopped = (): boolean => this.#closing !== undefined;
     const name = await writeCheckpoint(
-      { runtime, layout, origins: this.#origins, stopped },
+      { runtime, layout, origins: this.#origins, compressed, stopped },
       manifest.manifest,
       source,
     );

@@ -25,6 +25,8 @@ export interface DirectoryOptions {
    * that never met any.
    */
   readonly evicts?: boolean;
+  /** Whether checkpoints are compressed; they are read either way. */
+  readonly compressed?: boolean;
   readonly onProgress?: (progress: DirectoryProgress) => void;
   /** Readers of older formats; those that there are unless given. */
   readonly olderFormats?: ReadonlyMap<number, OlderFormat>;

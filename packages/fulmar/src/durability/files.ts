@@ -12,7 +12,7 @@ export function corrupt(file: string, offset: number, what: string): FulmarError
 }
 
 export function formatNewer(file: string, version: number): FulmarError {
-  const message = `${file} has format ${version}, which a newer version of Fulmar wrote: update Fulmar`;
+  const message = `a newer version of Fulmar wrote ${file}, in format ${version}: update Fulmar`;
   return new FulmarError("FORMAT_NEWER", message, { file, version });
 }
 

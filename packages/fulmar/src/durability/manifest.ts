@@ -11,6 +11,7 @@ export const MANIFEST_FORMAT = 1;
 const CRC_AT = SLOT_BYTES - 4;
 const CLEAN = 1;
 const HAD_PEERS = 2;
+const FLAGS = CLEAN | HAD_PEERS;
 const MAGIC = new TextEncoder().encode("FULMARMF");
 
 /** A position in the log, right after a record. */
@@ -77,7 +78,10 @@ export function encodeSlot(checksum: Checksum, manifest: Manifest, generation: n
 
 const U64_FIELDS = [16, 88, 96, 104, 112, 128, 136, 144, 152, 160, 168];
 
-/** One slot: its manifest and generation, the number of another format, or undefined when damaged. */
+/**
+ * One slot: its manifest and generation, the number of a format that is another one or has newer flags, or
+ * undefined when damaged.
+ */
 export function decodeSlot(
   checksum: Checksum,
   bytes: Uint8Array,
@@ -88,6 +92,7 @@ export function decodeSlot(
   if (format !== MANIFEST_FORMAT) return format;
   if (!U64_FIELDS.every((at) => isU53(bytes, at))) return undefined;
   const flags = readU32(bytes, 12);
+  if ((flags & ~FLAGS) !== 0) return format;
   const manifest: Manifest = {
     clean: (flags & CLEAN) !== 0,
     hadPeers: (flags & HAD_PEERS) !== 0,
@@ -163,7 +168,7 @@ export async function readManifestFormat(
 }
 
 function otherFormat(path: string, format: number): FulmarError {
-  return format > MANIFEST_FORMAT ? formatNewer(path, format) : formatOlder(path, format);
+  return format >= MANIFEST_FORMAT ? formatNewer(path, format) : formatOlder(path, format);
 }
 
 /** The manifest of an open directory. */

@@ -16,6 +16,8 @@ export interface WholeState {
   readonly origins: OriginTable;
   readonly coverage: Coverage;
   readonly hadPeers: boolean;
+  /** Whether its checkpoint is compressed; not unless set. */
+  readonly compressed?: boolean;
   readonly storeId: string;
   readonly incarnation: OriginId;
   /** The version of the state, at least 1. */
@@ -115,7 +117,8 @@ async function writeCheckpointFile(context: NewStoreContext, state: WholeState):
   const { runtime, layout, number, stopped, progress } = context;
   const { engine, origins, coverage, storeId, incarnation, hadPeers, version, seq, hlc } = state;
   const salt = newSalt(runtime);
-  const head = { number, hadPeers, isBackup: false, salt, storeId, incarnation, version, seq, hlc };
+  const shape = { number, hadPeers, isBackup: false, compressed: state.compressed ?? false };
+  const head = { ...shape, salt, storeId, incarnation, version, seq, hlc };
   const source = { version, seq, hlc, coverage, engine, synced: () => Promise.resolve() };
   const written: WrittenCheckpoint[] = [];
   const [path] = pathsOf(runtime, layout, number);

@@ -104,14 +104,15 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
   return complete(runtime, layout, { keptIn, number });
 }
 
-function wholeState({ sink, storeId, hadPeers, usedVersion }: Salvaged): WholeState {
+function wholeState({ sink, storeId, hadPeers, compressed, usedVersion }: Salvaged): WholeState {
   const { engine, origins, incarnation, seq, hlc } = sink;
   const version = Math.max(1, sink.version);
   engine.settle(version);
   const coverage = new Coverage();
   if (seq > 0) coverage.set(incarnation, { upTo: seq, holes: [] });
   const used = Math.max(version, usedVersion) + NUMBERS_SKIPPED;
-  return { engine, origins, coverage, hadPeers, storeId, incarnation, version, usedVersion: used, seq, hlc };
+  const numbers = { version, usedVersion: used, seq, hlc };
+  return { engine, origins, coverage, hadPeers, compressed, storeId, incarnation, ...numbers };
 }
 
 async function makeKept(runtime: Runtime, layout: Layout): Promise<string> {

@@ -150,7 +150,7 @@ function identify(
   found: FoundNumbers,
 ): Omit<WholeState, "engine"> {
   const incarnation = newIdentity(runtime);
-  const { storeId, version } = header;
+  const { storeId, version, compressed } = header;
   const adopted = !header.hadPeers && read.size <= 1;
   const renamed = (id: OriginId): OriginId => (adopted && id === header.incarnation ? incarnation : id);
   const origins = new OriginTable();
@@ -160,5 +160,6 @@ function identify(
   const seq = adopted ? header.seq : 0;
   const hadPeers = !adopted;
   const usedVersion = version + NUMBERS_SKIPPED;
-  return { origins, coverage, hadPeers, storeId, incarnation, version, usedVersion, seq, hlc: found.hlc };
+  const numbers = { version, usedVersion, seq, hlc: found.hlc };
+  return { origins, coverage, hadPeers, compressed, storeId, incarnation, ...numbers };
 }

@@ -8,13 +8,17 @@ import {
   CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
   FOOTER_BYTES,
+  readBlockHead,
   readCheckpointHeader,
   readDictionary,
   readFooter,
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
+import { unpack } from "./packing.js";
 import { checkedItemLength } from "./replay.js";
+
+type FoundHead = ReturnType<typeof readBlockHead>;
 
 /** Takes the entry at `at` of `bytes`, valid during the call. */
 export type EntryVisitor = (bytes: Uint8Array, at: number, length: number) => void;
@@ -36,13 +40,6 @@ export async function salvageCheckpoint(
     const sizeBytes = await attempt("look at", path, handle.size());
     return new CheckpointSalvage(runtime, handle, sizeBytes, visit).run();
   });
-}
-
-interface BlockHead {
-  readonly length: number;
-  readonly entries: number;
-  readonly index: number;
-  readonly crc: number;
 }
 
 class CheckpointSalvage {
@@ -124,20 +121,22 @@ class CheckpointSalvage {
     return footer === undefined ? sizeBytes : from;
   }
 
-  async #headAt(position: number): Promise<BlockHead | undefined> {
+  async #headAt(position: number): Promise<FoundHead | undefined> {
     const at = await this.#reader.load(position, BLOCK_HEAD_BYTES);
     if (at < 0) return undefined;
     return this.#checkedHead(this.#reader.bytes, at, this.#reader.sizeBytes - position);
   }
 
-  #checkedHead(bytes: Uint8Array, at: number, left: number): BlockHead | undefined {
-    const [length, index, crc] = [readU32(bytes, at), readU32(bytes, at + 8), readU32(bytes, at + 12)];
-    if (index < this.#nextIndex || BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES > left) return undefined;
+  #checkedHead(bytes: Uint8Array, at: number, left: number): FoundHead | undefined {
+    const head = readBlockHead(bytes, at);
+    const { index, payloadLength, crc } = head;
+    if (index < this.#nextIndex || BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES > left)
+      return undefined;
     const { checksum } = this.#runtime;
     const seed = this.#seeds.find((candidate) => checksum.crc32(bytes, at, at + 12, candidate) === crc);
     if (seed === undefined) return undefined;
     this.#seeds = [seed];
-    return { length, entries: readU32(bytes, at + 4), index, crc };
+    return head;
   }
 
   /** The position of the next head of a block, or `end`. */
@@ -157,17 +156,21 @@ class CheckpointSalvage {
     return end;
   }
 
-  async #block(position: number, head: BlockHead): Promise<number> {
-    const whole = BLOCK_HEAD_BYTES + head.length + BLOCK_TAIL_BYTES;
+  async #block(position: number, head: FoundHead): Promise<number> {
+    const { payloadLength, packed, entryCount, index } = head;
+    const whole = BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES;
     const at = await this.#reader.load(position, whole);
     const { bytes } = this.#reader;
     const payload = at + BLOCK_HEAD_BYTES;
-    const end = payload + head.length;
+    const end = payload + payloadLength;
     const { checksum } = this.#runtime;
     const valid = at >= 0 && readU32(bytes, end) === checksum.crc32(bytes, payload, end, head.crc);
-    this.#nextIndex = head.index + 1;
-    if (valid) this.#items(bytes, payload, end, position);
-    else this.#miss(position, whole, `block ${head.index} of ${head.entries} entries`);
+    this.#nextIndex = index + 1;
+    const unpacked = valid && packed ? await unpack(this.#runtime, bytes.subarray(payload, end)) : undefined;
+    if (!valid || (packed && unpacked === undefined)) {
+      this.#miss(position, whole, `block ${index} of ${entryCount} entries`);
+    } else if (unpacked !== undefined) this.#items(unpacked, 0, unpacked.length, position);
+    else this.#items(bytes, payload, end, position);
     if (this.#pacer.worked(whole)) await this.#pacer.rest();
     return position + whole;
   }

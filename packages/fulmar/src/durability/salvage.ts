@@ -26,6 +26,8 @@ export interface Salvaged {
   readonly files: readonly RepairedFile[];
   readonly storeId: string;
   readonly hadPeers: boolean;
+  /** Whether the checkpoint was compressed, as far as its header tells. */
+  readonly compressed: boolean;
   /** Versions up to this one may have been given out. */
   readonly usedVersion: number;
 }
@@ -69,6 +71,7 @@ class Salvage {
       sink: this.#sink,
       files: this.#files.map((file) => ({ ...file, file: relative(layout, runtime, file.file) })),
       storeId: manifest?.storeId ?? header?.storeId ?? known?.storeId ?? newIdentity(runtime),
+      compressed: header?.compressed ?? false,
       hadPeers: manifest?.hadPeers ?? header?.hadPeers ?? true,
       usedVersion: Math.max(this.#sink.version, manifest?.version ?? 0, header?.version ?? 0),
     };

@@ -66,15 +66,17 @@ export function writeSegmentHeader(
   return bytes;
 }
 
-/** The header, the number of a newer format, or undefined for anything else. */
+/** The header, the number of a format that is newer or has flags that are, or undefined for anything else. */
 export function readSegmentHeader(checksum: Checksum, bytes: Uint8Array): SegmentHeader | number | undefined {
   if (bytes.length < SEGMENT_HEADER_BYTES || !equalBytes(bytes.subarray(0, 8), MAGIC)) return undefined;
   if (readU32(bytes, 64) !== checksum.crc32(bytes, 0, 64, 0)) return undefined;
   const format = readU32(bytes, 8);
   if (format > SEGMENT_FORMAT) return format;
   if (format !== SEGMENT_FORMAT || !isU53(bytes, 16)) return undefined;
+  const flags = readU32(bytes, 12);
+  if ((flags & ~RECYCLED) !== 0) return format;
   return {
-    flags: readU32(bytes, 12),
+    flags,
     number: readU64(bytes, 16),
     salt: bytes.slice(24, 24 + SALT_BYTES),
     storeId: toHex(bytes.subarray(32, 48)),

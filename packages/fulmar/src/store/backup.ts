@@ -76,7 +76,8 @@ export class Backups<V> {
   }
 
   async #write(target: string, options: BackupOptions): Promise<BackupSummary> {
-    const { runtime, engine, origins, clock, storeId } = this.#parts;
+    const { runtime, settings, engine, origins, clock, storeId } = this.#parts;
+    const { compressed } = settings;
     const stopped = (): boolean => this.#stopped || options.signal?.aborted === true;
     const progress = (now: CareProgress): void => options.onProgress?.(now);
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
@@ -88,7 +89,7 @@ export class Backups<V> {
       const numbers = { version: pin.version, seq, hlc: clock.last, storeId, incarnation };
       const source: BackupSource = { ...numbers, coverage, engine };
       const chosen = await prepareTarget(runtime, target, source);
-      return await writeBackup({ runtime, origins, stopped, progress }, chosen, source);
+      return await writeBackup({ runtime, origins, compressed, stopped, progress }, chosen, source);
     } finally {
       pin.release();
     }

@@ -54,8 +54,9 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
     origins.intern(randomId());
     parts = { ...base, storeId: randomId(), directory: undefined };
   } else {
-    const { segmentBytes, flush, inlineSync, historyBytes, onProgress } = settings;
-    const shape = { segmentBytes, flush, inlineSync, historyBytes, evicts: eviction !== "none" };
+    const { segmentBytes, flush, inlineSync, historyBytes, compressed, onProgress } = settings;
+    const evicts = eviction !== "none";
+    const shape = { segmentBytes, flush, inlineSync, historyBytes, evicts, compressed };
     const wishes = onProgress === undefined ? shape : { ...shape, onProgress };
     const data = await DataDirectory.open(runtime, directory, engine, origins, wishes);
     clock.observe(data.recovered.hlc);

@@ -23,6 +23,7 @@ const OPEN_OPTIONS = [
   "flushBytes",
   "sync",
   "checkpoint",
+  "compression",
   "historyBytes",
   "maxMemory",
   "eviction",
@@ -55,6 +56,8 @@ export interface Settings<V> {
   readonly flush: FlushPolicy;
   readonly inlineSync: boolean;
   readonly checkpoint: Required<CheckpointPolicy>;
+  /** Whether checkpoints and backups are compressed. */
+  readonly compressed: boolean;
   readonly historyBytes: number;
   /** Undefined: unlimited. */
   readonly memoryBytesMax: number | undefined;
@@ -93,6 +96,7 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
     },
     inlineSync: sync === "inline",
     checkpoint: resolveCheckpoint(options.checkpoint),
+    compressed: checkCompression(options.compression),
     historyBytes: integerOption(
       options.historyBytes,
       "historyBytes",
@@ -114,6 +118,15 @@ export function checkDurability(value: unknown): Durability | undefined {
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
     `durability must be "memory", "relaxed" or "full", not ${String(value)}`,
+  );
+}
+
+function checkCompression(value: unknown): boolean {
+  if (value === undefined || value === "none") return false;
+  if (value === "deflate") return true;
+  throw new FulmarTypeError(
+    "INVALID_ARGUMENT",
+    `compression must be "none" or "deflate", not ${String(value)}`,
   );
 }
 

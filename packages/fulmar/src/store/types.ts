@@ -88,6 +88,11 @@ export interface OpenOptions<V = unknown> {
   readonly sync?: "background" | "inline";
   readonly checkpoint?: CheckpointPolicy;
   /**
+   * Whether checkpoints and backups are compressed: smaller files and fewer bytes written, for more work of the
+   * processor when they are written and read. Can change from one open to the next; `none` unless set.
+   */
+  readonly compression?: "none" | "deflate";
+  /**
    * Most bytes of commits that are kept so that watches can resume or catch up: with a directory, segments of
    * the log that no recovery needs any more, 64 MiB unless set; without one, in memory, 1 MiB unless set.
    */

@@ -56,6 +56,18 @@ export interface Cryptography {
   unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
 }
 
+/** DEFLATE (RFC 1951) without a frame, or a twin of it. */
+export interface Compression {
+  /** Off the event loop, at a level that is quick rather than thorough. `bytes` must not change until it resolves. */
+  deflate(bytes: Uint8Array): Promise<Uint8Array>;
+  /**
+   * The `lengthBytes` bytes that were deflated; undefined if `bytes` are not what deflating so many gives. Off
+   * the event loop; `bytes` must not change until it resolves. Holds no more than so many bytes at any time,
+   * whatever `bytes` would become.
+   */
+  inflate(bytes: Uint8Array, lengthBytes: number): Promise<Uint8Array | undefined>;
+}
+
 export interface Diagnostics {
   /** Publishes an event; `details` is called only when somebody listens. */
   emit(event: string, details: () => object): void;
@@ -239,6 +251,7 @@ export interface Runtime {
   readonly random: Random;
   readonly checksum: Checksum;
   readonly cryptography: Cryptography;
+  readonly compression: Compression;
   readonly diagnostics: Diagnostics;
   readonly fileSystem: FileSystem;
   readonly transport: Transport;

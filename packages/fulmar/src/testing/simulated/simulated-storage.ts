@@ -2,6 +2,7 @@ import { crc32 } from "../../base/crc.js";
 import { FulmarError } from "../../base/errors.js";
 import type { Cryptography, Diagnostics, Runtime, Transport } from "../../base/runtime/interface.js";
 import { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
+import { simulatedCompression } from "./compression.js";
 import { type DiskOptions, SimulatedDisk } from "./disk.js";
 import { Prng } from "./prng.js";
 import { SimulatedProcess } from "./process.js";
@@ -113,6 +114,7 @@ export class SimulatedStorage {
       random: this.#prng.fork(`random ${process.pid}`),
       checksum: { crc32 },
       cryptography: this.#cryptography,
+      compression: simulatedCompression(timers),
       diagnostics: NO_DIAGNOSTICS,
       fileSystem: this.disk.fileSystem(process),
       transport: NO_TRANSPORT,

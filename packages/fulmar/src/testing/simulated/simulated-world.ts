@@ -1,6 +1,7 @@
 import { crc32 } from "../../base/crc.js";
 import type { Cryptography, Runtime } from "../../base/runtime/interface.js";
 import { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
+import { simulatedCompression } from "./compression.js";
 import { type DiskOptions, SimulatedDisk } from "./disk.js";
 import type { LinkOptions } from "./link.js";
 import { Prng } from "./prng.js";
@@ -167,6 +168,7 @@ export class SimulatedNode {
       random: this.#world.prng.fork(`random ${this.name} ${process.pid}`),
       checksum: { crc32 },
       cryptography: this.#world.options.cryptography,
+      compression: simulatedCompression(timers),
       diagnostics: NO_DIAGNOSTICS,
       fileSystem: this.disk.fileSystem(process),
       transport: this.#world.network.endpoint(this.name, process),

@@ -1,6 +1,7 @@
 import type { Runtime } from "../interface.js";
 import { nodeChecksum } from "./checksum.js";
 import { nodeClock } from "./clock.js";
+import { nodeCompression } from "./compression.js";
 import { nodeCryptography } from "./cryptography.js";
 import { nodeDiagnostics } from "./diagnostics.js";
 import { nodeFileSystem } from "./file-system.js";
@@ -15,6 +16,7 @@ const RUNTIME: Runtime = Object.freeze({
   random: nodeRandom,
   checksum: nodeChecksum,
   cryptography: nodeCryptography,
+  compression: nodeCompression,
   diagnostics: nodeDiagnostics,
   fileSystem: nodeFileSystem,
   transport: nodeTransport,

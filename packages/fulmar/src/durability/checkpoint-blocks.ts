@@ -1,0 +1,123 @@
+import { readU32 } from "../base/bytes.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import {
+  BLOCK_HEAD_BYTES,
+  BLOCK_TAIL_BYTES,
+  type CheckpointHeader,
+  readBlockHead,
+} from "./checkpoint-format.js";
+import type { ChunkReader } from "./chunk-reader.js";
+import { corrupt } from "./files.js";
+import { unpack } from "./packing.js";
+
+/** So many blocks are unpacked at the same time, while those before them are loaded ... */
+const AHEAD_BLOCKS = 8;
+/** ... unless they are larger than usual, in bytes of the file. */
+const AHEAD_BYTES = 1024 * 1024;
+
+/** A block whose checksums are right. */
+export interface Block {
+  /** Its entries are `[from, to)` of these; valid until the next one is asked for. */
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+  readonly entryCount: number;
+  /** The checksum behind its payload. */
+  readonly crc: number;
+  /** Where in the file it begins and ends. */
+  readonly position: number;
+  readonly end: number;
+}
+
+/** Reads the blocks of a checkpoint in order. Rejects with CORRUPT or an error of the disk. */
+export class BlockReader {
+  readonly #runtime: Runtime;
+  readonly #path: string;
+  readonly #reader: ChunkReader;
+  readonly #header: CheckpointHeader;
+  readonly #blockCount: number;
+  readonly #ahead: { readonly bytes: number; readonly block: Promise<Block> }[] = [];
+  #aheadBytes = 0;
+  #index = 0;
+  #position: number;
+
+  constructor(
+    runtime: Runtime,
+    path: string,
+    reader: ChunkReader,
+    header: CheckpointHeader,
+    blocks: { readonly count: number; readonly position: number },
+  ) {
+    this.#runtime = runtime;
+    this.#path = path;
+    this.#reader = reader;
+    this.#header = header;
+    this.#blockCount = blocks.count;
+    this.#position = blocks.position;
+  }
+
+  /** The next block; only as often as there are blocks. */
+  async next(): Promise<Block> {
+    if (!this.#header.compressed) return (await this.#read()).block;
+    while (this.#index < this.#blockCount && this.#ahead.length < AHEAD_BLOCKS) {
+      if (this.#ahead.length > 0 && this.#aheadBytes >= AHEAD_BYTES) break;
+      const { block, packed } = await this.#read();
+      const bytes = block.end - block.position;
+      const unpacked = this.#unpacked(block, packed);
+      // Whoever comes to need it is told; a block before it may be wrong as well.
+      unpacked.catch(() => undefined);
+      this.#ahead.push({ bytes, block: unpacked });
+      this.#aheadBytes += bytes;
+    }
+    const [next] = this.#ahead.splice(0, 1);
+    this.#aheadBytes -= next.bytes;
+    return next.block;
+  }
+
+  /** Loads and checks the next block as the file has it. */
+  async #read(): Promise<{ block: Block; packed: boolean }> {
+    const { checksum } = this.#runtime;
+    const [index, position] = [this.#index++, this.#position];
+    const at = await this.#load(BLOCK_HEAD_BYTES);
+    const headCrc = checksum.crc32(this.#reader.bytes, at, at + 12, this.#header.crc);
+    const head = readBlockHead(this.#reader.bytes, at);
+    const allowed = this.#header.compressed || !head.packed;
+    if (head.crc !== headCrc || head.index !== index || !allowed) {
+      throw this.#damaged(`the head of block ${index} is not valid`);
+    }
+    const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
+    const from = (await this.#load(whole)) + BLOCK_HEAD_BYTES;
+    const to = from + head.payloadLength;
+    const { bytes } = this.#reader;
+    const crc = readU32(bytes, to);
+    if (crc !== checksum.crc32(bytes, from, to, headCrc)) {
+      throw this.#damaged(`the checksum of block ${index} is wrong`);
+    }
+    const end = position + whole;
+    this.#position = end;
+    return {
+      block: { bytes, from, to, entryCount: head.entryCount, crc, position, end },
+      packed: head.packed,
+    };
+  }
+
+  /** The block with bytes of its own: what follows is loaded where it is now. */
+  async #unpacked(block: Block, packed: boolean): Promise<Block> {
+    const stored = block.bytes.slice(block.from, block.to);
+    const bytes = packed ? await unpack(this.#runtime, stored) : stored;
+    if (bytes === undefined)
+      throw corrupt(this.#path, block.position, "a block does not unpack to what it was");
+    return { ...block, bytes, from: 0, to: bytes.length };
+  }
+
+  async #load(length: number): Promise<number> {
+    const present = this.#reader.index(this.#position, length);
+    const at = present >= 0 ? present : await this.#reader.load(this.#position, length);
+    if (at < 0) throw this.#damaged("it ends too early");
+    return at;
+  }
+
+  #damaged(what: string): ReturnType<typeof corrupt> {
+    return corrupt(this.#path, this.#position, what);
+  }
+}
