@@ -5,21 +5,31 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { verifyDirectory } from "../../src/durability/verify.js";
-import { GOLDEN_CONTENTS, writeGolden } from "./golden.js";
+import { COMPRESSED_CONTENTS, GOLDEN_CONTENTS, writeGolden, writeGoldenCompressed } from "./golden.js";
 import { MiniStore } from "./harness.js";
 
 const FIXTURE = fileURLToPath(new URL("./fixtures/golden", import.meta.url));
+const COMPRESSED = fileURLToPath(new URL("./fixtures/golden-compressed", import.meta.url));
 const DOCUMENTS = fileURLToPath(new URL("../../../../docs/format", import.meta.url));
 /** Set to write the fixture anew after an intended change of a format, which needs a new format number. */
 const REWRITE = process.env.FULMAR_WRITE_GOLDEN === "1";
+const CHECKPOINT = "checkpoint/000000000001";
 
 const temporary: string[] = [];
 
-async function copyOfFixture(): Promise<string> {
+async function copyOfFixture(fixture = FIXTURE): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), "fulmar-golden-"));
   temporary.push(parent);
-  await cp(FIXTURE, join(parent, "data"), { recursive: true });
+  await cp(fixture, join(parent, "data"), { recursive: true });
   return join(parent, "data");
+}
+
+async function rewrite(fixture: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  await rm(fixture, { recursive: true, force: true });
+  for (const [path, bytes] of files) {
+    await mkdir(dirname(join(fixture, path)), { recursive: true });
+    await writeFile(join(fixture, path), bytes);
+  }
 }
 
 afterEach(async () => {
@@ -29,13 +39,7 @@ afterEach(async () => {
 describe("the golden directory", () => {
   test("today's code writes exactly its bytes", async () => {
     const files = await writeGolden();
-    if (REWRITE) {
-      await rm(FIXTURE, { recursive: true, force: true });
-      for (const [path, bytes] of files) {
-        await mkdir(dirname(join(FIXTURE, path)), { recursive: true });
-        await writeFile(join(FIXTURE, path), bytes);
-      }
-    }
+    if (REWRITE) await rewrite(FIXTURE, files);
     const entries = await readdir(FIXTURE, { recursive: true, withFileTypes: true });
     const names = entries
       .filter((entry) => entry.isFile())
@@ -74,13 +78,38 @@ describe("the golden directory", () => {
   });
 });
 
+describe("the golden directory with a compressed checkpoint", () => {
+  test("opens with everything in it", async () => {
+    if (REWRITE) await rewrite(COMPRESSED, await writeGoldenCompressed());
+    const directory = await copyOfFixture(COMPRESSED);
+    const report = await verifyDirectory(nodeRuntime(), directory);
+    expect(report).toMatchObject({ ok: true, clean: true, checkpoint: { version: 3, entries: 3 }, commits: 0 });
+    const store = await MiniStore.open(nodeRuntime(), {}, directory);
+    expect(store.contents()).toEqual(COMPRESSED_CONTENTS);
+    await store.close();
+  });
+
+  test("is as long as what today's code writes, which another zlib may deflate otherwise", async () => {
+    const files = await writeGoldenCompressed();
+    const read = (path: string): Promise<Buffer> => readFile(join(COMPRESSED, path));
+    const [golden, today] = [await read(CHECKPOINT), files.get(CHECKPOINT) ?? new Uint8Array()];
+    expect(today.length).toBeLessThan(400);
+    // Head and dictionary, the block's head but for its length, and what is said of the payload itself.
+    const fixed = [[0, 0x80], [0x84, 0x8c], [0x90, 0x98]];
+    for (const [from, to] of fixed) {
+      expect([...today.subarray(from, to)], `from ${from}`).toEqual([...golden.subarray(from, to)]);
+    }
+  });
+});
+
 describe("the documents", () => {
   test.each([
     ["log.md", "log/000000000001.log", 24],
-    ["checkpoint.md", "checkpoint/000000000001", 24],
+    ["checkpoint.md", CHECKPOINT, 24],
     ["manifest.md", "MANIFEST", 16],
-  ])("%s shows bytes of the golden directory", async (document, path, least) => {
-    const bytes = await readFile(join(FIXTURE, path));
+    ["compression.md", CHECKPOINT, 24, COMPRESSED],
+  ])("%s shows bytes of a golden directory", async (document, path, least, fixture = FIXTURE) => {
+    const bytes = await readFile(join(fixture, path));
     const text = await readFile(join(DOCUMENTS, document), "utf8");
     const lines = [...text.matchAll(/^([0-9a-f]{4}) {2}((?:[0-9a-f]{2} )*[0-9a-f]{2}) {2}/gm)];
     expect(lines.length).toBeGreaterThan(least);

@@ -1,4 +1,5 @@
 import type { Random, Runtime } from "../../src/base/runtime/interface.js";
+import { nodeCompression } from "../../src/base/runtime/node/compression.js";
 import { MiniStore, machine, ROOT } from "./harness.js";
 
 /** Bytes that count up, so that every run writes the same files. */
@@ -37,6 +38,22 @@ export async function writeGoldenLong(): Promise<Map<string, Uint8Array>> {
     for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
     if (key === "n5") await store.checkpoint();
   }
+  await store.close();
+  return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
+}
+
+/** What {@link writeGoldenCompressed} stores. */
+export const COMPRESSED_CONTENTS: ReadonlyMap<string, string> = new Map(
+  ["a", "b", "c"].map((key) => [key, `the value of ${key}, `.repeat(8)]),
+);
+
+/** Writes a store whose one checkpoint is compressed by the machine's own zlib. */
+export async function writeGoldenCompressed(): Promise<Map<string, Uint8Array>> {
+  const storage = machine();
+  const runtime: Runtime = { ...storage.runtime, random: new CountingRandom(), compression: nodeCompression };
+  const store = await MiniStore.open(runtime, { compressed: true });
+  for (const [key, value] of COMPRESSED_CONTENTS) await store.save(key, value);
+  await store.checkpoint();
   await store.close();
   return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
 }

@@ -5,7 +5,9 @@ import {
   BLOCK_TAIL_BYTES,
   CHECKPOINT_HEADER_BYTES,
   FOOTER_BYTES,
+  readBlockHead,
 } from "../../src/durability/checkpoint-format.js";
+import { PACKED_HEAD_BYTES } from "../../src/durability/packing.js";
 import {
   closeRecord,
   RECORD_HEAD_BYTES,
@@ -15,7 +17,11 @@ import {
   SEGMENT_HEADER_BYTES,
 } from "../../src/durability/segment-format.js";
 
+import { lengthen } from "../../src/testing/simulated/compression.js";
+
 const checksum = { crc32 };
+/** Mending must not take more memory than what is tested may. */
+const LENGTHENED_BYTES_MAX = 64 * 1024;
 
 /** Mends the checksums, salts and links of a log segment as far as its lengths lead. */
 export function repairSegment(bytes: Uint8Array): void {
@@ -48,8 +54,10 @@ export function repairCheckpoint(bytes: Uint8Array): void {
   let [blocks, entries, blocksCrc] = [0, 0, 0];
   const scratch = new Uint8Array(4);
   while (at + BLOCK_HEAD_BYTES + BLOCK_TAIL_BYTES <= footerAt) {
-    const end = at + BLOCK_HEAD_BYTES + readU32(bytes, at);
+    const { payloadLength, packed } = readBlockHead(bytes, at);
+    const end = at + BLOCK_HEAD_BYTES + payloadLength;
     if (end + BLOCK_TAIL_BYTES > footerAt) break;
+    if (packed) repairPacked(bytes.subarray(at + BLOCK_HEAD_BYTES, end));
     const headCrc = crc32(bytes, at, at + BLOCK_HEAD_BYTES - 4, seed);
     writeU32(bytes, at + BLOCK_HEAD_BYTES - 4, headCrc);
     const crc = crc32(bytes, at + BLOCK_HEAD_BYTES, end, headCrc);
@@ -65,4 +73,11 @@ export function repairCheckpoint(bytes: Uint8Array): void {
   writeU64(bytes, footerAt + 24, bytes.length);
   writeU32(bytes, footerAt + 32, blocksCrc);
   writeU32(bytes, footerAt + 36, crc32(bytes, footerAt, footerAt + 36, seed));
+}
+
+/** Mends what a packed payload says of itself, if a simulated machine can make anything of it at all. */
+function repairPacked(packed: Uint8Array): void {
+  if (packed.length <= PACKED_HEAD_BYTES || readU32(packed, 0) > LENGTHENED_BYTES_MAX) return;
+  const payload = lengthen(packed.subarray(PACKED_HEAD_BYTES), readU32(packed, 0));
+  if (payload !== undefined) writeU32(packed, 4, crc32(payload, 0, payload.length, 0));
 }

@@ -20,9 +20,9 @@ const BYTES_MAX = 64 * 1024;
 const ALLOCATED_BYTES_MAX = 16 << 20;
 
 /** A killed store with a checkpoint, whose first segment holds all of its commits. */
-async function killed(withCheckpoint: boolean): Promise<SimulatedDisk> {
+async function killed(withCheckpoint: boolean, compressed = false): Promise<SimulatedDisk> {
   const storage = machine();
-  const store = await MiniStore.open(storage.runtime);
+  const store = await MiniStore.open(storage.runtime, { compressed });
   const other = store.origins.intern("ab".repeat(16));
   for (let i = 0; i < 4; i++) await store.save(`key ${i}`, `value ${i}`.repeat(i * 3));
   const change = { origin: other, coverage: { upTo: 9, holes: [{ from: 3, to: 4 }] } };
@@ -109,7 +109,7 @@ async function checkpointTarget(): Promise<FuzzTarget> {
   };
   return {
     name: "checkpoint",
-    seeds: [contentOf(disk, CHECKPOINT)],
+    seeds: [contentOf(disk, CHECKPOINT), contentOf(await killed(true, true), CHECKPOINT)],
     bytesMax: BYTES_MAX,
     allocatedBytesMax: ALLOCATED_BYTES_MAX,
     repair: repairCheckpoint,

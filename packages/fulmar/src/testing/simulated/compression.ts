@@ -47,7 +47,8 @@ function shorten(bytes: Uint8Array): Uint8Array {
   return Uint8Array.from(out);
 }
 
-function lengthen(bytes: Uint8Array, lengthBytes: number): Uint8Array | undefined {
+/** What was shortened to `bytes`, if that had `lengthBytes`. */
+export function lengthen(bytes: Uint8Array, lengthBytes: number): Uint8Array | undefined {
   const out = new Uint8Array(lengthBytes);
   let filled = 0;
   for (let at = 0; at < bytes.length; ) {

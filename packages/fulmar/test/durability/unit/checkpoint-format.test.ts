@@ -9,6 +9,7 @@ import {
   closeBlock,
   FOOTER_BYTES,
   isCheckpointMagic,
+  readBlockHead,
   readCheckpointHeader,
   readDictionary,
   readFooter,
@@ -28,6 +29,7 @@ const STATE = {
   number: U53_MAX - 1,
   hadPeers: false,
   isBackup: false,
+  compressed: false,
   salt: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
   storeId: "a1".repeat(16),
   incarnation: "b2".repeat(16),
@@ -58,20 +60,19 @@ function resealed(change: (bytes: Uint8Array) => void): Uint8Array {
 
 describe("the header", () => {
   test("gives back every field", () => {
-    for (const hadPeers of [true, false]) {
-      for (const isBackup of [true, false]) {
-        const { bytes, crc } = written({ ...STATE, hadPeers, isBackup });
-        expect(read(bytes)).toEqual({
-          ...STATE,
-          hadPeers,
-          isBackup,
-          originCount: 2,
-          coverageCount: 2,
-          dictionaryBytes: bytes.length - CHECKPOINT_HEADER_BYTES - 4,
-          crc,
-        });
-        expect(crc).toBe(crc32(bytes, 0, 104, 0));
-      }
+    for (let flags = 0; flags < 8; flags++) {
+      const kind = { hadPeers: (flags & 1) > 0, isBackup: (flags & 2) > 0, compressed: (flags & 4) > 0 };
+      const { bytes, crc } = written({ ...STATE, ...kind });
+      expect(readU32(bytes, 12)).toBe(flags);
+      expect(read(bytes)).toEqual({
+        ...STATE,
+        ...kind,
+        originCount: 2,
+        coverageCount: 2,
+        dictionaryBytes: bytes.length - CHECKPOINT_HEADER_BYTES - 4,
+        crc,
+      });
+      expect(crc).toBe(crc32(bytes, 0, 104, 0));
     }
   });
 
@@ -102,6 +103,12 @@ describe("the header", () => {
       expect(isCheckpointMagic(bytes)).toBe(false);
     }
     expect(isCheckpointMagic(written().bytes)).toBe(true);
+  });
+
+  test("with a flag that is not known is of a newer format", () => {
+    for (let flag = 3; flag < 32; flag++) {
+      expect(read(resealed((bytes) => writeU32(bytes, 12, 2 ** flag + 1)))).toBe(1);
+    }
   });
 
   test("of a newer format is its number; of an older one, or with a number that is not exact, damaged", () => {
@@ -177,7 +184,7 @@ describe("the dictionary", () => {
 test("a block has a head that its tail's checksum goes on from", () => {
   const at = 3;
   const bytes = new Uint8Array(at + BLOCK_HEAD_BYTES + 5 + 5).fill(9);
-  const block = { payloadLength: 5, entryCount: 0xfffffffe, index: 0xfffffffd };
+  const block = { payloadLength: 5, packed: false, entryCount: 0xfffffffe, index: 0xfffffffd };
   const crc = closeBlock(nodeChecksum, bytes, at, block, 77);
   expect([0, 4, 8].map((field) => readU32(bytes, at + field))).toEqual([5, 0xfffffffe, 0xfffffffd]);
   const headCrc = crc32(bytes, at, at + 12, 77);
@@ -185,6 +192,12 @@ test("a block has a head that its tail's checksum goes on from", () => {
   expect(crc).toBe(crc32(Uint8Array.of(9, 9, 9, 9, 9), 0, 5, headCrc));
   expect(readU32(bytes, at + 21)).toBe(crc);
   expect([bytes[at - 1], bytes[at + 25]]).toEqual([9, 9]);
+  expect(readBlockHead(bytes, at)).toEqual({ ...block, crc: headCrc });
+  closeBlock(nodeChecksum, bytes, at, { ...block, packed: true }, 77);
+  expect(readU32(bytes, at)).toBe(0x80000005);
+  expect(readBlockHead(bytes, at)).toMatchObject({ payloadLength: 5, packed: true });
+  writeU32(bytes, at, 0xffffffff);
+  expect(readBlockHead(bytes, at)).toMatchObject({ payloadLength: 0x7fffffff, packed: true });
 });
 
 describe("the footer", () => {

@@ -100,6 +100,15 @@ describe("a slot", () => {
     }
   });
 
+  test("with a flag that is not known is of a newer format", async () => {
+    for (let flag = 2; flag < 32; flag++) {
+      const bytes = resealed(encode(MANIFEST, 7), (changed) => writeU32(changed, 12, 2 ** flag));
+      expect(decode(bytes)).toBe(1);
+      const reading = readManifest(nodeChecksum, new MemoryFile(encode(MANIFEST, 6), bytes).handle);
+      await expect(reading).rejects.toMatchObject({ code: "FORMAT_NEWER", details: { version: 1 } });
+    }
+  });
+
   test("with any byte changed is damaged", () => {
     const bytes = encode(MANIFEST, 7);
     for (let at = 0; at < SLOT_BYTES; at += at < 200 || at > SLOT_BYTES - 10 ? 1 : 101) {

@@ -65,6 +65,12 @@ describe("the header of a segment", () => {
     expect(found).toMatchObject({ salt: SALT });
   });
 
+  test("with a flag that is not known is of a newer format", () => {
+    for (let flag = 1; flag < 32; flag++) {
+      expect(read(resealed((bytes) => writeU32(bytes, 12, 2 ** flag)))).toBe(1);
+    }
+  });
+
   test("with any byte changed, or cut off, is none", () => {
     for (let at = 0; at < SEGMENT_HEADER_BYTES; at++) {
       const bytes = written();
