@@ -8,11 +8,11 @@ import {
 } from "./checkpoint-format.js";
 import type { ChunkReader } from "./chunk-reader.js";
 import { corrupt } from "./files.js";
-import { unpack } from "./packing.js";
+import { claimedBytes, unpack } from "./packing.js";
 
 /** So many blocks are unpacked at the same time, while those before them are loaded ... */
 const AHEAD_BLOCKS = 8;
-/** ... unless they are larger than usual, in bytes of the file. */
+/** ... unless they are larger than usual, in bytes of their payloads. */
 const AHEAD_BYTES = 1024 * 1024;
 
 /** A block whose checksums are right. */
@@ -60,18 +60,24 @@ export class BlockReader {
   async next(): Promise<Block> {
     if (!this.#header.compressed) return (await this.#read()).block;
     while (this.#index < this.#blockCount && this.#ahead.length < AHEAD_BLOCKS) {
-      if (this.#ahead.length > 0 && this.#aheadBytes >= AHEAD_BYTES) break;
-      const { block, packed } = await this.#read();
-      const bytes = block.end - block.position;
-      const unpacked = this.#unpacked(block, packed);
-      // Whoever comes to need it is told; a block before it may be wrong as well.
-      unpacked.catch(() => undefined);
-      this.#ahead.push({ bytes, block: unpacked });
-      this.#aheadBytes += bytes;
+      if (this.#aheadBytes >= AHEAD_BYTES) break;
+      await this.#readOn();
     }
     const [next] = this.#ahead.splice(0, 1);
     this.#aheadBytes -= next.bytes;
     return next.block;
+  }
+
+  /** Loads another block and begins to unpack it, from bytes of its own: the next one is loaded over these. */
+  async #readOn(): Promise<void> {
+    const { block, packed } = await this.#read();
+    const stored = block.bytes.slice(block.from, block.to);
+    const bytes = packed ? claimedBytes(stored) : stored.length;
+    const unpacking = packed ? this.#unpacked(block, stored) : Promise.resolve(ownBytes(block, stored));
+    // Whoever comes to need it is told; a block before it may be wrong as well.
+    unpacking.catch(() => undefined);
+    this.#ahead.push({ bytes, block: unpacking });
+    this.#aheadBytes += bytes;
   }
 
   /** Loads and checks the next block as the file has it. */
@@ -101,13 +107,10 @@ export class BlockReader {
     };
   }
 
-  /** The block with bytes of its own: what follows is loaded where it is now. */
-  async #unpacked(block: Block, packed: boolean): Promise<Block> {
-    const stored = block.bytes.slice(block.from, block.to);
-    const bytes = packed ? await unpack(this.#runtime, stored) : stored;
-    if (bytes === undefined)
-      throw corrupt(this.#path, block.position, "a block does not unpack to what it was");
-    return { ...block, bytes, from: 0, to: bytes.length };
+  async #unpacked(block: Block, packed: Uint8Array): Promise<Block> {
+    const payload = await unpack(this.#runtime, packed);
+    if (payload !== undefined) return ownBytes(block, payload);
+    throw corrupt(this.#path, block.position, "a block does not unpack to what it was");
   }
 
   async #load(length: number): Promise<number> {
@@ -120,4 +123,8 @@ export class BlockReader {
   #damaged(what: string): ReturnType<typeof corrupt> {
     return corrupt(this.#path, this.#position, what);
   }
+}
+
+function ownBytes(block: Block, bytes: Uint8Array): Block {
+  return { ...block, bytes, from: 0, to: bytes.length };
 }

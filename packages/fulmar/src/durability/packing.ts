@@ -23,16 +23,22 @@ export async function pack(runtime: Runtime, payload: Uint8Array): Promise<Uint8
   return packed;
 }
 
+/**
+ * How long a payload claims to be that is packed; 0 if it cannot be. A few bytes may claim no more than they can
+ * become: whoever forges them cannot make us take the memory.
+ */
+export function claimedBytes(packed: Uint8Array): number {
+  if (packed.length <= PACKED_HEAD_BYTES) return 0;
+  const claimed = readU32(packed, 0);
+  const most = Math.min(PAYLOAD_BYTES_MAX, RATIO_MAX * (packed.length - PACKED_HEAD_BYTES));
+  return claimed > packed.length && claimed <= most ? claimed : 0;
+}
+
 /** The payload that was packed; undefined if `packed` is not what {@link pack} makes. */
 export async function unpack(runtime: Runtime, packed: Uint8Array): Promise<Uint8Array | undefined> {
-  if (packed.length <= PACKED_HEAD_BYTES) return undefined;
-  const length = readU32(packed, 0);
-  const deflated = packed.subarray(PACKED_HEAD_BYTES);
-  // A few bytes may claim no more than they can become: whoever forges them cannot make us take the memory.
-  const isPossible =
-    length > packed.length && length <= Math.min(PAYLOAD_BYTES_MAX, RATIO_MAX * deflated.length);
-  if (!isPossible) return undefined;
-  const payload = await runtime.compression.inflate(deflated, length);
+  const length = claimedBytes(packed);
+  if (length === 0) return undefined;
+  const payload = await runtime.compression.inflate(packed.subarray(PACKED_HEAD_BYTES), length);
   const crc = readU32(packed, 4);
   return payload !== undefined && crc === runtime.checksum.crc32(payload, 0, length, 0) ? payload : undefined;
 }

@@ -42,11 +42,13 @@ export class SalvageSink {
     setOrigin(bytes, at, 1);
     setSeq(bytes, at, this.seq);
     this.engine.put(version, bytes, at, length);
-    if (++this.#unsettled >= SETTLE_EVERY_ENTRIES) this.settle();
+    if (++this.#unsettled < SETTLE_EVERY_ENTRIES) return;
+    this.#unsettled = 0;
+    // More entries of this version may come: all of a checkpoint have the same.
+    this.engine.settle(version - 1);
   }
 
   settle(): void {
-    this.#unsettled = 0;
     this.engine.settle(this.version);
   }
 }

@@ -109,13 +109,66 @@ describe("a compressed checkpoint", () => {
     };
     const compression = { ...runtime.compression, deflate };
     const store = await MiniStore.open({ ...runtime, compression }, OPTIONS);
-    await store.save("k", "v".repeat(1000));
+    // Several blocks, of which none is what it was.
+    for (const key of ["a", "b", "c"]) await store.save(key, "v".repeat(70_000));
     await expect(store.checkpoint()).rejects.toMatchObject({ code: "CORRUPT" });
     expect(filesOf(storage, "/checkpoint/")).toEqual([]);
     await store.close();
     const again = await MiniStore.open(storage.restart());
     expect(again.contents()).toEqual(replayed(store.written));
     await again.close();
+  });
+});
+
+describe("unpacking ahead", () => {
+  /** Opens a store and returns how many bytes were being unpacked at the same time, for how many payloads. */
+  async function most(
+    storage: SimulatedStorage,
+  ): Promise<{ payloads: number; bytes: number; contents: Map<string, string> }> {
+    const { runtime } = storage;
+    const now = { payloads: 0, bytes: 0 };
+    const highest = { ...now };
+    const inflate = async (bytes: Uint8Array, lengthBytes: number): Promise<Uint8Array | undefined> => {
+      now.payloads++;
+      now.bytes += lengthBytes;
+      highest.payloads = Math.max(highest.payloads, now.payloads);
+      highest.bytes = Math.max(highest.bytes, now.bytes);
+      const inflated = await nodeCompression.inflate(bytes, lengthBytes);
+      now.payloads--;
+      now.bytes -= lengthBytes;
+      return inflated;
+    };
+    const store = await MiniStore.open({ ...runtime, compression: { ...runtime.compression, inflate } });
+    const contents = store.contents();
+    await store.close();
+    return { ...highest, contents };
+  }
+
+  test("goes on with eight blocks of a file that takes several reads, and mixes none up", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(withZlib(storage), OPTIONS);
+    const digits = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(2000))).toString("hex");
+    for (let i = 0; i < 1200; i++) store.put(`key ${i}`, digits());
+    await store.save("last", "x");
+    await store.checkpoint();
+    await store.close();
+    expect(newest(storage).length).toBeGreaterThan(2 << 20);
+    const { contents, payloads } = await most(machineOn(storage.disk));
+    expect(contents).toEqual(replayed(store.written));
+    expect(payloads).toBe(8);
+  });
+
+  test("takes little memory for blocks that become large", async () => {
+    const storage = machine();
+    const store = await MiniStore.open(withZlib(storage), OPTIONS);
+    const large = 700 * 1024;
+    for (let i = 0; i < 8; i++) await store.save(`key ${i}`, String(i).repeat(large));
+    await store.checkpoint();
+    await store.close();
+    const { contents, bytes } = await most(machineOn(storage.disk));
+    expect(contents).toEqual(replayed(store.written));
+    expect(bytes).toBeGreaterThan(large * 1.9);
+    expect(bytes).toBeLessThan(large * 2.1);
   });
 });
 
@@ -146,7 +199,22 @@ describe("damage of a compressed checkpoint", () => {
     expect(file.saved).toBeGreaterThan((contents.size * (blocks.length - 2)) / blocks.length);
     const store = await MiniStore.open(runtime);
     expect(store.contents().size).toBe(file.saved);
+    expect(flagsOf(newest(storage))).toBe(0);
     for (const [key, text] of store.contents()) expect(contents.get(key)).toBe(text);
     await store.close();
+  });
+
+  test("in a block leaves the mark of the file: what is repaired is compressed again", async () => {
+    const { storage } = await closed({});
+    const [, hit] = blocksOf(newest(storage));
+    storage.disk.rot(CHECKPOINT, { bits: [(hit.at + BLOCK_HEAD_BYTES + 100) * 8] });
+    const context = {
+      runtime: withZlib(storage),
+      dryRun: false,
+      stopped: () => false,
+      progress: () => undefined,
+    };
+    expect(await repairDirectory(context, ROOT)).toMatchObject({ repaired: true });
+    expect(flagsOf(newest(storage)) & 4).toBe(4);
   });
 });

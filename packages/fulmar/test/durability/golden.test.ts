@@ -83,7 +83,12 @@ describe("the golden directory with a compressed checkpoint", () => {
     if (REWRITE) await rewrite(COMPRESSED, await writeGoldenCompressed());
     const directory = await copyOfFixture(COMPRESSED);
     const report = await verifyDirectory(nodeRuntime(), directory);
-    expect(report).toMatchObject({ ok: true, clean: true, checkpoint: { version: 3, entries: 3 }, commits: 0 });
+    expect(report).toMatchObject({
+      ok: true,
+      clean: true,
+      checkpoint: { version: 3, entries: 3 },
+      commits: 0,
+    });
     const store = await MiniStore.open(nodeRuntime(), {}, directory);
     expect(store.contents()).toEqual(COMPRESSED_CONTENTS);
     await store.close();
@@ -95,7 +100,11 @@ describe("the golden directory with a compressed checkpoint", () => {
     const [golden, today] = [await read(CHECKPOINT), files.get(CHECKPOINT) ?? new Uint8Array()];
     expect(today.length).toBeLessThan(400);
     // Head and dictionary, the block's head but for its length, and what is said of the payload itself.
-    const fixed = [[0, 0x80], [0x84, 0x8c], [0x90, 0x98]];
+    const fixed = [
+      [0, 0x80],
+      [0x84, 0x8c],
+      [0x90, 0x98],
+    ];
     for (const [from, to] of fixed) {
       expect([...today.subarray(from, to)], `from ${from}`).toEqual([...golden.subarray(from, to)]);
     }

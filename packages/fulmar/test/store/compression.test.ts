@@ -28,7 +28,11 @@ function checkpointOf(directory: string): string {
 async function filled(directory: string, options: OpenOptions): Promise<Store<unknown>> {
   const db = await open<unknown>(directory, options);
   await db.batch(
-    Array.from({ length: 2000 }, (_, i) => ({ type: "set" as const, key: ["user", i], value: { id: i, name: "Ada" } })),
+    Array.from({ length: 2000 }, (_, i) => ({
+      type: "set" as const,
+      key: ["user", i],
+      value: { id: i, name: "Ada" },
+    })),
   );
   return db;
 }
