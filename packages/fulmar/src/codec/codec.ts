@@ -113,14 +113,15 @@ function decodeText(bytes: Uint8Array, from: number, to: number): string {
 /** Decodes `bytes[from, to)`. `bytes` must be no Buffer. */
 export type RangeDecoder<V> = (bytes: Uint8Array, from: number, to: number) => V;
 
-/** What a codec decodes, without a view for each value where the codec is one of ours. */
-export function rangeDecoder<V>(codec: Codec<V>): RangeDecoder<V> {
+/**
+ * What a codec decodes, without a view for each value where the codec is one of ours. `copy` makes the copies of
+ * codec `bytes`.
+ */
+export function rangeDecoder<V>(codec: Codec<V>, copy: RangeDecoder<Uint8Array>): RangeDecoder<V> {
   const known: unknown = codec;
   if (known === jsonCodec) return decodeJson as RangeDecoder<V>;
   if (known === textCodec) return decodeText as RangeDecoder<unknown> as RangeDecoder<V>;
-  // Not for Buffers, whose slices are views.
-  if (known === bytesCodec)
-    return ((bytes, from, to) => bytes.slice(from, to)) as RangeDecoder<unknown> as RangeDecoder<V>;
+  if (known === bytesCodec) return copy as RangeDecoder<unknown> as RangeDecoder<V>;
   return (bytes, from, to) => codec.decode(bytes.subarray(from, to));
 }
 

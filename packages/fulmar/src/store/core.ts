@@ -25,6 +25,7 @@ import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 import { Vacuum } from "./vacuum.js";
+import { ValuePool } from "./value-pool.js";
 import { Watchers } from "./watch/watchers.js";
 
 /** What `open` has put together before there is a store. */
@@ -63,7 +64,14 @@ export class StoreCore<V> {
   constructor(parts: CoreParts<V>) {
     this.parts = parts;
     const { runtime, settings, engine, origins, clock, directory, memory } = parts;
-    this.reader = new Reader(engine, origins, clock, settings.codec, memory?.residents);
+    this.reader = new Reader(
+      engine,
+      origins,
+      clock,
+      settings.codec,
+      memory?.residents,
+      new ValuePool(runtime.threads),
+    );
     this.#vacuum = new Vacuum(runtime.timers, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;

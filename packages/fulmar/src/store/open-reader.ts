@@ -68,7 +68,13 @@ function attach<V>(channel: ThreadChannel, runtime: Runtime, codec: Codec<V>): P
     const begin = (attached: AttachedMessage): void => {
       channel.keepAlive(false);
       try {
-        reader = new SharedReader({ channel, attached, clock: runtime.clock, codec });
+        reader = new SharedReader({
+          channel,
+          attached,
+          clock: runtime.clock,
+          threads: runtime.threads,
+          codec,
+        });
         resolve(reader);
       } catch (error) {
         reject(error);

@@ -27,8 +27,20 @@ export abstract class Readable<V = unknown> {
   }
 
   /**
-   * The value of a key, or undefined. The value is the caller's own. @throws INVALID_KEY, KEY_TOO_LARGE,
-   * CLOSED
+   * The value of a key, or undefined. The value is the caller's own: it changes by nobody else.
+   *
+   * With codec `bytes`, values of 65 bytes to 1 KiB that are read from one store share `ArrayBuffer`s of 8 KiB, as
+   * Node's `Buffer`s do, because a buffer for each takes longer than finding it. So:
+   *
+   * - use `byteOffset` (a multiple of eight) and `byteLength` with `value.buffer`, in which other values are;
+   * - a value that is kept keeps 8 KiB in memory, and a structured clone or message of it copies as much;
+   * - its buffer does not move to another thread: Node 20 sends a copy, later versions throw;
+   * - do not give it to a stream of bytes (`ReadableByteStreamController.enqueue`), which takes the buffer and so
+   *   empties the others.
+   *
+   * `value.slice()` is a copy with a buffer of its own.
+   *
+   * @throws INVALID_KEY, KEY_TOO_LARGE, CLOSED
    */
   get(key: Key): V | undefined {
     const ref = this.#find(key);
@@ -41,17 +53,16 @@ export abstract class Readable<V = unknown> {
   }
 
   /**
-   * The values of several keys, in the same order, of one moment. Byte arrays among them may share an
-   * `ArrayBuffer` with each other. @throws as {@link get}
+   * The values of several keys, in the same order, of one moment; bytes as {@link get} gives them.
+   * @throws as {@link get}
    */
   getMany(keys: Iterable<Key>): (V | undefined)[] {
     this.#view.assertOpen();
     const { reader } = this.#view;
-    const decode = reader.decoderOfMany();
     // All keys first: what gives them may write in between.
     return [...keys].map((key) => {
       const ref = this.#find(key);
-      return ref === NONE ? undefined : reader.value(ref, decode);
+      return ref === NONE ? undefined : reader.value(ref);
     });
   }
 
@@ -74,15 +85,11 @@ export abstract class Readable<V = unknown> {
 
   /**
    * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
-   * is a plain object of the caller's own. With codec `bytes`, values of up to 1 KiB may share an
-   * `ArrayBuffer` with others of the same iteration, and with nothing else.
+   * is a plain object of the caller's own; bytes are as {@link get} gives them.
    * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
    */
   list(options: ListOptions = {}): List<Entry<V>> {
-    return this.#listing(options, (reader) => {
-      const decode = reader.decoderOfMany();
-      return (ref) => reader.liveEntry(ref, decode);
-    });
+    return this.#listing(options, (reader) => (ref) => reader.liveEntry(ref));
   }
 
   /** The keys that {@link list} would give. */
@@ -92,10 +99,7 @@ export abstract class Readable<V = unknown> {
 
   /** The values that {@link list} would give. */
   values(options: ListOptions = {}): List<V> {
-    return this.#listing(options, (reader) => {
-      const decode = reader.decoderOfMany();
-      return (ref) => reader.value(ref, decode);
-    });
+    return this.#listing(options, (reader) => (ref) => reader.value(ref));
   }
 
   /** How many keys of a range have a value. Takes time in proportion to the range. */

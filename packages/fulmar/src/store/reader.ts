@@ -1,4 +1,4 @@
-import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
+import { type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import type { KeyRange } from "../keys/range.js";
 import { type KeySpace, STORE_KEYS } from "../keys/space.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
@@ -22,7 +22,7 @@ import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
 import type { Stamp } from "../record/stamp.js";
 import type { Entry, Key } from "./types.js";
-import { ValueChunks } from "./value-chunks.js";
+import type { ValuePool } from "./value-pool.js";
 
 /** Turns records of the engine into what applications see. Nothing that it returns is a view of memory. */
 export class Reader<V> {
@@ -34,6 +34,7 @@ export class Reader<V> {
   readonly #clock: HybridClock;
   readonly #decode: RangeDecoder<V>;
   readonly #users: Pick<Victims, "touch"> | undefined;
+  readonly #pool: ValuePool;
 
   /** `users`, if any, are told of each record that is read by its key. */
   constructor(
@@ -42,6 +43,7 @@ export class Reader<V> {
     clock: HybridClock,
     codec: Codec<V>,
     users: Pick<Victims, "touch"> | undefined,
+    pool: ValuePool,
     space = STORE_KEYS,
   ) {
     this.#users = users;
@@ -50,12 +52,13 @@ export class Reader<V> {
     this.#clock = clock;
     this.codec = codec;
     this.space = space;
-    this.#decode = rangeDecoder(codec);
+    this.#pool = pool;
+    this.#decode = rangeDecoder(codec, (bytes, from, to) => pool.copy(bytes, from, to));
   }
 
   /** One for the same records with keys and values of another kind. */
   within<W>(space: KeySpace, codec: Codec<W>): Reader<W> {
-    return new Reader(this.engine, this.origins, this.#clock, codec, this.#users, space);
+    return new Reader(this.engine, this.origins, this.#clock, codec, this.#users, this.#pool, space);
   }
 
   nowMs(): number {
@@ -94,19 +97,11 @@ export class Reader<V> {
     return this.space.decode(bytes, start, start + keyLengthOf(bytes, at));
   }
 
-  value(ref: Ref, decode: RangeDecoder<V> = this.#decode): V {
+  value(ref: Ref): V {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
     const start = valueStart(bytes, at);
-    return decode(bytes, start, start + valueLengthOf(bytes, at));
-  }
-
-  /** Decodes many values for one reader: byte arrays among them share chunks that nobody else has. */
-  decoderOfMany(): RangeDecoder<V> {
-    if ((this.codec as unknown) !== bytesCodec) return this.#decode;
-    const chunks = new ValueChunks();
-    const copy = (bytes: Uint8Array, from: number, to: number): Uint8Array => chunks.copy(bytes, from, to);
-    return copy as RangeDecoder<unknown> as RangeDecoder<V>;
+    return this.#decode(bytes, start, start + valueLengthOf(bytes, at));
   }
 
   stamp(ref: Ref): Stamp {
@@ -121,7 +116,7 @@ export class Reader<V> {
   }
 
   /** The entry of a record that can be read. */
-  liveEntry(ref: Ref, decode: RangeDecoder<V> = this.#decode): Entry<V> {
+  liveEntry(ref: Ref): Entry<V> {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
     const keyAt = keyStart(bytes, at);
@@ -131,7 +126,7 @@ export class Reader<V> {
     const stamp = this.stamp(ref);
     const deadline = deadlineOf(bytes, at);
     // Last, because the codec may be anybody's code.
-    const value = decode(bytes, valueAt, valueAt + valueLengthOf(bytes, at));
+    const value = this.#decode(bytes, valueAt, valueAt + valueLengthOf(bytes, at));
     // Two literals: each makes its object in one step.
     if (deadline === Number.POSITIVE_INFINITY) return { key, value, version, stamp };
     return { key, value, version, stamp, expiresAt: deadline };

@@ -1,8 +1,8 @@
 import { FulmarError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import { checkOptions } from "../base/options.js";
-import type { Clock, ThreadChannel } from "../base/runtime/interface.js";
-import { bytesCodec, type Codec } from "../codec/codec.js";
+import type { Clock, ThreadChannel, Threads } from "../base/runtime/interface.js";
+import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import { decodeKey, encodeKey, userRanges } from "../keys/key.js";
 import { isEmptyRange, type KeyRange } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
@@ -18,11 +18,21 @@ import {
 import { ReaderTree } from "../memory/shared/reader-tree.js";
 import { ReaderSession, type ReaderState } from "../memory/shared/session.js";
 import { SharedView } from "../memory/shared/view.js";
-import { deadlineOf, flagsOf, hlcOf, keyOf, originOf, seqOf, valueView } from "../record/entry.js";
+import {
+  deadlineOf,
+  flagsOf,
+  hlcOf,
+  keyOf,
+  originOf,
+  seqOf,
+  valueLengthOf,
+  valueStart,
+} from "../record/entry.js";
 import { OriginTable } from "../record/origins.js";
 import { checkListOptions, type ListShape, RANGE_OPTIONS } from "./list-options.js";
 import type { AttachedMessage, OwnerMessage } from "./reader-messages.js";
 import type { Entry, Key, ListOptions, RangeOptions } from "./types.js";
+import { ValuePool } from "./value-pool.js";
 
 /** Entries that the first read of an iteration copies; each further one twice as many, up to a bound. */
 const FIRST_BATCH = 16;
@@ -33,6 +43,7 @@ export interface SharedReaderParts<V> {
   readonly channel: ThreadChannel;
   readonly attached: AttachedMessage;
   readonly clock: Clock;
+  readonly threads: Threads;
   readonly codec: Codec<V>;
 }
 
@@ -52,8 +63,9 @@ export interface SharedReaderParts<V> {
 export class SharedReader<V = unknown> {
   readonly #channel: ThreadChannel;
   readonly #clock: Clock;
-  readonly #codec: Codec<V>;
   readonly #isBytes: boolean;
+  readonly #decode: RangeDecoder<V>;
+  readonly #take: (length: number) => Uint8Array;
   readonly #limits: Limits;
   readonly #origins = new OriginTable();
   readonly #view: SharedView;
@@ -63,11 +75,13 @@ export class SharedReader<V = unknown> {
 
   /** @internal Readers come from `openReader`. */
   constructor(parts: SharedReaderParts<V>) {
-    const { channel, attached, clock, codec } = parts;
+    const { channel, attached, clock, threads, codec } = parts;
     this.#channel = channel;
     this.#clock = clock;
-    this.#codec = codec;
+    const pool = new ValuePool(threads);
     this.#isBytes = (codec as unknown) === bytesCodec;
+    this.#decode = rangeDecoder(codec, (bytes, from, to) => pool.copy(bytes, from, to));
+    this.#take = (length) => pool.take(length);
     this.#limits = attached.limits;
     const learn = (): void => this.#learn();
     this.#view = new SharedView(attached.layout, learn);
@@ -89,16 +103,16 @@ export class SharedReader<V = unknown> {
     return this.#state.version;
   }
 
-  /** The value of a key, or undefined. @throws INVALID_KEY, KEY_TOO_LARGE */
+  /** The value of a key, or undefined; bytes as `Store.get` gives them. @throws INVALID_KEY, KEY_TOO_LARGE */
   get(key: Key): V | undefined {
     const encoded = this.#encode(key);
     const bytes = this.#session.read(() => {
       const ref = this.#findLive(encoded);
-      return ref === NONE ? undefined : copyValue(this.#view, ref);
+      return ref === NONE ? undefined : copyValue(this.#view, ref, this.#take);
     });
     if (bytes === undefined) return undefined;
     // The copy is nobody else's already.
-    return this.#isBytes ? (bytes as V) : this.#codec.decode(bytes);
+    return this.#isBytes ? (bytes as V) : this.#decode(bytes, 0, bytes.length);
   }
 
   /** Whether a key has a value. @throws INVALID_KEY, KEY_TOO_LARGE */
@@ -130,9 +144,7 @@ export class SharedReader<V = unknown> {
 
   /** The values that {@link list} would give. */
   values(options: ListOptions = {}): Iterable<V> {
-    return this.#listing(options, "entries", ({ bytes, starts }, i) =>
-      this.#codec.decode(valueView(bytes[i], starts[i])),
-    );
+    return this.#listing(options, "entries", ({ bytes, starts }, i) => this.#value(bytes[i], starts[i]));
   }
 
   /** How many keys of a range have a value. Takes time in proportion to the range. */
@@ -205,12 +217,17 @@ export class SharedReader<V = unknown> {
     });
   }
 
+  #value(bytes: Uint8Array, at: number): V {
+    const start = valueStart(bytes, at);
+    return this.#decode(bytes, start, start + valueLengthOf(bytes, at));
+  }
+
   #entry(bytes: Uint8Array, at: number, version: number): Entry<V> {
     const origin = originOf(bytes, at);
     if (origin > this.#origins.size) this.#learn();
     const entry = {
       key: decodeKey(keyOf(bytes, at)),
-      value: this.#codec.decode(valueView(bytes, at)),
+      value: this.#value(bytes, at),
       version,
       stamp: { hlc: hlcOf(bytes, at), origin: this.#origins.id(origin), seq: seqOf(bytes, at) },
     };

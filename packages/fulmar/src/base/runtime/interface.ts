@@ -242,6 +242,11 @@ export interface Threads {
   channel(): { readonly own: ThreadChannel; readonly other: object };
   /** The end that was transferred to this thread; undefined when it is something else. */
   join(other: unknown): ThreadChannel | undefined;
+  /**
+   * Keeps a buffer in this thread: who lists it among what a message or a structured clone transfers is refused
+   * (Node 21 and later) or sends a copy (Node 20). A stream of bytes takes it all the same.
+   */
+  withhold(buffer: ArrayBuffer): void;
 }
 
 /** Everything that the library may ask of its surroundings. */

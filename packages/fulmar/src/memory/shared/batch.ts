@@ -95,13 +95,13 @@ export function copyBytes(view: SharedView, ref: Ref, length: number, into: Uint
   copyRange(view.slab(ref), view.offset(ref), length, into, at);
 }
 
-/** A copy of the value of an entry. */
-export function copyValue(view: SharedView, ref: Ref): Uint8Array {
+/** A copy of the value of an entry, in an array of so many bytes that `take` gives. */
+export function copyValue(view: SharedView, ref: Ref, take: (length: number) => Uint8Array): Uint8Array {
   // Lengths are read once each: what was checked may be something else when it is read again.
   const keyEnd = view.checkedLength(ref, false);
   const length = view.checkedLength(ref, true) - keyEnd;
   if (length < 0) throw new TornRead("an entry ends before its key");
-  const value = new Uint8Array(length);
+  const value = take(length);
   copyRange(view.slab(ref), view.offset(ref) + keyEnd, length, value, 0);
   return value;
 }

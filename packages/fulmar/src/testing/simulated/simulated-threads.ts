@@ -68,5 +68,7 @@ export function simulatedThreads(timers: Timers): Threads {
       return { own, other };
     },
     join: (other: unknown) => (other instanceof SimulatedChannel ? other : undefined),
+    // There is no other thread.
+    withhold: () => undefined,
   });
 }

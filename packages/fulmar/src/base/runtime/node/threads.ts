@@ -1,4 +1,4 @@
-import { MessageChannel, MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { MessageChannel, MessagePort, markAsUntransferable, receiveMessageOnPort } from "node:worker_threads";
 import type { ChannelHandler, ThreadChannel, Threads } from "../interface.js";
 
 export type { MessagePort as ThreadPort } from "node:worker_threads";
@@ -45,4 +45,5 @@ export const nodeThreads: Threads = Object.freeze({
   join(other: unknown): ThreadChannel | undefined {
     return other instanceof MessagePort ? new PortChannel(other) : undefined;
   },
+  withhold: markAsUntransferable,
 });
