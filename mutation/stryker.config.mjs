@@ -12,7 +12,7 @@ export default {
   reporters: ["json", "progress-append-only"],
   jsonReporter: { fileName: ".cache/mutation-report.json" },
   ignorePatterns: ["dist", "*.tsbuildinfo", "/.git"],
-  timeoutMS: 20000,
+  timeoutMS: 5000,
   timeoutFactor: 3,
   disableTypeChecks: false,
   allowEmpty: false,

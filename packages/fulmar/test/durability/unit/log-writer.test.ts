@@ -1,0 +1,420 @@
+import { describe, expect, test } from "vitest";
+import { GROUP_BYTES_MAX } from "../../../src/base/limits.js";
+import { OPENING_BYTES, SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
+import { FIRST_AT, LogRig, OVERHEAD_BYTES, settled, systemError } from "./log-rig.js";
+
+const RECORD_BYTES = OVERHEAD_BYTES + 10;
+const CALM = { intervalMs: 1000, commits: 1000, bytes: 1 << 30 };
+
+describe("a log", () => {
+  test("stands at first where it ended before", () => {
+    const { log } = new LogRig();
+    expect([log.logged, log.synced, log.appendedBytes, log.failure]).toEqual([10, 10, 0, undefined]);
+    expect(log.syncedEnd).toEqual({ segment: 1, position: FIRST_AT, crc: 7, version: 10 });
+  });
+
+  test("takes one commit after the other, each with a higher version", () => {
+    const { log } = new LogRig();
+    const invariant = expect.objectContaining({ code: "INVARIANT" });
+    expect(() => log.end()).toThrow(invariant);
+    expect(() => log.begin(10, 1)).toThrow(invariant);
+    log.begin(11, 1);
+    expect(() => log.begin(12, 1)).toThrow(invariant);
+    log.end();
+    expect(() => log.end()).toThrow(invariant);
+    expect(() => log.begin(11, 1)).toThrow(invariant);
+    expect(() => log.begin(12, 1)).not.toThrow();
+  });
+
+  test("writes commits of one turn together when it is over, and syncs nothing that nobody asked for", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.put(12);
+    expect(rig.scheduled).toBe(1);
+    expect(rig.file.calls).toEqual([]);
+    rig.turn();
+    expect(rig.file.calls).toEqual([`write ${2 * RECORD_BYTES} at ${FIRST_AT}`]);
+    expect(rig.heard()).toEqual(["logged 12"]);
+    expect([rig.log.logged, rig.log.synced, rig.log.appendedBytes]).toEqual([12, 10, 2 * RECORD_BYTES]);
+    expect(rig.log.syncedEnd.version).toBe(10);
+    await settled();
+    expect(rig.file.waiting).toBe(0);
+    rig.put(13);
+    expect(rig.scheduled).toBe(1);
+    rig.turn();
+    expect(rig.file.calls[1]).toBe(`write ${RECORD_BYTES} at ${FIRST_AT + 2 * RECORD_BYTES}`);
+    const [first, second, third] = rig.records(rig.file, FIRST_AT);
+    expect(first).toMatchObject({ version: 11, synced: 10, predecessor: 7 });
+    expect([second.version, third.version]).toEqual([12, 13]);
+    expect(rig.log.appendedBytes).toBe(3 * RECORD_BYTES);
+  });
+
+  test("schedules its work once for each turn", () => {
+    const rig = new LogRig();
+    rig.put(11);
+    const before = rig.scheduled;
+    rig.log.want("logged");
+    rig.log.want("synced");
+    rig.put(12);
+    expect(rig.scheduled).toBe(before);
+    rig.turn();
+    expect(rig.scheduled).toBe(0);
+    rig.log.want("logged");
+    expect(rig.scheduled).toBe(1);
+  });
+
+  test("syncs off the event loop when somebody waits for it, and tells where it stands", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.file.calls).toEqual([`write ${RECORD_BYTES} at ${FIRST_AT}`, "sync"]);
+    expect(rig.heard()).toEqual(["logged 11"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 11"]);
+    expect(rig.log.syncedEnd).toMatchObject({ segment: 1, position: FIRST_AT + RECORD_BYTES, version: 11 });
+    expect(rig.file.calls).toHaveLength(2);
+    rig.log.want("synced");
+    rig.turn();
+    await settled();
+    expect(rig.file.calls).toHaveLength(2);
+  });
+
+  test("lets the next group gather during a sync, and syncs it after that", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(13);
+    rig.turn();
+    expect(rig.log.logged).toBe(11);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 11", "synced 11", "logged 13"]);
+    expect(rig.file.calls.slice(2)).toEqual([
+      `write ${2 * RECORD_BYTES} at ${FIRST_AT + RECORD_BYTES}`,
+      "sync",
+    ]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 13"]);
+    await settled();
+    expect(rig.file.waiting).toBe(0);
+  });
+
+  test("what came while nothing but a sync was awaited is written after it, and not synced if nobody waits", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 11", "synced 11", "logged 12"]);
+    expect(rig.file.waiting).toBe(0);
+  });
+
+  test("writes during a sync when somebody waits for the write, which that sync does not cover", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    rig.log.want("logged");
+    rig.turn();
+    expect(rig.heard()).toEqual(["logged 11", "logged 12"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 11"]);
+    expect(rig.log.syncedEnd.position).toBe(FIRST_AT + RECORD_BYTES);
+    expect(rig.file.waiting).toBe(0);
+    // That somebody waited for one write does not make the next one hurry.
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(13);
+    rig.turn();
+    expect(rig.log.logged).toBe(12);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 12", "logged 13"]);
+  });
+
+  test("writes a group at once when it is large, and not before", () => {
+    const rig = new LogRig({ capacity: 1 << 30 });
+    rig.put(11, GROUP_BYTES_MAX - OVERHEAD_BYTES - 1);
+    expect(rig.log.logged).toBe(10);
+    rig.turn();
+    rig.put(12, GROUP_BYTES_MAX - OVERHEAD_BYTES);
+    expect(rig.log.logged).toBe(12);
+    expect(rig.file.waiting).toBe(0);
+    rig.log.want("synced");
+    rig.put(13, GROUP_BYTES_MAX - OVERHEAD_BYTES);
+    expect(rig.file.waiting).toBe(1);
+  });
+
+  test("continues short writes, and refuses nothing for them", () => {
+    const rig = new LogRig();
+    rig.file.writes.push(5, 1);
+    rig.put(11);
+    rig.turn();
+    expect(rig.file.calls).toEqual([
+      `write 5 at ${FIRST_AT}`,
+      `write 1 at ${FIRST_AT + 5}`,
+      `write ${RECORD_BYTES - 6} at ${FIRST_AT + 6}`,
+    ]);
+    expect(rig.heard()).toEqual(["logged 11"]);
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11]);
+  });
+});
+
+describe("in line", () => {
+  test("a lone commit is synced in the turn that wrote it, when that was asked for", async () => {
+    const rig = new LogRig({ inlineSync: true });
+    rig.put(11);
+    rig.turn();
+    expect(rig.file.calls).toEqual([`write ${RECORD_BYTES} at ${FIRST_AT}`]);
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.file.calls.slice(1)).toEqual([
+      `write ${RECORD_BYTES} at ${FIRST_AT + RECORD_BYTES}`,
+      "syncNow",
+    ]);
+    expect(rig.heard()).toEqual(["logged 11", "logged 12", "synced 12"]);
+    await settled();
+    expect(rig.file.waiting).toBe(0);
+  });
+
+  test.each([
+    ["one that is 64 KiB long", true, [64 * 1024 - OVERHEAD_BYTES], "syncNow"],
+    ["one that is longer", true, [64 * 1024 - OVERHEAD_BYTES + 1], "sync"],
+    ["two", true, [10, 10], "sync"],
+    ["one, when that is switched off", false, [10], "sync"],
+  ])("only few commits are synced: %s", (_, inlineSync, lengths, kind) => {
+    const rig = new LogRig({ inlineSync });
+    for (const [i, length] of lengths.entries()) rig.put(11 + i, length);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.file.calls.at(-1)).toBe(kind);
+  });
+
+  test("nothing is synced beside a sync that is under way", async () => {
+    const rig = new LogRig({ inlineSync: true });
+    rig.put(11);
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(13);
+    rig.log.want("logged");
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual(["sync"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 12", "logged 13", "synced 12"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 13"]);
+  });
+
+  test("a sync that fails leaves the outcome unknown", () => {
+    const rig = new LogRig({ inlineSync: true });
+    rig.file.syncNowError = systemError("EIO");
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.heard()).toEqual(["logged 11", "failed"]);
+    expect(rig.errors).toMatchObject([{ code: "DURABILITY_UNKNOWN", details: { path: "/log/1" } }]);
+    expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual(["syncNow"]);
+  });
+});
+
+describe("the flush policy", () => {
+  test("an interval after the first commit that is not synced everything is, whether it was written or not", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    expect(rig.timers).toEqual([]);
+    rig.turn();
+    rig.put(12);
+    rig.turn();
+    expect(rig.timers).toMatchObject([{ delayMs: 1000, background: true, cancelled: false }]);
+    rig.put(13);
+    rig.timers[0].task();
+    expect(rig.heard()).toEqual(["logged 11", "logged 12", "logged 13"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 13"]);
+    rig.put(14);
+    rig.turn();
+    expect(rig.timers.map(({ cancelled }) => cancelled)).toEqual([false, true, false]);
+  });
+
+  test("the interval ends with the sync that covers everything, and with no other", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    rig.log.want("logged");
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.timers).toMatchObject([{ cancelled: false }]);
+    rig.log.want("synced");
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.timers).toMatchObject([{ cancelled: true }]);
+    rig.put(13);
+    rig.turn();
+    expect(rig.timers).toHaveLength(2);
+  });
+
+  test("an interval that passes during a sync is followed by another sync", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    rig.timers[0].task();
+    expect(rig.log.logged).toBe(12);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 11", "logged 12", "synced 11"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 12"]);
+  });
+
+  test.each([
+    ["commits", { ...CALM, commits: 3 }],
+    ["bytes", { ...CALM, bytes: 3 * RECORD_BYTES }],
+  ])("so many %s are synced, fewer are not", async (_, flush) => {
+    const rig = new LogRig({ flush });
+    // What is synced already does not count.
+    await rig.save(11, 12);
+    rig.put(13);
+    rig.turn();
+    rig.put(14);
+    rig.turn();
+    expect(rig.file.waiting).toBe(0);
+    rig.put(15);
+    rig.turn();
+    expect(rig.file.waiting).toBe(1);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 13", "logged 14", "logged 15", "synced 15"]);
+  });
+});
+
+describe("the next segment", () => {
+  test("is prepared when 64 KiB were appended to the present one", () => {
+    const rig = new LogRig();
+    rig.put(11, 32 * 1024 - OVERHEAD_BYTES);
+    rig.turn();
+    rig.put(12, 32 * 1024 - OVERHEAD_BYTES - 1);
+    rig.turn();
+    expect(rig.prepares).toBe(0);
+    rig.put(13, 1);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("is prepared when exactly 64 KiB were appended", () => {
+    const rig = new LogRig();
+    rig.put(11, 64 * 1024 - OVERHEAD_BYTES);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("is prepared when the present one is half full", () => {
+    const rig = new LogRig({ segmentBytes: 2 * (FIRST_AT + 2 * RECORD_BYTES) });
+    rig.put(11);
+    rig.turn();
+    expect(rig.prepares).toBe(0);
+    rig.put(12);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  const full = FIRST_AT + 2 * RECORD_BYTES;
+
+  test("takes the record that does not fit, behind an opening that names where the log was", async () => {
+    const rig = new LogRig({ capacity: full });
+    await rig.save(11);
+    rig.put(12);
+    rig.turn();
+    const second = rig.prepare(2);
+    rig.put(13);
+    expect(rig.segments.count).toBe(2);
+    expect(rig.segments.current).toMatchObject({ number: 2, base: 12 });
+    rig.turn();
+    expect(second.calls).toEqual([`write ${OPENING_BYTES + RECORD_BYTES} at ${SEGMENT_HEADER_BYTES}`]);
+    const [opening, commit] = rig.records(second, SEGMENT_HEADER_BYTES, 2);
+    expect(opening).toMatchObject({ version: 12, synced: 11 });
+    expect(commit).toMatchObject({ version: 13, synced: 11 });
+    const payload = new DataView(second.bytes.buffer, SEGMENT_HEADER_BYTES + 40);
+    expect([payload.getBigUint64(0, true), payload.getBigUint64(8, true)]).toEqual([1n, BigInt(full)]);
+    expect(rig.log.appendedBytes).toBe(3 * RECORD_BYTES + OPENING_BYTES);
+  });
+
+  test("takes no record that still fits", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.turn();
+    rig.prepare(2);
+    rig.put(12);
+    expect(rig.segments.count).toBe(1);
+    // Full to the last byte: nothing more could be added to this group.
+    expect(rig.log.logged).toBe(12);
+  });
+
+  test("is not waited for: without it the present one grows", () => {
+    const rig = new LogRig({ capacity: full });
+    for (const version of [11, 12, 13]) rig.put(version);
+    expect(rig.log.logged).toBe(10);
+    rig.turn();
+    rig.put(14);
+    rig.turn();
+    expect(rig.file.calls.at(-1)).toBe(`write ${RECORD_BYTES} at ${FIRST_AT + 3 * RECORD_BYTES}`);
+    expect(rig.segments.count).toBe(1);
+  });
+
+  test("counts anew what is appended to it", () => {
+    const rig = new LogRig({ capacity: FIRST_AT + 50_000, segmentBytes: 1 << 30 });
+    rig.put(11, 60_000);
+    rig.turn();
+    rig.prepare(2);
+    rig.put(12, 60_000);
+    rig.turn();
+    expect(rig.segments.count).toBe(2);
+    expect(rig.prepares).toBe(0);
+    rig.put(13, 60_000);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("begun and full is followed by another one, not begun and too small by none", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.put(12);
+    rig.turn();
+    rig.prepare(2, SEGMENT_HEADER_BYTES + 20);
+    rig.put(13);
+    rig.prepare(3);
+    expect(rig.segments.current.number).toBe(2);
+    rig.turn();
+    rig.put(14);
+    expect(rig.segments.current.number).toBe(3);
+  });
+
+  test("old segments are synced before it, and closed when they are", async () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.put(12);
+    rig.turn();
+    const second = rig.prepare(2);
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    expect([rig.file.waiting, second.waiting]).toEqual([1, 0]);
+    await rig.file.finish();
+    expect(second.waiting).toBe(1);
+    expect(rig.heard()).toEqual(["logged 12", "logged 13"]);
+    await second.finish();
+    expect(rig.heard()).toEqual(["synced 13"]);
+    expect([rig.file.closes, second.closes]).toEqual([1, 0]);
+    expect(rig.log.syncedEnd).toMatchObject({ segment: 2, version: 13 });
+  });
+});
