@@ -137,7 +137,7 @@ export class LogWriter implements CommitLog {
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#failure === undefined) {
-      if (this.#refusal === undefined) this.#handOver();
+      this.#handOver();
       this.#syncTarget = Math.max(this.#syncTarget, this.logged);
       this.#startWork();
       if (this.#working === undefined) break;
@@ -162,7 +162,6 @@ export class LogWriter implements CommitLog {
   }
 
   #turnEnded(): void {
-    if (this.#failure !== undefined) return;
     if (this.#refusal !== undefined) {
       // Nothing may be written yet, so what gathers meanwhile has to stay within bounds.
       const full = this.#group.filled >= GROUP_BYTES_MAX || this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX;
@@ -251,7 +250,6 @@ export class LogWriter implements CommitLog {
 
   #intervalPassed(): void {
     this.#timer = undefined;
-    if (this.#failure !== undefined || this.#refusal !== undefined) return;
     this.#handOver();
     this.#syncTarget = Math.max(this.#syncTarget, this.logged);
     this.#startWork();
@@ -259,7 +257,6 @@ export class LogWriter implements CommitLog {
 
   /** More un-synced commits than the numbers that a recovery skips would let it give out a number twice. */
   #boundUnsynced(): void {
-    if (this.#refusal !== undefined) return;
     if (this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX) this.#syncNow();
   }
 
@@ -320,7 +317,7 @@ export class LogWriter implements CommitLog {
       this.#working = undefined;
       this.#tellSyncedInLine();
       // Work may have come up between the last look and now.
-      if (!this.#closed) this.#startWork();
+      this.#startWork();
     });
   }
 

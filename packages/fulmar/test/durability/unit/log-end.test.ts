@@ -68,7 +68,29 @@ describe("commits that are not synced", () => {
     expect(rig.file.calls).toEqual(["write fails", `truncate ${FIRST_AT}`]);
   });
 
-  test("that cannot be synced in line fail, and nothing more is written", () => {
+  test("that a listener writes and that are synced in line leave no interval behind", () => {
+    const rig = new LogRig();
+    rig.onEvent = (event) => {
+      if (event === "logged 11") putUpTo(rig, 12, MAX - 1);
+    };
+    rig.put(11);
+    rig.turn();
+    expect(rig.heard()).toEqual(["logged 11", "logged 18", "synced 18"]);
+    expect(rig.timers.every(({ cancelled }) => cancelled)).toBe(true);
+  });
+
+  test("that cannot be synced in line fail once, though the sync beside that fails too", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.file.syncNowError = systemError("EIO");
+    putUpTo(rig, 12, MAX - 1);
+    await rig.file.finish(systemError("EIO"));
+    expect(rig.heard()).toEqual(["logged 11", "logged 18", "failed"]);
+  });
+
+  test("that cannot be synced in line fail, and nothing, and nothing more is written", () => {
     const rig = new LogRig();
     rig.put(11);
     rig.turn();
@@ -111,17 +133,19 @@ describe("a sync that fails", () => {
   });
 
   test("refuses a commit that was begun before it, without a word", async () => {
-    const rig = new LogRig();
+    const rig = new LogRig({ inlineSync: true });
     rig.put(11);
+    rig.put(12);
     rig.log.want("synced");
     rig.turn();
-    rig.log.begin(12, 10);
+    rig.log.begin(13, 10);
+    rig.log.want("synced");
     await rig.file.finish(systemError("EIO"));
     rig.log.end();
     rig.turn();
     await settled();
     expect(rig.file.calls).toHaveLength(2);
-    expect(rig.heard()).toEqual(["logged 11", "failed"]);
+    expect(rig.heard()).toEqual(["logged 12", "failed"]);
   });
 });
 

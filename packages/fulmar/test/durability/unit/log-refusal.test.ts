@@ -172,6 +172,34 @@ describe("a group that cannot be written", () => {
     expect(rig.heard()).toEqual([]);
   });
 
+  test("waits although too many commits gather, and syncs nothing in line", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.turn();
+    rig.file.writes.push(systemError("EIO"));
+    rig.put(12);
+    rig.turn();
+    for (let version = 12; version < 11 + LIMITS.UNSYNCED_COMMITS_MAX; version++) rig.put(version);
+    expect(rig.file.calls.at(-1)).toBe(`truncate ${FIRST_AT + RECORD_BYTES}`);
+    rig.heard();
+    rig.turn();
+    expect(rig.heard()).toEqual(["refused 11"]);
+  });
+
+  test("is followed by nothing in another segment before it is certain", async () => {
+    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
+    await rig.save(11);
+    rig.file.writes.push(systemError("EIO"));
+    rig.put(12);
+    rig.turn();
+    rig.prepare(2);
+    rig.put(12);
+    expect(rig.segments.count).toBe(1);
+    await rig.file.finish();
+    await rig.file.finish();
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11, 12]);
+  });
+
   test("of a new segment leaves its opening to be written with the next group", async () => {
     const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
     await rig.save(11);
@@ -197,6 +225,22 @@ describe("a group that cannot be written", () => {
     // The segment is full from where the refused group was: what follows goes into the next one.
     rig.put(13);
     expect(rig.segments.count).toBe(3);
+  });
+
+  test("of a new segment, after which nothing came, has its opening written before another segment", async () => {
+    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    second.writes.push(systemError("ENOSPC"));
+    rig.put(12);
+    rig.turn();
+    await second.finish();
+    await second.finish();
+    rig.prepare(3);
+    rig.put(12);
+    expect(rig.segments.count).toBe(2);
+    rig.turn();
+    expect(rig.records(second, SEGMENT_HEADER_BYTES, 2).map(({ version }) => version)).toEqual([11, 12]);
   });
 
   test("of a new segment, whose opening was written whole, ends the log durably behind that", async () => {

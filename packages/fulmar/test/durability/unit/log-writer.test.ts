@@ -151,6 +151,43 @@ describe("a log", () => {
     expect(rig.file.waiting).toBe(1);
   });
 
+  test("does not wait for a commit that has begun", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.log.begin(12, 10);
+    rig.log.want("synced");
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 11", "synced 11"]);
+    rig.log.end();
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["logged 12", "synced 12"]);
+  });
+
+  test("goes on with what is written in the moment when a sync ends", async () => {
+    for (let steps = 0; steps < 9; steps++) {
+      const rig = new LogRig({ capacity: 1 << 30 });
+      rig.onEvent = (event) => {
+        if (event !== "synced 11") return;
+        let later = Promise.resolve();
+        for (let i = 0; i < steps; i++) later = later.then();
+        void later.then(() => {
+          rig.log.begin(12, GROUP_BYTES_MAX);
+          rig.log.want("synced");
+          rig.log.end();
+        });
+      };
+      rig.put(11);
+      rig.log.want("synced");
+      rig.turn();
+      await rig.file.finish();
+      expect(rig.log.logged).toBe(12);
+      expect(rig.file.waiting, `after ${steps} steps`).toBe(1);
+    }
+  });
+
   test("continues short writes, and refuses nothing for them", () => {
     const rig = new LogRig();
     rig.file.writes.push(5, 1);
@@ -358,6 +395,16 @@ describe("the next segment", () => {
     expect(rig.segments.count).toBe(1);
     // Full to the last byte: nothing more could be added to this group.
     expect(rig.log.logged).toBe(12);
+  });
+
+  test("takes whole groups: one that has begun is written where it began", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.prepare(2);
+    rig.put(11);
+    expect(rig.log.logged).toBe(10);
+    rig.put(12, 500);
+    expect([rig.log.logged, rig.segments.count]).toEqual([12, 1]);
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11, 12]);
   });
 
   test("is not waited for: without it the present one grows", () => {

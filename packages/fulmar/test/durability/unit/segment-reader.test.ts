@@ -1,0 +1,387 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { writeU32 } from "../../../src/base/bytes.js";
+import type { Runtime } from "../../../src/base/runtime/interface.js";
+import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
+import { GroupBuffer } from "../../../src/durability/group-buffer.js";
+import {
+  closeRecord,
+  KIND_COMMIT,
+  KIND_OPENING,
+  OPENING_BYTES,
+  RECORD_HEAD_BYTES,
+  SEGMENT_HEADER_BYTES,
+  writeRecordHead,
+  writeSegmentHeader,
+} from "../../../src/durability/segment-format.js";
+import {
+  inspectSegment,
+  type Link,
+  type Mark,
+  type Remainder,
+  readRecords,
+  type SegmentFile,
+  searchRemainder,
+} from "../../../src/durability/segment-reader.js";
+import { OriginTable } from "../../../src/record/origins.js";
+import { machine } from "../harness.js";
+
+const ID = "5".repeat(32);
+const ID_BYTES = new Uint8Array(16).fill(0x55);
+const SALT = Uint8Array.of(77, 2, 3, 4, 5, 6, 7, 8);
+const PATH = "/000000000003.log";
+const FIRST_AT = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+const OPENING = { base: 10, syncedThrough: 9, predecessorCrc: 1, previousSegment: 2, previousEnd: 500 };
+
+let runtime: Runtime;
+let turns: number;
+
+beforeEach(() => {
+  const { runtime: simulated } = machine();
+  turns = 0;
+  const turn = (): Promise<void> => {
+    turns++;
+    return simulated.timers.turn();
+  };
+  // Standing, so that only the work done asks for turns of the event loop.
+  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
+  const { soon, after } = simulated.timers;
+  runtime = { ...simulated, clock, timers: { turn, soon, after } };
+});
+
+async function inspect(bytes: Uint8Array, storeId: string | undefined = ID): Promise<SegmentFile> {
+  const handle = await runtime.fileSystem.open(PATH, "create");
+  await handle.write(bytes, 0);
+  await handle.close();
+  return inspectSegment(runtime, PATH, 3, storeId);
+}
+
+interface Built {
+  readonly bytes: Uint8Array;
+  /** Where each commit's record begins, and where the last one ends. */
+  readonly starts: readonly number[];
+  readonly crc: number;
+}
+
+/** A segment with these commits, of versions from 11 on. */
+function built(lengths: readonly number[], more: { number?: number; sizeBytes?: number } = {}): Built {
+  const header = { number: more.number ?? 3, flags: 0, salt: SALT };
+  const group = new GroupBuffer(nodeChecksum, new OriginTable(), OPENING.predecessorCrc, OPENING.base);
+  group.open(SALT, OPENING.syncedThrough, OPENING.previousSegment, OPENING.previousEnd);
+  const starts = [FIRST_AT];
+  for (const [i, length] of lengths.entries()) {
+    const { bytes, at } = group.begin(SALT, 11 + i, i === 1 ? 12 : 10, length);
+    bytes.fill(11 + i, at, at + length);
+    group.end();
+    starts.push(SEGMENT_HEADER_BYTES + group.filled);
+  }
+  const bytes = new Uint8Array(more.sizeBytes ?? SEGMENT_HEADER_BYTES + group.filled);
+  bytes.set(writeSegmentHeader(nodeChecksum, header, ID_BYTES, ID_BYTES));
+  bytes.set(group.content, SEGMENT_HEADER_BYTES);
+  return { bytes, starts, crc: group.crc };
+}
+
+const corrupt = (offset: number) => ({ code: "CORRUPT", details: { file: PATH, offset } });
+
+describe("a segment that is looked at", () => {
+  test("tells its header and where the log continues from", async () => {
+    const { bytes } = built([5]);
+    const found = await inspect(bytes);
+    const crc = new DataView(bytes.buffer).getUint32(FIRST_AT - 4, true);
+    expect(found).toMatchObject({ number: 3, path: PATH, sizeBytes: bytes.length });
+    expect(found.header).toMatchObject({ number: 3, salt: SALT, storeId: ID });
+    expect(found.opening).toEqual({ ...OPENING, crc });
+  });
+
+  test.each([0, 1, SEGMENT_HEADER_BYTES - 1, SEGMENT_HEADER_BYTES, 200_000])(
+    "of %i zeros was never used",
+    async (length) => {
+      const found = await inspect(new Uint8Array(length));
+      expect(found).toEqual({
+        number: 3,
+        path: PATH,
+        sizeBytes: length,
+        header: undefined,
+        opening: undefined,
+      });
+    },
+  );
+
+  test.each([
+    [1, 0],
+    [70, 69],
+    [200_000, 0],
+    [200_000, 65_536],
+    [200_000, 70_001],
+    [200_000, 199_999],
+  ])("of %i zeros but for byte %i is damaged", async (length, at) => {
+    const bytes = new Uint8Array(length);
+    bytes[at] = 1;
+    await expect(inspect(bytes)).rejects.toMatchObject(corrupt(0));
+  });
+
+  test("lets others work while many zeros are looked at", async () => {
+    await inspect(new Uint8Array(2 * 1024 * 1024 + 100));
+    expect(turns).toBe(2);
+  });
+
+  test("of a newer format, of another number or of another store is refused", async () => {
+    const newer = built([]).bytes;
+    writeU32(newer, 8, 99);
+    writeU32(newer, 64, nodeChecksum.crc32(newer, 0, 64, 0));
+    await expect(inspect(newer)).rejects.toMatchObject({ code: "FORMAT_NEWER", details: { version: 99 } });
+    await runtime.fileSystem.remove(PATH);
+    await expect(inspect(built([], { number: 4 }).bytes)).rejects.toMatchObject(corrupt(16));
+    await runtime.fileSystem.remove(PATH);
+    await expect(inspect(built([]).bytes, "6".repeat(32))).rejects.toMatchObject(corrupt(32));
+  });
+
+  test("may be of any store when that is not known", async () => {
+    const { bytes } = built([]);
+    const handle = await runtime.fileSystem.open(PATH, "create");
+    await handle.write(bytes, 0);
+    expect((await inspectSegment(runtime, PATH, 3, undefined)).header?.storeId).toBe(ID);
+  });
+
+  test("has no opening before that is wholly there, and valid", async () => {
+    const { bytes } = built([]);
+    const flipped = (at: number): Uint8Array => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+    const cases = [
+      bytes.subarray(0, SEGMENT_HEADER_BYTES),
+      bytes.subarray(0, FIRST_AT - 1),
+      flipped(SEGMENT_HEADER_BYTES + 20),
+      flipped(SEGMENT_HEADER_BYTES + 45),
+      flipped(FIRST_AT - 1),
+    ];
+    for (const cut of cases) {
+      const found = await inspect(cut);
+      expect(found.header).toBeDefined();
+      expect(found.opening).toBeUndefined();
+      await runtime.fileSystem.remove(PATH);
+    }
+  });
+
+  test.each([
+    ["a commit", KIND_COMMIT, 16],
+    ["an opening of another length", KIND_OPENING, 12],
+  ])("begins with an opening, not with %s", async (_, kind, payloadLength) => {
+    const bytes = built([]).bytes;
+    const at = SEGMENT_HEADER_BYTES;
+    const fields = { payloadLength, kind, version: 10, syncedThrough: 0, predecessorCrc: 0 };
+    closeRecord(
+      nodeChecksum,
+      bytes,
+      at,
+      payloadLength,
+      writeRecordHead(nodeChecksum, bytes, at, SALT, fields),
+    );
+    expect((await inspect(bytes)).opening).toBeUndefined();
+  });
+});
+
+interface Read {
+  readonly end: number;
+  readonly marks: readonly Mark[];
+  readonly versions: readonly number[];
+  readonly link: Link;
+  readonly told: readonly number[];
+}
+
+async function read(bytes: Uint8Array, link: Partial<Link> = {}, refused = 0): Promise<Read> {
+  const file = await inspect(bytes);
+  const versions: number[] = [];
+  const told: number[] = [];
+  const moved = { crc: file.opening?.crc ?? 0, version: 10, syncedThrough: 9, ...link };
+  const handle = await runtime.fileSystem.open(PATH, "read");
+  try {
+    const visitor = {
+      commit: (version: number, content: Uint8Array, at: number, end: number) => {
+        versions.push(version);
+        expect(content.subarray(at + 4, end).every((byte) => byte === (version & 255))).toBe(true);
+        return version !== refused;
+      },
+    };
+    const found = await readRecords(runtime, handle, file, moved, visitor, (count) => told.push(count));
+    return { ...found, versions, link: moved, told };
+  } finally {
+    await handle.close();
+    await runtime.fileSystem.remove(PATH);
+  }
+}
+
+describe("the records of a segment", () => {
+  test("are read one after the other, to the end of the file or of what is valid", async () => {
+    const { bytes, starts, crc } = built([5, 0, 7]);
+    const whole = await read(bytes);
+    expect(whole.versions).toEqual([11, 12, 13]);
+    expect(whole.end).toBe(starts[3]);
+    expect(whole.link).toEqual({ crc, version: 13, syncedThrough: 12 });
+    expect(whole.marks).toEqual([{ position: FIRST_AT, version: 10 }]);
+    expect(whole.told).toEqual([starts[3] - FIRST_AT]);
+    const longer = await read(built([5, 0, 7], { sizeBytes: 4096 }).bytes);
+    expect(longer.end).toBe(starts[3]);
+  });
+
+  test("end before the first that is cut off, wherever that is", async () => {
+    const { bytes, starts } = built([5, 9]);
+    for (let length = starts[1]; length < bytes.length; length++) {
+      const found = await read(bytes.subarray(0, length));
+      expect([found.end, found.versions], `${length} bytes`).toEqual([starts[1], [11]]);
+      expect(found.told).toEqual([starts[1] - FIRST_AT]);
+    }
+  });
+
+  test("end before the first with a damaged byte, whichever", async () => {
+    const { bytes, starts } = built([5, 9, 3]);
+    for (let at = starts[1]; at < starts[2]; at++) {
+      const damaged = bytes.slice();
+      damaged[at] ^= 16;
+      const found = await read(damaged);
+      expect([found.end, found.versions, found.link.version], `byte ${at}`).toEqual([starts[1], [11], 11]);
+    }
+  });
+
+  test("must continue the link: by checksum, by a higher version, and as commits", async () => {
+    const { bytes } = built([5]);
+    expect((await read(bytes, { crc: 5 })).versions).toEqual([]);
+    expect((await read(bytes, { version: 11 })).versions).toEqual([]);
+    expect((await read(bytes, { version: 12 })).versions).toEqual([]);
+    const other = bytes.slice();
+    const head = { payloadLength: 9, version: 11, syncedThrough: 9, predecessorCrc: 0, kind: KIND_OPENING };
+    const { opening } = await inspect(bytes);
+    await runtime.fileSystem.remove(PATH);
+    const crc = opening?.crc ?? 0;
+    const headCrc = writeRecordHead(nodeChecksum, other, FIRST_AT, SALT, { ...head, predecessorCrc: crc });
+    closeRecord(nodeChecksum, other, FIRST_AT, 9, headCrc);
+    expect((await read(other)).versions).toEqual([]);
+  });
+
+  test("that are valid, but not understood, are damage", async () => {
+    const { bytes, starts } = built([5, 9]);
+    await expect(read(bytes, {}, 12)).rejects.toMatchObject(corrupt(starts[1]));
+  });
+
+  test("leave a mark every 256 KiB, and let others work", async () => {
+    const quarter = 256 * 1024 - RECORD_HEAD_BYTES - 8;
+    const lengths = [quarter, quarter - 1, quarter + 1, quarter, 3_000_000, 5, quarter, quarter];
+    const { bytes, starts } = built(lengths, { sizeBytes: 6_000_000 });
+    const { marks, told, end } = await read(bytes);
+    expect(end).toBe(starts[8]);
+    expect(marks).toEqual([
+      { position: starts[0], version: 10 },
+      { position: starts[1], version: 11 },
+      { position: starts[3], version: 13 },
+      { position: starts[4], version: 14 },
+      { position: starts[5], version: 15 },
+      { position: starts[7], version: 17 },
+      { position: starts[8], version: 18 },
+    ]);
+    expect(told).toEqual([starts[4] - starts[0], starts[5] - starts[4], starts[8] - starts[5]]);
+    expect(turns).toBe(2);
+  });
+
+  test("leave no read under way when they end early", async () => {
+    const { bytes } = built([5], { sizeBytes: 5 * 1024 * 1024 });
+    await expect(read(bytes, {}, 11)).rejects.toMatchObject(corrupt(FIRST_AT));
+  });
+});
+
+async function search(bytes: Uint8Array, from: number, header = true): Promise<Remainder> {
+  const handle = await runtime.fileSystem.open(PATH, "create");
+  await handle.write(bytes, 0);
+  const known = { number: 3, flags: 0, salt: SALT, storeId: ID, incarnation: ID };
+  const file: SegmentFile = {
+    number: 3,
+    path: PATH,
+    sizeBytes: bytes.length,
+    header: header ? known : undefined,
+    opening: undefined,
+  };
+  const found = await searchRemainder(runtime, handle, file, from);
+  await handle.close();
+  await runtime.fileSystem.remove(PATH);
+  return found;
+}
+
+/** Puts the head of a record into bytes. */
+function putHead(bytes: Uint8Array, at: number, syncedThrough: number, salt = SALT): void {
+  const fields = { payloadLength: 9, kind: KIND_COMMIT, version: 11, syncedThrough, predecessorCrc: 0 };
+  writeRecordHead(nodeChecksum, bytes, at, salt, fields);
+}
+
+const NOTHING = { syncedThrough: 0, lastHead: -1, lastNonZero: -1 };
+const STEP = 64 * 1024;
+
+describe("what stands behind the valid records", () => {
+  test.each([0, 1, 100, STEP, 3 * STEP + 5])("is nothing in %i zeros", async (length) => {
+    expect(await search(new Uint8Array(300 + length), 300)).toEqual(NOTHING);
+  });
+
+  test("has a last byte that is not zero, wherever that is", async () => {
+    const bytes = new Uint8Array(300 + 50);
+    for (let at = 300; at < bytes.length; at++) {
+      bytes.fill(0, 300).fill(9, 300, at + 1);
+      expect((await search(bytes, 300)).lastNonZero, `at ${at}`).toBe(at + 1);
+      bytes.fill(0, 300, at);
+      expect((await search(bytes, 301)).lastNonZero, `alone at ${at}`).toBe(at === 300 ? -1 : at + 1);
+    }
+  });
+
+  test.each([STEP - 1, STEP, STEP - 39, 2 * STEP - 40, 3 * STEP])(
+    "may go on for long, and end %i bytes on",
+    async (at) => {
+      const bytes = new Uint8Array(4 * STEP);
+      bytes[300 + at] = 1;
+      expect(await search(bytes, 300)).toEqual({ ...NOTHING, lastNonZero: 300 + at + 1 });
+      bytes.fill(0, 300 + at + 1).fill(1, 300, 300 + at);
+      expect((await search(bytes, 300)).lastNonZero).toBe(300 + at + 1);
+    },
+  );
+
+  test("holds heads of this segment's records: what they call synced, and where the last one ends", async () => {
+    for (const at of [
+      300,
+      301,
+      1000,
+      300 + STEP - 40,
+      300 + STEP - 39,
+      300 + STEP - 1,
+      300 + STEP,
+      2 * STEP,
+    ]) {
+      const bytes = new Uint8Array(4 * STEP);
+      putHead(bytes, at, 7);
+      const found = await search(bytes, 300);
+      expect([found.syncedThrough, found.lastHead], `at ${at}`).toEqual([7, at + RECORD_HEAD_BYTES]);
+    }
+    const bytes = new Uint8Array(2 * STEP);
+    putHead(bytes, 400, 9);
+    putHead(bytes, STEP + 500, 8);
+    putHead(
+      bytes,
+      STEP + 600,
+      8,
+      SALT.map((byte) => byte + 1),
+    );
+    expect(await search(bytes, 300)).toMatchObject({ syncedThrough: 9, lastHead: STEP + 540 });
+  });
+
+  test("holds no head that is cut off, or that stands before it", async () => {
+    const bytes = new Uint8Array(500);
+    putHead(bytes, 460, 9);
+    expect((await search(bytes, 300)).lastHead).toBe(500);
+    expect((await search(bytes.subarray(0, 499), 300)).lastHead).toBe(-1);
+    expect((await search(bytes, 461)).lastHead).toBe(-1);
+    expect((await search(bytes, 460)).lastHead).toBe(500);
+  });
+
+  test("holds no heads when its salt is not known", async () => {
+    const bytes = new Uint8Array(500);
+    putHead(bytes, 400, 9);
+    expect(await search(bytes, 300, false)).toMatchObject({ syncedThrough: 0, lastHead: -1 });
+  });
+
+  test("is looked at so that others can work", async () => {
+    await search(new Uint8Array(300 + 2 * 1024 * 1024), 300);
+    expect(turns).toBe(2);
+  });
+});
