@@ -131,9 +131,7 @@ export class LogSegments {
   #releaseOld(): void {
     if (this.#syncing) return;
     for (const segment of this.#list) {
-      const { handle, position, syncedPosition } = segment;
-      if (handle !== undefined && segment !== this.current && syncedPosition >= position)
-        this.#release(segment);
+      if (segment !== this.current && segment.syncedPosition >= segment.position) this.#release(segment);
     }
   }
 

@@ -84,6 +84,21 @@ describe("a sync", () => {
     expect(list[0].syncedPosition).toBe(300);
   });
 
+  test("closes no segment that got more before the next one began", async () => {
+    const { segments, files, list } = rig([300, 200]);
+    const done = segments.sync();
+    list[0].position = 400;
+    const next = new ManualFile("/log/2");
+    segments.push(segment(2, next.handle));
+    await files[0].finish();
+    await done;
+    expect(files[0].closes).toBe(0);
+    const again = segments.sync();
+    await files[0].finish();
+    await again;
+    expect(files[0].closes).toBe(1);
+  });
+
   test("covers nothing of what was cut off meanwhile", async () => {
     const { segments, files, list } = rig([300, 200]);
     const done = segments.sync();
