@@ -13,22 +13,16 @@ import { Coverage } from "../../../src/record/coverage.js";
 import { OriginTable } from "../../../src/record/origins.js";
 import { contents, machine } from "../harness.js";
 import { blockOf, type Checkpoint, checkpointOf, IDS, payloadOf, STATE } from "./checkpoint-bytes.js";
+import { type Steady, steady } from "./steady.js";
 
 const PATH = "/000000000004";
 
 let runtime: Runtime;
-let turns: number;
+let rig: Steady;
 
 beforeEach(() => {
-  const { runtime: simulated } = machine();
-  turns = 0;
-  const turn = (): Promise<void> => {
-    turns++;
-    return simulated.timers.turn();
-  };
-  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  const { soon, after } = simulated.timers;
-  runtime = { ...simulated, clock, timers: { turn, soon, after } };
+  rig = steady(machine().runtime);
+  ({ runtime } = rig);
 });
 
 interface Read {
@@ -91,7 +85,7 @@ describe("a checkpoint that is whole", () => {
     const { length } = checkpoint.bytes;
     expect(found.progress).toEqual([[5, length, length]]);
     expect((await read(checkpoint, { keep: false })).entries).toBe(5);
-    expect(turns).toBe(0);
+    expect(rig.turns).toBe(0);
   });
 
   test("gives back the highest time: of an entry, of the checkpoint, or that was known", async () => {
@@ -126,7 +120,7 @@ describe("a checkpoint that is whole", () => {
       [22, starts[22], bytes.length],
       [24, bytes.length, bytes.length],
     ]);
-    expect(turns).toBeGreaterThanOrEqual(2);
+    expect(rig.turns).toBeGreaterThanOrEqual(2);
     expect(all.size).toBe(24);
     expect([...all.values()].every((found) => found === value)).toBe(true);
   });

@@ -24,6 +24,7 @@ import {
 } from "../../../src/durability/segment-reader.js";
 import { OriginTable } from "../../../src/record/origins.js";
 import { machine } from "../harness.js";
+import { type Steady, steady } from "./steady.js";
 
 const ID = "5".repeat(32);
 const ID_BYTES = new Uint8Array(16).fill(0x55);
@@ -33,19 +34,11 @@ const FIRST_AT = SEGMENT_HEADER_BYTES + OPENING_BYTES;
 const OPENING = { base: 10, syncedThrough: 9, predecessorCrc: 1, previousSegment: 2, previousEnd: 500 };
 
 let runtime: Runtime;
-let turns: number;
+let rig: Steady;
 
 beforeEach(() => {
-  const { runtime: simulated } = machine();
-  turns = 0;
-  const turn = (): Promise<void> => {
-    turns++;
-    return simulated.timers.turn();
-  };
-  // Standing, so that only the work done asks for turns of the event loop.
-  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
-  const { soon, after } = simulated.timers;
-  runtime = { ...simulated, clock, timers: { turn, soon, after } };
+  rig = steady(machine().runtime);
+  ({ runtime } = rig);
 });
 
 async function inspect(bytes: Uint8Array, storeId: string | undefined = ID): Promise<SegmentFile> {
@@ -121,7 +114,7 @@ describe("a segment that is looked at", () => {
 
   test("lets others work while many zeros are looked at", async () => {
     await inspect(new Uint8Array(2 * 1024 * 1024 + 100));
-    expect(turns).toBe(2);
+    expect(rig.turns).toBe(2);
   });
 
   test("of a newer format, of another number or of another store is refused", async () => {
@@ -276,7 +269,7 @@ describe("the records of a segment", () => {
       { position: starts[8], version: 18 },
     ]);
     expect(told).toEqual([starts[4] - starts[0], starts[5] - starts[4], starts[8] - starts[5]]);
-    expect(turns).toBe(2);
+    expect(rig.turns).toBe(2);
   });
 
   test("leave no read under way when they end early", async () => {
@@ -382,6 +375,6 @@ describe("what stands behind the valid records", () => {
 
   test("is looked at so that others can work", async () => {
     await search(new Uint8Array(300 + 2 * 1024 * 1024), 300);
-    expect(turns).toBe(2);
+    expect(rig.turns).toBe(2);
   });
 });

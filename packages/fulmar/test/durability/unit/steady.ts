@@ -1,0 +1,28 @@
+import type { Runtime } from "../../../src/base/runtime/interface.js";
+
+/** A runtime whose clock is set by hand, and that counts the turns of the event loop that were asked for. */
+export interface Steady {
+  readonly runtime: Runtime;
+  nowMs: () => number;
+  turns: number;
+}
+
+/** With a clock that stands, so that only the work done asks for turns. */
+export function steady(simulated: Runtime): Steady {
+  const { timers } = simulated;
+  const state = { nowMs: () => 0, turns: 0 };
+  const turn = (): Promise<void> => {
+    state.turns++;
+    return timers.turn();
+  };
+  const runtime: Runtime = {
+    ...simulated,
+    clock: { wallMs: () => 0, monotonicMs: () => state.nowMs() },
+    timers: {
+      soon: (task) => timers.soon(task),
+      after: (delayMs, task, options) => timers.after(delayMs, task, options),
+      turn,
+    },
+  };
+  return Object.assign(state, { runtime });
+}
