@@ -88,8 +88,7 @@ async function readHeader(
   const header = readSegmentHeader(runtime.checksum, bytes);
   if (typeof header === "number") throw formatNewer(path, header);
   if (header !== undefined) return header;
-  const pacer = new Pacer(runtime);
-  if ((await lastNonZero(reader, 0, pacer)) >= 0) throw corrupt(path, 0, "the segment header is not valid");
+  if (!(await isZeros(runtime, reader))) throw corrupt(path, 0, "the segment header is not valid");
   return undefined;
 }
 
@@ -299,18 +298,16 @@ function searchHeads(
   }
 }
 
-async function lastNonZero(reader: ChunkReader, from: number, pacer: Pacer): Promise<number> {
-  let last = -1;
-  for (let position = from; position < reader.sizeBytes; ) {
+async function isZeros(runtime: Runtime, reader: ChunkReader): Promise<boolean> {
+  const pacer = new Pacer(runtime);
+  for (let position = 0; position < reader.sizeBytes; ) {
     const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
     const start = await reader.load(position, length);
-    if (start < 0) break;
-    const index = lastNonZeroIn(reader.bytes, start, start + length);
-    if (index >= 0) last = position + (index - start) + 1;
+    if (start >= 0 && lastNonZeroIn(reader.bytes, start, start + length) >= 0) return false;
     position += length;
     if (pacer.worked(length)) await pacer.rest();
   }
-  return last;
+  return true;
 }
 
 /** Index of the last byte of `bytes[start, end)` that is not zero, or -1: eight at a time, where they are zeros. */

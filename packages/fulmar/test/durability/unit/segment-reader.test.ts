@@ -17,14 +17,12 @@ import {
   inspectSegment,
   type Link,
   type Mark,
-  type Remainder,
   readRecords,
   type SegmentFile,
-  searchRemainder,
 } from "../../../src/durability/segment-reader.js";
 import { OriginTable } from "../../../src/record/origins.js";
 import { machine } from "../harness.js";
-import { type Steady, steady } from "./steady.js";
+import { countedReads, type Steady, steady } from "./steady.js";
 
 const ID = "5".repeat(32);
 const ID_BYTES = new Uint8Array(16).fill(0x55);
@@ -272,109 +270,12 @@ describe("the records of a segment", () => {
     expect(rig.turns).toBe(2);
   });
 
-  test("leave no read under way when they end early", async () => {
-    const { bytes } = built([5], { sizeBytes: 5 * 1024 * 1024 });
-    await expect(read(bytes, {}, 11)).rejects.toMatchObject(corrupt(FIRST_AT));
-  });
-});
-
-async function search(bytes: Uint8Array, from: number, header = true): Promise<Remainder> {
-  const handle = await runtime.fileSystem.open(PATH, "create");
-  await handle.write(bytes, 0);
-  const known = { number: 3, flags: 0, salt: SALT, storeId: ID, incarnation: ID };
-  const file: SegmentFile = {
-    number: 3,
-    path: PATH,
-    sizeBytes: bytes.length,
-    header: header ? known : undefined,
-    opening: undefined,
-  };
-  const found = await searchRemainder(runtime, handle, file, from);
-  await handle.close();
-  await runtime.fileSystem.remove(PATH);
-  return found;
-}
-
-/** Puts the head of a record into bytes. */
-function putHead(bytes: Uint8Array, at: number, syncedThrough: number, salt = SALT): void {
-  const fields = { payloadLength: 9, kind: KIND_COMMIT, version: 11, syncedThrough, predecessorCrc: 0 };
-  writeRecordHead(nodeChecksum, bytes, at, salt, fields);
-}
-
-const NOTHING = { syncedThrough: 0, lastHead: -1, lastNonZero: -1 };
-const STEP = 64 * 1024;
-
-describe("what stands behind the valid records", () => {
-  test.each([0, 1, 100, STEP, 3 * STEP + 5])("is nothing in %i zeros", async (length) => {
-    expect(await search(new Uint8Array(300 + length), 300)).toEqual(NOTHING);
-  });
-
-  test("has a last byte that is not zero, wherever that is", async () => {
-    const bytes = new Uint8Array(300 + 50);
-    for (let at = 300; at < bytes.length; at++) {
-      bytes.fill(0, 300).fill(9, 300, at + 1);
-      expect((await search(bytes, 300)).lastNonZero, `at ${at}`).toBe(at + 1);
-      bytes.fill(0, 300, at);
-      expect((await search(bytes, 301)).lastNonZero, `alone at ${at}`).toBe(at === 300 ? -1 : at + 1);
-    }
-  });
-
-  test.each([STEP - 1, STEP, STEP - 39, 2 * STEP - 40, 3 * STEP])(
-    "may go on for long, and end %i bytes on",
-    async (at) => {
-      const bytes = new Uint8Array(4 * STEP);
-      bytes[300 + at] = 1;
-      expect(await search(bytes, 300)).toEqual({ ...NOTHING, lastNonZero: 300 + at + 1 });
-      bytes.fill(0, 300 + at + 1).fill(1, 300, 300 + at);
-      expect((await search(bytes, 300)).lastNonZero).toBe(300 + at + 1);
-    },
-  );
-
-  test("holds heads of this segment's records: what they call synced, and where the last one ends", async () => {
-    for (const at of [
-      300,
-      301,
-      1000,
-      300 + STEP - 40,
-      300 + STEP - 39,
-      300 + STEP - 1,
-      300 + STEP,
-      2 * STEP,
-    ]) {
-      const bytes = new Uint8Array(4 * STEP);
-      putHead(bytes, at, 7);
-      const found = await search(bytes, 300);
-      expect([found.syncedThrough, found.lastHead], `at ${at}`).toEqual([7, at + RECORD_HEAD_BYTES]);
-    }
-    const bytes = new Uint8Array(2 * STEP);
-    putHead(bytes, 400, 9);
-    putHead(bytes, STEP + 500, 8);
-    putHead(
-      bytes,
-      STEP + 600,
-      8,
-      SALT.map((byte) => byte + 1),
-    );
-    expect(await search(bytes, 300)).toMatchObject({ syncedThrough: 9, lastHead: STEP + 540 });
-  });
-
-  test("holds no head that is cut off, or that stands before it", async () => {
-    const bytes = new Uint8Array(500);
-    putHead(bytes, 460, 9);
-    expect((await search(bytes, 300)).lastHead).toBe(500);
-    expect((await search(bytes.subarray(0, 499), 300)).lastHead).toBe(-1);
-    expect((await search(bytes, 461)).lastHead).toBe(-1);
-    expect((await search(bytes, 460)).lastHead).toBe(500);
-  });
-
-  test("holds no heads when its salt is not known", async () => {
-    const bytes = new Uint8Array(500);
-    putHead(bytes, 400, 9);
-    expect(await search(bytes, 300, false)).toMatchObject({ syncedThrough: 0, lastHead: -1 });
-  });
-
-  test("is looked at so that others can work", async () => {
-    await search(new Uint8Array(300 + 2 * 1024 * 1024), 300);
-    expect(rig.turns).toBe(2);
+  test("are read ahead, and leave no read under way when they end early", async () => {
+    const file = await inspect(built([5], { sizeBytes: 5 * 1024 * 1024 }).bytes);
+    const { handle, reads } = await countedReads(runtime, PATH);
+    const link = { crc: 0, version: 0, syncedThrough: 0 };
+    const visitor = { commit: () => true };
+    const { end } = await readRecords(runtime, handle, file, link, visitor, () => undefined);
+    expect([end, reads.begun, reads.underWay]).toEqual([FIRST_AT, 2, 0]);
   });
 });

@@ -1,4 +1,4 @@
-import type { Runtime } from "../../../src/base/runtime/interface.js";
+import type { FileHandle, Runtime } from "../../../src/base/runtime/interface.js";
 
 /** A runtime whose clock is set by hand, and that counts the turns of the event loop that were asked for. */
 export interface Steady {
@@ -25,4 +25,24 @@ export function steady(simulated: Runtime): Steady {
     },
   };
   return Object.assign(state, { runtime });
+}
+
+/** A file with its reads counted. */
+export async function countedReads(
+  runtime: Runtime,
+  path: string,
+): Promise<{ handle: FileHandle; reads: { begun: number; underWay: number } }> {
+  const opened = await runtime.fileSystem.open(path, "read");
+  const reads = { begun: 0, underWay: 0 };
+  const handle = Object.assign(Object.create(opened) as FileHandle, {
+    path,
+    read: async (target: Uint8Array, position: number): Promise<number> => {
+      reads.begun++;
+      reads.underWay++;
+      const count = await opened.read(target, position);
+      reads.underWay--;
+      return count;
+    },
+  });
+  return { handle, reads };
 }
