@@ -32,6 +32,8 @@ beforeEach(() => {
 interface Written extends WrittenCheckpoint {
   readonly file: Uint8Array;
   readonly writes: readonly number[];
+  /** Bytes of the memory that each write was made from. */
+  readonly memory: readonly number[];
   readonly progress: readonly (readonly [entries: number, bytes: number])[];
 }
 
@@ -58,10 +60,12 @@ async function write(items: readonly Item[], options: Options = {}): Promise<Wri
   const source = { version, seq: 7, hlc: 1000, coverage, engine, synced: () => Promise.resolve() };
   const handle = await runtime.fileSystem.open(PATH, "create");
   const writes: number[] = [];
+  const memory: number[] = [];
   const watched = Object.assign(Object.create(handle) as typeof handle, {
     path: PATH,
     write: (bytes: Uint8Array, position: number) => {
       writes.push(bytes.length);
+      memory.push(bytes.buffer.byteLength);
       return handle.write(bytes, position);
     },
   });
@@ -71,7 +75,7 @@ async function write(items: readonly Item[], options: Options = {}): Promise<Wri
   const file = new Uint8Array(await handle.size());
   await handle.read(file, 0);
   await handle.close();
-  return { ...written, file, writes, progress };
+  return { ...written, file, writes, memory, progress };
 }
 
 /** Reads a checkpoint back, checking every byte. */
@@ -180,6 +184,65 @@ describe("a checkpoint that is written", () => {
     expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
     const [head] = written.writes;
     expect(blockLengths(written.file, head)).toHaveLength(7);
+  });
+
+  const LEAST_BYTES = (256 + 64) * KIB;
+
+  test("is put together in little memory: more only for an entry that needs it, and not for long", async () => {
+    const few = await write(valued(1500, 1000));
+    expect(new Set(few.memory.slice(1, -1))).toEqual(new Set([LEAST_BYTES]));
+    await runtime.fileSystem.remove(PATH);
+    const around = 3000 * KIB;
+    const items = [10, around, 10, 300 * KIB, 10].map((bytes, i) => ({
+      key: `k${i}`,
+      value: "v".repeat(bytes),
+    }));
+    const { memory, writes } = await write(items);
+    const [first, second, last] = memory.slice(1, -1);
+    expect(writes).toHaveLength(5);
+    expect(first).toBeGreaterThan(around);
+    expect(first).toBeLessThan(around + LEAST_BYTES);
+    // Then 300 KiB and what stands before them do not fit into the least.
+    expect(second).toBeGreaterThan(300 * KIB);
+    expect(second).toBeLessThan(1024 * KIB);
+    expect(last).toBe(second);
+  });
+
+  test("keeps larger memory as long as that is not four times too much", async () => {
+    const sizes = [600 * KIB, 10, 700 * KIB, 10];
+    const items = sizes.map((bytes, i) => ({ key: `k${i}`, value: "v".repeat(bytes) }));
+    const { memory } = await write(items);
+    expect(new Set(memory.slice(1, -1)).size).toBe(1);
+  });
+
+  /** The size of a value that makes its entry so many bytes of a block. */
+  const valueBytes = (bytes: number): number => bytes - 8 - entryOf({ key: "k0", value: "" }).length;
+
+  test("uses all of its memory before it takes more", async () => {
+    // A head, the entry, a tail, and the head of the next block.
+    const fits = LEAST_BYTES - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES;
+    const exact = await write([{ key: "k0", value: "v".repeat(valueBytes(fits)) }]);
+    expect(exact.memory[1]).toBe(LEAST_BYTES);
+    await runtime.fileSystem.remove(PATH);
+    const more = await write([{ key: "k0", value: "v".repeat(valueBytes(fits + 1)) }]);
+    expect(more.memory[1]).toBe(LEAST_BYTES + 1 + 256 * KIB);
+    expect((await readBack(more, 1)).contents.size).toBe(1);
+  });
+
+  test("has a block that is exactly full closed, and a piece that is exactly large enough written", async () => {
+    const full = BLOCK_BYTES - BLOCK_HEAD_BYTES;
+    const blocks = await write([
+      { key: "k0", value: "v".repeat(valueBytes(full)) },
+      { key: "k1", value: "" },
+    ]);
+    expect(blockLengths(blocks.file, blocks.writes[0])).toHaveLength(2);
+    await runtime.fileSystem.remove(PATH);
+    const piece = 256 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES;
+    const pieces = await write([
+      { key: "k0", value: "v".repeat(valueBytes(piece)) },
+      { key: "k1", value: "" },
+    ]);
+    expect(pieces.writes).toHaveLength(4);
   });
 
   test("lets others work after each MiB, and when 4 ms have passed", async () => {

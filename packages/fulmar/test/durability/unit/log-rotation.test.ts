@@ -1,0 +1,136 @@
+import { describe, expect, test } from "vitest";
+import { OPENING_BYTES, SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
+import { FIRST_AT, LogRig, OVERHEAD_BYTES } from "./log-rig.js";
+
+const RECORD_BYTES = OVERHEAD_BYTES + 10;
+
+describe("the next segment", () => {
+  test("is prepared when 64 KiB were appended to the present one", () => {
+    const rig = new LogRig();
+    rig.put(11, 32 * 1024 - OVERHEAD_BYTES);
+    rig.turn();
+    rig.put(12, 32 * 1024 - OVERHEAD_BYTES - 1);
+    rig.turn();
+    expect(rig.prepares).toBe(0);
+    rig.put(13, 1);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("is prepared when exactly 64 KiB were appended", () => {
+    const rig = new LogRig();
+    rig.put(11, 64 * 1024 - OVERHEAD_BYTES);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("is prepared when the present one is half full", () => {
+    const rig = new LogRig({ segmentBytes: 2 * (FIRST_AT + 2 * RECORD_BYTES) });
+    rig.put(11);
+    rig.turn();
+    expect(rig.prepares).toBe(0);
+    rig.put(12);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  const full = FIRST_AT + 2 * RECORD_BYTES;
+
+  test("takes the record that does not fit, behind an opening that names where the log was", async () => {
+    const rig = new LogRig({ capacity: full });
+    await rig.save(11);
+    rig.put(12);
+    rig.turn();
+    const second = rig.prepare(2);
+    rig.put(13);
+    expect(rig.segments.count).toBe(2);
+    expect(rig.segments.current).toMatchObject({ number: 2, base: 12 });
+    rig.turn();
+    expect(second.calls).toEqual([`write ${OPENING_BYTES + RECORD_BYTES} at ${SEGMENT_HEADER_BYTES}`]);
+    const [opening, commit] = rig.records(second, SEGMENT_HEADER_BYTES, 2);
+    expect(opening).toMatchObject({ version: 12, synced: 11 });
+    expect(commit).toMatchObject({ version: 13, synced: 11 });
+    const payload = new DataView(second.bytes.buffer, SEGMENT_HEADER_BYTES + 40);
+    expect([payload.getBigUint64(0, true), payload.getBigUint64(8, true)]).toEqual([1n, BigInt(full)]);
+    expect(rig.log.appendedBytes).toBe(3 * RECORD_BYTES + OPENING_BYTES);
+  });
+
+  test("takes no record that still fits", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.turn();
+    rig.prepare(2);
+    rig.put(12);
+    expect(rig.segments.count).toBe(1);
+    // Full to the last byte: nothing more could be added to this group.
+    expect(rig.log.logged).toBe(12);
+  });
+
+  test("takes whole groups: one that has begun is written where it began", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.prepare(2);
+    rig.put(11);
+    expect(rig.log.logged).toBe(10);
+    rig.put(12, 500);
+    expect([rig.log.logged, rig.segments.count]).toEqual([12, 1]);
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11, 12]);
+  });
+
+  test("is not waited for: without it the present one grows", () => {
+    const rig = new LogRig({ capacity: full });
+    for (const version of [11, 12, 13]) rig.put(version);
+    expect(rig.log.logged).toBe(10);
+    rig.turn();
+    rig.put(14);
+    rig.turn();
+    expect(rig.file.calls.at(-1)).toBe(`write ${RECORD_BYTES} at ${FIRST_AT + 3 * RECORD_BYTES}`);
+    expect(rig.segments.count).toBe(1);
+  });
+
+  test("counts anew what is appended to it", () => {
+    const rig = new LogRig({ capacity: FIRST_AT + 50_000, segmentBytes: 1 << 30 });
+    rig.put(11, 60_000);
+    rig.turn();
+    rig.prepare(2);
+    rig.put(12, 60_000);
+    rig.turn();
+    expect(rig.segments.count).toBe(2);
+    expect(rig.prepares).toBe(0);
+    rig.put(13, 60_000);
+    rig.turn();
+    expect(rig.prepares).toBe(1);
+  });
+
+  test("begun and full is followed by another one, not begun and too small by none", () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.put(12);
+    rig.turn();
+    rig.prepare(2, SEGMENT_HEADER_BYTES + 20);
+    rig.put(13);
+    rig.prepare(3);
+    expect(rig.segments.current.number).toBe(2);
+    rig.turn();
+    rig.put(14);
+    expect(rig.segments.current.number).toBe(3);
+  });
+
+  test("old segments are synced before it, and closed when they are", async () => {
+    const rig = new LogRig({ capacity: full });
+    rig.put(11);
+    rig.put(12);
+    rig.turn();
+    const second = rig.prepare(2);
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    expect([rig.file.waiting, second.waiting]).toEqual([1, 0]);
+    await rig.file.finish();
+    expect(second.waiting).toBe(1);
+    expect(rig.heard()).toEqual(["logged 12", "logged 13"]);
+    await second.finish();
+    expect(rig.heard()).toEqual(["synced 13"]);
+    expect([rig.file.closes, second.closes]).toEqual([1, 0]);
+    expect(rig.log.syncedEnd).toMatchObject({ segment: 2, version: 13 });
+  });
+});
