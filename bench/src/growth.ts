@@ -39,6 +39,9 @@ export async function growth(run: Run): Promise<Measurement> {
       "of overwrite ms": overwrite.longestStallMs,
       "of release ms": vacuum.longestStallMs,
       "of checkpoint ms": checkpoint.longestStallMs,
+      "longest without waiting for a processor ms": Math.max(
+        ...parts.map(({ longestOwnStallMs }) => longestOwnStallMs),
+      ),
       "longest GC ms": Math.max(...parts.map(({ longestGcMs }) => longestGcMs)),
     },
   };

@@ -27,6 +27,7 @@ export async function holding({ directory, keys, valueBytes }: Run): Promise<Mea
       "by the store's account": (recordBytes + overheadBytes) / keys - payload,
       "JS heap MB": (after.heapBytes - before.heapBytes) / 1e6,
       "longest stall ms": load.longestStallMs,
+      "without waiting for a processor ms": load.longestOwnStallMs,
       "longest GC ms": load.longestGcMs,
     },
   };

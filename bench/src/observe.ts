@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { PerformanceObserver } from "node:perf_hooks";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -7,8 +7,13 @@ import { turn } from "./measure.js";
 /** The longest time that the event loop and the garbage collector held up everything else, in ms. */
 export interface Stalls {
   readonly longestStallMs: number;
+  /** The same without the time in which this thread could have run and had no processor, where that is known. */
+  readonly longestOwnStallMs: number;
   readonly longestGcMs: number;
 }
+
+/** Turns that are shorter share a look at the time spent waiting, which costs some microseconds. */
+const LOOK_MS_MIN = 0.5;
 
 /**
  * Watches the event loop while something runs. A loop of setImmediate looks at the clock in each turn:
@@ -16,8 +21,11 @@ export interface Stalls {
  */
 export class StallWatch {
   #longestStallMs = 0;
+  #longestOwnStallMs = 0;
   #longestGcMs = 0;
   #lastMs = performance.now();
+  #lookedMs = this.#lastMs;
+  readonly #waits = new ProcessorWaits();
   #running = true;
   readonly #ended: Promise<void>;
   readonly #observer: PerformanceObserver;
@@ -34,9 +42,15 @@ export class StallWatch {
     while (this.#running) {
       await turn();
       const nowMs = performance.now();
-      this.#longestStallMs = Math.max(this.#longestStallMs, nowMs - this.#lastMs);
-      this.#lastMs = nowMs;
+      const stallMs = nowMs - this.#lastMs;
+      this.#longestStallMs = Math.max(this.#longestStallMs, stallMs);
+      if (nowMs - this.#lookedMs >= LOOK_MS_MIN) {
+        this.#longestOwnStallMs = Math.max(this.#longestOwnStallMs, stallMs - this.#waits.sinceLastMs());
+        this.#lookedMs = performance.now();
+      }
+      this.#lastMs = performance.now();
     }
+    this.#waits.close();
   }
 
   /** Ends the watch. */
@@ -46,7 +60,47 @@ export class StallWatch {
     // What the collector did last is told a turn later.
     await turn();
     this.#observer.disconnect();
-    return { longestStallMs: this.#longestStallMs, longestGcMs: this.#longestGcMs };
+    return {
+      longestStallMs: this.#longestStallMs,
+      longestOwnStallMs: this.#longestOwnStallMs,
+      longestGcMs: this.#longestGcMs,
+    };
+  }
+}
+
+/**
+ * How long this thread was ready to run but had no processor, because others had them. On a machine that does
+ * something else as well this is most of what a clock shows. Linux counts it; elsewhere it is zero.
+ */
+class ProcessorWaits {
+  readonly #file = openOrNothing(`/proc/self/task/${process.pid}/schedstat`);
+  readonly #text = Buffer.alloc(128);
+  #lastMs = this.#readMs();
+
+  /** Since this was called the last time, in ms. */
+  sinceLastMs(): number {
+    const nowMs = this.#readMs();
+    const waitedMs = nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    return waitedMs;
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+  }
+
+  #readMs(): number {
+    if (this.#file === undefined) return 0;
+    const length = readSync(this.#file, this.#text, 0, this.#text.length, 0);
+    return Number(this.#text.toString("latin1", 0, length).split(" ")[1]) / 1e6;
+  }
+}
+
+function openOrNothing(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch {
+    return undefined;
   }
 }
 
