@@ -6,8 +6,10 @@ import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
-/** It begins when so much of the slabs is not in use, beside one slab. */
+/** It begins when so much of the slabs is not in use, beside half a slab, and at least a whole one. */
 const WASTE = 1 / 8;
+/** It is tried again when waste has changed by this part of a slab. */
+const RETRY = 1 / 4;
 /** A slab is emptied if no more than this part of it is in use. */
 const SPARSE = 0.75;
 /** Slabs emptied in one round: few, because what is in them needs room elsewhere before they go. */
@@ -80,8 +82,8 @@ export class Compaction {
   #isDue(): boolean {
     const waste = this.#waste();
     const allocated = this.#indexes.records.arena.slabs.allocatedBytes;
-    if (waste < this.#slabBytes + allocated * WASTE) return false;
-    return Math.abs(waste - this.#triedWaste) >= this.#slabBytes / 2;
+    if (waste < Math.max(this.#slabBytes, this.#slabBytes / 2 + allocated * WASTE)) return false;
+    return Math.abs(waste - this.#triedWaste) >= this.#slabBytes * RETRY;
   }
 
   /** Retires the emptiest slabs, if at least one is gained by that. */

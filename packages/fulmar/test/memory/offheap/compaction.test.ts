@@ -92,4 +92,24 @@ describe("memory of deleted records", () => {
     }
     expect(moves).toBeGreaterThan(10);
   });
+
+  it("begins in a small store before a slab and three quarters are free", () => {
+    const slabBytes = 65536;
+    engine = createEngine({ hash: quickHash, shape: { ...SMALL, slabBytes, pageBytes: 1024 } });
+    for (let i = 0; i < 650; i++) write(i, entry(keyOf(i), { value: new Uint8Array(400).fill(i) }));
+    const full = allocated();
+    let wasteMax = 0;
+    // Two slabs become sparse, but not empty; of the others each record stays.
+    for (let i = 0; i < 400; i++) {
+      if (i % 5 === 0) continue;
+      write(i, entry(keyOf(i)));
+      while (engine.vacuum(100));
+      wasteMax = Math.max(wasteMax, allocated() - engine.usedBytes);
+    }
+    expect(wasteMax).toBeLessThan(1.75 * slabBytes);
+    engine.verify();
+    expect(allocated()).toBeLessThan(full - 2 * slabBytes);
+    for (let i = 0; i < 650; i++)
+      expect(engine.find(keyOf(i), LATEST) !== NONE).toBe(i >= 400 || i % 5 === 0);
+  });
 });
