@@ -2,6 +2,7 @@ import { codeOf } from "../../../src/base/errors.js";
 import { type Durability, type OpenOptions, open, type Store, type Written } from "../../../src/index.js";
 import type { SimulatedDisk, SimulatedStorage } from "../../../src/testing/index.js";
 import { type Change, type Commit, candidates, type Expectation, readable, type State } from "./oracle.js";
+import { record } from "./recorder.js";
 
 export const ROOT = "/place/data";
 
@@ -19,6 +20,8 @@ export class Actor {
   readonly storage: SimulatedStorage;
   readonly moments: Moment[] = [];
   readonly #options: OpenOptions<string>;
+  /** Commits of earlier lives, if commits are recorded; otherwise this class foretells what they are. */
+  #past: Commit[] | undefined;
   #db: Store<string> | undefined;
   #base: State = new Map();
   #commits: Commit[] = [];
@@ -26,9 +29,10 @@ export class Actor {
   #keptByPower = 0;
   #given = { version: 0, seq: 0, hlc: 0 };
 
-  constructor(storage: SimulatedStorage, options: OpenOptions<string>) {
+  constructor(storage: SimulatedStorage, options: OpenOptions<string>, records = false) {
     this.storage = storage;
     this.#options = options;
+    this.#past = records ? [] : undefined;
     storage.disk.onOperation = (operation, phase) => {
       if (phase === "before" && operation.mutates) this.note(`before ${operation.kind} ${operation.path}`);
     };
@@ -53,19 +57,23 @@ export class Actor {
       keptByPower: this.#keptByPower,
       given: { ...this.#given },
       wallMs: this.storage.clock.wallMs(),
+      past: this.#past,
     };
   }
 
-  async open(): Promise<void> {
+  async open(options: OpenOptions<string> = {}): Promise<void> {
     const runtime = this.storage.restart();
-    const db = await open<string>(ROOT, { codec: "text", runtime, segmentBytes: 65_536, ...this.#options });
-    const shown = JSON.stringify([...db.list()].map(({ key, value }) => [key, value]));
+    const shape = { codec: "text", runtime, segmentBytes: 65_536 } as const;
+    const db = await open<string>(ROOT, { ...shape, ...this.#options, ...options });
+    const shown = JSON.stringify([...db.list()].map(({ key, value }) => [key, String(value)]));
     const nowMs = this.storage.clock.wallMs();
     const state = candidates(this.expectation(), db.version).find((each) => readable(each, nowMs) === shown);
     if (state === undefined) throw new Error(`the workload found ${shown}`);
     this.#db = db;
     this.#base = state;
+    this.#past &&= [...this.#past, ...this.#commits.filter(({ version }) => (version ?? 0) <= db.version)];
     this.#commits = [];
+    if (this.#past !== undefined) record(db, this.#commits);
     this.#keptByKill = db.version;
     this.#keptByPower = db.version;
   }
@@ -80,7 +88,7 @@ export class Actor {
     this.#look();
     const fresh = { version: undefined, rolledBack: false, refused: false };
     const commit: Commit = { changes, level, versionBefore: db.version, ...fresh };
-    if (db.status().state === "open") this.#commits.push(commit);
+    if (this.#past === undefined && db.status().state === "open") this.#commits.push(commit);
     const done = this.#call(level, steps);
     this.#look();
     return done.then(
@@ -92,6 +100,23 @@ export class Actor {
         else if (code !== "DURABILITY_UNKNOWN" && code !== "STORE_FAILED") throw error;
       },
     );
+  }
+
+  /**
+   * Awaits work of any kind in a program whose commits are recorded. What it commits is told by its result, or it
+   * is the commit that writes the value `mark`.
+   */
+  async did(level: Durability, work: Promise<unknown>, mark?: string): Promise<void> {
+    const result = (await work) as Partial<Written> | undefined;
+    this.#look();
+    const version = result?.version ?? this.#versionOf(mark);
+    if (version === undefined) return;
+    if (level !== "memory") this.#keptByKill = Math.max(this.#keptByKill, version);
+    if (level === "full") this.#keptByPower = Math.max(this.#keptByPower, version);
+  }
+
+  #versionOf(mark: string | undefined): number | undefined {
+    return this.#commits.find(({ changes }) => changes.some(({ value }) => value === mark))?.version;
   }
 
   async flush(): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from "../../../src/testing/index.js";
 import { type Moment, ROOT } from "./actor.js";
 import { candidates, type Expectation, readable, type State } from "./oracle.js";
+import { checkResuming } from "./resuming.js";
 
 /** How the machine went down. */
 export type End = "kill" | "power";
@@ -23,6 +24,10 @@ export interface Depth {
   readonly innerEvery: number;
   /** Images of each crash inside a recovery. */
   readonly innerImages: number;
+  /** Of the programs whose commits are recorded: every so many moments. */
+  readonly recordedEvery: number;
+  /** How probable it is that a watch resumes on an image. */
+  readonly resuming: number;
 }
 
 function must(condition: boolean, what: string): asserts condition {
@@ -55,15 +60,40 @@ async function openWithSpace(storage: SimulatedStorage): Promise<Store<string>> 
   return openOn(storage);
 }
 
+/** What is true of every state of a program. */
+type Holds = (entries: ReadonlyMap<string, string>) => void;
+
 /** I1, I2, I3 of a store that was just opened; returns the state that it shows. */
-function checkFound(db: Store<string>, expectation: Expectation, end: End, nowMs: number): State {
+function checkFound(
+  db: Store<string>,
+  expectation: Expectation,
+  end: End,
+  nowMs: number,
+  holds: Holds | undefined,
+): State {
   const least = end === "kill" ? expectation.keptByKill : expectation.keptByPower;
   must(db.version >= least, `I1: version ${db.version} is there, ${least} was acknowledged`);
   const shown = JSON.stringify([...db.list()].map(({ key, value }) => [key, value]));
   const state = candidates(expectation, db.version).find((each) => readable(each, nowMs) === shown);
   must(state !== undefined, `I2, I3: no prefix of the commits shows ${shown.slice(0, 300)}`);
   portOf(db).engine.verify();
+  holds?.(new Map([...db.list()].map(({ key, value }) => [key as string, value])));
+  if (expectation.past !== undefined) checkCoverage(db, expectation);
   return state;
+}
+
+/** The frontier of another writer is where the commits that were found leave it: it claims nothing that is lost. */
+function checkCoverage(db: Store<string>, { past = [], commits }: Expectation): void {
+  const frontiers = new Map<string, number>();
+  for (const { foreign, version = 0 } of [...past, ...commits]) {
+    if (foreign === undefined) continue;
+    const before = frontiers.get(foreign.origin) ?? 0;
+    frontiers.set(foreign.origin, version <= db.version ? Math.max(before, foreign.seq) : before);
+  }
+  for (const [origin, upTo] of frontiers) {
+    const covered = portOf(db).coverage().of(origin).upTo;
+    must(covered === upTo, `I2: version ${db.version} claims ${covered} of a peer, and has ${upTo}`);
+  }
 }
 
 /** Opens one image and everything that follows from it. Returns how many states were opened. */
@@ -73,8 +103,11 @@ export async function checkImage(
   end: End,
   depth: Depth,
   prng: Prng,
+  holds?: Holds,
 ): Promise<number> {
   const { expectation } = moment;
+  const resumes = expectation.past !== undefined && prng.chance(depth.resuming);
+  const resumed = resumes ? image.fork() : undefined;
   const storage = machineOn(image, expectation.wallMs);
   const inner: SimulatedDisk[] = [];
   let operations = prng.below(depth.innerEvery);
@@ -85,11 +118,17 @@ export async function checkImage(
   const db = await openWithSpace(storage);
   image.onOperation = undefined;
   const nowMs = storage.clock.wallMs();
-  const found = checkFound(db, expectation, end, nowMs);
+  const found = checkFound(db, expectation, end, nowMs, holds);
   const first = { version: db.version, digest: db.digest() };
   let opened = 1;
-  opened += await checkInner(inner, expectation, end, first, depth);
+  opened += await checkInner(inner, expectation, end, first, depth, holds);
   opened += await checkAgain(storage, db, expectation, readable(found, nowMs), prng.chance(0.5));
+  if (resumed !== undefined) {
+    const again = await openOn(machineOn(resumed, expectation.wallMs));
+    await checkResuming(again, expectation, prng);
+    await again.close();
+    opened++;
+  }
   return opened;
 }
 
@@ -100,6 +139,7 @@ async function checkInner(
   end: End,
   first: { version: number; digest: string },
   depth: Depth,
+  holds: Holds | undefined,
 ): Promise<number> {
   let opened = 0;
   for (const disk of disks) {
@@ -107,7 +147,7 @@ async function checkInner(
     for (const image of disk.durableImages(depth.innerImages)) {
       const storage = machineOn(image, expectation.wallMs);
       const db = await openOn(storage);
-      checkFound(db, expectation, "power", storage.clock.wallMs());
+      checkFound(db, expectation, "power", storage.clock.wallMs(), holds);
       // What a power cut left was all durable: nothing that happens in recovery may change what is read.
       if (end === "power") {
         must(db.version === first.version, `a recovery that was cut off found ${db.version}`);

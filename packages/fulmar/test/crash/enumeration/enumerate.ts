@@ -25,14 +25,16 @@ export async function enumerate(
     staleGarbage: prng.chance(0.3),
     cryptography: nodeCryptography,
   });
-  const actor = new Actor(storage, workload.options ?? {});
+  const actor = new Actor(storage, workload.options ?? {}, workload.records ?? false);
   await workload.run(actor);
   actor.note("the end");
   storage.disk.onOperation = undefined;
   let images = 0;
   let opened = 0;
   const seen = new Set<string>();
+  const every = workload.records === true ? depth.recordedEvery : 1;
   for (const [index, moment] of actor.moments.entries()) {
+    if ((actor.moments.length - 1 - index) % every !== 0) continue;
     for (const { image, end } of imagesOf(moment, depth, prng)) {
       const { keptByKill, keptByPower, commits } = moment.expectation;
       const promise = `${keptByKill} ${keptByPower} ${JSON.stringify(commits)}`;
@@ -40,7 +42,7 @@ export async function enumerate(
       if (seen.has(mark)) continue;
       seen.add(mark);
       try {
-        opened += await checkImage(image, moment, end, depth, prng);
+        opened += await checkImage(image, moment, end, depth, prng, workload.holds);
       } catch (error) {
         const where = `"${workload.name}" on ${profile} (seed ${seed}), ${end} ${moment.label}, operation ${index}`;
         throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {

@@ -19,6 +19,8 @@ export interface Commit {
   rolledBack: boolean;
   /** Its caller was told that it is gone. */
   refused: boolean;
+  /** The newest entry of another writer in it. */
+  readonly foreign?: { readonly origin: string; readonly seq: number };
 }
 
 export type State = ReadonlyMap<string, Change>;
@@ -38,6 +40,8 @@ export interface Expectation {
    */
   readonly given: { readonly version: number; readonly seq: number; readonly hlc: number };
   readonly wallMs: number;
+  /** Every commit of earlier lives that was still there in the next, if commits are recorded as they are applied. */
+  readonly past: readonly Commit[] | undefined;
 }
 
 /** Applies commits in order. */

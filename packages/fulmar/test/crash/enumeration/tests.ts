@@ -10,8 +10,8 @@ import { WORKLOADS } from "./workloads.js";
  */
 const FULL = process.env.FULMAR_CRASH === "full";
 const DEPTH: Depth = FULL
-  ? { images: 128, innerEvery: 4, innerImages: 2 }
-  : { images: 5, innerEvery: 23, innerImages: 2 };
+  ? { images: 128, innerEvery: 4, innerImages: 2, recordedEvery: 1, resuming: 1 }
+  : { images: 5, innerEvery: 23, innerImages: 2, recordedEvery: 5, resuming: 0.3 };
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
 
@@ -27,7 +27,7 @@ export function enumerationTests(profile: DiskProfile): void {
             const size = `${moments} moments, ${images} images, ${opened} openings`;
             console.log(`${profile}, ${workload.name}, seed ${seed}: ${size}`);
           }
-          expect(images).toBeGreaterThan(moments);
+          expect(images).toBeGreaterThan(FULL || workload.records !== true ? moments : moments / 5);
         }
       },
       3_600_000,

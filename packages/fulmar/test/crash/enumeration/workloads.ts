@@ -2,11 +2,16 @@ import { codeOf } from "../../../src/base/errors.js";
 import type { OpenOptions } from "../../../src/index.js";
 import type { AfterSync } from "../../../src/testing/index.js";
 import type { Actor } from "./actor.js";
+import { MIXED } from "./mixed.js";
 
 /** A short program whose every step is examined. */
 export interface Workload {
   readonly name: string;
   readonly options?: OpenOptions<string>;
+  /** Whether the commits are recorded as they are applied, for what cannot be foretold. */
+  readonly records?: boolean;
+  /** What is true of every state of the program, by its keys; throws. */
+  readonly holds?: (entries: ReadonlyMap<string, string>) => void;
   run(actor: Actor): Promise<void>;
 }
 
@@ -291,6 +296,7 @@ const quota: Workload = {
 export const WORKLOADS: readonly Workload[] = [
   ...plain,
   ...generations,
+  ...MIXED,
   refusal(0),
   refusal(60),
   refusal(140),
