@@ -25,7 +25,11 @@ export interface NamespaceOptions<Out = unknown> {
 export interface SchemaOptions<S extends StandardSchema> extends NamespaceOptions<SchemaOutput<S>> {
   /**
    * Validates each value that is written; what it returns is stored. What is read is not validated again. Any
-   * validator that follows the Standard Schema interface will do, as long as it is not asynchronous.
+   * validator that follows the Standard Schema interface will do, as long as it is not asynchronous and writes
+   * nothing to the store.
+   *
+   * What it returns has to be something that the codec gives back as it was: with `json`, which most have, a `Date`
+   * comes back as a string, whatever its type says. Give such a schema a codec of its own.
    */
   readonly schema: S;
 }

@@ -60,8 +60,10 @@ export abstract class Readable<V = unknown> {
     this.#view.assertOpen();
     const { reader } = this.#view;
     // All keys first: what gives them may write in between.
-    return [...keys].map((key) => {
-      const ref = this.#find(key);
+    const list = [...keys];
+    const nowMs = this.#view.nowMs();
+    return list.map((key) => {
+      const ref = this.#find(key, nowMs);
       return ref === NONE ? undefined : reader.value(ref);
     });
   }
@@ -110,10 +112,10 @@ export abstract class Readable<V = unknown> {
     return reader.count(this.#ranges(options), at, this.#view.nowMs());
   }
 
-  #find(key: Key): Ref {
+  #find(key: Key, nowMs?: number): Ref {
     this.#view.assertOpen();
     this.#lookup.encode(key, this.#view.keyBytesMax);
-    return this.#view.findLive(this.#lookup.bytes, this.#lookup.length);
+    return this.#view.findLive(this.#lookup.bytes, this.#lookup.length, nowMs);
   }
 
   #ranges(options: RangeOptions): KeyRange[] {

@@ -65,13 +65,14 @@ export class Reader<V> {
     return this.#clock.nowMs();
   }
 
-  /** The newest record of the key `key[0, length)` if it can be read now; NONE if it is absent, deleted or expired. */
-  findLive(key: Uint8Array, length: number): Ref {
+  /** The newest record of the key `key[0, length)` if it can be read now, or at `nowMs`; NONE if it is absent, deleted or expired. */
+  findLive(key: Uint8Array, length: number, nowMs?: number): Ref {
     const ref = this.engine.find(key, LATEST, length);
     if (ref === NONE) return NONE;
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
     // Most entries have no flag: then no clock is read.
-    if (flags !== 0 && !this.isLive(ref, (flags & HAS_DEADLINE) === 0 ? 0 : this.nowMs())) return NONE;
+    if (flags !== 0 && !this.isLive(ref, (flags & HAS_DEADLINE) === 0 ? 0 : (nowMs ?? this.nowMs())))
+      return NONE;
     if (this.#users !== undefined) this.#users.touch(ref);
     return ref;
   }

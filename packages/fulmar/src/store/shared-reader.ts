@@ -72,6 +72,7 @@ export class SharedReader<V = unknown> {
   readonly #session: ReaderSession;
   readonly #tree: ReaderTree;
   #state: ReaderState;
+  #latestMs = 0;
 
   /** @internal Readers come from `openReader`. */
   constructor(parts: SharedReaderParts<V>) {
@@ -189,9 +190,13 @@ export class SharedReader<V = unknown> {
     );
   }
 
-  /** The machine's clock, unless the store's own was ahead of it when the state was published. */
+  /**
+   * The machine's clock, unless the store's own was ahead of it when the state was published. It never goes back:
+   * what has expired stays so.
+   */
   #nowMs(): number {
-    return Math.max(this.#clock.wallMs(), this.#state.timeMs);
+    this.#latestMs = Math.max(this.#latestMs, this.#clock.wallMs(), this.#state.timeMs);
+    return this.#latestMs;
   }
 
   /** The record of a key if it can be read now; within a read. */

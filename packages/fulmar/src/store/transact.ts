@@ -1,7 +1,8 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
-import type { Runtime } from "../base/runtime/interface.js";
+import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
 import type { StoreCore } from "./core.js";
+import { Line, type Place } from "./line.js";
 import type { Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
 import { Transaction } from "./transaction.js";
@@ -15,7 +16,10 @@ export interface TransactOptions {
    * wrote the same keys meanwhile; reads may be outdated by then (write skew is possible).
    */
   readonly isolation?: Isolation;
-  /** How often it is run again after conflicts; 20 unless set, at most 1000. */
+  /**
+   * How often it is run again after conflicts; 20 unless set, at most 1000. After four, transactions go one after
+   * the other, so that however many meet at a key all get through.
+   */
   readonly retries?: number;
   /** Ends it with ABORTED; nothing of it is done then. Ignored once it is committed. */
   readonly signal?: AbortSignal;
@@ -28,10 +32,12 @@ const TRANSACT_OPTIONS = ["isolation", "retries", "signal", "timeoutMs", "durabi
 const RETRIES = 20;
 const RETRIES_MAX = 1000;
 const TIMEOUT_MS = 10_000;
-/** The first waits are up to so long, and each next one up to twice as long ... */
+/** The first wait is up to so long, and each next one up to twice as long ... */
 const BACKOFF_MS = 1;
-/** ... up to this. */
-const BACKOFF_MS_MAX = 64;
+/** ... until after so many conflicts it stands in line with others that lost as often ... */
+const CONFLICTS_ALONE = 4;
+/** ... but waits for its turn no longer than this, since it may be what those before it wait for. */
+const TURN_MS_MAX = 500;
 
 /** A function that reads and writes through a transaction. It may await anything, and may run several times. */
 export type TransactionBody<V, T> = (tx: Transaction<V>) => T | PromiseLike<T>;
@@ -48,6 +54,7 @@ interface Plan {
 export class Transactor<V> {
   readonly #core: StoreCore<unknown>;
   readonly #scope: Scope<V>;
+  readonly #line = new Line();
   /** Whether the function of a transaction runs right now, up to its first `await`. */
   #entered = false;
 
@@ -72,7 +79,8 @@ export class Transactor<V> {
         } catch (error) {
           if (!isRetryable(error) || attempt >= plan.retries) throw error;
         }
-        await ending.race(this.#backOff(attempt));
+        if (attempt + 1 === CONFLICTS_ALONE) ending.place = this.#line.join();
+        await ending.race(this.#backOff(attempt, ending.place));
       }
     } finally {
       ending.stop();
@@ -113,14 +121,26 @@ export class Transactor<V> {
   }
 
   /** The first retry comes at once: mostly the other one is through. */
-  async #backOff(attempt: number): Promise<void> {
+  async #backOff(attempt: number, place: Place | undefined): Promise<void> {
     const { timers, random } = this.#core.parts.runtime;
+    if (place !== undefined) return inTurn(place, timers);
     if (attempt === 0) return;
-    const limitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (attempt - 1));
-    const delayMs = random.below(limitMs + 1);
+    const delayMs = random.below(BACKOFF_MS * 2 ** (attempt - 1) + 1);
     if (delayMs === 0) await timers.turn();
     else await new Promise<void>((resolve) => timers.after(delayMs, resolve));
   }
+}
+
+/** Resolves when it is the turn of a place, or when that took too long. */
+async function inTurn(place: Place, timers: Timers): Promise<void> {
+  // Whoever is first and lost all the same lets the winner do what comes next.
+  await timers.turn();
+  let timer: Timer | undefined;
+  const tooLong = new Promise<void>((resolve) => {
+    timer = timers.after(TURN_MS_MAX, resolve);
+  });
+  await Promise.race([place.turn, tooLong]);
+  timer?.cancel();
 }
 
 /** What of a store can end a transaction. */
@@ -135,6 +155,8 @@ class Ending {
   readonly #startMs: number;
   #reject: ((error: Error) => void) | undefined;
   #stopWatching: (() => void) | undefined;
+  /** Where it stands in line, once it does. */
+  place: Place | undefined;
 
   constructor(core: EndingSource, plan: Plan) {
     this.#core = core;
@@ -160,8 +182,9 @@ class Ending {
     });
   }
 
-  /** From now on nothing ends it. */
+  /** From now on nothing ends it, and nobody stands behind it. */
   stop(): void {
+    this.place?.leave();
     this.#stopWatching?.();
     this.#stopWatching = undefined;
     this.#reject = undefined;

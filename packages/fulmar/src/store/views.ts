@@ -18,8 +18,8 @@ export interface View<V> extends ListingSource<V> {
   readonly at: number;
   readonly keyBytesMax: number;
   assertOpen(): void;
-  /** The record of the key `key[0, length)` if it can be read, or NONE. */
-  findLive(key: Uint8Array, length: number): Ref;
+  /** The record of the key `key[0, length)` if it can be read, at `nowMs` if that is given, or NONE. */
+  findLive(key: Uint8Array, length: number, nowMs?: number): Ref;
 }
 
 /** Whatever is newest, at each moment anew. */
@@ -57,8 +57,8 @@ export class NewestView<V> implements View<V> {
     return this.reader.nowMs();
   }
 
-  findLive(key: Uint8Array, length: number): Ref {
-    return this.reader.findLive(key, length);
+  findLive(key: Uint8Array, length: number, nowMs?: number): Ref {
+    return this.reader.findLive(key, length, nowMs);
   }
 
   pin(): StatePin {

@@ -270,6 +270,9 @@ describe.each(KINDS)("a store $name", ({ durable }) => {
       await db.set("k", 1, { ttl });
       const { previous } = await db.set("k", 1, { ttl, previous: true });
       if (previous !== undefined) expect(previous).toMatchObject({ value: 1 });
+      const expiresAt = clock.ms + ttl;
+      await db.batch([1, 2, 3].map((key) => ({ type: "set", key, value: key, expiresAt })));
+      for (let i = 0; i < 20; i++) expect([3, 0]).toContain(db.getMany([1, 2, 3]).filter(Boolean).length);
     }
   });
 

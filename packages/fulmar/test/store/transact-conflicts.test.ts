@@ -191,4 +191,25 @@ describe("what transactions conflict with", () => {
     });
     expect(db.has("b")).toBe(false);
   });
+
+  it("is told once of a key, however often it was read and changed", async () => {
+    await using db = await open<number>();
+    await db.set("a", 1);
+    for (const many of [0, 200]) {
+      const run = await interleaved(
+        db,
+        (tx) =>
+          tx.set("b", (tx.get("a") ?? 0) + tx.count({ prefix: "a" }) + tx.count({ gte: "a", lt: "aa" })),
+        async () => {
+          await db.set("a", 2);
+          await db.set("a", 3);
+          // So many that the range is read again rather than what was changed.
+          for (let i = 0; i < many; i++) await db.set(`z${i}`, i);
+        },
+        { retries: 0 },
+      );
+      const error: unknown = await run.result.catch((reason: unknown) => reason);
+      expect((error as ConflictError).conflicts.map(({ key }) => key)).toEqual(["a"]);
+    }
+  });
 });

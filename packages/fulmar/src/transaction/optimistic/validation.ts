@@ -1,3 +1,4 @@
+import { equalBytes } from "../../base/bytes.js";
 import type { KeyRange } from "../../keys/range.js";
 import { LATEST, type MemoryEngine, NONE } from "../../memory/engine.js";
 import { keyOf } from "../../record/entry.js";
@@ -72,6 +73,11 @@ function changedSince(engine: MemoryEngine, key: Uint8Array, since: number): num
   return version > since ? version : 0;
 }
 
+/** A key that was read in several ways, or changed several times, is one conflict. */
+function isKnown(conflicts: readonly Conflict[], key: Uint8Array): boolean {
+  return conflicts.some((conflict) => equalBytes(conflict.key, key));
+}
+
 function versionAt(engine: MemoryEngine, key: Uint8Array, at: number): number {
   const ref = engine.find(key, at);
   return ref === NONE ? 0 : engine.versionOf(ref);
@@ -85,7 +91,7 @@ function findInRanges(
 ): void {
   for (const key of changed) {
     if (conflicts.length >= CONFLICTS_MAX) return;
-    if (!isInRanges(key, ranges)) continue;
+    if (!isInRanges(key, ranges) || isKnown(conflicts, key)) continue;
     const found = changedSince(engine, key, since);
     if (found !== 0) conflicts.push({ key, expected: versionAt(engine, key, since), found });
   }
@@ -98,6 +104,7 @@ function scanRanges({ engine, since }: Validation, ranges: readonly KeyRange[], 
       const found = engine.versionOf(ref);
       if (found <= since) continue;
       const key = keyOf(engine.slab(ref), engine.offset(ref));
+      if (isKnown(conflicts, key)) continue;
       conflicts.push({ key, expected: versionAt(engine, key, since), found });
       if (conflicts.length >= CONFLICTS_MAX) return;
     }
