@@ -65,7 +65,10 @@ export class Reader<V> {
     return this.#clock.nowMs();
   }
 
-  /** The newest record of the key `key[0, length)` if it can be read now, or at `nowMs`; NONE if it is absent, deleted or expired. */
+  /**
+   * The newest record of the key `key[0, length)` if it can be read now, or at `nowMs`; NONE if it is absent, deleted
+   * or expired.
+   */
   findLive(key: Uint8Array, length: number, nowMs?: number): Ref {
     const ref = this.engine.find(key, LATEST, length);
     if (ref === NONE) return NONE;
