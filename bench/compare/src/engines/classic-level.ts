@@ -1,46 +1,14 @@
 import { ClassicLevel } from "classic-level";
-import { changed, type Engine, type Handle, type Level } from "../engine.js";
-
-/** Entries fetched at once in a scan. */
-const FETCHED = 1000;
+import type { Engine, Handle, Level } from "../engine.js";
+import { levelHandle } from "./abstract-level.js";
 
 async function openClassicLevel(directory: string, level: Level): Promise<Handle> {
   const db = new ClassicLevel<string, Uint8Array>(directory, { keyEncoding: "utf8", valueEncoding: "view" });
   await db.open();
   const options = { sync: level === "full" };
   return {
+    ...levelHandle(db, options, (key) => db.getSync(key)),
     set: (key, value) => db.put(key, value, options),
-    batch: (entries) =>
-      db.batch(
-        entries.map(({ key, value }) => ({ type: "put", key, value })),
-        options,
-      ),
-    get: (key) => db.getSync(key),
-    getLater: (key) => db.get(key),
-    range: async (from, limit) => {
-      const iterator = db.iterator({ gte: from, limit });
-      let seen = 0;
-      for (;;) {
-        const entries = await iterator.nextv(Math.min(FETCHED, limit));
-        for (const [, value] of entries) if (value.length > 0) seen++;
-        if (entries.length === 0 || seen >= limit) break;
-      }
-      await iterator.close();
-      return seen;
-    },
-    update: async (first, second) => {
-      const [a, b] = [db.getSync(first), db.getSync(second)];
-      if (a === undefined || b === undefined) throw new Error("a key is missing");
-      await db.batch(
-        [
-          { type: "put", key: first, value: changed(a) },
-          { type: "put", key: second, value: changed(b) },
-        ],
-        options,
-      );
-    },
-    flush: () => undefined,
-    close: () => db.close(),
   };
 }
 

@@ -80,14 +80,20 @@ describe.each(["full", "relaxed"] satisfies Durability[])(
     const openOn = (root: string): Promise<Store<string>> =>
       open<string>(join(root, "data"), { durability, segmentBytes: 65_536 });
 
+    /** A store on a small disk of its own, with so many commits in it. */
+    async function begun(count: number): Promise<{ root: string; db: Store<string>; writes: Writes }> {
+      const root = await mounted(...TMPFS);
+      const db = await openOn(root);
+      const writes = new Writes(db);
+      await writes.write(count);
+      return { root, db, writes };
+    }
+
     test("T-WAL-06: writes are refused and taken back, reads go on, and writes work again without reopening", async ({
       skip,
     }) => {
       skip(reason !== undefined, reason);
-      const root = await mounted(...TMPFS);
-      const db = await openOn(root);
-      const writes = new Writes(db);
-      await writes.write(50);
+      const { root, db, writes } = await begun(50);
       for (let round = 0; round < 3; round++) {
         await fill(root);
         writes.rejected.clear();
@@ -107,12 +113,9 @@ describe.each(["full", "relaxed"] satisfies Durability[])(
 
     test("checkpoint and backup fail with DISK_FULL, leave nothing, and work again", async ({ skip }) => {
       skip(reason !== undefined, reason);
-      const root = await mounted(...TMPFS);
+      const { root, db, writes } = await begun(100);
       const backups = join(root, "backups");
       await mkdir(backups);
-      const db = await openOn(root);
-      const writes = new Writes(db);
-      await writes.write(100);
       await db.checkpoint();
       await writes.write(50);
       await fill(root);
@@ -136,10 +139,7 @@ describe.each(["full", "relaxed"] satisfies Durability[])(
       skip,
     }) => {
       skip(reason !== undefined, reason);
-      const root = await mounted(...TMPFS);
-      const db = await openOn(root);
-      const writes = new Writes(db);
-      await writes.write(50);
+      const { root, db, writes } = await begun(50);
       await fill(root);
       await writes.untilRejected();
       await db.close();

@@ -1,30 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { FileHandle } from "../../src/base/runtime/interface.js";
-import {
-  type SimulatedDisk,
-  type SimulatedStorage,
-  simulatedStorage,
-} from "../../src/testing/simulated/index.js";
-
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
-const shown = (bytes: Uint8Array | undefined): string | undefined =>
-  bytes === undefined ? undefined : [...bytes].map((b) => (b === 0 ? "." : String.fromCharCode(b))).join("");
-
-/** The distinct contents of one file over all images; "absent" where its name is missing. */
-function outcomes(disk: SimulatedDisk, path: string): string[] {
-  const found = new Set<string>();
-  for (const image of disk.durableImages()) found.add(shown(image.image().get(path)) ?? "absent");
-  return [...found].sort();
-}
-
-async function synced(machine: SimulatedStorage, path: string, content: string): Promise<FileHandle> {
-  const fs = machine.runtime.fileSystem;
-  const file = await fs.open(path, "create");
-  await file.write(text(content), 0);
-  await file.syncData();
-  await fs.syncDirectory(fs.parent(path));
-  return file;
-}
+import { simulatedStorage } from "../../src/testing/simulated/index.js";
+import { outcomes, shown, synced, text } from "./support.js";
 
 describe("what a power cut may leave (posix-strict)", () => {
   it("keeps everything that was synced, with its name", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type DiskOperation, simulatedStorage } from "../../src/testing/simulated/index.js";
+import { text } from "./support.js";
 
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const shown = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
 
 describe("faults of a simulated disk", () => {

@@ -46,6 +46,19 @@ async function filled(runtime: Runtime): Promise<unknown[]> {
   return found;
 }
 
+/** A filled store, a backup of it, and the moments of a restore of that. */
+async function restored(profile: DiskProfile, seed: number, target: string) {
+  const storage = simulatedStorage({ cryptography, sectorBytes: 512, profile, seed });
+  const expected = await filled(storage.runtime);
+  const db = await open("/data", { runtime: storage.restart() });
+  await db.backup("/backup");
+  await db.close();
+  const runtime = storage.restart();
+  const moments = record(storage.disk);
+  await restore("/backup", target, { runtime });
+  return { expected, moments, disk: storage.disk };
+}
+
 let checked = 0;
 afterEach(() => {
   checked = 0;
@@ -80,15 +93,8 @@ describe.each(PROFILES)("a crash at any moment, disk %s", (profile) => {
   });
 
   test("T-REC-09: of a restore leaves a whole store, or what the next restore completes", async () => {
-    const storage = simulatedStorage({ cryptography, sectorBytes: 512, profile, seed: 2 });
-    const expected = await filled(storage.runtime);
-    const db = await open("/data", { runtime: storage.restart() });
-    await db.backup("/backup");
-    await db.close();
-    const runtime = storage.restart();
-    const moments = record(storage.disk);
-    await restore("/backup", "/deep/restored", { runtime });
-    moments.push({ label: "the end", disk: storage.disk.fork() });
+    const { expected, moments, disk } = await restored(profile, 2, "/deep/restored");
+    moments.push({ label: "the end", disk: disk.fork() });
     const outcomes = new Map<string, number>();
     for (const { label, runtime: after } of images(moments)) {
       const outcome = await restore("/backup", "/deep/restored", { runtime: after }).then(
@@ -109,14 +115,7 @@ describe.each(PROFILES)("a crash at any moment, disk %s", (profile) => {
   });
 
   test("an unfinished restore is never opened as a store", async () => {
-    const storage = simulatedStorage({ cryptography, sectorBytes: 512, profile, seed: 4 });
-    const expected = await filled(storage.runtime);
-    const db = await open("/data", { runtime: storage.restart() });
-    await db.backup("/backup");
-    await db.close();
-    const runtime = storage.restart();
-    const moments = record(storage.disk);
-    await restore("/backup", "/restored", { runtime });
+    const { expected, moments } = await restored(profile, 4, "/restored");
     for (const { label, runtime: after } of images(moments)) {
       const names = await after.fileSystem.list("/restored").catch(() => []);
       // Nothing was restored yet where nothing is but directories and the lock.

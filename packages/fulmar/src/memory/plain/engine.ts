@@ -172,7 +172,7 @@ class PlainEngine implements MemoryEngine {
 
   rollback(version: number): void {
     assert(version >= this.#settled, "what is settled is not rolled back");
-    const touched: PlainRecord[] = this.#pins.dropAbove(version);
+    const touched: PlainRecord[] = this.#pins.dropAbove(version).flatMap((held) => [...held]);
     for (const record of this.#unsettled.takeAbove(version)) {
       if (record.older !== undefined) touched.push(record.older);
       this.#indexes.removeNewest(record);
