@@ -175,14 +175,18 @@ function checkNumbers(layout: Layout, manifest: Manifest, found: FoundNumbers, s
     throw corrupt(layout.root, 0, `it holds the number ${highest}, which no store reaches`);
 }
 
-/** Numbers that may have been given out; after an unclean stop those that may be lost are skipped. */
+/**
+ * Numbers that may have been given out; after an unclean stop those that may be lost are skipped. So are, in a copied
+ * directory, those that the store gave out since that it is a copy of: whoever watched that one must not take the
+ * commits of this one for those.
+ */
 function numbersAfter(
   manifest: Manifest,
   found: FoundNumbers,
   scan: LogScan,
   copied: boolean,
 ): { version: number; seq: number; hlc: number } {
-  const skipped = manifest.clean ? 0 : NUMBERS_SKIPPED;
+  const skipped = manifest.clean && !copied ? 0 : NUMBERS_SKIPPED;
   const seq = copied ? 0 : Math.max(found.seq, manifest.seq) + skipped;
   return {
     version: Math.max(scan.end.version, manifest.checkpoint.version, manifest.version) + skipped,

@@ -76,6 +76,28 @@ describe("restart", () => {
     expect(copy.entry("k", { tombstones: true })).toMatchObject({ tombstone: "deleted" });
   });
 
+  test("a watch of the original cannot be resumed on a copy in its place, as if nothing had happened", async () => {
+    const directory = await dataDirectory();
+    const first = await open<number>(directory);
+    const { version: before } = await first.set("k", 1);
+    await first.close();
+    await cp(directory, `${directory}-copy`, { recursive: true });
+    const original = await open<number>(directory);
+    const { version: since } = await original.set("lost", 1);
+    await original.close();
+    await using copy = await open<number>(`${directory}-copy`);
+    for (let i = 0; i < 10; i++) await copy.set(i, i);
+    expect(copy.version).toBeGreaterThan(since + 1_000_000);
+    await using late = copy.watch({}, { since });
+    await expect(late.next()).rejects.toMatchObject({
+      code: "COMPACTED",
+      details: { version: copy.version },
+    });
+    // What both had is where one can go on.
+    await using early = copy.watch({}, { since: before });
+    expect((await early.next()).value?.changes).toMatchObject([{ key: 0 }]);
+  });
+
   test("T-ID-01: a number whose entry was replaced by a peer is not given out again", async () => {
     const directory = await dataDirectory();
     const db = await open<number>(directory);
