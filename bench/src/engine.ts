@@ -213,8 +213,12 @@ function bulkLoad(name: string, source: MemoryEngine, keys: number): number {
   const loader = ENGINES[name]().load();
   const cursor = source.scan({ from: new Uint8Array(0), to: undefined }, LATEST, false);
   const length = entryBytes(keyAt(0).length, VALUE_BYTES, 0);
+  const item = new Uint8Array(8 + length);
   for (let ref = cursor.next(); ref !== 0; ref = cursor.next()) {
-    loader.add(source.versionOf(ref), source.slab(ref), source.offset(ref), length);
+    const at = source.offset(ref);
+    new DataView(item.buffer).setBigUint64(0, BigInt(source.versionOf(ref)), true);
+    item.set(source.slab(ref).subarray(at, at + length), 8);
+    loader.addAll(item, 0, 1);
   }
   loader.finish(source.version);
   return (keys * 1000) / (performance.now() - begin);

@@ -1,7 +1,7 @@
 import { compareRanges, readU64 } from "../base/bytes.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { BulkLoader } from "../memory/engine.js";
-import { hlcOf, keyLengthOf, keyStart } from "../record/entry.js";
+import { hlcOf, isTombstone, keyLengthOf, keyStart } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
 import { type Block, BlockReader } from "./checkpoint-blocks.js";
 import {
@@ -20,15 +20,19 @@ import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
-/** What one step of finishing a load counts as: the clock is looked at after each. */
-const STEP_BYTES = 64 * 1024;
-
 export interface LoadTarget {
   /** Undefined to check everything and keep nothing. */
   readonly loader: BulkLoader | undefined;
   readonly origins: OriginTable;
   readonly found: FoundNumbers;
   readonly progress: (entries: number, bytes: number, bytesTotal: number) => void;
+}
+
+export interface CheckpointRead {
+  readonly header: CheckpointHeader;
+  readonly entries: number;
+  /** How many of the entries are tombstones. */
+  readonly tombstones: number;
 }
 
 /** Reads the checkpoint that the manifest names, checking every byte, in the order of its entries. */
@@ -38,7 +42,7 @@ export async function readCheckpoint(
   name: CheckpointName,
   storeId: string,
   target: LoadTarget,
-): Promise<{ header: CheckpointHeader; entries: number }> {
+): Promise<CheckpointRead> {
   const status = await attempt("look at", path, runtime.fileSystem.status(path));
   if (status === undefined) throw corrupt(path, 0, "it is missing");
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
@@ -59,6 +63,7 @@ class CheckpointReading {
   readonly #scratch = new Uint8Array(4);
   #position = 0;
   #entries = 0;
+  #tombstones = 0;
   #lastKey: Uint8Array | undefined;
 
   constructor(runtime: Runtime, handle: FileHandle, path: string, sizeBytes: number) {
@@ -72,11 +77,7 @@ class CheckpointReading {
     await this.#reader.stop();
   }
 
-  async run(
-    name: CheckpointName,
-    storeId: string,
-    target: LoadTarget,
-  ): Promise<{ header: CheckpointHeader; entries: number }> {
+  async run(name: CheckpointName, storeId: string, target: LoadTarget): Promise<CheckpointRead> {
     const { sizeBytes } = this.#reader;
     if (sizeBytes !== name.bytes) throw corrupt(this.#path, sizeBytes, `it should have ${name.bytes} bytes`);
     const header = await this.#header(name, storeId);
@@ -84,11 +85,9 @@ class CheckpointReading {
     const footer = await this.#footer(header, name);
     target.loader?.announce(footer.entryCount);
     await this.#blocks(header, footer, mapping, target);
-    const pacer = new Pacer(this.#runtime);
-    while (target.loader?.step() === false) if (pacer.worked(STEP_BYTES)) await pacer.rest();
     target.found.hlc = Math.max(target.found.hlc, header.hlc);
     target.progress(this.#entries, sizeBytes, sizeBytes);
-    return { header, entries: this.#entries };
+    return { header, entries: this.#entries, tombstones: this.#tombstones };
   }
 
   async #header(name: CheckpointName, storeId: string): Promise<CheckpointHeader> {
@@ -158,9 +157,17 @@ class CheckpointReading {
       throw this.#damaged("its blocks do not match its footer");
   }
 
+  /** Checks the entries of a block and hands them on. */
   #items(block: Block, header: CheckpointHeader, mapping: OriginMapping, target: LoadTarget): void {
+    const end = this.#checkItems(block, header.version, mapping, target.found);
+    if (end !== block.to) throw this.#damaged("a block holds more than its entries");
+    this.#entries += block.entryCount;
+    target.loader?.addAll(block.bytes, block.from, block.entryCount);
+  }
+
+  /** Checks entries, above all before them, and gives them the origin numbers of the store; where they end. */
+  #checkItems(block: Block, versionMax: number, mapping: OriginMapping, found: FoundNumbers): number {
     const { bytes, to: end, entryCount: count } = block;
-    const { loader, found } = target;
     let next = block.from;
     let before = this.#lastKey ?? bytes;
     let beforeFrom = 0;
@@ -169,7 +176,7 @@ class CheckpointReading {
     for (let i = 0; i < count; i++) {
       const itemLength = checkedItemLength(bytes, next, end, mapping.size);
       const version = itemLength === 0 ? 0 : readU64(bytes, next);
-      if (version === 0 || version > header.version) throw this.#damaged("a block holds a malformed entry");
+      if (version === 0 || version > versionMax) throw this.#damaged("a block holds a malformed entry");
       const entry = next + 8;
       const key = keyStart(bytes, entry);
       const keyEnd = key + keyLengthOf(bytes, entry);
@@ -180,14 +187,14 @@ class CheckpointReading {
       beforeFrom = key;
       beforeTo = keyEnd;
       mapping.translate(bytes, entry);
-      hlc = Math.max(hlc, hlcOf(bytes, entry));
-      loader?.add(version, bytes, entry, itemLength - 8);
+      const entryHlc = hlcOf(bytes, entry);
+      if (entryHlc > hlc) hlc = entryHlc;
+      if (isTombstone(bytes, entry)) this.#tombstones++;
       next += itemLength;
     }
-    if (next !== end) throw this.#damaged("a block holds more than its entries");
     found.hlc = hlc;
-    this.#entries += count;
     if (beforeTo >= 0) this.#lastKey = before.slice(beforeFrom, beforeTo);
+    return next;
   }
 
   async #load(length: number): Promise<number> {

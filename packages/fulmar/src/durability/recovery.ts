@@ -17,6 +17,7 @@ import {
   withFile,
   writeFully,
 } from "./files.js";
+import { finishLoad } from "./finish-load.js";
 import { identityOf, newIdentity } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
 import { checkpointName, type Layout } from "./layout.js";
@@ -138,33 +139,29 @@ export async function loadStore(
   const found: FoundNumbers = { seq: 0, hlc: manifest.hlc, coverage: new Coverage() };
   const { checkpoint } = manifest;
   if (engine !== undefined) engine.keepTombstones = manifest.hadPeers;
+  const loader = engine?.load();
   let entries = 0;
   if (checkpoint.number > 0) {
     const path = runtime.fileSystem.join(layout.checkpoints, checkpointName(checkpoint.number));
-    const loader = engine?.load();
     const progress = (count: number, bytes: number, bytesTotal: number): void =>
       options.onProgress?.({ phase: "checkpoint", entries: count, bytes, bytesTotal });
     const target = { loader, origins, found, progress };
     const read = await readCheckpoint(runtime, path, checkpoint, manifest.storeId, target);
-    loader?.finish(checkpoint.version);
     entries = read.entries;
     if (read.header.incarnation === incarnation) found.seq = read.header.seq;
     found.coverage.advance(read.header.incarnation, read.header.seq);
-    if (engine !== undefined) checkCount(path, engine, entries);
+    if (loader !== undefined && !manifest.hadPeers && read.tombstones > 0) {
+      throw corrupt(path, 0, `of its ${entries} entries ${read.tombstones} delete what no peer has`);
+    }
   }
-  const replay = new Replay(engine, origins, found, incarnation, checkpoint.version);
+  const replay = new Replay(loader, origins, found, incarnation, checkpoint.version);
   const scan = await scanLog(runtime, layout, manifest, replay, (bytes, bytesTotal) =>
     options.onProgress?.({ phase: "log", entries: entries + replay.entries, bytes, bytesTotal }),
   );
   replay.finish();
+  if (loader !== undefined) await finishLoad(runtime, loader, Math.max(checkpoint.version, scan.end.version));
   checkNumbers(layout, manifest, found, scan);
   return { found, replay, scan, entries: entries + replay.entries };
-}
-
-function checkCount(path: string, engine: MemoryEngine, entries: number): void {
-  const usage = engine.usage();
-  if (usage.entries + usage.tombstones === entries) return;
-  throw corrupt(path, 0, `it holds ${entries} entries, and ${usage.entries + usage.tombstones} were loaded`);
 }
 
 /** Only bytes that no store wrote lead so far that numbers could not go on from there. */

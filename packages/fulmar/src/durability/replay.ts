@@ -1,14 +1,11 @@
 import { isU53, readU32 } from "../base/bytes.js";
-import type { MemoryEngine } from "../memory/engine.js";
+import type { BulkLoader } from "../memory/engine.js";
 import { type CommitView, readCommit } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
 import { checkedEntryLength, entryLength, hlcOf, originOf, seqOf, setOrigin } from "../record/entry.js";
 import { ORIGIN_ID_BYTES, type OriginId, type OriginTable, originFromBytes } from "../record/origins.js";
 import type { ScanVisitor } from "./log-scan.js";
 import { DEFINITION_BYTES, type SegmentHeader } from "./segment-format.js";
-
-/** Commits that the engine may hold un-settled while it is loaded. */
-const SETTLE_EVERY_COMMITS = 256;
 
 /** What is known of the numbers that a store has used. */
 export interface FoundNumbers {
@@ -71,9 +68,9 @@ export function readDefinitions(bytes: Uint8Array, at: number, end: number, mapp
   return next;
 }
 
-/** Puts the commits of the log into the engine, from `afterVersion` on. */
+/** Hands the commits of the log to a loader, from `afterVersion` on. */
 export class Replay implements ScanVisitor {
-  readonly #engine: MemoryEngine | undefined;
+  readonly #loader: BulkLoader | undefined;
   readonly #origins: OriginTable;
   readonly #found: FoundNumbers;
   readonly #incarnation: OriginId;
@@ -84,22 +81,20 @@ export class Replay implements ScanVisitor {
   /** The writer's newest sequence number in what was read of the present segment. */
   #writerSeq = 0;
   #hlc = 0;
-  #unsettled = 0;
-  #version = 0;
   commits = 0;
   entries = 0;
   /** Bytes of commits that were applied. */
   bytes = 0;
 
-  /** Without an engine everything is checked and nothing kept. */
+  /** Without a loader everything is checked and nothing kept. */
   constructor(
-    engine: MemoryEngine | undefined,
+    loader: BulkLoader | undefined,
     origins: OriginTable,
     found: FoundNumbers,
     incarnation: OriginId,
     afterVersion: number,
   ) {
-    this.#engine = engine;
+    this.#loader = loader;
     this.#origins = origins;
     this.#found = found;
     this.#incarnation = incarnation;
@@ -120,7 +115,6 @@ export class Replay implements ScanVisitor {
     const view = readCommit(bytes, start, end, this.#mapping.size);
     if (view === undefined) return false;
     if (version <= this.#afterVersion) return true;
-    this.#version = version;
     this.#apply(version, view, bytes);
     if (view.changes.length > 0) this.#noteNumbers();
     for (const { origin, coverage } of view.changes) {
@@ -128,14 +122,12 @@ export class Replay implements ScanVisitor {
     }
     this.commits++;
     this.bytes += end - at;
-    this.#settle(false);
     return true;
   }
 
-  /** To be called at the end: nothing that was replayed can be taken back. */
+  /** To be called at the end. */
   finish(): void {
     this.#noteNumbers();
-    this.#settle(true);
   }
 
   /** What is noted for each commit takes longer than what is noted for many. */
@@ -150,7 +142,7 @@ export class Replay implements ScanVisitor {
   }
 
   #apply(version: number, view: CommitView, bytes: Uint8Array): void {
-    const engine = this.#engine;
+    const loader = this.#loader;
     const mapping = this.#mapping;
     let next = view.entriesAt;
     for (let i = 0; i < view.entryCount; i++) {
@@ -161,18 +153,10 @@ export class Replay implements ScanVisitor {
       }
       const hlc = hlcOf(bytes, next);
       if (hlc > this.#hlc) this.#hlc = hlc;
-      engine?.put(version, bytes, next, length);
+      loader?.put(version, bytes, next, length);
       next += length;
     }
     this.entries += view.entryCount;
-  }
-
-  #settle(always: boolean): void {
-    const engine = this.#engine;
-    if (engine === undefined) return;
-    if (!always && ++this.#unsettled < SETTLE_EVERY_COMMITS) return;
-    this.#unsettled = 0;
-    engine.settle(this.#version);
   }
 }
 

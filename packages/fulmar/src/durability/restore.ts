@@ -7,6 +7,7 @@ import { inspectBackup, readBackup } from "./backup-reader.js";
 import type { CareProgress, RestoreSummary } from "./care-types.js";
 import type { CheckpointHeader } from "./checkpoint-format.js";
 import { attempt, createDurably, removeFile, syncDirectory } from "./files.js";
+import { finishLoad } from "./finish-load.js";
 import { makeRoot, newIdentity, syncAncestors } from "./first-open.js";
 import {
   checkpointNumber,
@@ -132,7 +133,7 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
       progress({ phase: "read", entries, bytes, bytesTotal });
     },
   });
-  loader.finish(header.version);
+  await finishLoad(runtime, loader, header.version);
   found.coverage.advance(header.incarnation, header.seq);
   return { engine, ...identify(runtime, header, read, found) };
 }

@@ -69,11 +69,21 @@ export interface MemoryUsage {
   readonly overheadBytes: number;
 }
 
-/** Takes entries in ascending key order, one version a key, into an empty engine. */
+/**
+ * Fills an empty engine, which must not be read or changed before {@link finish}: with entries in ascending key
+ * order, one version a key, and then with commits. Only the newest version of each key stays, and of tombstones
+ * only those that the engine keeps.
+ */
 export interface BulkLoader {
-  /** Tells, before the first entry, about how many come: room for them is made once. May be left out. */
+  /** Tells, before the first entry, about how many come in order: room for them is made once. May be left out. */
   announce(entries: number): void;
-  add(version: number, bytes: Uint8Array, at: number, length: number): void;
+  /**
+   * Adds `count` entries in ascending order of their keys, above all before them, that stand back to back from
+   * `at` on as in a checkpoint: a u64 version before each. The caller has checked them. Returns where they end.
+   */
+  addAll(bytes: Uint8Array, at: number, count: number): number;
+  /** Applies one entry of commit `version`. Versions never decrease; the later entry of a key stays. */
+  put(version: number, bytes: Uint8Array, at: number, length: number): void;
   /**
    * After the last entry: does a part, about a millisecond long, of the work that {@link finish} would
    * have to do. True when nothing is left of it.
@@ -102,7 +112,7 @@ export interface MemoryEngine {
   /**
    * Whether a tombstone stays after everybody who could see what it deleted is gone. A store without
    * peers needs none; it is set before the first peer is met and never unset, and before a load of
-   * what such a store held is finished.
+   * what such a store held begins.
    */
   keepTombstones: boolean;
 

@@ -15,6 +15,7 @@ import {
   entry,
   hash,
   keyAt,
+  load,
   ORIGIN_IDS,
   originTable,
   put,
@@ -247,7 +248,7 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
           key,
           i % 5 === 0 ? { seq: i + 1, origin: 2 } : { seq: i + 1, value: ascii("v"), deadline: 1000 - i },
         );
-        loader.add(i + 1, bytes, 0, bytes.length);
+        load(loader, [i + 1, bytes]);
         put(grown, i + 1, bytes);
       }
       loader.finish(1000);
@@ -274,17 +275,26 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
       const engine = make();
       const loader = engine.load();
       const tombstone = entry(ascii("b"));
-      loader.add(1, tombstone, 0, tombstone.length);
+      load(loader, [1, tombstone]);
       const lower = entry(ascii("a"));
       expect(() => make().load().finish(-1)).toThrow(invariant);
       loader.finish(1);
       expect(engine.usage().tombstones).toBe(0);
-      expect(() => loader.add(1, lower, 0, lower.length)).toThrow(invariant);
+      expect(() => load(loader, [1, lower])).toThrow(invariant);
+      expect(() => loader.put(2, lower, 0, lower.length)).toThrow(invariant);
       expect(() => loader.finish(2)).toThrow(invariant);
-      const other = make().load();
-      other.add(1, tombstone, 0, tombstone.length);
-      expect(() => other.add(1, lower, 0, lower.length)).toThrow(invariant);
-      expect(() => other.add(1, tombstone, 0, tombstone.length)).toThrow(invariant);
+      for (const second of [lower, tombstone]) {
+        const other = make();
+        other.keepTombstones = true;
+        const descending = other.load();
+        const loading = (): void => load(descending, [1, tombstone], [1, second]);
+        expect(() => [loading(), descending.finish(1)]).toThrow(invariant);
+      }
+      const late = make().load();
+      late.put(5, lower, 0, lower.length);
+      expect(() => late.put(4, lower, 0, lower.length)).toThrow(invariant);
+      expect(() => load(late, [6, tombstone])).toThrow(invariant);
+      expect(() => late.finish(4)).toThrow(invariant);
     });
   });
 

@@ -1,8 +1,16 @@
 import { createHash } from "node:crypto";
-import { concatBytes, toHex } from "../../src/base/bytes.js";
+import { expect } from "vitest";
+import { concatBytes, toHex, writeU64 } from "../../src/base/bytes.js";
 import { crc32 } from "../../src/base/crc.js";
 import type { Cryptography } from "../../src/base/runtime/interface.js";
-import { type Cursor, type EntryHash, type MemoryEngine, NONE, type Ref } from "../../src/memory/engine.js";
+import {
+  type BulkLoader,
+  type Cursor,
+  type EntryHash,
+  type MemoryEngine,
+  NONE,
+  type Ref,
+} from "../../src/memory/engine.js";
 import { createEntryHash } from "../../src/memory/entry-hash.js";
 import {
   type EntryFields,
@@ -75,6 +83,18 @@ export function entry(key: Uint8Array, fields: Partial<EntryFields> = {}): Uint8
 export function put(engine: MemoryEngine, version: number, bytes: Uint8Array): void {
   const around = concatBytes(bytesOf(255, 255, 255), bytes, bytesOf(255, 255));
   engine.put(version, around, 3, bytes.length);
+  around.fill(0xee);
+}
+
+/** Loads entries, each with its version, that stand together in the middle of an array, which is spoilt afterwards. */
+export function load(loader: BulkLoader, ...items: readonly (readonly [number, Uint8Array])[]): void {
+  const parts = items.map(([version, bytes]) => {
+    const head = new Uint8Array(8);
+    writeU64(head, 0, version);
+    return concatBytes(head, bytes);
+  });
+  const around = concatBytes(bytesOf(255, 255, 255), ...parts, bytesOf(255, 255));
+  expect(loader.addAll(around, 3, items.length)).toBe(around.length - 2);
   around.fill(0xee);
 }
 

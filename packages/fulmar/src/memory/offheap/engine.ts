@@ -70,7 +70,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** What released pins held and vacuum has not looked at yet; none is empty. */
   readonly #released: RefQueue[] = [];
   readonly #compaction: Compaction | undefined;
-  readonly #vacuumAtOnce: number;
+  readonly #shape: EngineShape;
   /** Whether vacuum has anything to do. */
   #garbage = false;
   readonly #leaving: LeavingBytes;
@@ -83,7 +83,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     const shape = { ...DEFAULT_SHAPE, ...options.shape };
     const { sharing, secret = [0, 0], tracked = false } = options;
     this.indexes = new OffHeapIndexes(shape, secret, tracked, sharing?.buffers);
-    this.#vacuumAtOnce = shape.vacuumAtOnce;
+    this.#shape = shape;
     this.#hash = options.hash;
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
@@ -231,7 +231,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#settled = version;
     // A commit without entries advances nothing but the version.
     this.#version = Math.max(this.#version, version);
-    this.#vacuumQueue(this.#vacuumAtOnce);
+    this.#vacuumQueue(this.#shape.vacuumAtOnce);
     this.#garbage ||= this.#isQueueOverdue();
     this.#sharing?.reclaim();
   }
@@ -272,13 +272,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   load(): BulkLoader {
     assert(this.#version === 0 && this.#records.count === 0, "only an empty engine is loaded");
-    return new OffHeapLoader(this.indexes, (version, tombstones) => {
+    const keepsTombstones = (): boolean => this.#keepTombstones;
+    return new OffHeapLoader(this.indexes, this.#shape, keepsTombstones, (version) => {
       this.#version = version;
       this.#settled = version;
-      for (let ref = tombstones.first(); ref !== NONE; ref = tombstones.first()) {
-        tombstones.shift();
-        this.#reconsiderNewest(ref);
-      }
     });
   }
 
@@ -316,7 +313,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#compaction?.reconsider();
     if (held.size === 0) return;
     this.#released.push(held);
-    this.#vacuumReleased(this.#vacuumAtOnce);
+    this.#vacuumReleased(this.#shape.vacuumAtOnce);
     this.#garbage ||= this.#released.length > 0;
   }
 

@@ -9,8 +9,8 @@ import { type EngineShape, exponentOf } from "./shape.js";
 const SPREAD = 0x9e3779b1;
 /** Keys that may be announced at most. */
 const ANNOUNCED_MAX = 2 ** 28;
-/** Keys that are appended together, so that their groups are read at the same time. */
-const APPENDED_TOGETHER = 32;
+/** Keys whose groups are read at the same time. */
+export const READ_AHEAD = 32;
 /** How far the keys of one part may be from its share, in standard deviations. */
 const DEVIATIONS = 6;
 
@@ -26,10 +26,6 @@ export class HashIndex {
   readonly #partShift: number;
   /** The part of the last {@link locate}. */
   #located: HashPart;
-  /** Keys that were appended, but are in no table yet. */
-  readonly #appendedHashes = new Uint32Array(APPENDED_TOGETHER);
-  readonly #appendedRefs = new Uint32Array(APPENDED_TOGETHER);
-  #appended = 0;
   /** What was read ahead: kept, so that it is read at all. */
   #touched = 0;
 
@@ -75,6 +71,12 @@ export class HashIndex {
     return this.#located.locate(hash, bytes, from, to);
   }
 
+  /** The same for a key whose hash is known, in a table that waits for keys: it does not become smaller. */
+  locateLoading(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+    this.#located = this.#partOf(hash);
+    return this.#located.locateLoading(hash, bytes, from, to);
+  }
+
   /** Adds the key that the last {@link locate} did not find. */
   add(ref: Ref): void {
     this.#located.add(ref);
@@ -96,27 +98,29 @@ export class HashIndex {
     for (const part of this.#parts) part.announce(share);
   }
 
-  /** Adds the key `bytes[from, to)`, surely a new one. It is found after {@link finishAppending}. */
-  append(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
-    this.#appendedHashes[this.#appended] = this.#hash.of(bytes, from, to);
-    this.#appendedRefs[this.#appended++] = ref;
-    if (this.#appended === APPENDED_TOGETHER) this.finishAppending();
+  hashOf(bytes: Uint8Array, from: number, to: number): number {
+    return this.#hash.of(bytes, from, to);
   }
 
-  finishAppending(): void {
-    const hashes = this.#appendedHashes;
-    let touched = 0;
-    for (let i = 0; i < this.#appended; i++) touched += this.#partOf(hashes[i]).touch(hashes[i]);
-    this.#touched = touched;
-    for (let i = 0; i < this.#appended; i++) {
-      this.#partOf(hashes[i]).append(hashes[i], this.#appendedRefs[i]);
+  /** Adds keys by their hashes, surely new ones; best sorted by hash. */
+  appendAll(hashes: Uint32Array, refs: Uint32Array, count: number): void {
+    for (let i = 0; i < count; i++) {
+      if (i % READ_AHEAD === 0) this.readAhead(hashes, i, count);
+      this.#partOf(hashes[i]).append(hashes[i], refs[i]);
     }
-    this.#appended = 0;
+  }
+
+  /** Has the processor fetch, all at once, what the next few of `hashes[from, to)` lead to. */
+  readAhead(hashes: Uint32Array, from: number, to: number): void {
+    const end = Math.min(to, from + READ_AHEAD);
+    let touched = 0;
+    for (let i = from; i < end; i++) touched += this.#partOf(hashes[i]).touch(hashes[i]);
+    this.#touched = touched;
   }
 
   /** Throws INVARIANT unless the tables are sound; whether each key is found is up to the caller. */
   verify(): void {
-    assert(this.#appended === 0 && Number.isFinite(this.#touched), "every key is in a table");
+    assert(Number.isFinite(this.#touched), "what is read ahead is read");
     for (const part of this.#parts) part.verify();
   }
 

@@ -81,13 +81,14 @@ export class HashPart {
   /** Like {@link find}; what is found can be replaced or removed, and what is not can be added. */
   locate(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
     this.#step();
-    const table = this.#tableOf(hash);
-    this.#locatedHash = hash;
-    this.#locatedTable = table;
-    this.#located = table.find(this.#records, hash, bytes, from, to);
-    return this.#located === NO_PLACE ? NONE : table.ref(this.#located);
+    return this.#seek(hash, bytes, from, to);
   }
 
+  /** The same while more may be to come, so that the table does not become smaller. */
+  locateLoading(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+    this.#stepUp();
+    return this.#seek(hash, bytes, from, to);
+  }
   /** Adds the key that the last {@link locate} did not find. */
   add(ref: Ref): void {
     assert(this.#located === NO_PLACE, "a key is added that is not there");
@@ -133,6 +134,14 @@ export class HashPart {
     this.#table.verify(hashOf);
     this.#old?.verify(hashOf);
     assert(this.#table.size <= FILL_MAX * this.#table.slots + 1, "a table keeps empty slots");
+  }
+
+  #seek(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+    const table = this.#tableOf(hash);
+    this.#locatedHash = hash;
+    this.#locatedTable = table;
+    this.#located = table.find(this.#records, hash, bytes, from, to);
+    return this.#located === NO_PLACE ? NONE : table.ref(this.#located);
   }
 
   #hashOf(ref: Ref): number {

@@ -99,18 +99,11 @@ export class OffHeapIndexes {
     if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
   }
 
-  /**
-   * Adds the only version of a key above all others. Where it stands in the orders of numbers is left to
-   * sorters, and it is found only when the hash index has finished appending.
-   */
-  append(ref: Ref, origins: OrderSorter, deadlines: OrderSorter): void {
+  /** Takes note of the only version of a key, in everything but hash index and order of keys. */
+  enterLoaded(ref: Ref, origins: OrderSorter, deadlines: OrderSorter): void {
     const { records } = this;
     const slab = records.slab(ref);
     const at = records.offset(ref);
-    const start = records.keyStart(ref);
-    const end = start + records.keyLength(ref);
-    this.hash.append(slab, start, end, ref);
-    this.keys.append(slab, start, end, ref);
     const seq = seqOf(slab, at);
     origins.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
     if (this.#count(slab, at, 1)) return;
@@ -118,7 +111,7 @@ export class OffHeapIndexes {
     if (deadline !== Number.POSITIVE_INFINITY) {
       deadlines.add(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
     }
-    if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
+    this.tracker?.entered(ref, false);
   }
 
   /** Puts a version above the newest of its key, which the hash index just found. */

@@ -27,3 +27,18 @@ export function firstHeadFrom(
   }
   return from;
 }
+
+/** How many bytes two keys begin with in common. */
+export function commonLength(
+  a: Uint8Array,
+  aFrom: number,
+  aTo: number,
+  b: Uint8Array,
+  bFrom: number,
+  bTo: number,
+): number {
+  const length = Math.min(aTo - aFrom, bTo - bFrom);
+  let i = 0;
+  while (i < length && a[aFrom + i] === b[bFrom + i]) i++;
+  return i;
+}

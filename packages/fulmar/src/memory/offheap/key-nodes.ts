@@ -2,7 +2,7 @@ import { assert } from "../../base/assert.js";
 import { compareRanges } from "../../base/bytes.js";
 import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
-import { firstHeadFrom, headOf } from "./key-heads.js";
+import { commonLength, firstHeadFrom, headOf } from "./key-heads.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -367,18 +367,4 @@ export class KeyNodes {
     const bEnd = bStart + this.keyLength(b, isLeaf);
     return commonLength(this.#records.slab(a), aStart, aEnd, this.#records.slab(b), bStart, bEnd);
   }
-}
-
-function commonLength(
-  a: Uint8Array,
-  aFrom: number,
-  aTo: number,
-  b: Uint8Array,
-  bFrom: number,
-  bTo: number,
-): number {
-  const length = Math.min(aTo - aFrom, bTo - bFrom);
-  let i = 0;
-  while (i < length && a[aFrom + i] === b[bFrom + i]) i++;
-  return i;
 }

@@ -1,6 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { NONE, type Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
+import { fillLeaf, isAbove } from "./key-leaves.js";
 import { COUNT, KeyNodes, NEXT, PREVIOUS, STALE } from "./key-nodes.js";
 import { type TreeAudience, TreeCopies } from "./key-tree-copies.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -80,21 +81,28 @@ export class KeyTree {
     if (own !== leaf) this.#publishLeaf(own);
   }
 
-  /** Adds the record of a key that is above all others. */
-  append(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
-    assert(!this.#isWatched, "nobody reads what is being loaded");
+  /** Adds the first `count` of some records, a leaf of them, whose keys ascend and are above all others. */
+  appendLeaf(refs: Uint32Array, count: number): void {
+    const { nodes } = this;
+    assert(!this.#isWatched && count > 0 && count <= nodes.leafMax, "nobody reads what is being loaded");
     let node = this.#root;
     for (let level = this.#height; level > 0; level--) {
-      const last = this.nodes.get(node, COUNT) - 1;
+      const last = nodes.get(node, COUNT) - 1;
       this.#step(level, node, last);
-      node = this.nodes.child(node, last);
+      node = nodes.child(node, last);
     }
-    const count = this.nodes.get(node, COUNT);
-    if (count === this.nodes.leafMax) this.#insertSplitting(node, count, bytes, from, to, ref);
-    else {
-      this.#changed(node, 1);
-      this.nodes.insert(node, count, ref, NO_NODE);
-    }
+    const isFirst = this.#size === 0;
+    this.#changed(node, count);
+    const leaf = isFirst ? node : this.#copies.create();
+    fillLeaf(nodes, this.#records, leaf, refs, count);
+    if (isFirst) return;
+    const left = nodes.ref(node, nodes.get(node, COUNT) - 1, true);
+    assert(isAbove(nodes, this.#records, left, refs[0]), "loaded keys ascend");
+    nodes.set(leaf, PREVIOUS, node);
+    nodes.set(node, NEXT, leaf);
+    const start = this.#records.keyStart(refs[0]);
+    const end = start + this.#records.keyLength(refs[0]);
+    this.#addChild(1, nodes.createSeparator(left, this.#records.slab(refs[0]), start, end), leaf);
   }
 
   /** Puts another record of the same key in the place of `old`. */

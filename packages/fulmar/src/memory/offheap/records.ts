@@ -255,6 +255,23 @@ export class Records {
     return copy;
   }
 
+  /** Whether the cells of two records are of one size. */
+  isSameSize(a: Ref, b: Ref): boolean {
+    const aBytes = entryLength(this.slab(a), this.offset(a));
+    const bBytes = entryLength(this.slab(b), this.offset(b));
+    return aBytes === bBytes || this.bytesFor(aBytes) === this.bytesFor(bBytes);
+  }
+
+  /** Moves a record, with everything about it, into the cell of another of the same size, which it replaces. */
+  moveInto(old: Ref, ref: Ref): void {
+    const bytes = this.headerBytes + entryLength(this.slab(ref), this.offset(ref));
+    this.#freeLink(old);
+    this.#uncount(old);
+    const from = this.arena.slabs.byteAt(ref);
+    this.slab(old).set(this.slab(ref).subarray(from, from + bytes), this.arena.slabs.byteAt(old));
+    this.vacate(ref);
+  }
+
   /** Gives back the memory of a record that was copied. */
   vacate(ref: Ref): void {
     this.raise(ref, FREED);

@@ -28,6 +28,9 @@ export interface EngineShape {
   readonly hashStepGroups: number;
   /** Records that settling, releasing or rolling back lets go of at once; the rest is left to vacuum. */
   readonly vacuumAtOnce: number;
+  /** Entries that a load looks up together, and bytes of them at most. */
+  readonly loadedTogether: number;
+  readonly loadedTogetherBytes: number;
 }
 
 /**
@@ -49,6 +52,8 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   hashChunkGroups: 1 << 11,
   hashStepGroups: 3,
   vacuumAtOnce: 1024,
+  loadedTogether: 1 << 14,
+  loadedTogetherBytes: 4 << 20,
 });
 
 /** The exponent of a power of two. */

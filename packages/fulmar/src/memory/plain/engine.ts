@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
-import { compareBytes } from "../../base/bytes.js";
+import { compareBytes, readU64 } from "../../base/bytes.js";
 import type { KeyRange } from "../../keys/range.js";
-import { entryLength, keyLengthOf, keyStart } from "../../record/entry.js";
+import { entryLength, isTombstone, keyLengthOf, keyOf, keyStart } from "../../record/entry.js";
 import { addHash, DIGEST_WORDS } from "../digest.js";
 import {
   type BulkLoader,
@@ -190,25 +190,38 @@ class PlainEngine implements MemoryEngine {
     assert(this.#version === 0 && this.#indexes.table.size === 0, "only an empty engine is loaded");
     let last: Uint8Array | undefined;
     let versionMax = 0;
-    let finished = false;
-    const tombstones: PlainRecord[] = [];
+    let [isPutting, isFinished] = [false, false];
     return {
       announce: () => {},
       step: () => true,
-      add: (version, bytes, at, length) => {
-        assert(!finished, "a finished load takes no more entries");
-        const record = this.#insert(version, bytes, at, length);
-        assert(last === undefined || compareBytes(last, record.key) < 0, "loaded keys ascend");
-        last = record.key;
-        versionMax = Math.max(versionMax, version);
-        if (record.tombstone) tombstones.push(record);
+      addAll: (bytes, at, count) => {
+        assert(!isPutting && !isFinished, "entries in order come first");
+        let next = at;
+        for (let i = 0; i < count; i++) {
+          const version = readU64(bytes, next);
+          const length = entryLength(bytes, next + 8);
+          versionMax = Math.max(versionMax, version);
+          const isWanted = this.#keepTombstones || !isTombstone(bytes, next + 8);
+          const key = keyOf(bytes, next + 8);
+          assert(last === undefined || compareBytes(last, key) < 0, "loaded keys ascend");
+          last = key;
+          if (isWanted) this.#insert(version, bytes, next + 8, length);
+          next += 8 + length;
+        }
+        return next;
+      },
+      put: (version, bytes, at, length) => {
+        assert(!isFinished && version >= versionMax, "versions never decrease");
+        if (version > versionMax) this.settle(versionMax);
+        [isPutting, versionMax] = [true, version];
+        this.put(version, bytes, at, length);
       },
       finish: (version) => {
-        assert(!finished && version >= versionMax, "a load ends at or above its versions");
-        finished = true;
+        assert(!isFinished && version >= versionMax, "a load ends at or above its versions");
+        isFinished = true;
+        this.settle(version);
         this.#version = version;
         this.#settled = version;
-        for (const record of tombstones) this.#reconsider(record);
       },
     };
   }

@@ -184,8 +184,12 @@ describe("hash index", () => {
   it("makes different room for announced keys in each part, so that these do not grow together", () => {
     const { index, record, records } = setUp({});
     index.announce(100_000);
-    for (let i = 0; i < 100_000; i++) index.append(key(i), 0, key(i).length, record(i));
-    index.finishAppending();
+    const hashes = Uint32Array.from({ length: 100_000 }, (_, i) => index.hashOf(key(i), 0, key(i).length));
+    index.appendAll(
+      hashes,
+      Uint32Array.from(hashes, (_, i) => record(i)),
+      hashes.length,
+    );
     expect(index.allocatedBytes / index.size).toBeLessThan(7);
     const before = index.allocatedBytes;
     let moved = 0;
@@ -225,8 +229,8 @@ describe("hash index", () => {
       const { index, record, find, add } = setUp(sizes);
       if (announced !== undefined) index.announce(announced);
       const refs = Array.from({ length: count }, (_, i) => record(i));
-      for (const [i, ref] of refs.entries()) index.append(key(i), 0, key(i).length, ref);
-      index.finishAppending();
+      const hashes = refs.map((_, i) => index.hashOf(key(i), 0, key(i).length));
+      index.appendAll(Uint32Array.from(hashes), Uint32Array.from(refs), count);
       expect(index.size).toBe(count);
       // Room for all was made at once, and is still there.
       if (announced === 10 * count) expect(index.allocatedBytes).toBeGreaterThan(count * 10);

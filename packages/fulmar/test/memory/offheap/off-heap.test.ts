@@ -8,7 +8,7 @@ import { QUEUED, Records, SUPERSEDED } from "../../../src/memory/offheap/records
 import { RefQueue } from "../../../src/memory/offheap/ref-queue.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { ORIGIN_NUMBER_MAX } from "../../../src/record/entry.js";
-import { ascii, bytesOf, drain, entry, hash, put, quickHash, shown } from "../fixtures.js";
+import { ascii, bytesOf, drain, entry, hash, load, put, quickHash, shown } from "../fixtures.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
 const invariant = expect.objectContaining({ code: "INVARIANT" });
@@ -137,7 +137,7 @@ describe("off-heap engine", () => {
     const keys = Array.from({ length: 500 }, (_, i) => ascii(String(i).padStart(5, "0")));
     for (const [i, key] of keys.entries()) {
       const bytes = entry(key, i % 3 === 0 ? { seq: 500 - i } : { seq: 500 - i, value: key });
-      loader.add(1 + i, bytes, 0, bytes.length);
+      load(loader, [1 + i, bytes]);
     }
     loader.finish(1000);
     engine.verify();

@@ -14,6 +14,8 @@ export const SMALL: Partial<EngineShape> = {
   hashGroupsMin: 1,
   hashChunkGroups: 2,
   hashStepGroups: 1,
+  loadedTogether: 16,
+  loadedTogetherBytes: 700,
 };
 
 /** The smallest sizes that there can be: splits and joins at nearly every change. */
@@ -28,6 +30,7 @@ export const SMALLEST: Partial<EngineShape> = {
   nodeEntriesMax: 3,
   hashParts: 2,
   hashChunkGroups: 1,
+  loadedTogether: 1,
 };
 
 /** Sizes with which vacuum is put off after a few records, and always. */
