@@ -52,6 +52,8 @@ export class StoreCore<V> {
   readonly watchers: Watchers;
   readonly history: CommitHistory;
   readonly backups: Backups<V>;
+  /** Where values wait between the call of a write and its commit. */
+  readonly kept: ValuePool;
   readonly #readers: StoreReaders | undefined;
   readonly #checkpointer: Checkpointer | undefined;
   readonly #sweeper: Sweeper;
@@ -63,6 +65,7 @@ export class StoreCore<V> {
 
   constructor(parts: CoreParts<V>) {
     this.parts = parts;
+    this.kept = new ValuePool(parts.runtime.threads);
     const { runtime, settings, engine, origins, clock, directory, memory } = parts;
     this.reader = new Reader(
       engine,

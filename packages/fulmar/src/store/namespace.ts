@@ -75,8 +75,9 @@ export class Namespace<In = unknown, Out = In> extends Writable<In, Out> {
 
 /** What a store works on: the keys that are in no namespace. */
 export function storeScope<V>(core: StoreCore<V>): Scope<V> {
-  const { reader, codec, limits } = core;
-  const encoder = new WriteEncoder<V>({ space: reader.space, codec, limits, nowMs: () => reader.nowMs() });
+  const { reader, codec, limits, kept } = core;
+  const { space } = reader;
+  const encoder = new WriteEncoder<V>({ space, codec, limits, kept, nowMs: () => reader.nowMs() });
   return { core: core as StoreCore<unknown>, reader, encoder, changes: new ChangeMaker(reader) };
 }
 
@@ -88,7 +89,7 @@ export function namespaceScope<In, Out>(
 ): Scope<In, Out> {
   checkOptions(options, ["schema", "codec", "ttl"], "namespace");
   const { schema, ttl } = options;
-  const { limits } = core;
+  const { limits, kept } = core;
   // Not undefined, which would stand for the store itself.
   const space = new KeySpace(name ?? "");
   if (space.prefix.length > limits.keyBytesMax) {
@@ -103,6 +104,7 @@ export function namespaceScope<In, Out>(
     space,
     codec,
     limits,
+    kept,
     validate,
     ttlMs,
     nowMs: () => reader.nowMs(),

@@ -8,6 +8,7 @@ import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { mismatch, type Validator } from "./schema.js";
 import type { BatchOperation, Key, WriteOptions } from "./types.js";
+import type { ValuePool } from "./value-pool.js";
 
 const NO_VALUE = new Uint8Array(0);
 const FOR_EVER = Number.POSITIVE_INFINITY;
@@ -20,6 +21,8 @@ export interface WriteEncoderParts<In, Out> {
   readonly space: KeySpace;
   readonly codec: Codec<Out>;
   readonly limits: Limits;
+  /** Where values wait that are applied later than they are encoded. Readers have another one. */
+  readonly kept: ValuePool;
   /** Makes what is stored of what is given; without one, it is stored as it is. */
   readonly validate?: Validator<In, Out> | undefined;
   /** How long an entry lives in ms when its write does not say; without it, for ever. */
@@ -68,7 +71,10 @@ export class WriteEncoder<In, Out = In> {
   /** How a value that was read is stored. The bytes stay as they are. */
   stored(key: Key, value: Out): Uint8Array {
     const bytes = this.#encodeValue(key, value);
-    return this.#makesFreshBytes ? bytes : new Uint8Array(bytes);
+    if (this.#makesFreshBytes) return bytes;
+    const kept = this.#parts.kept.take(bytes.length);
+    kept.set(bytes);
+    return kept;
   }
 
   /** The write of a value as it is stored. */
