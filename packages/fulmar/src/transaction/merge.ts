@@ -3,6 +3,7 @@ import type { Limits } from "../base/limits.js";
 import { CLOCK_DRIFT_MS_MAX } from "../base/limits.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import { isKey, OWN_PREFIX } from "../keys/key.js";
+import { keyText } from "../keys/key-text.js";
 import { isNamespaceKey } from "../keys/namespace.js";
 import { LATEST, type MemoryEngine, NONE } from "../memory/engine.js";
 import type { Coverage, OriginCoverage } from "../record/coverage.js";
@@ -99,7 +100,7 @@ export function* planMergeInSteps(
       assert(length > 0, "merged pages hold well-formed entries");
       if (refused.size > 0 && refused.has(dot(bytes, at))) continue;
       const key = keyOf(bytes, at);
-      const name = binaryString(key);
+      const name = keyText(key);
       const rival = best.get(name);
       const beatsRival = rival === undefined || compareEntries(context, bytes, at, rival.bytes, rival.at) > 0;
       if (!beatsRival || !beatsStored(context, key, bytes, at)) {
@@ -283,9 +284,4 @@ function sameCoverage(a: OriginCoverage, b: OriginCoverage): boolean {
 
 function dot(bytes: Uint8Array, at: number): string {
   return `${originOf(bytes, at)}:${seqOf(bytes, at)}`;
-}
-
-/** A string with one character for each byte: a key for `Map`. */
-function binaryString(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
 }

@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { keyText } from "../../transaction/optimistic/key-text.js";
+import { keyText } from "../../keys/key-text.js";
 import type { CommitEvent, Gap } from "../types.js";
 import type { Shown } from "./changes.js";
 

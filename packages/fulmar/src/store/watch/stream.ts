@@ -1,8 +1,8 @@
 import { FulmarError } from "../../base/errors.js";
 import type { CommitHistory, HistoryCursor, PastCommit } from "../../durability/history.js";
+import { keyText } from "../../keys/key-text.js";
 import { inRange, type KeyRange } from "../../keys/range.js";
 import { entryLength, keyLengthOf, keyStart } from "../../record/entry.js";
-import { keyText } from "../../transaction/optimistic/key-text.js";
 import type { CommitEvent } from "../types.js";
 import type { ChangeMaker, Shown } from "./changes.js";
 import { EventQueue } from "./event-queue.js";

@@ -1,6 +1,6 @@
 import { compareBytes } from "../../base/bytes.js";
+import { keyText } from "../../keys/key-text.js";
 import { inRange, isEmptyRange, type KeyRange, successor } from "../../keys/range.js";
-import { keyText } from "./key-text.js";
 
 /** A key that was read, and the version that was found: 0 for none. */
 export interface PointRead {

@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { compareBytes } from "../../base/bytes.js";
+import { keyText } from "../../keys/key-text.js";
 import { inRange, type KeyRange } from "../../keys/range.js";
-import { keyText } from "./key-text.js";
 
 /** What a transaction wants of one key: `what` is up to the caller. */
 export interface Pending<T> {
