@@ -1,5 +1,5 @@
 import { FulmarError } from "../base/errors.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import {
   CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
@@ -9,6 +9,7 @@ import {
 } from "./checkpoint-format.js";
 import { type LoadTarget, readCheckpoint } from "./checkpoint-reader.js";
 import { attempt, corrupt, formatNewer, readFully, withFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 
 /** What the two ends of a backup say of it. */
@@ -19,7 +20,7 @@ export interface BackupHead {
 }
 
 /** Looks at the header of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE, FORMAT_NEWER or CORRUPT. */
-export async function inspectBackup(runtime: Runtime, path: string): Promise<BackupHead> {
+export async function inspectBackup(runtime: DiskRuntime, path: string): Promise<BackupHead> {
   const status = await attempt("look at", path, runtime.fileSystem.status(path));
   if (status?.kind !== "file") {
     throw new FulmarError("PATH_UNUSABLE", `${path} is no file, so no backup: check the path`, { path });
@@ -27,7 +28,7 @@ export async function inspectBackup(runtime: Runtime, path: string): Promise<Bac
   return withFile(runtime.fileSystem, path, "read", (handle) => readHead(runtime, handle, status.sizeBytes));
 }
 
-async function readHead(runtime: Runtime, handle: FileHandle, sizeBytes: number): Promise<BackupHead> {
+async function readHead(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number): Promise<BackupHead> {
   const { path } = handle;
   const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES);
   const length = await readFully(handle, bytes, 0);
@@ -45,7 +46,7 @@ async function readHead(runtime: Runtime, handle: FileHandle, sizeBytes: number)
 
 /** Reads all of a backup, checking every byte. Rejects as {@link inspectBackup}. */
 export async function readBackup(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   head: BackupHead,
   target: LoadTarget,

@@ -1,17 +1,18 @@
 import { assert } from "../base/assert.js";
 import { FulmarError } from "../base/errors.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import { OriginTable } from "../record/origins.js";
 import { inspectBackup, readBackup } from "./backup-reader.js";
 import type { BackupSource, BackupSummary, CareProgress } from "./care-types.js";
 import { CheckpointWriter, type WrittenCheckpoint } from "./checkpoint-writer.js";
 import { attempt, createDurably, removeFile, syncFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { TEMPORARY } from "./layout.js";
 import { newSalt } from "./segment-pool.js";
 
 export interface BackupContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly origins: OriginTable;
   readonly compressed: boolean;
   /** Whether to give up. */
@@ -32,7 +33,7 @@ export interface BackupTarget {
  * error of the disk.
  */
 export async function prepareTarget(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   source: Pick<BackupSource, "incarnation" | "version">,
 ): Promise<BackupTarget> {
@@ -55,7 +56,7 @@ export async function prepareTarget(
   return { path: file, temporary: file + suffix };
 }
 
-async function refuseExisting(runtime: Runtime, path: string): Promise<void> {
+async function refuseExisting(runtime: DiskRuntime, path: string): Promise<void> {
   if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return;
   const message = `${path} exists already: choose another name, or remove it first`;
   throw new FulmarError("ALREADY_EXISTS", message, { path });

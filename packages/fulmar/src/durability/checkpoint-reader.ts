@@ -1,5 +1,5 @@
 import { compareRanges, readU64 } from "../base/bytes.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import type { BulkLoader } from "../memory/engine.js";
 import { hlcOf, isTombstone, keyLengthOf, keyStart } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
@@ -17,6 +17,7 @@ import {
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
@@ -37,7 +38,7 @@ export interface CheckpointRead {
 
 /** Reads the checkpoint that the manifest names, checking every byte, in the order of its entries. */
 export async function readCheckpoint(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   name: CheckpointName,
   storeId: string,
@@ -56,7 +57,7 @@ export async function readCheckpoint(
 }
 
 class CheckpointReading {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #tail: ChunkReader;
@@ -66,7 +67,7 @@ class CheckpointReading {
   #tombstones = 0;
   #lastKey: Uint8Array | undefined;
 
-  constructor(runtime: Runtime, handle: FileHandle, path: string, sizeBytes: number) {
+  constructor(runtime: DiskRuntime, handle: FileHandle, path: string, sizeBytes: number) {
     this.#runtime = runtime;
     this.#path = path;
     this.#reader = new ChunkReader(handle, sizeBytes, true);

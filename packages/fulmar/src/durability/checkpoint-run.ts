@@ -1,17 +1,17 @@
 import { FulmarError } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import { OriginTable } from "../record/origins.js";
 import { readCheckpoint } from "./checkpoint-reader.js";
 import { CheckpointWriter, type WrittenCheckpoint } from "./checkpoint-writer.js";
 import type { CheckpointSource } from "./directory-types.js";
 import { attempt, createDurably, removeFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, checkpointNumber, type Layout, TEMPORARY } from "./layout.js";
 import type { CheckpointName, Manifest } from "./manifest.js";
 import { newSalt } from "./segment-pool.js";
 
 export interface CheckpointContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly layout: Layout;
   readonly origins: OriginTable;
   readonly compressed: boolean;
@@ -58,13 +58,13 @@ export async function writeCheckpoint(
 }
 
 /** A number that no file has: one that a half-failed change of the manifest may name must not be overwritten. */
-async function nextNumber(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<number> {
+async function nextNumber(runtime: DiskRuntime, layout: Layout, manifest: Manifest): Promise<number> {
   const names = await attempt("list", layout.checkpoints, runtime.fileSystem.list(layout.checkpoints));
   return Math.max(manifest.checkpoint.number, ...names.map((name) => checkpointNumber(name) ?? 0)) + 1;
 }
 
 async function readBack(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   name: CheckpointName,
   storeId: string,

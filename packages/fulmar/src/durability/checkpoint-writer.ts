@@ -1,6 +1,6 @@
 import { writeU64 } from "../base/bytes.js";
 import { FulmarError } from "../base/errors.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import { ALL_KEYS } from "../keys/range.js";
 import { NONE } from "../memory/engine.js";
 import { entryLength, isTombstone } from "../record/entry.js";
@@ -18,6 +18,7 @@ import {
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
 import { Pacer, writeFully } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { pack } from "./packing.js";
 
 /** Blocks are handed to the operating system in pieces of about this size. */
@@ -32,7 +33,7 @@ export interface WrittenCheckpoint {
 
 /** Writes one checkpoint into an empty file, in slices between which other work goes on. */
 export class CheckpointWriter {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #handle: FileHandle;
   readonly #signal: () => boolean;
   readonly #progress: (entries: number, bytes: number) => void;
@@ -50,7 +51,7 @@ export class CheckpointWriter {
 
   /** `stopped` tells whether to give up, which rejects with CLOSED. */
   constructor(
-    runtime: Runtime,
+    runtime: DiskRuntime,
     handle: FileHandle,
     stopped: () => boolean,
     progress: (entries: number, bytes: number) => void = () => undefined,

@@ -13,10 +13,11 @@ import type {
   FinalState,
   Recovered,
 } from "./directory-types.js";
-import { attempt, syncFile } from "./files.js";
+import { attempt, removeFile, syncFile } from "./files.js";
 import { createStore, holdsStore, makeRoot, syncAncestors } from "./first-open.js";
 import { type CommitHistory, type PastSegment, SegmentHistory } from "./history.js";
 import { LogCursor } from "./history-cursor.js";
+import { type DiskRuntime, withKeyring } from "./keyring.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
@@ -27,7 +28,7 @@ import { OLDER_FORMATS, upgrade } from "./upgrade.js";
 
 /** A data directory, held by its lock: manifest, log and checkpoints of one store. */
 export class DataDirectory {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #layout: Layout;
   readonly #lock: DirectoryLock;
   readonly #origins: OriginTable;
@@ -39,10 +40,12 @@ export class DataDirectory {
   #running: Promise<CheckpointResult> | undefined;
   #bytesAtCheckpoint = 0;
   #checkpointed = false;
+  /** The key of the checkpoint, if there is one and it is encrypted. */
+  #checkpointKey: string | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
-    runtime: Runtime,
+    runtime: DiskRuntime,
     layout: Layout,
     lock: DirectoryLock,
     origins: OriginTable,
@@ -55,6 +58,7 @@ export class DataDirectory {
     this.#origins = origins;
     this.#options = options;
     this.#opened = opened;
+    this.#checkpointKey = opened.checkpointKey;
     this.#segments = new LogSegments(runtime, opened.segments);
     this.#past = new SegmentHistory(options.historyBytes ?? 0, opened.history);
   }
@@ -62,17 +66,19 @@ export class DataDirectory {
   /**
    * Locks the directory, creating it when it is missing or empty, and loads what it holds into
    * `engine`, which must be empty. The store's incarnation becomes number 1 of `origins`, which must
-   * be empty too. Rejects with LOCKED, NOT_A_STORE, CORRUPT, FORMAT_NEWER, PATH_UNUSABLE or an error of
+   * be empty too. Rejects with LOCKED, NOT_A_STORE, CORRUPT, FORMAT_NEWER, PATH_UNUSABLE, ENCRYPTION_KEY_MISSING,
+   * ENCRYPTION_KEY_WRONG, NOT_ENCRYPTED or an error of
    * the disk; a directory that cannot be opened is left as it was.
    */
   static async open(
-    runtime: Runtime,
+    surroundings: Runtime,
     path: string,
     engine: MemoryEngine,
     origins: OriginTable,
     options: DirectoryOptions,
   ): Promise<DataDirectory> {
     assert(origins.size === 0 && engine.version === 0, "a directory is opened into an empty store");
+    const runtime = withKeyring(surroundings, options.keyring);
     const layout = layoutOf(runtime.fileSystem, await makeRoot(runtime, path));
     // Before the lock, which leaves a file: a directory of somebody else is not touched at all.
     await holdsStore(runtime, layout);
@@ -86,6 +92,7 @@ export class DataDirectory {
       const opened = await recover({ runtime, layout, engine, origins, options, created });
       return new DataDirectory(runtime, layout, lock, origins, options, opened);
     } catch (error) {
+      runtime.keyring?.erase();
       await lock.release();
       throw error;
     }
@@ -152,6 +159,7 @@ export class DataDirectory {
         : {}),
       logBytesSinceCheckpoint:
         appended - this.#bytesAtCheckpoint + (this.#checkpointed ? 0 : this.#opened.replayedBytes),
+      keyIds: this.#keyIds(),
     };
   }
 
@@ -159,6 +167,15 @@ export class DataDirectory {
   close(final: FinalState): Promise<void> {
     this.#closing ??= this.#close(final);
     return this.#closing;
+  }
+
+  #keyIds(): (string | undefined)[] {
+    const { checkpoint } = this.#opened.manifest.manifest;
+    const used = new Set([...this.#segments.keyIds, ...this.#past.list.map(({ keyId }) => keyId)]);
+    if (checkpoint.number > 0) used.add(this.#checkpointKey);
+    const current = this.#runtime.keyring?.currentId;
+    used.delete(current);
+    return [current, ...[...used].sort()];
   }
 
   async #checkpoint(source: CheckpointSource): Promise<CheckpointResult> {
@@ -185,6 +202,7 @@ export class DataDirectory {
     }));
     this.#bytesAtCheckpoint = bytesBefore;
     this.#checkpointed = true;
+    this.#checkpointKey = runtime.keyring?.currentId;
     await this.#letGo(firstSegment, checkpoint.number);
     return { version: checkpoint.version, number: checkpoint.number, bytes: checkpoint.bytes, entries };
   }
@@ -193,8 +211,11 @@ export class DataDirectory {
   async #letGo(firstSegment: number, checkpoint: number): Promise<void> {
     const [runtime, layout] = [this.#runtime, this.#layout];
     try {
-      for (const segment of this.#past.add(this.#segments.dropBefore(firstSegment))) {
-        await this.#opened.pool.retire(segment.path);
+      const keyId = runtime.keyring?.currentId;
+      for (const segment of this.#past.add(this.#segments.dropBefore(firstSegment), keyId)) {
+        // One that is used again holds its old bytes for long, and these are not to be of another key, or plain.
+        if (segment.keyId === keyId) await this.#opened.pool.retire(segment.path);
+        else await removeFile(runtime.fileSystem, segment.path);
       }
       await removeAll(runtime, await listOrphanCheckpoints(runtime, layout, checkpoint));
     } catch (error) {
@@ -226,6 +247,7 @@ export class DataDirectory {
       try {
         await this.#opened.manifest.close();
       } finally {
+        this.#runtime.keyring?.erase();
         await this.#lock.release();
       }
     }

@@ -2,6 +2,7 @@ import type { MemoryEngine } from "../memory/engine.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { FlushPolicy } from "./commit-log.js";
+import type { Keyring } from "./keyring.js";
 import type { OlderFormat } from "./upgrade.js";
 
 /** Progress of opening or verifying: how much of the present phase's bytes has been read. */
@@ -28,6 +29,8 @@ export interface DirectoryOptions {
   /** Whether checkpoints are compressed; they are read either way. */
   readonly compressed?: boolean;
   readonly onProgress?: (progress: DirectoryProgress) => void;
+  /** The keys of encrypted files, which are forgotten when the directory closes; undefined: files are plain. */
+  readonly keyring?: Keyring | undefined;
   /** Readers of older formats; those that there are unless given. */
   readonly olderFormats?: ReadonlyMap<number, OlderFormat>;
 }
@@ -85,6 +88,8 @@ export interface DirectoryStatus {
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
   /** Bytes of log that a recovery would replay. */
   readonly logBytesSinceCheckpoint: number;
+  /** The ids of the keys that files need, sorted, the one for new files first; undefined stands for plain files. */
+  readonly keyIds: readonly (string | undefined)[];
 }
 
 /** What an orderly close states about the last commit. */

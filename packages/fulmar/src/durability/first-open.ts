@@ -3,10 +3,14 @@ import { codeOf, FulmarError } from "../base/errors.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import { ORIGIN_ID_BYTES } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
+import { SEAL_BYTES } from "./file-seal.js";
 import { attempt, createDurably, removeFile, syncDirectory, withFile, writeFully } from "./files.js";
+import { KEY_SECTION_BYTES } from "./key-section.js";
+import type { DiskRuntime } from "./keyring.js";
 import { isRootName, isTemporary, type Layout, segmentName, segmentNumber, TEMPORARY } from "./layout.js";
 import { FIRST_RECORD_AT } from "./log-scan.js";
 import { encodeSlot, MANIFEST_BYTES, type Manifest, NO_CHECKPOINT, SLOT_BYTES } from "./manifest.js";
+import { readSegmentHeader, SEALED, SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import { SegmentPool } from "./segment-pool.js";
 
 /** Makes sure that the directory exists and returns its path without symbolic links. */
@@ -84,7 +88,12 @@ async function refuseContents(runtime: Runtime, layout: Layout, directory: strin
 async function isUnused(runtime: Runtime, path: string): Promise<boolean> {
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
     const reader = new ChunkReader(handle, await attempt("look at", path, handle.size()));
-    return reader.sizeBytes <= FIRST_RECORD_AT;
+    const { sizeBytes } = reader;
+    if (sizeBytes <= FIRST_RECORD_AT) return true;
+    const at = await reader.load(0, SEGMENT_HEADER_BYTES);
+    const header = readSegmentHeader(runtime.checksum, reader.bytes.subarray(at, at + SEGMENT_HEADER_BYTES));
+    const sealed = typeof header === "object" && (header.flags & SEALED) !== 0;
+    return sealed && sizeBytes <= FIRST_RECORD_AT + KEY_SECTION_BYTES + SEAL_BYTES;
   });
 }
 
@@ -108,7 +117,7 @@ export function identityOf(runtime: Runtime, identity: string): string {
  * Makes an empty store: the first segment is durable before the manifest that names it appears, so that
  * a crash at any step leaves an empty store or one that this function makes again.
  */
-export async function createStore(runtime: Runtime, layout: Layout): Promise<void> {
+export async function createStore(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const { fileSystem } = runtime;
   for (const directory of [layout.log, layout.checkpoints]) {
     await attempt("create", directory, fileSystem.makeDirectory(directory));
@@ -139,7 +148,7 @@ export async function createStore(runtime: Runtime, layout: Layout): Promise<voi
 }
 
 async function writeFirstManifest(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   manifest: Omit<Manifest, "identity">,
 ): Promise<void> {
@@ -152,7 +161,7 @@ async function writeFirstManifest(
 
 /** Writes both slots of a new manifest, which names the very file that it is in. */
 export async function fillManifest(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   file: FileHandle,
   manifest: Omit<Manifest, "identity">,
 ): Promise<void> {

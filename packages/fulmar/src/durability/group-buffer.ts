@@ -1,14 +1,19 @@
 import { readU32, readU64, writeU32 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import type { OriginTable } from "../record/origins.js";
+import type { FileSeal } from "./file-seal.js";
 import {
   closeRecord,
   DEFINITION_BYTES,
   KIND_COMMIT,
-  OPENING_BYTES,
+  openingBytes,
   RECORD_HEAD_BYTES,
   RECORD_TAIL_BYTES,
   recordBytes,
+  roomBefore,
+  type Sealing,
+  sealBytes,
+  sealPayload,
   writeOpening,
   writeRecordHead,
 } from "./segment-format.js";
@@ -39,6 +44,7 @@ export class GroupBuffer {
   #headAt = 0;
   #headCrc = 0;
   #payloadLength = 0;
+  #sealing: Sealing | undefined;
 
   constructor(checksum: Checksum, origins: OriginTable, crc: number, version: number) {
     this.#checksum = checksum;
@@ -70,32 +76,41 @@ export class GroupBuffer {
   }
 
   /** Adds the opening of a new segment; the group must be empty. */
-  open(salt: Uint8Array, syncedThrough: number, previousSegment: number, previousEnd: number): void {
-    this.#reserve(OPENING_BYTES);
-    this.#crc = writeOpening(this.#checksum, this.#bytes, 0, salt, {
-      base: this.#version,
-      syncedThrough,
-      predecessorCrc: this.#crc,
-      previousSegment,
-      previousEnd,
-    });
-    this.#filled = OPENING_BYTES;
+  open(
+    salt: Uint8Array,
+    syncedThrough: number,
+    previousSegment: number,
+    previousEnd: number,
+    seal?: FileSeal | undefined,
+  ): void {
+    const length = openingBytes(seal);
+    this.#reserve(length);
+    const [base, predecessorCrc] = [this.#version, this.#crc];
+    const opening = { base, syncedThrough, predecessorCrc, previousSegment, previousEnd };
+    this.#crc = writeOpening(this.#checksum, this.#bytes, 0, salt, opening, seal);
+    this.#filled = length;
     this.#defined = 0;
   }
 
   /** Bytes of the record for a commit of this length. */
-  recordBytes(lengthBytes: number): number {
-    return recordBytes(4 + (this.#origins.size - this.#defined) * DEFINITION_BYTES + lengthBytes);
+  recordBytes(lengthBytes: number, seal?: FileSeal | undefined): number {
+    const definitions = 4 + (this.#origins.size - this.#defined) * DEFINITION_BYTES;
+    return recordBytes(definitions + lengthBytes + sealBytes(seal));
   }
 
-  /** Reserves a record and returns where the commit belongs in `bytes`. */
+  /**
+   * Reserves a record and returns where the commit belongs in `bytes`. `sealing` says where the group begins in the file.
+   */
   begin(
     salt: Uint8Array,
     version: number,
     syncedThrough: number,
     lengthBytes: number,
+    sealing?: Sealing,
   ): { bytes: Uint8Array; at: number } {
-    const length = this.recordBytes(lengthBytes);
+    const seal = sealing?.seal;
+    this.#sealing = sealing;
+    const length = this.recordBytes(lengthBytes, seal);
     this.#reserve(length);
     this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;
     this.#headAt = this.#filled;
@@ -107,10 +122,15 @@ export class GroupBuffer {
       predecessorCrc: this.#crc,
     });
     this.#version = version;
-    return { bytes: this.#bytes, at: this.#define(this.#headAt + RECORD_HEAD_BYTES) };
+    return { bytes: this.#bytes, at: this.#define(this.#headAt + RECORD_HEAD_BYTES + roomBefore(seal)) };
   }
 
   end(): void {
+    if (this.#sealing !== undefined) {
+      const { seal, position } = this.#sealing;
+      const place = { seal, position: position + this.#headAt };
+      sealPayload(this.#bytes, this.#headAt, this.#payloadLength - sealBytes(seal), place);
+    }
     this.#crc = closeRecord(this.#checksum, this.#bytes, this.#headAt, this.#payloadLength, this.#headCrc);
     this.#filled = this.#headAt + recordBytes(this.#payloadLength);
     this.#commits++;

@@ -1,17 +1,25 @@
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import { readCommit } from "../record/commit.js";
 import { entryLength } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
+import type { FileSeal } from "./file-seal.js";
 import { corrupt, Pacer, withFile } from "./files.js";
 import { type HistoryCursor, type PastSegment, type PastVisitor, pastCommit } from "./history.js";
-import { FIRST_RECORD_AT } from "./log-scan.js";
+import type { DiskRuntime } from "./keyring.js";
 import { OriginMapping, readDefinitions } from "./replay.js";
-import { newRecordHead, RECORD_HEAD_BYTES, readRecordHead, recordBytes } from "./segment-format.js";
-import { checkedPayloadCrc, follows, inspectSegment, type Link } from "./segment-reader.js";
+import {
+  firstCommitAt,
+  newRecordHead,
+  RECORD_HEAD_BYTES,
+  readRecordHead,
+  recordBytes,
+  unsealPayload,
+} from "./segment-format.js";
+import { checkedPayloadCrc, follows, inspectSegment, type Link, notSealed } from "./segment-reader.js";
 
 export interface LogCursorParts {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly storeId: string;
   readonly origins: OriginTable;
   /** What there is to read now, oldest first, each continuing the one before. */
@@ -36,6 +44,7 @@ export class LogCursor implements HistoryCursor {
   #number = 0;
   #position = 0;
   #salt: Uint8Array = new Uint8Array(0);
+  #seal: FileSeal | undefined;
   #writer = 0;
   #isGone = false;
 
@@ -91,7 +100,7 @@ export class LogCursor implements HistoryCursor {
 
   async #enter(segment: PastSegment): Promise<void> {
     const { runtime, storeId, origins } = this.#parts;
-    const { header, opening } = await inspectSegment(runtime, segment.path, segment.number, storeId);
+    const { header, opening, seal } = await inspectSegment(runtime, segment.path, segment.number, storeId);
     const link = this.#link;
     const begins = this.#number === 0;
     const continues = opening?.predecessorCrc === link.crc && opening.base === link.version;
@@ -99,8 +108,9 @@ export class LogCursor implements HistoryCursor {
       throw corrupt(segment.path, 0, "it does not continue the segment before it");
     }
     this.#number = segment.number;
-    this.#position = FIRST_RECORD_AT;
+    this.#position = firstCommitAt(seal);
     this.#salt = header.salt;
+    this.#seal = seal;
     this.#mapping.clear();
     this.#writer = origins.intern(header.incarnation);
     link.crc = opening.crc;
@@ -139,16 +149,14 @@ export class LogCursor implements HistoryCursor {
   }
 
   /** Goes over a whole record, and shows its commit if that is wanted. False: the visitor has enough. */
-  #take(path: string, bytes: Uint8Array, at: number, length: number, visit: PastVisitor): boolean {
+  #take(path: string, read: Uint8Array, at: number, length: number, visit: PastVisitor): boolean {
     const head = this.#head;
-    const crc = checkedPayloadCrc(this.#parts.runtime, bytes, at, head);
-    const payload = at + RECORD_HEAD_BYTES;
-    const end = payload + head.payloadLength;
-    const start = crc === undefined ? -1 : readDefinitions(bytes, payload, end, this.#mapping);
+    const crc = checkedPayloadCrc(this.#parts.runtime, read, at, head);
+    if (crc === undefined) throw this.#invalid(path);
+    const { bytes, from, end } = this.#payload(path, read, at);
+    const start = readDefinitions(bytes, from, end, this.#mapping);
     const view = start < 0 ? undefined : readCommit(bytes, start, end, this.#mapping.size);
-    if (crc === undefined || view === undefined) {
-      throw corrupt(path, this.#position, `the commit of version ${head.version} is not valid`);
-    }
+    if (view === undefined) throw this.#invalid(path);
     const isWanted = head.version > this.#after;
     if (isWanted && this.#exact && this.#link.version !== this.#after) {
       this.#isGone = true;
@@ -165,5 +173,20 @@ export class LogCursor implements HistoryCursor {
       next += entryLength(bytes, next);
     }
     return visit(pastCommit(head.version, view, bytes, this.#writer));
+  }
+
+  /** The commit of a record and what it defines, where they can be read. */
+  #payload(path: string, bytes: Uint8Array, at: number): { bytes: Uint8Array; from: number; end: number } {
+    const { payloadLength, version } = this.#head;
+    const from = at + RECORD_HEAD_BYTES;
+    const [seal, position] = [this.#seal, this.#position];
+    if (seal === undefined) return { bytes, from, end: from + payloadLength };
+    const commit = unsealPayload(bytes, at, payloadLength, { seal, position });
+    if (commit === undefined) throw notSealed(path, position, `the commit of version ${version}`);
+    return { bytes: commit, from: 0, end: commit.length };
+  }
+
+  #invalid(path: string): ReturnType<typeof corrupt> {
+    return corrupt(path, this.#position, `the commit of version ${this.#head.version} is not valid`);
   }
 }

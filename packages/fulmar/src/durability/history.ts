@@ -1,11 +1,11 @@
 import { codeOf } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import type { CommitView } from "../record/commit.js";
 import { EVICTED, EXPIRED, entryLength, flagsOf, originOf } from "../record/entry.js";
+import type { DiskRuntime } from "./keyring.js";
 import { type Layout, segmentName } from "./layout.js";
 import type { LogSegment } from "./log-segments.js";
-import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
-import { inspectSegment, type Opening } from "./segment-reader.js";
+import { headerBytes } from "./segment-format.js";
+import { inspectSegment, type Opening, type SegmentFile } from "./segment-reader.js";
 
 /** A commit as the log holds it: entries back to back in `bytes` from `at` on, valid during the call only. */
 export interface PastCommit {
@@ -68,13 +68,15 @@ export interface PastSegment {
   readonly end: number;
   /** Bytes of the file. */
   readonly sizeBytes: number;
+  /** The id of the key that it is encrypted under; undefined when it is plain. */
+  readonly keyId: string | undefined;
 }
 
 /** A live segment as one to read from; undefined before its first record. */
 export function pastSegment(segment: LogSegment): PastSegment | undefined {
-  const { number, path, base, position, capacity } = segment;
-  if (position <= SEGMENT_HEADER_BYTES) return undefined;
-  return { number, path, base, end: position, sizeBytes: Math.max(capacity, position) };
+  const { number, path, base, position, capacity, seal } = segment;
+  if (position <= headerBytes(seal)) return undefined;
+  return { number, path, base, end: position, sizeBytes: Math.max(capacity, position), keyId: seal?.keyId };
 }
 
 /** Segments before the live ones: no recovery needs them, they are kept for watches that resume. */
@@ -96,13 +98,17 @@ export class SegmentHistory {
     return this.#list.reduce((sum, segment) => sum + segment.sizeBytes, 0);
   }
 
-  /** Takes segments that are live no more, and returns what is not kept any longer, oldest first. */
-  add(segments: readonly LogSegment[]): PastSegment[] {
+  /**
+   * Takes segments that are live no more, and returns what is not kept any longer, oldest first. What is encrypted under
+   * another key than that of `keyId`, or plain where that is none, goes with all before it: nothing needs that key then.
+   */
+  add(segments: readonly LogSegment[], keyId: string | undefined): PastSegment[] {
     for (const segment of segments) {
       const past = pastSegment(segment);
       if (past !== undefined) this.#list.push(past);
     }
-    const dropped: PastSegment[] = [];
+    const foreign = this.#list.findLastIndex((segment) => segment.keyId !== keyId);
+    const dropped = this.#list.splice(0, foreign + 1);
     for (let bytes = this.bytes; bytes > this.#bytesMax; ) {
       const [oldest] = this.#list.splice(0, 1);
       dropped.push(oldest);
@@ -117,7 +123,7 @@ export class SegmentHistory {
  * newest as fit into `bytesMax`. What does not continue is none: a file that was about to be reused, say.
  */
 export async function findHistory(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   storeId: string,
   first: Opening | undefined,
@@ -130,27 +136,39 @@ export async function findHistory(
     const path = fileSystem.join(layout.log, segmentName(next.previousSegment));
     const status = await fileSystem.status(path);
     if (status === undefined || bytes + status.sizeBytes > bytesMax) break;
-    const opening = await openingOf(runtime, path, next.previousSegment, storeId);
+    const segment = await inspectIfSound(runtime, path, next.previousSegment, storeId);
+    const opening = segment?.opening;
     if (opening === undefined || status.sizeBytes < next.previousEnd || opening.base > next.base) break;
     const { previousSegment: number, previousEnd: end } = next;
-    list.unshift({ number, path, base: opening.base, end, sizeBytes: status.sizeBytes });
+    const keyId = segment?.seal?.keyId;
+    list.unshift({ number, path, base: opening.base, end, sizeBytes: status.sizeBytes, keyId });
     bytes += status.sizeBytes;
     next = opening;
   }
   return list;
 }
 
-async function openingOf(
-  runtime: Runtime,
+/** What makes a segment one that cannot be read: damage, or a key that is not given any more. */
+const UNREADABLE: ReadonlySet<string | undefined> = new Set([
+  "CORRUPT",
+  "FORMAT_NEWER",
+  "ENCRYPTION_KEY_MISSING",
+  "ENCRYPTION_KEY_WRONG",
+  "NOT_ENCRYPTED",
+]);
+
+async function inspectIfSound(
+  runtime: DiskRuntime,
   path: string,
   number: number,
   storeId: string,
-): Promise<Opening | undefined> {
+): Promise<SegmentFile | undefined> {
   try {
-    return (await inspectSegment(runtime, path, number, storeId)).opening;
+    return await inspectSegment(runtime, path, number, storeId);
   } catch (error) {
-    const code = codeOf(error);
-    if (code !== "CORRUPT" && code !== "FORMAT_NEWER") throw error;
+    // A provider of keys that failed may give them next time: what it would open is not to be let go of.
+    const isFinal = error instanceof Error && error.cause === undefined;
+    if (!isFinal || !UNREADABLE.has(codeOf(error))) throw error;
     return undefined;
   }
 }

@@ -1,8 +1,14 @@
-import type { Runtime } from "../base/runtime/interface.js";
 import { corrupt, listOwn, withFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { type Layout, segmentName, segmentNumber } from "./layout.js";
 import type { LogEnd, Manifest } from "./manifest.js";
-import { OPENING_BYTES, RECYCLED, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-format.js";
+import {
+  firstCommitAt,
+  headerBytes,
+  RECYCLED,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from "./segment-format.js";
 import {
   inspectSegment,
   type Link,
@@ -49,7 +55,7 @@ export interface ScanVisitor extends RecordVisitor {
  * something proves that this position had been synced, which makes it corruption.
  */
 export async function scanLog(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   manifest: Manifest,
   visitor: ScanVisitor,
@@ -90,7 +96,11 @@ export async function scanLog(
   return { live, dead, end, lastNumber, proven: rest.proven, torn: rest.torn, cutBytes: rest.cutBytes };
 }
 
-async function listSegments(runtime: Runtime, layout: Layout, manifest: Manifest): Promise<SegmentFile[]> {
+async function listSegments(
+  runtime: DiskRuntime,
+  layout: Layout,
+  manifest: Manifest,
+): Promise<SegmentFile[]> {
   const { fileSystem } = runtime;
   const files: SegmentFile[] = [];
   const names = await listOwn(fileSystem, layout.log);
@@ -115,7 +125,7 @@ function continues(file: SegmentFile, previous: LiveSegment, link: Link): boolea
 }
 
 async function readSegment(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   file: SegmentFile,
   link: Link,
   visitor: ScanVisitor,
@@ -134,7 +144,7 @@ async function readSegment(
 
 /** Decides between a torn tail and corruption by everything that stands behind the end. */
 async function weigh(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   manifest: Manifest,
   last: LiveSegment,
   dead: readonly SegmentFile[],
@@ -147,7 +157,7 @@ async function weigh(
   let cutBytes = 0;
   let torn = false;
   for (const file of [last.file, ...dead]) {
-    const from = file === last.file ? last.end : SEGMENT_HEADER_BYTES;
+    const from = file === last.file ? last.end : headerBytes(file.seal);
     const rest = await withFile(runtime.fileSystem, file.path, "read", (handle) =>
       searchRemainder(runtime, handle, file, from),
     );
@@ -179,7 +189,7 @@ function checkCleanEnd(path: string, expected: LogEnd, found: LogEnd): void {
 }
 
 /** Segments come into being durably before they are used, so a gap in the chain is a lost file. */
-function checkMissing(runtime: Runtime, last: LiveSegment, dead: readonly SegmentFile[]): void {
+function checkMissing(runtime: DiskRuntime, last: LiveSegment, dead: readonly SegmentFile[]): void {
   const present = new Set(dead.map((file) => file.number));
   for (const { opening, path } of dead) {
     const previous = opening?.previousSegment ?? 0;
@@ -189,5 +199,5 @@ function checkMissing(runtime: Runtime, last: LiveSegment, dead: readonly Segmen
   }
 }
 
-/** Where the records of a segment begin. */
-export const FIRST_RECORD_AT = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+/** Where the first commit of a plain segment begins. */
+export const FIRST_RECORD_AT = firstCommitAt(undefined);

@@ -1,8 +1,9 @@
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileSeal } from "./file-seal.js";
 import { attempt } from "./files.js";
 import { type PastSegment, pastSegment } from "./history.js";
 import type { LogEnd } from "./manifest.js";
-import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
+import { headerBytes } from "./segment-format.js";
 import type { PreparedSegment } from "./segment-pool.js";
 
 /** A segment of the live log. */
@@ -10,6 +11,8 @@ export interface LogSegment {
   readonly number: number;
   readonly path: string;
   readonly salt: Uint8Array;
+  /** Undefined: its records are plain. */
+  readonly seal: FileSeal | undefined;
   /** Undefined once nothing more is written or synced. */
   handle: FileHandle | undefined;
   /** The last version before this segment; unknown until it is begun. */
@@ -22,9 +25,9 @@ export interface LogSegment {
 }
 
 export function liveSegment(prepared: PreparedSegment, base: number): LogSegment {
-  const { number, path, salt, handle, capacity } = prepared;
-  const position = SEGMENT_HEADER_BYTES;
-  return { number, path, salt, handle, base, position, syncedPosition: position, capacity };
+  const { number, path, salt, seal, handle, capacity } = prepared;
+  const position = headerBytes(seal);
+  return { number, path, salt, seal, handle, base, position, syncedPosition: position, capacity };
 }
 
 /** The live segments, oldest first; the last is appended to. */
@@ -48,6 +51,11 @@ export class LogSegments {
 
   get bytes(): number {
     return this.#list.reduce((sum, segment) => sum + segment.position, 0);
+  }
+
+  /** The ids of the keys that they are encrypted under; undefined stands for plain ones. */
+  get keyIds(): (string | undefined)[] {
+    return this.#list.map(({ seal }) => seal?.keyId);
   }
 
   /** What of them can be read: those that hold records. */
@@ -89,8 +97,8 @@ export class LogSegments {
    */
   firstFor(version: number): number {
     for (let i = this.#list.length - 1; i > 0; i--) {
-      const { number, base, syncedPosition } = this.#list[i];
-      if (base <= version && syncedPosition > SEGMENT_HEADER_BYTES) return number;
+      const { number, base, seal, syncedPosition } = this.#list[i];
+      if (base <= version && syncedPosition > headerBytes(seal)) return number;
     }
     return this.#list[0].number;
   }
@@ -108,8 +116,9 @@ export class LogSegments {
 
   async close(): Promise<void> {
     for (const segment of this.#list) {
-      const { handle } = segment;
+      const { handle, seal } = segment;
       segment.handle = undefined;
+      seal?.erase();
       if (handle !== undefined) await attempt("close", segment.path, handle.close());
     }
   }
@@ -136,8 +145,9 @@ export class LogSegments {
   }
 
   #release(segment: LogSegment): void {
-    const { handle } = segment;
+    const { handle, seal } = segment;
     segment.handle = undefined;
+    seal?.erase();
     // Everything in it is synced, so an error of closing says nothing about the log.
     handle?.close().catch((error: unknown) => {
       this.#runtime.diagnostics.emit("fulmar:close-failed", () => ({ path: segment.path, error }));

@@ -7,7 +7,7 @@ import type { CommitLog, CommitSpace, FlushPolicy, LogObserver } from "./commit-
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
 import { endOf, type LogSegments, liveSegment } from "./log-segments.js";
 import type { LogEnd } from "./manifest.js";
-import { SEGMENT_HEADER_BYTES } from "./segment-format.js";
+import { headerBytes } from "./segment-format.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { TurnGuard } from "./turn-guard.js";
 
@@ -103,8 +103,13 @@ export class LogWriter implements CommitLog {
       throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
     }
     assert(version > this.#group.version, "versions rise");
-    if (this.#group.filled === 0) this.#startGroup(this.#group.recordBytes(lengthBytes));
-    const space = this.#group.begin(this.#parts.segments.current.salt, version, this.synced, lengthBytes);
+    const { segments } = this.#parts;
+    if (this.#group.filled === 0) {
+      this.#startGroup(this.#group.recordBytes(lengthBytes, segments.current.seal));
+    }
+    const { salt, seal, position } = segments.current;
+    const sealing = seal === undefined ? undefined : { seal, position };
+    const space = this.#group.begin(salt, version, this.synced, lengthBytes, sealing);
     this.#begun = true;
     return space;
   }
@@ -183,19 +188,19 @@ export class LogWriter implements CommitLog {
     const { segments, pool } = this.#parts;
     const { current } = segments;
     const full = current.position + recordBytes > current.capacity;
-    if (full && this.#refusal === undefined && current.position > SEGMENT_HEADER_BYTES) {
+    if (full && this.#refusal === undefined && current.position > headerBytes(current.seal)) {
       const prepared = pool.take();
       if (prepared !== undefined) {
         segments.push(liveSegment(prepared, this.#group.version));
-        this.#group.open(prepared.salt, this.synced, current.number, current.position);
+        this.#group.open(prepared.salt, this.synced, current.number, current.position, prepared.seal);
         this.#handedBytes = 0;
         return;
       }
     }
     // The opening of the present segment was refused together with its first group.
-    if (current.position === SEGMENT_HEADER_BYTES) {
+    if (current.position === headerBytes(current.seal)) {
       const { segment, position } = this.#logged.end;
-      this.#group.open(current.salt, this.synced, segment, position);
+      this.#group.open(current.salt, this.synced, segment, position, current.seal);
     }
   }
 

@@ -7,6 +7,7 @@ import type { OriginId, OriginTable } from "../record/origins.js";
 import { CheckpointWriter, type WrittenCheckpoint } from "./checkpoint-writer.js";
 import { attempt, removeFile, syncDirectory, syncFile, withFile, writeFully } from "./files.js";
 import { fillManifest } from "./first-open.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, type Layout, segmentName, TEMPORARY } from "./layout.js";
 import { newSalt, openedSegment } from "./segment-pool.js";
 
@@ -29,7 +30,7 @@ export interface WholeState {
 }
 
 export interface NewStoreContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly layout: Layout;
   /** Number of the checkpoint, and of the segment behind it. No file may have them. */
   readonly number: number;
@@ -65,7 +66,7 @@ export async function prepareNewStore(context: NewStoreContext, state: WholeStat
 }
 
 /** Gives a prepared store its names, the manifest last. Can be done again after an interruption. */
-export async function commitNewStore(runtime: Runtime, layout: Layout, number: number): Promise<void> {
+export async function commitNewStore(runtime: DiskRuntime, layout: Layout, number: number): Promise<void> {
   const { fileSystem } = runtime;
   const [checkpoint, segment] = pathsOf(runtime, layout, number);
   for (const path of [checkpoint, segment, layout.manifest]) {
@@ -75,14 +76,14 @@ export async function commitNewStore(runtime: Runtime, layout: Layout, number: n
   }
 }
 
-function pathsOf(runtime: Runtime, layout: Layout, number: number): [string, string] {
+function pathsOf(runtime: DiskRuntime, layout: Layout, number: number): [string, string] {
   const { fileSystem } = runtime;
   const checkpoint = fileSystem.join(layout.checkpoints, checkpointName(number));
   return [checkpoint, fileSystem.join(layout.log, segmentName(number))];
 }
 
 async function writeTemporary(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   fill: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
@@ -107,7 +108,7 @@ async function writeSegmentFile(
     previousSegment: 0,
     previousEnd: 0,
   };
-  const segment = openedSegment(runtime, { storeId, incarnation }, number, opening);
+  const segment = await openedSegment(runtime, { storeId, incarnation }, number, opening);
   const [, path] = pathsOf(runtime, layout, number);
   await writeTemporary(runtime, path, (file) => writeFully(file, segment.bytes, 0));
   return { end: segment.bytes.length, crc: segment.crc };

@@ -1,6 +1,6 @@
 import { FulmarError } from "../base/errors.js";
 import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../base/limits.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import { Coverage } from "../record/coverage.js";
 import type { OriginTable } from "../record/origins.js";
@@ -20,12 +20,14 @@ import {
 import { finishLoad } from "./finish-load.js";
 import { identityOf, newIdentity } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, type Layout } from "./layout.js";
-import { FIRST_RECORD_AT, type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
+import { type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
 import type { LogSegment } from "./log-segments.js";
 import { type LogEnd, type Manifest, ManifestFile, readManifest } from "./manifest.js";
 import { listOrphans, removeAll } from "./orphans.js";
 import { type FoundNumbers, Replay } from "./replay.js";
+import { firstCommitAt } from "./segment-format.js";
 import { type PreparedSegment, SegmentPool } from "./segment-pool.js";
 
 /** An opened directory: what a log can be started on. */
@@ -37,12 +39,14 @@ export interface Opened {
   readonly end: LogEnd;
   /** Bytes of log behind the checkpoint. */
   readonly replayedBytes: number;
+  /** The key of the checkpoint; undefined when there is none, or a plain one. */
+  readonly checkpointKey: string | undefined;
   /** Segments before the live ones that are kept for readers of the history. */
   readonly history: readonly PastSegment[];
 }
 
 export interface RecoveryParts {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly layout: Layout;
   readonly engine: MemoryEngine;
   readonly origins: OriginTable;
@@ -98,7 +102,9 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
       cutBytes: scan.cutBytes,
     };
     options.onProgress?.({ phase: "log", entries: load.entries, bytes: 1, bytesTotal: 1 });
-    return { manifest: file, recovered, segments, pool, end, replayedBytes: load.replay.bytes, history };
+    const { checkpointKey, replay } = load;
+    const opened = { manifest: file, recovered, segments, pool, end, history };
+    return { ...opened, checkpointKey, replayedBytes: replay.bytes };
   } catch (error) {
     for (const file of [handle, ...log.map((segment) => segment.handle)]) {
       await file?.close().catch(() => undefined);
@@ -124,6 +130,7 @@ interface Loaded {
   readonly replay: Replay;
   readonly scan: LogScan;
   readonly entries: number;
+  readonly checkpointKey: string | undefined;
 }
 
 /** Reads checkpoint and log into the engine. Changes nothing on disk. */
@@ -141,6 +148,7 @@ export async function loadStore(
   if (engine !== undefined) engine.keepTombstones = manifest.hadPeers;
   const loader = engine?.load();
   let entries = 0;
+  let checkpointKey: string | undefined;
   if (checkpoint.number > 0) {
     const path = runtime.fileSystem.join(layout.checkpoints, checkpointName(checkpoint.number));
     const progress = (count: number, bytes: number, bytesTotal: number): void =>
@@ -148,6 +156,7 @@ export async function loadStore(
     const target = { loader, origins, found, progress };
     const read = await readCheckpoint(runtime, path, checkpoint, manifest.storeId, target);
     entries = read.entries;
+    checkpointKey = read.keyId;
     if (read.header.incarnation === incarnation) found.seq = read.header.seq;
     found.coverage.advance(read.header.incarnation, read.header.seq);
     if (loader !== undefined && !manifest.hadPeers && read.tombstones > 0) {
@@ -161,7 +170,7 @@ export async function loadStore(
   replay.finish();
   if (loader !== undefined) await finishLoad(runtime, loader, Math.max(checkpoint.version, scan.end.version));
   checkNumbers(layout, manifest, found, scan);
-  return { found, replay, scan, entries: entries + replay.entries };
+  return { found, replay, scan, entries: entries + replay.entries, checkpointKey };
 }
 
 /** Only bytes that no store wrote lead so far that numbers could not go on from there. */
@@ -197,7 +206,7 @@ function numbersAfter(
  * in the system's memory only, and the system may believe that it is on disk after a failed sync: so it
  * is written again before it is synced.
  */
-async function secure(runtime: Runtime, layout: Layout, scan: LogScan): Promise<void> {
+async function secure(runtime: DiskRuntime, layout: Layout, scan: LogScan): Promise<void> {
   for (const segment of scan.live) {
     // A segment that holds its opening only says nothing of whether that was synced.
     const proven = segment.lastVersion <= scan.proven && segment.lastVersion > segment.base;
@@ -222,7 +231,7 @@ async function secure(runtime: Runtime, layout: Layout, scan: LogScan): Promise<
 }
 
 async function rewrite(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   handle: FileHandle,
   segment: LiveSegment,
   proven: number,
@@ -241,16 +250,18 @@ async function rewrite(
   }
 }
 
-/** Goes on behind the last record, in a new segment if anything was cut off there or the writer is another. */
+/**
+ * Goes on behind the last record, in a new segment if anything was cut off there, or if the writer or the key is another.
+ */
 async function continueLog(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   pool: SegmentPool,
   scan: LogScan,
   copied: boolean,
 ): Promise<{ segments: LogSegment[]; end: LogEnd }> {
   const segments = scan.live.map(oldSegment);
   const last = segments[segments.length - 1];
-  if (!scan.torn && !copied) {
+  if (!scan.torn && !copied && last.seal?.keyId === runtime.keyring?.currentId) {
     last.handle = await openFile(runtime.fileSystem, last.path, "update");
     return { segments, end: scan.end };
   }
@@ -267,13 +278,14 @@ async function continueLog(
 }
 
 function oldSegment(segment: LiveSegment): LogSegment {
-  const { number, path, sizeBytes } = segment.file;
+  const { number, path, sizeBytes, seal } = segment.file;
   const { end, base, header } = segment;
   const position = end;
   return {
     number,
     path,
     salt: header.salt,
+    seal,
     handle: undefined,
     base,
     position,
@@ -283,15 +295,7 @@ function oldSegment(segment: LiveSegment): LogSegment {
 }
 
 function begun(prepared: PreparedSegment, base: number): LogSegment {
-  const { number, path, salt, handle, capacity } = prepared;
-  return {
-    number,
-    path,
-    salt,
-    handle,
-    base,
-    position: FIRST_RECORD_AT,
-    syncedPosition: FIRST_RECORD_AT,
-    capacity,
-  };
+  const { number, path, salt, seal, handle, capacity } = prepared;
+  const position = firstCommitAt(seal);
+  return { number, path, salt, seal, handle, base, position, syncedPosition: position, capacity };
 }

@@ -1,6 +1,5 @@
 import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import type { CareProgress, RepairReport } from "./care-types.js";
 import type { VerifyReport } from "./directory-types.js";
@@ -14,6 +13,7 @@ import {
   withFile,
   writeFully,
 } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointNumber, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
@@ -21,7 +21,7 @@ import { nextNumber } from "./upgrade.js";
 import { verifyHeld } from "./verify.js";
 
 export interface RepairContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   /** Only tells what a repair would save. */
   readonly dryRun: boolean;
   readonly stopped: () => boolean;
@@ -61,7 +61,7 @@ function checkStopped({ stopped }: RepairContext): void {
 }
 
 /** A directory with nothing in it that was ever a store's is left alone. */
-async function refuseStranger(runtime: Runtime, layout: Layout): Promise<void> {
+async function refuseStranger(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const { fileSystem } = runtime;
   for (const path of [layout.manifest, layout.repairing]) {
     if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) return;
@@ -115,7 +115,7 @@ function wholeState({ sink, storeId, hadPeers, compressed, usedVersion }: Salvag
   return { engine, origins, coverage, hadPeers, compressed, storeId, incarnation, ...numbers };
 }
 
-async function makeKept(runtime: Runtime, layout: Layout): Promise<string> {
+async function makeKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
   const { fileSystem } = runtime;
   for (let count = 1; ; count++) {
     const path = fileSystem.join(layout.root, `damaged-${count}`);
@@ -130,7 +130,7 @@ async function makeKept(runtime: Runtime, layout: Layout): Promise<string> {
   }
 }
 
-async function hasFiles(runtime: Runtime, kept: string): Promise<boolean> {
+async function hasFiles(runtime: DiskRuntime, kept: string): Promise<boolean> {
   const { fileSystem } = runtime;
   const manifest = fileSystem.join(kept, "MANIFEST");
   if ((await attempt("look at", manifest, fileSystem.status(manifest))) !== undefined) return true;
@@ -141,7 +141,11 @@ async function hasFiles(runtime: Runtime, kept: string): Promise<boolean> {
 }
 
 /** Moves the old files aside and gives the new ones their names. Can be done again after an interruption. */
-async function complete(runtime: Runtime, layout: Layout, { keptIn, number }: Mark): Promise<RepairReport> {
+async function complete(
+  runtime: DiskRuntime,
+  layout: Layout,
+  { keptIn, number }: Mark,
+): Promise<RepairReport> {
   const { fileSystem } = runtime;
   const isOld = (found: number | undefined): boolean => found !== undefined && found < number;
   const moves: [string, string, (name: string) => boolean][] = [
@@ -160,7 +164,7 @@ async function complete(runtime: Runtime, layout: Layout, { keptIn, number }: Ma
 }
 
 async function moveAll(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   from: string,
   to: string,
   selects: (name: string) => boolean,
@@ -175,14 +179,14 @@ async function moveAll(
   await syncDirectory(fileSystem, from);
 }
 
-async function readMark(runtime: Runtime, layout: Layout): Promise<Mark | undefined> {
+async function readMark(runtime: DiskRuntime, layout: Layout): Promise<Mark | undefined> {
   const path = layout.repairing;
   if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return undefined;
   return readJson<Mark>(runtime, path);
 }
 
 /** Reads back what {@link writeText} wrote. */
-async function readJson<T>(runtime: Runtime, path: string): Promise<T> {
+async function readJson<T>(runtime: DiskRuntime, path: string): Promise<T> {
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
     const bytes = new Uint8Array(await attempt("look at", path, handle.size()));
     await readFully(handle, bytes, 0);
@@ -194,7 +198,7 @@ async function readJson<T>(runtime: Runtime, path: string): Promise<T> {
   });
 }
 
-async function writeText(runtime: Runtime, path: string, text: string): Promise<void> {
+async function writeText(runtime: DiskRuntime, path: string, text: string): Promise<void> {
   const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, (file) =>
     writeFully(file, new TextEncoder().encode(text), 0),
   );

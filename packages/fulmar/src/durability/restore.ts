@@ -1,6 +1,5 @@
 import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import { type OriginId, OriginTable } from "../record/origins.js";
 import { inspectBackup, readBackup } from "./backup-reader.js";
@@ -9,6 +8,7 @@ import type { CheckpointHeader } from "./checkpoint-format.js";
 import { attempt, createDurably, removeFile, syncDirectory } from "./files.js";
 import { finishLoad } from "./finish-load.js";
 import { makeRoot, newIdentity, syncAncestors } from "./first-open.js";
+import type { DiskRuntime } from "./keyring.js";
 import {
   checkpointNumber,
   isRootName,
@@ -23,7 +23,7 @@ import { removeAll } from "./orphans.js";
 import type { FoundNumbers } from "./replay.js";
 
 export interface RestoreContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly stopped: () => boolean;
   readonly progress: (progress: CareProgress) => void;
 }
@@ -81,7 +81,7 @@ function checkStopped({ stopped }: RestoreContext): void {
 }
 
 /** From here on the directory is neither empty nor a store, until its manifest stands. */
-async function mark(runtime: Runtime, layout: Layout): Promise<void> {
+async function mark(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const path = layout.restoring;
   await removeFile(runtime.fileSystem, path);
   const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, async () => {});
@@ -89,7 +89,7 @@ async function mark(runtime: Runtime, layout: Layout): Promise<void> {
 }
 
 /** The files of an interrupted restore. Refuses a directory that holds anything else. */
-async function leftovers(runtime: Runtime, layout: Layout): Promise<string[]> {
+async function leftovers(runtime: DiskRuntime, layout: Layout): Promise<string[]> {
   const { fileSystem } = runtime;
   const names = await attempt("list", layout.root, fileSystem.list(layout.root));
   const marked =
@@ -145,7 +145,7 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
  * restored store must give back to it, should the two ever meet: then all commits become the new store's own.
  */
 function identify(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   header: CheckpointHeader,
   read: OriginTable,
   found: FoundNumbers,

@@ -1,6 +1,6 @@
 import { readU32 } from "../base/bytes.js";
 import { ORIGINS_MAX } from "../base/limits.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import type { LostPart } from "./care-types.js";
 import {
   BLOCK_HEAD_BYTES,
@@ -15,6 +15,7 @@ import {
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { unpack } from "./packing.js";
 import { checkedItemLength } from "./replay.js";
 
@@ -32,7 +33,7 @@ export interface SalvagedCheckpoint {
 
 /** Reads every block of a checkpoint that is whole. Rejects with FORMAT_NEWER or an error of the disk. */
 export async function salvageCheckpoint(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   visit: EntryVisitor,
 ): Promise<SalvagedCheckpoint> {
@@ -43,7 +44,7 @@ export async function salvageCheckpoint(
 }
 
 class CheckpointSalvage {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #visit: EntryVisitor;
@@ -54,7 +55,7 @@ class CheckpointSalvage {
   #nextIndex = 0;
   #saved = 0;
 
-  constructor(runtime: Runtime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
+  constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
     this.#runtime = runtime;
     this.#path = handle.path;
     this.#reader = new ChunkReader(handle, sizeBytes);

@@ -1,11 +1,12 @@
 import { readU32 } from "../base/bytes.js";
 import { ORIGINS_MAX } from "../base/limits.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import { readCommit } from "../record/commit.js";
 import { entryLength } from "../record/entry.js";
 import type { LostPart } from "./care-types.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import type { EntryVisitor } from "./salvage-checkpoint.js";
 import {
   DEFINITION_BYTES,
@@ -46,7 +47,7 @@ export interface SalvagedSegment {
  * (the file's size if none does). Rejects with FORMAT_NEWER or an error of the disk.
  */
 export async function salvageSegment(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   limit: number,
   visitor: SegmentVisitor,
@@ -58,7 +59,7 @@ export async function salvageSegment(
 }
 
 class SegmentSalvage {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #visitor: SegmentVisitor;
@@ -69,7 +70,7 @@ class SegmentSalvage {
   #lastVersion = 0;
   #end = 0;
 
-  constructor(runtime: Runtime, handle: FileHandle, sizeBytes: number, visitor: SegmentVisitor) {
+  constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visitor: SegmentVisitor) {
     this.#runtime = runtime;
     this.#path = handle.path;
     this.#reader = new ChunkReader(handle, sizeBytes);

@@ -1,9 +1,9 @@
 import { readU64 } from "../base/bytes.js";
 import { codeOf } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import type { CareProgress, LostPart, RepairedFile } from "./care-types.js";
 import { attempt, readFully, withFile } from "./files.js";
 import { newIdentity } from "./first-open.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, checkpointNumber, type Layout, segmentName, segmentNumber } from "./layout.js";
 import { type Manifest, readManifest } from "./manifest.js";
 import { type SalvagedCheckpoint, salvageCheckpoint } from "./salvage-checkpoint.js";
@@ -13,7 +13,7 @@ import { readSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import { inspectSegment, type SegmentFile } from "./segment-reader.js";
 
 export interface SalvageContext {
-  readonly runtime: Runtime;
+  readonly runtime: DiskRuntime;
   readonly layout: Layout;
   readonly progress: (progress: CareProgress) => void;
   /** Throws to give up. */
@@ -228,7 +228,7 @@ class Salvage {
 }
 
 /** A segment may have been renamed: its header says which one it is. */
-async function inspect(runtime: Runtime, path: string, named: number): Promise<Segment> {
+async function inspect(runtime: DiskRuntime, path: string, named: number): Promise<Segment> {
   const header = await withFile(runtime.fileSystem, path, "read", async (handle) => {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const length = await readFully(handle, bytes, 0);
@@ -242,13 +242,13 @@ async function inspect(runtime: Runtime, path: string, named: number): Promise<S
   return { number, path, inspected };
 }
 
-export async function listIfThere(runtime: Runtime, directory: string): Promise<string[]> {
+export async function listIfThere(runtime: DiskRuntime, directory: string): Promise<string[]> {
   const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
   if (status?.kind !== "directory") return [];
   return attempt("list", directory, runtime.fileSystem.list(directory));
 }
 
-function relative(layout: Layout, runtime: Runtime, path: string): string {
+function relative(layout: Layout, runtime: DiskRuntime, path: string): string {
   const inside = runtime.fileSystem.join(layout.root, "x").length - 1;
   return path.startsWith(layout.root) ? path.slice(inside) : path;
 }

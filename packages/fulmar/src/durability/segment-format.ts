@@ -1,5 +1,7 @@
 import { equalBytes, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
+import { type FileSeal, NONCE_BYTES, SEAL_BYTES } from "./file-seal.js";
+import { KEY_SECTION_BYTES } from "./key-section.js";
 
 /**
  * The bytes of a log segment: a header, then records back to back.
@@ -14,6 +16,9 @@ import type { Checksum } from "../base/runtime/interface.js";
  * 48  16 bytes incarnation                    40  payload
  * 64  u32 crc of all before                   ..  u32 crc of the payload, seeded with headCrc
  * ```
+ *
+ * In a sealed segment a key section follows the header, and each payload is nonce, ciphertext and tag; that of an
+ * opening stays readable, with nonce and tag behind it.
  */
 
 export const SEGMENT_FORMAT = 1;
@@ -21,6 +26,9 @@ export const SEGMENT_HEADER_BYTES = 68;
 export const SALT_BYTES = 8;
 /** Flag: the file held older records, whose bytes still stand behind the valid ones. */
 export const RECYCLED = 1;
+/** Flag: a key section follows the header, and payloads are sealed. */
+export const SEALED = 2;
+const FLAGS = RECYCLED | SEALED;
 
 export const RECORD_HEAD_BYTES = 40;
 export const RECORD_TAIL_BYTES = 4;
@@ -74,7 +82,7 @@ export function readSegmentHeader(checksum: Checksum, bytes: Uint8Array): Segmen
   if (format > SEGMENT_FORMAT) return format;
   if (format !== SEGMENT_FORMAT || !isU53(bytes, 16)) return undefined;
   const flags = readU32(bytes, 12);
-  if ((flags & ~RECYCLED) !== 0) return format;
+  if ((flags & ~FLAGS) !== 0) return format;
   return {
     flags,
     number: readU64(bytes, 16),
@@ -161,6 +169,37 @@ export function recordBytes(payloadLength: number): number {
   return RECORD_HEAD_BYTES + payloadLength + RECORD_TAIL_BYTES;
 }
 
+/** Where the records of a segment begin. */
+export function headerBytes(seal: FileSeal | undefined): number {
+  return SEGMENT_HEADER_BYTES + (seal === undefined ? 0 : KEY_SECTION_BYTES);
+}
+
+/** What sealing adds to a payload. */
+export function sealBytes(seal: FileSeal | undefined): number {
+  return seal === undefined ? 0 : SEAL_BYTES;
+}
+
+/** Room before a commit in its payload. */
+export function roomBefore(seal: FileSeal | undefined): number {
+  return seal === undefined ? 0 : NONCE_BYTES;
+}
+
+/** Whole length of an opening. */
+export function openingBytes(seal: FileSeal | undefined): number {
+  return OPENING_BYTES + sealBytes(seal);
+}
+
+/** Where the first commit of a segment begins. */
+export function firstCommitAt(seal: FileSeal | undefined): number {
+  return headerBytes(seal) + openingBytes(seal);
+}
+
+/** By which seal the records of a segment are sealed, and where in the file the one in question begins. */
+export interface Sealing {
+  readonly seal: FileSeal;
+  readonly position: number;
+}
+
 /** Writes a whole opening record at `at` and returns its checksum. */
 export function writeOpening(
   checksum: Checksum,
@@ -174,15 +213,44 @@ export function writeOpening(
     readonly previousSegment: number;
     readonly previousEnd: number;
   },
+  seal?: FileSeal | undefined,
 ): number {
+  const payloadLength = OPENING_PAYLOAD_BYTES + sealBytes(seal);
   const headCrc = writeRecordHead(checksum, bytes, at, salt, {
-    payloadLength: OPENING_PAYLOAD_BYTES,
+    payloadLength,
     kind: KIND_OPENING,
     version: opening.base,
     syncedThrough: opening.syncedThrough,
     predecessorCrc: opening.predecessorCrc,
   });
-  writeU64(bytes, at + RECORD_HEAD_BYTES, opening.previousSegment);
-  writeU64(bytes, at + RECORD_HEAD_BYTES + 8, opening.previousEnd);
-  return closeRecord(checksum, bytes, at, OPENING_PAYLOAD_BYTES, headCrc);
+  const payload = at + RECORD_HEAD_BYTES;
+  writeU64(bytes, payload, opening.previousSegment);
+  writeU64(bytes, payload + 8, opening.previousEnd);
+  const readable = payload + OPENING_PAYLOAD_BYTES;
+  seal?.seal(bytes, readable, 0, headerBytes(seal), seal.header, bytes.subarray(at, readable));
+  return closeRecord(checksum, bytes, at, payloadLength, headCrc);
+}
+
+/** Whether opening and header of a sealed segment are those that were written; `at` is where the opening begins. */
+export function isOpeningGenuine(bytes: Uint8Array, at: number, seal: FileSeal): boolean {
+  const readable = at + RECORD_HEAD_BYTES + OPENING_PAYLOAD_BYTES;
+  const bound = bytes.subarray(at, readable);
+  return seal.unseal(bytes, readable, SEAL_BYTES, headerBytes(seal), seal.header, bound) !== undefined;
+}
+
+/** Seals a payload of `length` bytes in place, behind a written head at `at` and room for the nonce. */
+export function sealPayload(bytes: Uint8Array, at: number, length: number, sealing: Sealing): void {
+  const payload = at + RECORD_HEAD_BYTES;
+  sealing.seal.seal(bytes, payload, length, sealing.position, bytes.subarray(at, payload));
+}
+
+/** The payload of the record whose head is at `at`; undefined when it is not what was sealed there. */
+export function unsealPayload(
+  bytes: Uint8Array,
+  at: number,
+  payloadLength: number,
+  { seal, position }: Sealing,
+): Uint8Array | undefined {
+  const payload = at + RECORD_HEAD_BYTES;
+  return seal.unseal(bytes, payload, payloadLength, position, bytes.subarray(at, payload));
 }

@@ -1,5 +1,6 @@
-import { fromHex } from "../base/bytes.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import { concatBytes, fromHex } from "../base/bytes.js";
+import type { FileHandle } from "../base/runtime/interface.js";
+import type { FileSeal } from "./file-seal.js";
 import {
   attempt,
   createDurably,
@@ -9,12 +10,13 @@ import {
   syncFile,
   writeFully,
 } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { type Layout, segmentName, TEMPORARY } from "./layout.js";
 import {
-  OPENING_BYTES,
+  openingBytes,
   RECYCLED,
   SALT_BYTES,
-  SEGMENT_HEADER_BYTES,
+  SEALED,
   writeOpening,
   writeSegmentHeader,
 } from "./segment-format.js";
@@ -35,6 +37,8 @@ export interface PreparedSegment {
   readonly path: string;
   readonly handle: FileHandle;
   readonly salt: Uint8Array;
+  /** Undefined: its records are plain. */
+  readonly seal: FileSeal | undefined;
   /** Bytes that the file has, so that appending within them changes no metadata. */
   readonly capacity: number;
 }
@@ -46,7 +50,7 @@ export interface SegmentIdentity {
 
 /** Makes segments before they are needed, from old ones where there are any. */
 export class SegmentPool {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #layout: Layout;
   readonly #identity: SegmentIdentity;
   readonly #segmentBytes: number;
@@ -59,7 +63,7 @@ export class SegmentPool {
   #paused = false;
 
   constructor(
-    runtime: Runtime,
+    runtime: DiskRuntime,
     layout: Layout,
     identity: SegmentIdentity,
     segmentBytes: number,
@@ -135,31 +139,31 @@ export class SegmentPool {
   ): Promise<PreparedSegment & { crc: number; end: number }> {
     const number = this.#nextNumber++;
     const path = this.#path(number);
-    const { bytes, salt, crc } = openedSegment(this.#runtime, this.#identity, number, opening);
+    const { bytes, salt, seal, crc } = await openedSegment(this.#runtime, this.#identity, number, opening);
     const end = bytes.length;
     const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, (file) =>
       writeFully(file, bytes, 0),
     );
-    return { number, path, handle, salt, capacity: end, crc, end };
+    return { number, path, handle, salt, seal, capacity: end, crc, end };
   }
 
   async #prepare(): Promise<PreparedSegment> {
     const spare = this.#spares.shift();
     const number = this.#nextNumber++;
     const path = this.#path(number);
-    const salt = newSalt(this.#runtime);
-    if (spare !== undefined) return this.#recycle(spare, number, path, salt);
+    if (spare !== undefined) return this.#recycle(spare, number, path);
+    const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, 0);
     const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, async (file) => {
-      await writeFully(file, this.#header(number, 0, salt), 0);
-      await this.#fill(file);
+      await writeFully(file, bytes, 0);
+      await this.#fill(file, bytes.length);
     });
-    return { number, path, handle, salt, capacity: this.#segmentBytes };
+    return { number, path, handle, salt, seal, capacity: this.#segmentBytes };
   }
 
-  async #fill(file: FileHandle): Promise<void> {
+  async #fill(file: FileHandle, from: number): Promise<void> {
     const zeros = new Uint8Array(Math.min(SLICE_BYTES, this.#segmentBytes));
     let unsynced = 0;
-    for (let at = SEGMENT_HEADER_BYTES; at < this.#segmentBytes && !this.#stopped; ) {
+    for (let at = from; at < this.#segmentBytes && !this.#stopped; ) {
       const length = Math.min(zeros.length, this.#segmentBytes - at);
       await writeFully(file, zeros.subarray(0, length), at);
       at += length;
@@ -173,15 +177,16 @@ export class SegmentPool {
   }
 
   /** The new header is durable before the new name, so that under this name the old records never parse. */
-  async #recycle(spare: string, number: number, path: string, salt: Uint8Array): Promise<PreparedSegment> {
+  async #recycle(spare: string, number: number, path: string): Promise<PreparedSegment> {
     const { fileSystem } = this.#runtime;
+    const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, RECYCLED);
     const handle = await openFile(fileSystem, spare, "update");
     try {
-      await writeFully(handle, this.#header(number, RECYCLED, salt), 0);
+      await writeFully(handle, bytes, 0);
       await syncFile(handle);
       await attempt("rename", spare, fileSystem.rename(spare, path));
       await syncDirectory(fileSystem, this.#layout.log);
-      return { number, path, handle, salt, capacity: await attempt("look at", path, handle.size()) };
+      return { number, path, handle, salt, seal, capacity: await attempt("look at", path, handle.size()) };
     } catch (error) {
       await handle.close().catch(() => undefined);
       await removeFile(fileSystem, spare).catch(() => undefined);
@@ -193,41 +198,44 @@ export class SegmentPool {
   #path(number: number): string {
     return this.#runtime.fileSystem.join(this.#layout.log, segmentName(number));
   }
-
-  #header(number: number, flags: number, salt: Uint8Array): Uint8Array {
-    return headerOf(this.#runtime, this.#identity, { number, flags, salt });
-  }
 }
 
-function headerOf(
-  runtime: Runtime,
+/** The header of a new segment and, when it is to be sealed, the key section behind it. */
+async function newHeader(
+  runtime: DiskRuntime,
   { storeId, incarnation }: SegmentIdentity,
-  fields: Parameters<typeof writeSegmentHeader>[1],
-): Uint8Array {
-  return writeSegmentHeader(
+  number: number,
+  flags: number,
+): Promise<{ bytes: Uint8Array; salt: Uint8Array; seal: FileSeal | undefined }> {
+  const salt = newSalt(runtime);
+  const sealed = runtime.keyring?.currentId === undefined ? 0 : SEALED;
+  const header = writeSegmentHeader(
     runtime.checksum,
-    fields,
+    { number, flags: flags | sealed, salt },
     fromHex(storeId) ?? new Uint8Array(16),
     fromHex(incarnation) ?? new Uint8Array(16),
   );
+  const created = await runtime.keyring?.create("log segment", header);
+  if (created === undefined) return { bytes: header, salt, seal: undefined };
+  return { bytes: concatBytes(header, created.section), salt, seal: created.seal };
 }
 
 /** All bytes of a segment that holds its opening only. */
-export function openedSegment(
-  runtime: Runtime,
+export async function openedSegment(
+  runtime: DiskRuntime,
   identity: SegmentIdentity,
   number: number,
   opening: Parameters<typeof writeOpening>[4],
-): { bytes: Uint8Array; salt: Uint8Array; crc: number } {
-  const salt = newSalt(runtime);
-  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES + OPENING_BYTES);
-  bytes.set(headerOf(runtime, identity, { number, flags: 0, salt }));
-  const crc = writeOpening(runtime.checksum, bytes, SEGMENT_HEADER_BYTES, salt, opening);
-  return { bytes, salt, crc };
+): Promise<{ bytes: Uint8Array; salt: Uint8Array; seal: FileSeal | undefined; crc: number }> {
+  const { bytes: head, salt, seal } = await newHeader(runtime, identity, number, 0);
+  const bytes = new Uint8Array(head.length + openingBytes(seal));
+  bytes.set(head);
+  const crc = writeOpening(runtime.checksum, bytes, head.length, salt, opening, seal);
+  return { bytes, salt, seal, crc };
 }
 
 /** A salt that no other segment has. It never begins with a zero, so that zeros are skipped quickly in a search. */
-export function newSalt(runtime: Runtime): Uint8Array {
+export function newSalt(runtime: Pick<DiskRuntime, "random">): Uint8Array {
   const salt = new Uint8Array(SALT_BYTES);
   runtime.random.fill(salt);
   if (salt[0] === 0) salt[0] = 1 + runtime.random.below(255);

@@ -1,14 +1,21 @@
 import { readU32, readU64 } from "../base/bytes.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FulmarError } from "../base/errors.js";
+import type { FileHandle } from "../base/runtime/interface.js";
 import { ChunkReader } from "./chunk-reader.js";
+import type { FileSeal } from "./file-seal.js";
 import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
+import { type DiskRuntime, findSeal } from "./keyring.js";
 import { segmentName } from "./layout.js";
 import {
+  firstCommitAt,
+  headerBytes,
+  isOpeningGenuine,
   KIND_COMMIT,
   KIND_OPENING,
   newRecordHead,
-  OPENING_BYTES,
   OPENING_PAYLOAD_BYTES,
+  openingBytes,
   RECORD_HEAD_BYTES,
   RECORD_SALT_AT,
   type RecordHead,
@@ -16,8 +23,11 @@ import {
   readSegmentHeader,
   recordBytes,
   SALT_BYTES,
+  SEALED,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
+  sealBytes,
+  unsealPayload,
 } from "./segment-format.js";
 
 /** Where a segment says that the log continues from. */
@@ -37,6 +47,8 @@ export interface SegmentFile {
   readonly sizeBytes: number;
   /** Undefined when the file is empty or all zeros: it was never used. */
   readonly header: SegmentHeader | undefined;
+  /** Undefined when it is plain, or without a header. */
+  readonly seal: FileSeal | undefined;
   /** Undefined when the segment was prepared but not begun, or when its first record is damaged. */
   readonly opening: Opening | undefined;
 }
@@ -55,9 +67,12 @@ export interface Link {
   syncedThrough: number;
 }
 
-/** Opens a segment, checks its header and finds its opening. */
+/**
+ * Opens a segment, checks its header and finds its opening. Rejects with CORRUPT, FORMAT_NEWER, and ENCRYPTION_KEY_MISSING,
+ * ENCRYPTION_KEY_WRONG or NOT_ENCRYPTED.
+ */
 export async function inspectSegment(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   number: number,
   storeId: string | undefined,
@@ -66,20 +81,21 @@ export async function inspectSegment(
     const sizeBytes = await attempt("look at", path, handle.size());
     const reader = new ChunkReader(handle, sizeBytes);
     const header = await readHeader(runtime, reader, path);
-    if (header === undefined) return { number, path, sizeBytes, header, opening: undefined };
+    if (header === undefined) return { number, path, sizeBytes, header, seal: undefined, opening: undefined };
     if (header.number !== number) {
       throw corrupt(path, 16, `it was written as segment ${segmentName(header.number)} and renamed`);
     }
     if (storeId !== undefined && header.storeId !== storeId) {
       throw corrupt(path, 32, "it belongs to another store");
     }
-    const opening = await readOpening(runtime, reader, header.salt);
-    return { number, path, sizeBytes, header, opening };
+    const seal = await readSeal(runtime, reader, path, header);
+    const opening = await readOpening(runtime, reader, path, header.salt, seal);
+    return { number, path, sizeBytes, header, seal, opening };
   });
 }
 
 async function readHeader(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   reader: ChunkReader,
   path: string,
 ): Promise<SegmentHeader | undefined> {
@@ -92,18 +108,41 @@ async function readHeader(
   return undefined;
 }
 
-async function readOpening(
-  runtime: Runtime,
+async function readSeal(
+  runtime: DiskRuntime,
   reader: ChunkReader,
+  path: string,
+  header: SegmentHeader,
+): Promise<FileSeal | undefined> {
+  if ((header.flags & SEALED) === 0) {
+    runtime.keyring?.acceptPlain(path);
+    return undefined;
+  }
+  const at = await reader.load(0, SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
+  const bytes = reader.bytes.slice(Math.max(0, at), at + SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
+  const section = readKeySection(runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
+  if (section === undefined) throw corrupt(path, SEGMENT_HEADER_BYTES, "its key section is not valid");
+  return findSeal(runtime, path, section, "log segment", bytes.subarray(0, SEGMENT_HEADER_BYTES));
+}
+
+async function readOpening(
+  runtime: DiskRuntime,
+  reader: ChunkReader,
+  path: string,
   salt: Uint8Array,
+  seal: FileSeal | undefined,
 ): Promise<Opening | undefined> {
-  const at = await reader.load(SEGMENT_HEADER_BYTES, OPENING_BYTES);
+  const position = headerBytes(seal);
+  const at = await reader.load(position, openingBytes(seal));
   if (at < 0) return undefined;
   const { bytes } = reader;
   const head = readRecordHead(runtime.checksum, bytes, at, salt);
-  if (head?.kind !== KIND_OPENING || head.payloadLength !== OPENING_PAYLOAD_BYTES) return undefined;
+  const payloadLength = OPENING_PAYLOAD_BYTES + sealBytes(seal);
+  if (head?.kind !== KIND_OPENING || head.payloadLength !== payloadLength) return undefined;
   const crc = checkedPayloadCrc(runtime, bytes, at, head);
   if (crc === undefined) return undefined;
+  if (seal !== undefined && !isOpeningGenuine(bytes, at, seal))
+    throw notSealed(path, position, "the opening");
   return {
     base: head.version,
     syncedThrough: head.syncedThrough,
@@ -114,9 +153,14 @@ async function readOpening(
   };
 }
 
+/** The error for bytes with right checksums that are not what was sealed: somebody changed or moved them. */
+export function notSealed(path: string, position: number, part: string): FulmarError {
+  return corrupt(path, position, `${part} has a right checksum, but is not what was encrypted there`);
+}
+
 /** Checksum of a whole record, or undefined if it is not what the record says. */
 export function checkedPayloadCrc(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   bytes: Uint8Array,
   at: number,
   head: RecordHead,
@@ -140,7 +184,7 @@ const MARK_EVERY_BYTES = 256 * 1024;
  * where the valid records end, with marks on the way. `advance` is told of progress at each pause.
  */
 export async function readRecords(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   handle: FileHandle,
   segment: SegmentFile,
   link: Link,
@@ -156,18 +200,19 @@ export async function readRecords(
 }
 
 class RecordReading {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #reader: ChunkReader;
   readonly #segment: SegmentFile;
   readonly #salt: Uint8Array;
   readonly #link: Link;
   readonly #head = newRecordHead();
-  #position = SEGMENT_HEADER_BYTES + OPENING_BYTES;
+  #position: number;
 
-  constructor(runtime: Runtime, reader: ChunkReader, segment: SegmentFile, link: Link) {
+  constructor(runtime: DiskRuntime, reader: ChunkReader, segment: SegmentFile, link: Link) {
     this.#runtime = runtime;
     this.#reader = reader;
     this.#segment = segment;
+    this.#position = firstCommitAt(segment.seal);
     this.#salt = segment.header?.salt ?? new Uint8Array(SALT_BYTES);
     this.#link = link;
   }
@@ -213,8 +258,7 @@ class RecordReading {
     const link = this.#link;
     const crc = checkedPayloadCrc(this.#runtime, bytes, at, head);
     if (crc === undefined) return false;
-    const payload = at + RECORD_HEAD_BYTES;
-    if (!visitor.commit(head.version, bytes, payload, payload + head.payloadLength)) {
+    if (!this.#show(bytes, at, visitor)) {
       const what = `the commit of version ${head.version} is malformed`;
       throw corrupt(this.#segment.path, this.#position, what);
     }
@@ -223,6 +267,17 @@ class RecordReading {
     link.syncedThrough = Math.max(link.syncedThrough, head.syncedThrough);
     this.#position += length;
     return true;
+  }
+
+  #show(bytes: Uint8Array, at: number, visitor: RecordVisitor): boolean {
+    const { seal, path } = this.#segment;
+    const { version, payloadLength } = this.#head;
+    const payload = at + RECORD_HEAD_BYTES;
+    if (seal === undefined) return visitor.commit(version, bytes, payload, payload + payloadLength);
+    const position = this.#position;
+    const commit = unsealPayload(bytes, at, payloadLength, { seal, position });
+    if (commit === undefined) throw notSealed(path, position, `the commit of version ${version}`);
+    return visitor.commit(version, commit, 0, commit.length);
   }
 }
 
@@ -246,7 +301,7 @@ const SEARCH_BYTES = 64 * 1024;
 
 /** Looks at every byte from `from` on for heads of this segment's records. */
 export async function searchRemainder(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   handle: FileHandle,
   segment: SegmentFile,
   from: number,
@@ -277,7 +332,7 @@ export async function searchRemainder(
 
 /** Notes the heads in `bytes[start, end)`, whose places in the file are higher by `offset`. */
 function searchHeads(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   bytes: Uint8Array,
   start: number,
   end: number,

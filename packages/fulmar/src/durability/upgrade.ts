@@ -1,7 +1,7 @@
-import type { Runtime } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import { attempt, formatOlder, withFile } from "./files.js";
 import { identityOf, newIdentity } from "./first-open.js";
+import type { DiskRuntime } from "./keyring.js";
 import { type Layout, numbersIn } from "./layout.js";
 import { MANIFEST_FORMAT, readManifestFormat } from "./manifest.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
@@ -19,7 +19,7 @@ export interface OlderStore extends WholeState {
  * numbers that it returns are those after the jump.
  */
 export interface OlderFormat {
-  load(runtime: Runtime, layout: Layout): Promise<OlderStore>;
+  load(runtime: DiskRuntime, layout: Layout): Promise<OlderStore>;
 }
 
 /** Readers of older formats by their number. Format 1 is the first: there is none before it. */
@@ -31,7 +31,7 @@ export const OLDER_FORMATS: ReadonlyMap<number, OlderFormat> = new Map();
  * leaves the old store or the new one; what is left of the other is removed by the recovery that follows.
  */
 export async function upgrade(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   older: ReadonlyMap<number, OlderFormat>,
 ): Promise<void> {
@@ -52,7 +52,7 @@ export async function upgrade(
 }
 
 /** Above every number that a file here has. */
-export async function nextNumber(runtime: Runtime, layout: Layout): Promise<number> {
+export async function nextNumber(runtime: DiskRuntime, layout: Layout): Promise<number> {
   const names = [
     ...(await listIfThere(runtime, layout.log)),
     ...(await listIfThere(runtime, layout.checkpoints)),
@@ -61,7 +61,7 @@ export async function nextNumber(runtime: Runtime, layout: Layout): Promise<numb
 }
 
 /** A copied directory is another writer, whose deletions have to reach the original. */
-function asCopy(runtime: Runtime, store: OlderStore): WholeState {
+function asCopy(runtime: DiskRuntime, store: OlderStore): WholeState {
   const coverage = new Coverage();
   coverage.join(store.coverage);
   coverage.advance(store.incarnation, store.seq);

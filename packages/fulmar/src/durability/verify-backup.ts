@@ -1,13 +1,13 @@
-import type { Runtime } from "../base/runtime/interface.js";
 import { Coverage } from "../record/coverage.js";
 import { OriginTable } from "../record/origins.js";
 import { inspectBackup, readBackup } from "./backup-reader.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
+import type { DiskRuntime } from "./keyring.js";
 import { collect } from "./verify.js";
 
 /** Checks every byte of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE or an error of the disk. */
 export async function verifyBackup(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   onProgress?: (progress: DirectoryProgress) => void,
 ): Promise<VerifyReport> {

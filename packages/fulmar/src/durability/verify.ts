@@ -1,10 +1,10 @@
 import { FulmarError } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf, unfinishedRepair } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
+import type { DiskRuntime } from "./keyring.js";
 import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
@@ -21,7 +21,7 @@ type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries
  * of the disk; what is wrong with its contents is in the report.
  */
 export async function verifyDirectory(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   path: string,
   onProgress?: (progress: DirectoryProgress) => void,
 ): Promise<VerifyReport> {
@@ -42,7 +42,7 @@ export async function verifyDirectory(
 
 /** The same under a lock that the caller holds; undefined when there is no manifest. */
 export async function verifyHeld(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   onProgress?: (progress: DirectoryProgress) => void,
 ): Promise<VerifyReport | undefined> {
@@ -53,12 +53,12 @@ export async function verifyHeld(
   return (await isThere(runtime, layout.manifest)) ? verify(runtime, layout, onProgress) : undefined;
 }
 
-async function isThere(runtime: Runtime, path: string): Promise<boolean> {
+async function isThere(runtime: DiskRuntime, path: string): Promise<boolean> {
   return (await attempt("look at", path, runtime.fileSystem.status(path))) !== undefined;
 }
 
 async function verify(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   onProgress: ((progress: DirectoryProgress) => void) | undefined,
 ): Promise<VerifyReport> {
@@ -120,7 +120,7 @@ function unreadable(findings: readonly Finding[]): VerifyReport {
 }
 
 async function checkManifest(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   reading: ManifestReading,
   findings: Finding[],
@@ -138,7 +138,7 @@ async function checkManifest(
 }
 
 async function listUnneeded(
-  runtime: Runtime,
+  runtime: DiskRuntime,
   layout: Layout,
   manifest: Manifest,
   kept: readonly PastSegment[],

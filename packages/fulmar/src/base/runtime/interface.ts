@@ -49,11 +49,18 @@ export interface Cryptography {
   equal(a: Uint8Array, b: Uint8Array): boolean;
   /**
    * AES-256-GCM: ciphertext followed by its 16-byte tag. A nonce (12 bytes) must never repeat under one
-   * key.
+   * key. `associated` bytes are authenticated with it and not part of the result.
    */
-  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array;
-  /** The plaintext, or undefined if key, nonce or bytes are not those that were sealed. */
-  unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined;
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated?: Uint8Array): Uint8Array;
+  /** The same over the plaintext at the beginning of `bytes`, whose last 16 bytes take the tag. */
+  sealInPlace(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array, associated?: Uint8Array): void;
+  /** The plaintext, or undefined if key, nonce or any bytes are not those that were sealed. */
+  unseal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    associated?: Uint8Array,
+  ): Uint8Array | undefined;
 }
 
 /** DEFLATE (RFC 1951) without a frame, or a twin of it. */

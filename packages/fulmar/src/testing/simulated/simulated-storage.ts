@@ -20,6 +20,7 @@ export const NO_CRYPTOGRAPHY: Cryptography = Object.freeze({
   deriveKey: refuse,
   equal: refuse,
   seal: refuse,
+  sealInPlace: refuse,
   unseal: refuse,
 });
 

@@ -13,6 +13,7 @@ const CIPHER = "aes-256-gcm";
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const OPTIONS = Object.freeze({ authTagLength: TAG_BYTES });
 
 /** A Buffer is a Uint8Array with another `slice` and `toString`; nothing of it shall leave this folder. */
 function plain(buffer: Buffer): Uint8Array {
@@ -39,22 +40,25 @@ export const nodeCryptography: Cryptography = Object.freeze({
     // The lengths of what is compared here (digests and tags) are public.
     return a.length === b.length && timingSafeEqual(a, b);
   },
-  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    checkSizes(key, nonce);
-    const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated?: Uint8Array): Uint8Array {
     const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
-    // GCM is a stream: `update` returns as many bytes as it takes, and `final` none.
-    sealed.set(cipher.update(plaintext), 0);
-    cipher.final();
-    sealed.set(cipher.getAuthTag(), plaintext.length);
+    sealed.set(plaintext);
+    sealInPlace(key, nonce, sealed, associated);
     return sealed;
   },
-  unseal(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+  sealInPlace,
+  unseal(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    associated?: Uint8Array,
+  ): Uint8Array | undefined {
     checkSizes(key, nonce);
     if (sealed.length < TAG_BYTES) return undefined;
     const length = sealed.length - TAG_BYTES;
-    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+    const decipher = createDecipheriv(CIPHER, key, nonce, OPTIONS);
     decipher.setAuthTag(sealed.subarray(length));
+    if (associated !== undefined) decipher.setAAD(associated);
     const opened = decipher.update(sealed.subarray(0, length));
     try {
       decipher.final();
@@ -64,3 +68,20 @@ export const nodeCryptography: Cryptography = Object.freeze({
     return plain(opened);
   },
 });
+
+function sealInPlace(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  bytes: Uint8Array,
+  associated?: Uint8Array,
+): void {
+  checkSizes(key, nonce);
+  assert(bytes.length >= TAG_BYTES, "there is room for the tag");
+  const length = bytes.length - TAG_BYTES;
+  const cipher = createCipheriv(CIPHER, key, nonce, OPTIONS);
+  if (associated !== undefined) cipher.setAAD(associated);
+  // GCM is a stream: `update` returns as many bytes as it takes, and `final` none.
+  bytes.set(cipher.update(bytes.subarray(0, length)), 0);
+  cipher.final();
+  bytes.set(cipher.getAuthTag(), length);
+}

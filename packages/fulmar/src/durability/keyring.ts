@@ -1,0 +1,154 @@
+import { FulmarError } from "../base/errors.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { FileSeal } from "./file-seal.js";
+import { KEY_CHECK_BYTES, KEY_SALT_BYTES, type KeySection, writeKeySection } from "./key-section.js";
+
+/** Bytes of a key, of a store's and of a file's own. */
+export const KEY_BYTES = 32;
+
+/** Gives the keys that files are encrypted under, as a key management service does. */
+export interface KeySource {
+  /** The id of the key for new files; null: they are written plain. */
+  readonly current: string | null;
+  /** The key of an id, 32 bytes; undefined when it is not given. */
+  key(id: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Whether files that are not encrypted are refused. */
+  readonly refusesPlain: boolean;
+  /** Overwrites what it keeps of keys. */
+  erase(): void;
+}
+
+/** What a file is for: part of what its key is derived from. */
+export type FilePurpose = "log segment" | "checkpoint";
+
+/** A new file's seal, and what to write behind its header. */
+export interface NewSeal {
+  readonly seal: FileSeal;
+  readonly section: Uint8Array;
+}
+
+/**
+ * The surroundings of a data directory together with the keys of its files. Without a keyring files are written plain,
+ * and encrypted ones are refused.
+ */
+export interface DiskRuntime extends Runtime {
+  readonly keyring?: Keyring | undefined;
+}
+
+export function withKeyring(runtime: Runtime, keyring: Keyring | undefined): DiskRuntime {
+  const { clock, timers, random, checksum, cryptography, diagnostics } = runtime;
+  const { fileSystem, transport, threads } = runtime;
+  const disk = { fileSystem, transport, threads, keyring };
+  return { clock, timers, random, checksum, cryptography, diagnostics, ...disk };
+}
+
+/** The keys of a store's files: each file has its own, derived from its salt and from a key with an id. */
+export class Keyring {
+  readonly #runtime: Runtime;
+  readonly #source: KeySource;
+  readonly #keys = new Map<string, Promise<Uint8Array | undefined>>();
+
+  constructor(runtime: Runtime, source: KeySource) {
+    this.#runtime = runtime;
+    this.#source = source;
+  }
+
+  /** The id of the key for new files; undefined when they are written plain. */
+  get currentId(): string | undefined {
+    return this.#source.current ?? undefined;
+  }
+
+  /** A seal for a new file with this header, for each file another; undefined when it is to be plain. */
+  async create(purpose: FilePurpose, header: Uint8Array): Promise<NewSeal | undefined> {
+    const keyId = this.currentId;
+    if (keyId === undefined) return undefined;
+    const key = await this.#key(keyId);
+    if (key === undefined) {
+      const message = `the key "${keyId}", under which files are to be written, was not given: give it to open`;
+      throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId });
+    }
+    const salt = new Uint8Array(KEY_SALT_BYTES);
+    this.#runtime.random.fill(salt);
+    const section = { salt, check: this.#check(key, salt), keyId };
+    const seal = this.#seal(key, section, purpose, header);
+    return { seal, section: writeKeySection(this.#runtime.checksum, section) };
+  }
+
+  /** The seal of an existing file. Rejects with ENCRYPTION_KEY_MISSING or ENCRYPTION_KEY_WRONG. */
+  async find(path: string, section: KeySection, purpose: FilePurpose, header: Uint8Array): Promise<FileSeal> {
+    const { keyId, salt, check } = section;
+    const key = await this.#key(keyId);
+    if (key === undefined) throw keyMissing(path, keyId);
+    if (!this.#runtime.cryptography.equal(check, this.#check(key, salt))) {
+      const message = `${path} is encrypted under another key than the one given as "${keyId}": give the right one`;
+      throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { file: path, keyId });
+    }
+    return this.#seal(key, section, purpose, header);
+  }
+
+  /** Refuses a file that is not encrypted, if only encrypted ones are accepted. */
+  acceptPlain(path: string): void {
+    if (!this.#source.refusesPlain) return;
+    const message = `${path} is not encrypted, and the option refusePlain is set: leave it out if the file is yours`;
+    throw new FulmarError("NOT_ENCRYPTED", message, { file: path });
+  }
+
+  /** Overwrites the keys. Nothing can be read or written with it any more. */
+  erase(): void {
+    for (const pending of this.#keys.values()) {
+      pending.then((key) => key?.fill(0)).catch(() => undefined);
+    }
+    this.#keys.clear();
+    this.#source.erase();
+  }
+
+  /** Each key is asked for once; what could not be had is asked for again. */
+  #key(id: string): Promise<Uint8Array | undefined> {
+    const known = this.#keys.get(id);
+    if (known !== undefined) return known;
+    const pending = this.#ask(id);
+    this.#keys.set(id, pending);
+    pending.catch(() => this.#keys.delete(id));
+    return pending;
+  }
+
+  async #ask(id: string): Promise<Uint8Array | undefined> {
+    let key: unknown;
+    try {
+      key = await this.#source.key(id);
+    } catch (cause) {
+      const message = `the provider of keys failed to give the key "${id}": see the cause, and try again`;
+      throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId: id, cause });
+    }
+    if (key === undefined || key === null) return undefined;
+    if (key instanceof Uint8Array && key.length === KEY_BYTES) return key.slice();
+    const message = `the provider gave something else than ${KEY_BYTES} bytes for the key "${id}"`;
+    throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { keyId: id });
+  }
+
+  #check(key: Uint8Array, salt: Uint8Array): Uint8Array {
+    return this.#runtime.cryptography.deriveKey(key, salt, "fulmar key check", KEY_CHECK_BYTES);
+  }
+
+  #seal(key: Uint8Array, { salt, keyId }: KeySection, purpose: FilePurpose, header: Uint8Array): FileSeal {
+    const own = this.#runtime.cryptography.deriveKey(key, salt, `fulmar ${purpose}`, KEY_BYTES);
+    return new FileSeal(this.#runtime, keyId, header, own);
+  }
+}
+
+/** The seal of an existing file, by what stands behind its header. */
+export function findSeal(
+  runtime: DiskRuntime,
+  path: string,
+  section: KeySection,
+  purpose: FilePurpose,
+  header: Uint8Array,
+): Promise<FileSeal> {
+  if (runtime.keyring === undefined) return Promise.reject(keyMissing(path, section.keyId));
+  return runtime.keyring.find(path, section, purpose, header);
+}
+
+function keyMissing(path: string, keyId: string): FulmarError {
+  const message = `${path} is encrypted under the key "${keyId}", which was not given: give it as encryption`;
+  return new FulmarError("ENCRYPTION_KEY_MISSING", message, { file: path, keyId });
+}
