@@ -32,6 +32,12 @@ export type { BackupOptions } from "./store/backup.js";
 export type { ConditionalOptions, Incremented, Outcome } from "./store/conditions.js";
 export { ConflictError, type ConflictingKey } from "./store/conflict.js";
 export { dump } from "./store/dump.js";
+export type {
+  Encryption,
+  EncryptionKeys,
+  EncryptionProvider,
+  EncryptionStatus,
+} from "./store/encryption.js";
 export { type LoadOptions, type LoadSummary, load } from "./store/load.js";
 export type { Namespace, NamespaceOptions, SchemaOptions } from "./store/namespace.js";
 export { open } from "./store/open.js";

@@ -45,7 +45,8 @@ export const ERROR_CATALOGUE = {
   DUMP_INVALID: "A line of a dump is not what it should be; the lines before it are stored.",
   FORMAT_NEWER: "A newer version of Fulmar wrote these files.",
   ENCRYPTION_KEY_MISSING: "A file is encrypted under a key that was not given; nothing was changed.",
-  ENCRYPTION_KEY_WRONG: "A file is encrypted under another key than the one given for it; nothing was changed.",
+  ENCRYPTION_KEY_WRONG:
+    "A file is encrypted under another key than the one given for it; nothing was changed.",
   NOT_ENCRYPTED: "A file is not encrypted, and only encrypted ones are to be accepted; nothing was changed.",
   FORMAT_OLDER: "An older version of Fulmar wrote these files, in a format that is not read here.",
   // Peers.

@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.js";
 import { FulmarError } from "../base/errors.js";
-import type { DirectoryLock, Runtime } from "../base/runtime/interface.js";
+import type { DirectoryLock } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import type { OriginTable } from "../record/origins.js";
 import { writeCheckpoint } from "./checkpoint-run.js";
@@ -17,7 +17,7 @@ import { attempt, removeFile, syncFile } from "./files.js";
 import { createStore, holdsStore, makeRoot, syncAncestors } from "./first-open.js";
 import { type CommitHistory, type PastSegment, SegmentHistory } from "./history.js";
 import { LogCursor } from "./history-cursor.js";
-import { type DiskRuntime, withKeyring } from "./keyring.js";
+import type { DiskRuntime } from "./keyring.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
@@ -68,17 +68,16 @@ export class DataDirectory {
    * `engine`, which must be empty. The store's incarnation becomes number 1 of `origins`, which must
    * be empty too. Rejects with LOCKED, NOT_A_STORE, CORRUPT, FORMAT_NEWER, PATH_UNUSABLE, ENCRYPTION_KEY_MISSING,
    * ENCRYPTION_KEY_WRONG, NOT_ENCRYPTED or an error of
-   * the disk; a directory that cannot be opened is left as it was.
+   * the disk. The runtime's keyring is erased when the directory closes. A directory that cannot be opened is left as it was.
    */
   static async open(
-    surroundings: Runtime,
+    runtime: DiskRuntime,
     path: string,
     engine: MemoryEngine,
     origins: OriginTable,
     options: DirectoryOptions,
   ): Promise<DataDirectory> {
     assert(origins.size === 0 && engine.version === 0, "a directory is opened into an empty store");
-    const runtime = withKeyring(surroundings, options.keyring);
     const layout = layoutOf(runtime.fileSystem, await makeRoot(runtime, path));
     // Before the lock, which leaves a file: a directory of somebody else is not touched at all.
     await holdsStore(runtime, layout);

@@ -2,7 +2,6 @@ import type { MemoryEngine } from "../memory/engine.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { FlushPolicy } from "./commit-log.js";
-import type { Keyring } from "./keyring.js";
 import type { OlderFormat } from "./upgrade.js";
 
 /** Progress of opening or verifying: how much of the present phase's bytes has been read. */
@@ -29,8 +28,6 @@ export interface DirectoryOptions {
   /** Whether checkpoints are compressed; they are read either way. */
   readonly compressed?: boolean;
   readonly onProgress?: (progress: DirectoryProgress) => void;
-  /** The keys of encrypted files, which are forgotten when the directory closes; undefined: files are plain. */
-  readonly keyring?: Keyring | undefined;
   /** Readers of older formats; those that there are unless given. */
   readonly olderFormats?: ReadonlyMap<number, OlderFormat>;
 }

@@ -45,7 +45,9 @@ export function readKeySection(checksum: Checksum, bytes: Uint8Array): KeySectio
   const length = readU32(bytes, 32);
   if (length === 0 || length > KEY_ID_BYTES_MAX) return undefined;
   try {
-    const keyId = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(ID_AT, ID_AT + length));
+    const keyId = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      bytes.subarray(ID_AT, ID_AT + length),
+    );
     return { salt: bytes.slice(0, KEY_SALT_BYTES), check: bytes.slice(KEY_SALT_BYTES, 32), keyId };
   } catch {
     return undefined;

@@ -36,6 +36,7 @@ export interface DiskRuntime extends Runtime {
 }
 
 export function withKeyring(runtime: Runtime, keyring: Keyring | undefined): DiskRuntime {
+  if (keyring === undefined) return runtime;
   const { clock, timers, random, checksum, cryptography, diagnostics } = runtime;
   const { fileSystem, transport, threads } = runtime;
   const disk = { fileSystem, transport, threads, keyring };

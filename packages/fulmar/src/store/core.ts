@@ -1,9 +1,10 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
-import type { Clock, Runtime, Timers } from "../base/runtime/interface.js";
+import type { Clock, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
 import type { CommitHistory } from "../durability/history.js";
+import type { DiskRuntime } from "../durability/keyring.js";
 import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
 import type { Sharing } from "../memory/shared/sharing.js";
 import { Coverage } from "../record/coverage.js";
@@ -16,6 +17,7 @@ import type { StatePin } from "../transaction/pins.js";
 import type { CommitNotice } from "../transaction/publication.js";
 import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
+import { encryptionStatus } from "./encryption.js";
 import { Evictor } from "./evictor.js";
 import { type BoundMemory, evictBy } from "./memory.js";
 import { Reader } from "./reader.js";
@@ -30,7 +32,8 @@ import { Watchers } from "./watch/watchers.js";
 
 /** What `open` has put together before there is a store. */
 export interface CoreParts<V> {
-  readonly runtime: Runtime;
+  /** With the keys of the directory's files. */
+  readonly runtime: DiskRuntime;
   readonly settings: Settings<V>;
   readonly engine: MemoryEngine;
   readonly origins: OriginTable;
@@ -233,8 +236,11 @@ export class StoreCore<V> {
       memory: this.#memory(usage),
     };
     if (parts.directory === undefined) return base;
-    const { segments, logBytes, checkpoint } = parts.directory.data.status();
-    const stored = { ...base, directory: parts.directory.path, log: { segments, bytes: logBytes } };
+    const { settings } = parts;
+    const { segments, logBytes, checkpoint, keyIds } = parts.directory.data.status();
+    const log = { segments, bytes: logBytes };
+    const encryption = settings.isEncrypted ? { encryption: encryptionStatus(keyIds) } : {};
+    const stored = { ...base, directory: parts.directory.path, log, ...encryption };
     return checkpoint === undefined ? stored : { ...stored, checkpoint };
   }
 

@@ -1,6 +1,7 @@
 import { toHex } from "../base/bytes.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { DataDirectory } from "../durability/data-directory.js";
+import { withKeyring } from "../durability/keyring.js";
 import { createEntryHash } from "../memory/entry-hash.js";
 import { createEngine } from "../memory/offheap/engine.js";
 import { Sharing } from "../memory/shared/sharing.js";
@@ -8,6 +9,7 @@ import { HybridClock } from "../record/hybrid-clock.js";
 import { ORIGIN_ID_BYTES, OriginTable } from "../record/origins.js";
 import { type CoreParts, StoreCore } from "./core.js";
 import { registerCore } from "./cores.js";
+import { createKeyring } from "./encryption.js";
 import { boundMemory, isTracking } from "./memory.js";
 import { registerPort } from "./port.js";
 import { resolveSettings } from "./settings.js";
@@ -23,7 +25,8 @@ const TWO_32 = 2 ** 32;
  *
  * Rejects with INVALID_ARGUMENT or UNKNOWN_OPTION; LOCKED (details: `pid` of the holder); ACCESS_DENIED,
  * DISK_FULL, IO_ERROR or PATH_UNUSABLE; NOT_A_STORE when the directory holds something else; CORRUPT
- * (details: `file`, `offset`) when what was surely written does not read back; FORMAT_NEWER;
+ * (details: `file`, `offset`) when what was surely written does not read back; FORMAT_NEWER; ENCRYPTION_KEY_MISSING,
+ * ENCRYPTION_KEY_WRONG (details: `file`, `keyId`) or NOT_ENCRYPTED;
  * EVICTION_WITH_PEERS when keys would be evicted that peers have. A directory that was refused is
  * unchanged. A store that holds more than `maxMemory` allows evicts down to it before this resolves; with
  * `eviction: "none"` it opens, and takes no more until something is deleted.
@@ -40,7 +43,8 @@ const TWO_32 = 2 ** 32;
  */
 export async function open<V = unknown>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
   const settings = resolveSettings(directory, options);
-  const runtime = options.runtime ?? nodeRuntime();
+  const given = options.runtime ?? nodeRuntime();
+  const runtime = withKeyring(given, createKeyring(given, options.encryption));
   const origins = new OriginTable();
   const clock = new HybridClock(runtime.clock);
   const secret = [runtime.random.below(TWO_32), runtime.random.below(TWO_32)] as const;

@@ -2,13 +2,17 @@ import { FulmarTypeError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import type { RepairReport } from "../durability/care-types.js";
+import { withKeyring } from "../durability/keyring.js";
 import { repairDirectory } from "../durability/repair.js";
 import { abortable, type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
+import { createKeyring, type Encryption } from "./encryption.js";
 
 /** How a directory is repaired. */
 export interface RepairOptions extends BackupOptions {
   /** Only report what a repair would save and what is lost. */
   readonly dryRun?: boolean;
+  /** The keys of the files; what is saved is encrypted under the present one. */
+  readonly encryption?: Encryption;
   /** The surroundings; Node's unless set. */
   readonly runtime?: Runtime;
 }
@@ -21,7 +25,8 @@ export interface RepairOptions extends BackupOptions {
  * is not changed. Restoring a backup is better where there is one.
  *
  * A repair that was killed is completed by the next one; the directory does not open before. Rejects with
- * NOT_A_STORE when there is nothing to save, LOCKED, FORMAT_NEWER, ABORTED, PATH_UNUSABLE, DISK_FULL, ACCESS_DENIED,
+ * NOT_A_STORE when there is nothing to save, LOCKED, FORMAT_NEWER, ENCRYPTION_KEY_MISSING or
+ * ENCRYPTION_KEY_WRONG, ABORTED, PATH_UNUSABLE, DISK_FULL, ACCESS_DENIED,
  * IO_ERROR.
  *
  * @example
@@ -34,17 +39,20 @@ export interface RepairOptions extends BackupOptions {
  * ```
  */
 export async function repair(directory: string, options: RepairOptions = {}): Promise<RepairReport> {
-  checkCareOptions(options, ["dryRun", "runtime"], "repair");
+  checkCareOptions(options, ["dryRun", "encryption", "runtime"], "repair");
   checkPath(directory, "repair");
   const { signal, onProgress, dryRun = false } = options;
   if (typeof dryRun !== "boolean") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "repair: dryRun must be true or false");
   }
+  const runtime = options.runtime ?? nodeRuntime();
+  const keyring = createKeyring(runtime, options.encryption);
   const context = {
-    runtime: options.runtime ?? nodeRuntime(),
+    runtime: withKeyring(runtime, keyring),
     dryRun,
     stopped: () => signal?.aborted === true,
     progress: onProgress ?? (() => undefined),
   };
-  return abortable(signal, "the repair", () => repairDirectory(context, directory));
+  const work = abortable(signal, "the repair", () => repairDirectory(context, directory));
+  return work.finally(() => keyring?.erase());
 }

@@ -1,11 +1,15 @@
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import type { RestoreSummary } from "../durability/care-types.js";
+import { withKeyring } from "../durability/keyring.js";
 import { restoreBackup } from "../durability/restore.js";
 import { abortable, type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
+import { createKeyring, type Encryption } from "./encryption.js";
 
 /** How a store is restored. */
 export interface RestoreOptions extends BackupOptions {
+  /** The keys of the backup, and the one that the store is encrypted under, which may be another. */
+  readonly encryption?: Encryption;
   /** The surroundings; Node's unless set. */
   readonly runtime?: Runtime;
 }
@@ -17,7 +21,8 @@ export interface RestoreOptions extends BackupOptions {
  * again completes it.
  *
  * Rejects with CORRUPT (details: `file`, `offset`), FORMAT_NEWER, NOT_A_STORE when the file is no backup,
- * PATH_UNUSABLE when it is missing; ALREADY_EXISTS when the directory is not empty; LOCKED; ABORTED; DISK_FULL,
+ * PATH_UNUSABLE when it is missing; ALREADY_EXISTS when the directory is not empty; ENCRYPTION_KEY_MISSING or
+ * ENCRYPTION_KEY_WRONG; LOCKED; ABORTED; DISK_FULL,
  * ACCESS_DENIED, IO_ERROR.
  *
  * @example
@@ -35,14 +40,17 @@ export async function restore(
   directory: string,
   options: RestoreOptions = {},
 ): Promise<RestoreSummary> {
-  checkCareOptions(options, ["runtime"], "restore");
+  checkCareOptions(options, ["encryption", "runtime"], "restore");
   checkPath(backup, "restore");
   checkPath(directory, "restore");
   const { signal, onProgress } = options;
+  const runtime = options.runtime ?? nodeRuntime();
+  const keyring = createKeyring(runtime, options.encryption);
   const context = {
-    runtime: options.runtime ?? nodeRuntime(),
+    runtime: withKeyring(runtime, keyring),
     stopped: () => signal?.aborted === true,
     progress: onProgress ?? (() => undefined),
   };
-  return abortable(signal, "the restore", () => restoreBackup(context, backup, directory));
+  const work = abortable(signal, "the restore", () => restoreBackup(context, backup, directory));
+  return work.finally(() => keyring?.erase());
 }

@@ -25,6 +25,7 @@ const OPEN_OPTIONS = [
   "checkpoint",
   "compression",
   "historyBytes",
+  "encryption",
   "maxMemory",
   "eviction",
   "onProgress",
@@ -59,6 +60,8 @@ export interface Settings<V> {
   /** Whether checkpoints and backups are compressed. */
   readonly compressed: boolean;
   readonly historyBytes: number;
+  /** Whether keys were given, whatever they are. */
+  readonly isEncrypted: boolean;
   /** Undefined: unlimited. */
   readonly memoryBytesMax: number | undefined;
   readonly eviction: Eviction;
@@ -79,6 +82,9 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
       "INVALID_ARGUMENT",
       `sync must be "background" or "inline", not ${String(sync)}`,
     );
+  }
+  if (options.encryption !== undefined && directory === undefined) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "encryption needs a directory: nothing else is encrypted");
   }
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "onProgress must be a function");
@@ -104,6 +110,7 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
       0,
       Number.MAX_SAFE_INTEGER,
     ),
+    isEncrypted: options.encryption !== undefined,
     memoryBytesMax: checkMemory(options.maxMemory),
     eviction: checkEviction(options),
     onProgress,

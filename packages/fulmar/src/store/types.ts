@@ -3,6 +3,7 @@ import type { Runtime } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
 import type { Key } from "../keys/key.js";
 import type { Stamp } from "../record/stamp.js";
+import type { Encryption, EncryptionStatus } from "./encryption.js";
 
 export type { Key } from "../keys/key.js";
 
@@ -97,6 +98,12 @@ export interface OpenOptions<V = unknown> {
    * the log that no recovery needs any more, 64 MiB unless set; without one, in memory, 1 MiB unless set.
    */
   readonly historyBytes?: number;
+  /**
+   * Encrypts the files with AES-256-GCM. New files are written under the present key; those of earlier ones, and plain ones,
+   * stay readable and are replaced by the next checkpoint: `status().encryption` tells which keys are needed still. Plain
+   * unless set. Only with a directory. What it does not hide is listed in SECURITY.md.
+   */
+  readonly encryption?: Encryption;
   /**
    * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
    * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
@@ -236,6 +243,8 @@ export interface StoreStatus {
   /** The oldest version that a watch can resume from, and bytes that are kept for that only. */
   readonly history: { readonly oldest: number; readonly bytes: number };
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
+  /** Set in a store that was opened with `encryption`. */
+  readonly encryption?: EncryptionStatus;
   readonly memory: {
     readonly recordBytes: number;
     readonly overheadBytes: number;

@@ -4,13 +4,17 @@ import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import type { VerifyReport } from "../durability/directory-types.js";
 import { attempt } from "../durability/files.js";
+import { withKeyring } from "../durability/keyring.js";
 import { verifyDirectory } from "../durability/verify.js";
 import { verifyBackup } from "../durability/verify-backup.js";
+import { createKeyring, type Encryption } from "./encryption.js";
 import type { ProgressListener } from "./types.js";
 
 /** How a directory is verified. */
 export interface VerifyOptions {
   readonly onProgress?: ProgressListener;
+  /** The keys of the files. */
+  readonly encryption?: Encryption;
   /** The surroundings; Node's unless set. */
   readonly runtime?: Runtime;
 }
@@ -18,7 +22,8 @@ export interface VerifyOptions {
 /**
  * Reads every byte of a data directory, or of a backup, and checks every checksum and every number, without changing
  * anything. What it finds is in the report; it rejects only when it cannot look: LOCKED while a process
- * holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE.
+ * holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE, ENCRYPTION_KEY_MISSING,
+ * ENCRYPTION_KEY_WRONG.
  *
  * @example
  * ```ts
@@ -30,12 +35,13 @@ export interface VerifyOptions {
  * ```
  */
 export async function verify(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  checkOptions(options, ["onProgress", "runtime"], "verify");
+  checkOptions(options, ["onProgress", "encryption", "runtime"], "verify");
   if (typeof directory !== "string" || directory === "") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "verify: the directory must be a non-empty string");
   }
   const runtime = options.runtime ?? nodeRuntime();
   const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
   const work = status?.kind === "file" ? verifyBackup : verifyDirectory;
-  return work(runtime, directory, options.onProgress);
+  const keyring = createKeyring(runtime, options.encryption);
+  return work(withKeyring(runtime, keyring), directory, options.onProgress).finally(() => keyring?.erase());
 }

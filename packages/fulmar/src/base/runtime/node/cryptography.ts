@@ -69,12 +69,7 @@ export const nodeCryptography: Cryptography = Object.freeze({
   },
 });
 
-function sealInPlace(
-  key: Uint8Array,
-  nonce: Uint8Array,
-  bytes: Uint8Array,
-  associated?: Uint8Array,
-): void {
+function sealInPlace(key: Uint8Array, nonce: Uint8Array, bytes: Uint8Array, associated?: Uint8Array): void {
   checkSizes(key, nonce);
   assert(bytes.length >= TAG_BYTES, "there is room for the tag");
   const length = bytes.length - TAG_BYTES;
