@@ -7,7 +7,7 @@ import {
   isCheckpointMagic,
   readCheckpointHeader,
 } from "./checkpoint-format.js";
-import { type LoadTarget, readCheckpoint } from "./checkpoint-reader.js";
+import { type CheckpointRead, type LoadTarget, readCheckpoint } from "./checkpoint-reader.js";
 import { attempt, corrupt, formatNewer, readFully, withFile } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
@@ -50,7 +50,7 @@ export async function readBackup(
   path: string,
   head: BackupHead,
   target: LoadTarget,
-): Promise<{ header: CheckpointHeader; entries: number }> {
+): Promise<CheckpointRead> {
   return readCheckpoint(runtime, path, head.name, head.header.storeId, target);
 }
 

@@ -1,13 +1,15 @@
 import { readU32 } from "../base/bytes.js";
-import type { Runtime } from "../base/runtime/interface.js";
 import {
   BLOCK_HEAD_BYTES,
   BLOCK_TAIL_BYTES,
   type CheckpointHeader,
   readBlockHead,
+  unsealBlock,
 } from "./checkpoint-format.js";
 import type { ChunkReader } from "./chunk-reader.js";
-import { corrupt } from "./files.js";
+import type { FileSeal } from "./file-seal.js";
+import { corrupt, notSealed } from "./files.js";
+import type { DiskRuntime } from "./keyring.js";
 import { claimedBytes, unpack } from "./packing.js";
 
 /** So many blocks are unpacked at the same time, while those before them are loaded ... */
@@ -31,10 +33,11 @@ export interface Block {
 
 /** Reads the blocks of a checkpoint in order. Rejects with CORRUPT or an error of the disk. */
 export class BlockReader {
-  readonly #runtime: Runtime;
+  readonly #runtime: DiskRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #header: CheckpointHeader;
+  readonly #seal: FileSeal | undefined;
   readonly #blockCount: number;
   readonly #ahead: { readonly bytes: number; readonly block: Promise<Block> }[] = [];
   #aheadBytes = 0;
@@ -42,16 +45,17 @@ export class BlockReader {
   #position: number;
 
   constructor(
-    runtime: Runtime,
+    runtime: DiskRuntime,
     path: string,
     reader: ChunkReader,
     header: CheckpointHeader,
-    blocks: { readonly count: number; readonly position: number },
+    blocks: { readonly count: number; readonly position: number; readonly seal: FileSeal | undefined },
   ) {
     this.#runtime = runtime;
     this.#path = path;
     this.#reader = reader;
     this.#header = header;
+    this.#seal = blocks.seal;
     this.#blockCount = blocks.count;
     this.#position = blocks.position;
   }
@@ -101,10 +105,13 @@ export class BlockReader {
     }
     const end = position + whole;
     this.#position = end;
-    return {
-      block: { bytes, from, to, entryCount: head.entryCount, crc, position, end },
-      packed: head.packed,
-    };
+    const { entryCount, packed, payloadLength } = head;
+    const place = { entryCount, crc, position, end };
+    if (this.#seal === undefined) return { block: { bytes, from, to, ...place }, packed };
+    const sealing = { seal: this.#seal, position };
+    const opened = unsealBlock(bytes, from - BLOCK_HEAD_BYTES, payloadLength, sealing);
+    if (opened === undefined) throw notSealed(this.#path, position, `block ${index}`);
+    return { block: { bytes: opened, from: 0, to: opened.length, ...place }, packed };
   }
 
   async #unpacked(block: Block, packed: Uint8Array): Promise<Block> {

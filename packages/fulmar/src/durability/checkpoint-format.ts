@@ -2,6 +2,9 @@ import { equalBytes, fromHex, isU53, readU32, readU64, toHex, writeU32, writeU64
 import type { Checksum } from "../base/runtime/interface.js";
 import { type CoverageChange, coverageBytes, readCoverage, writeCoverage } from "../record/commit.js";
 import { ORIGIN_ID_BYTES, type OriginId } from "../record/origins.js";
+import { type FileSeal, NONCE_BYTES, SEAL_BYTES, type Sealing } from "./file-seal.js";
+import { KEY_SECTION_BYTES } from "./key-section.js";
+import type { NewSeal } from "./keyring.js";
 import { readIds } from "./replay.js";
 
 /**
@@ -35,10 +38,15 @@ export const BLOCK_BYTES = 64 * 1024;
 const HAD_PEERS = 1;
 const BACKUP = 2;
 const COMPRESSED = 4;
-const FLAGS = HAD_PEERS | BACKUP | COMPRESSED;
+/** A key section follows the header; dictionary and payloads are sealed, and the footer has a seal before it. */
+const SEALED = 8;
+const FLAGS = HAD_PEERS | BACKUP | COMPRESSED | SEALED;
 /** In the length of a payload: it is packed. */
 const PACKED = 2 ** 31;
 const HEADER_MAGIC = new TextEncoder().encode("FULMARCP");
+/** So much of a block's head, or of the footer, is authenticated with what is sealed. */
+const BOUND_BYTES = 12;
+const FOOTER_BOUND_BYTES = 36;
 const FOOTER_MAGIC = new TextEncoder().encode("FULMARCE");
 
 export interface CheckpointHeader {
@@ -48,6 +56,7 @@ export interface CheckpointHeader {
   readonly isBackup: boolean;
   /** Whether blocks may be packed. */
   readonly compressed: boolean;
+  readonly sealed: boolean;
   readonly salt: Uint8Array;
   readonly storeId: string;
   readonly incarnation: OriginId;
@@ -62,22 +71,28 @@ export interface CheckpointHeader {
 
 export type CheckpointState = Omit<
   CheckpointHeader,
-  "originCount" | "coverageCount" | "dictionaryBytes" | "crc"
+  "sealed" | "originCount" | "coverageCount" | "dictionaryBytes" | "crc"
 >;
 
-/** Header and dictionary, ready to be written, and the header's checksum. */
+/**
+ * Header and dictionary, ready to be written, and the header's checksum. When it is to be `sealed`, with room for the
+ * rest, {@link sealDictionary} has to complete it.
+ */
 export function writeCheckpointHead(
   checksum: Checksum,
   state: CheckpointState,
   ids: readonly Uint8Array[],
   coverage: readonly CoverageChange[],
+  sealed = false,
 ): { bytes: Uint8Array; crc: number } {
-  const dictionaryBytes = ids.length * ORIGIN_ID_BYTES + coverageBytes(coverage);
-  const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES + dictionaryBytes + 4);
+  const contentBytes = ids.length * ORIGIN_ID_BYTES + coverageBytes(coverage);
+  const dictionaryBytes = contentBytes + (sealed ? SEAL_BYTES : 0);
+  const dictionary = dictionaryAt(sealed);
+  const bytes = new Uint8Array(dictionary + dictionaryBytes + 4);
   bytes.set(HEADER_MAGIC);
   writeU32(bytes, 8, CHECKPOINT_FORMAT);
   const flags = (state.hadPeers ? HAD_PEERS : 0) | (state.isBackup ? BACKUP : 0);
-  writeU32(bytes, 12, flags | (state.compressed ? COMPRESSED : 0));
+  writeU32(bytes, 12, flags | (state.compressed ? COMPRESSED : 0) | (sealed ? SEALED : 0));
   writeU64(bytes, 16, state.number);
   bytes.set(state.salt, 24);
   bytes.set(fromHex(state.storeId) ?? [], 32);
@@ -90,14 +105,32 @@ export function writeCheckpointHead(
   writeU64(bytes, 96, dictionaryBytes);
   const crc = checksum.crc32(bytes, 0, 104, 0);
   writeU32(bytes, 104, crc);
-  let next = CHECKPOINT_HEADER_BYTES;
+  let next = dictionary + (sealed ? NONCE_BYTES : 0);
   for (const id of ids) {
     bytes.set(id, next);
     next += ORIGIN_ID_BYTES;
   }
   next = writeCoverage(bytes, next, coverage);
-  writeU32(bytes, next, checksum.crc32(bytes, CHECKPOINT_HEADER_BYTES, next, crc));
+  if (!sealed) writeU32(bytes, next, checksum.crc32(bytes, dictionary, next, crc));
   return { bytes, crc };
+}
+
+/** Puts the key section in its place and seals the dictionary. */
+export function sealDictionary(
+  checksum: Checksum,
+  { bytes, crc }: { readonly bytes: Uint8Array; readonly crc: number },
+  { seal, section }: NewSeal,
+): void {
+  const dictionary = dictionaryAt(true);
+  const end = bytes.length - 4;
+  bytes.set(section, CHECKPOINT_HEADER_BYTES);
+  seal.seal(bytes, dictionary, end - dictionary - SEAL_BYTES, dictionary, seal.header);
+  writeU32(bytes, end, checksum.crc32(bytes, dictionary, end, crc));
+}
+
+/** Where the dictionary begins. */
+export function dictionaryAt(sealed: boolean): number {
+  return CHECKPOINT_HEADER_BYTES + (sealed ? KEY_SECTION_BYTES : 0);
 }
 
 const U64_FIELDS = [16, 64, 72, 80, 96];
@@ -124,6 +157,7 @@ export function readCheckpointHeader(
     hadPeers: (flags & HAD_PEERS) !== 0,
     isBackup: (flags & BACKUP) !== 0,
     compressed: (flags & COMPRESSED) !== 0,
+    sealed: (flags & SEALED) !== 0,
     number: readU64(bytes, 16),
     salt: bytes.slice(24, 32),
     storeId: toHex(bytes.subarray(32, 48)),
@@ -142,11 +176,17 @@ export function readCheckpointHeader(
 export function readDictionary(
   checksum: Checksum,
   header: CheckpointHeader,
-  bytes: Uint8Array,
+  stored: Uint8Array,
+  seal?: FileSeal | undefined,
 ): { ids: OriginId[]; coverage: CoverageChange[] } | undefined {
-  const end = header.dictionaryBytes;
-  if (bytes.length < end + 4 || readU32(bytes, end) !== checksum.crc32(bytes, 0, end, header.crc))
+  const { dictionaryBytes } = header;
+  if (stored.length < dictionaryBytes + 4) return undefined;
+  if (readU32(stored, dictionaryBytes) !== checksum.crc32(stored, 0, dictionaryBytes, header.crc))
     return undefined;
+  const bytes =
+    seal === undefined ? stored : seal.unseal(stored, 0, dictionaryBytes, dictionaryAt(true), seal.header);
+  if (bytes === undefined) return undefined;
+  const end = seal === undefined ? dictionaryBytes : bytes.length;
   const idsEnd = header.originCount * ORIGIN_ID_BYTES;
   if (idsEnd > end) return undefined;
   const coverage = readCoverage(bytes, idsEnd, end, header.coverageCount, header.originCount);
@@ -164,19 +204,26 @@ export interface BlockHead {
   readonly index: number;
 }
 
-/** Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. */
+/**
+ * Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. With `sealing` the
+ * payload has room for nonce and tag around it and is sealed.
+ */
 export function closeBlock(
   checksum: Checksum,
   bytes: Uint8Array,
   at: number,
   block: BlockHead,
   seed: number,
+  sealing?: Sealing,
 ): number {
   writeU32(bytes, at, block.payloadLength + (block.packed ? PACKED : 0));
   writeU32(bytes, at + 4, block.entryCount);
   writeU32(bytes, at + 8, block.index);
   const headCrc = checksum.crc32(bytes, at, at + 12, seed);
   writeU32(bytes, at + 12, headCrc);
+  const payload = at + BLOCK_HEAD_BYTES;
+  const length = block.payloadLength - SEAL_BYTES;
+  sealing?.seal.seal(bytes, payload, length, sealing.position, bytes.subarray(at, at + BOUND_BYTES));
   const end = at + BLOCK_HEAD_BYTES + block.payloadLength;
   const crc = checksum.crc32(bytes, at + BLOCK_HEAD_BYTES, end, headCrc);
   writeU32(bytes, end, crc);
@@ -194,6 +241,17 @@ export function readBlockHead(bytes: Uint8Array, at: number): BlockHead & { read
     index: readU32(bytes, at + 8),
     crc: readU32(bytes, at + 12),
   };
+}
+
+/** What a sealed block holds; undefined when it is not what was sealed in this place. `at` is where it begins. */
+export function unsealBlock(
+  bytes: Uint8Array,
+  at: number,
+  payloadLength: number,
+  { seal, position }: Sealing,
+): Uint8Array | undefined {
+  const head = bytes.subarray(at, at + BOUND_BYTES);
+  return seal.unseal(bytes, at + BLOCK_HEAD_BYTES, payloadLength, position, head);
 }
 
 export interface Footer {
@@ -238,4 +296,17 @@ export function addBlockCrc(
 ): number {
   writeU32(scratch, 0, blockCrc);
   return checksum.crc32(scratch, 0, 4, blocksCrc);
+}
+
+/** What stands before the footer of a sealed checkpoint, and proves that nothing is missing between it and the header. */
+export function sealFooter(footer: Uint8Array, { seal, position }: Sealing): Uint8Array {
+  const bytes = new Uint8Array(SEAL_BYTES);
+  seal.seal(bytes, 0, 0, position, footer.subarray(0, FOOTER_BOUND_BYTES));
+  return bytes;
+}
+
+/** Whether a footer is the one that was sealed; `bytes` holds the seal and the footer behind it. */
+export function isFooterGenuine(bytes: Uint8Array, { seal, position }: Sealing): boolean {
+  const bound = bytes.subarray(SEAL_BYTES, SEAL_BYTES + FOOTER_BOUND_BYTES);
+  return seal.unseal(bytes, 0, SEAL_BYTES, position, bound) !== undefined;
 }

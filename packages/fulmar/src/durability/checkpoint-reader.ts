@@ -9,15 +9,19 @@ import {
   BLOCK_HEAD_BYTES,
   CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
+  dictionaryAt,
   FOOTER_BYTES,
   type Footer,
+  isFooterGenuine,
   readCheckpointHeader,
   readDictionary,
   readFooter,
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
-import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
-import type { DiskRuntime } from "./keyring.js";
+import { type FileSeal, sealBytes } from "./file-seal.js";
+import { attempt, corrupt, formatNewer, notSealed, Pacer, withFile } from "./files.js";
+import { readKeySection } from "./key-section.js";
+import { type DiskRuntime, findSeal } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
@@ -29,11 +33,14 @@ export interface LoadTarget {
   readonly progress: (entries: number, bytes: number, bytesTotal: number) => void;
 }
 
+/** A checkpoint that was read to its end. */
 export interface CheckpointRead {
   readonly header: CheckpointHeader;
   readonly entries: number;
   /** How many of the entries are tombstones. */
   readonly tombstones: number;
+  /** The id of the key that it is encrypted under; undefined when it is plain. */
+  readonly keyId: string | undefined;
 }
 
 /** Reads the checkpoint that the manifest names, checking every byte, in the order of its entries. */
@@ -82,13 +89,15 @@ class CheckpointReading {
     const { sizeBytes } = this.#reader;
     if (sizeBytes !== name.bytes) throw corrupt(this.#path, sizeBytes, `it should have ${name.bytes} bytes`);
     const header = await this.#header(name, storeId);
-    const mapping = await this.#dictionary(header, target);
-    const footer = await this.#footer(header, name);
+    const seal = await this.#readSeal(header);
+    const mapping = await this.#dictionary(header, seal, target);
+    const footer = await this.#footer(header, seal, name);
     target.loader?.announce(footer.entryCount);
-    await this.#blocks(header, footer, mapping, target);
+    await this.#blocks(header, footer, seal, mapping, target);
+    seal?.erase();
     target.found.hlc = Math.max(target.found.hlc, header.hlc);
     target.progress(this.#entries, sizeBytes, sizeBytes);
-    return { header, entries: this.#entries, tombstones: this.#tombstones };
+    return { header, entries: this.#entries, tombstones: this.#tombstones, keyId: seal?.keyId };
   }
 
   async #header(name: CheckpointName, storeId: string): Promise<CheckpointHeader> {
@@ -104,11 +113,30 @@ class CheckpointReading {
     return header;
   }
 
-  async #dictionary(header: CheckpointHeader, target: LoadTarget): Promise<OriginMapping> {
+  async #readSeal(header: CheckpointHeader): Promise<FileSeal | undefined> {
+    if (!header.sealed) {
+      this.#runtime.keyring?.acceptPlain(this.#path);
+      return undefined;
+    }
+    const at = await this.#reader.load(0, dictionaryAt(true));
+    if (at < 0) throw this.#damaged("it ends too early");
+    const bytes = this.#reader.bytes.slice(at, at + dictionaryAt(true));
+    const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
+    if (section === undefined) throw this.#damaged("its key section is not valid");
+    this.#position = dictionaryAt(true);
+    const head = bytes.subarray(0, CHECKPOINT_HEADER_BYTES);
+    return findSeal(this.#runtime, this.#path, section, "checkpoint", head);
+  }
+
+  async #dictionary(
+    header: CheckpointHeader,
+    seal: FileSeal | undefined,
+    target: LoadTarget,
+  ): Promise<OriginMapping> {
     const length = header.dictionaryBytes + 4;
     const at = await this.#load(length);
     const bytes = this.#reader.bytes.subarray(at, at + length);
-    const dictionary = readDictionary(this.#runtime.checksum, header, bytes);
+    const dictionary = readDictionary(this.#runtime.checksum, header, bytes, seal);
     if (dictionary === undefined) throw this.#damaged("its dictionary is not valid");
     const mapping = new OriginMapping(target.origins);
     for (const [i, id] of dictionary.ids.entries()) mapping.define(i + 1, id);
@@ -119,27 +147,33 @@ class CheckpointReading {
     return mapping;
   }
 
-  async #footer(header: CheckpointHeader, name: CheckpointName): Promise<Footer> {
+  async #footer(header: CheckpointHeader, seal: FileSeal | undefined, name: CheckpointName): Promise<Footer> {
     const { sizeBytes } = this.#tail;
     const from = sizeBytes - FOOTER_BYTES;
-    const at = await this.#tail.load(from, FOOTER_BYTES);
-    const bytes = this.#tail.bytes.subarray(at, at + FOOTER_BYTES);
+    const position = from - sealBytes(seal);
+    const at = await this.#tail.load(position, sizeBytes - position);
+    const whole = this.#tail.bytes.subarray(at, at + sizeBytes - position);
+    const bytes = whole.subarray(sealBytes(seal));
     const { checksum } = this.#runtime;
     const footer = at < 0 ? undefined : readFooter(checksum, bytes, header.crc);
-    const whole = footer?.fileBytes === sizeBytes && checksum.crc32(bytes, 0, FOOTER_BYTES, 0) === name.crc;
-    if (footer === undefined || !whole) throw corrupt(this.#path, from, "its footer is not valid");
+    const matches = footer?.fileBytes === sizeBytes && checksum.crc32(bytes, 0, FOOTER_BYTES, 0) === name.crc;
+    if (footer === undefined || !matches) throw corrupt(this.#path, from, "its footer is not valid");
+    if (seal !== undefined && !isFooterGenuine(whole, { seal, position })) {
+      throw notSealed(this.#path, from, "the footer");
+    }
     return footer;
   }
 
   async #blocks(
     header: CheckpointHeader,
     footer: Footer,
+    seal: FileSeal | undefined,
     mapping: OriginMapping,
     target: LoadTarget,
   ): Promise<void> {
     const { checksum } = this.#runtime;
     const pacer = new Pacer(this.#runtime);
-    const place = { count: footer.blockCount, position: this.#position };
+    const place = { count: footer.blockCount, position: this.#position, seal };
     const blocks = new BlockReader(this.#runtime, this.#path, this.#reader, header, place);
     let blocksCrc = 0;
     for (let index = 0; index < footer.blockCount; index++) {
@@ -153,7 +187,8 @@ class CheckpointReading {
       await pacer.rest();
     }
     const complete =
-      this.#position === footer.fileBytes - FOOTER_BYTES && this.#entries === footer.entryCount;
+      this.#position === footer.fileBytes - FOOTER_BYTES - sealBytes(seal) &&
+      this.#entries === footer.entryCount;
     if (!complete || blocksCrc !== footer.blocksCrc)
       throw this.#damaged("its blocks do not match its footer");
   }

@@ -10,13 +10,17 @@ import {
   BLOCK_BYTES,
   BLOCK_HEAD_BYTES,
   BLOCK_TAIL_BYTES,
+  CHECKPOINT_HEADER_BYTES,
   type CheckpointState,
   closeBlock,
   FOOTER_BYTES,
+  sealDictionary,
+  sealFooter,
   writeCheckpointHead,
   writeFooter,
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
+import { type FileSeal, roomBefore, SEAL_BYTES, type Sealing, sealBytes } from "./file-seal.js";
 import { Pacer, writeFully } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import { pack } from "./packing.js";
@@ -48,6 +52,7 @@ export class CheckpointWriter {
   #blocksCrc = 0;
   #seed = 0;
   #compressed = false;
+  #seal: FileSeal | undefined;
 
   /** `stopped` tells whether to give up, which rejects with CLOSED. */
   constructor(
@@ -73,12 +78,16 @@ export class CheckpointWriter {
       coverage: covered,
     }));
     const ids = Array.from({ length: origins.size }, (_, i) => origins.idBytes(i + 1));
-    const head = writeCheckpointHead(checksum, state, ids, coverage);
+    const { keyring } = this.#runtime;
+    const head = writeCheckpointHead(checksum, state, ids, coverage, keyring?.currentId !== undefined);
+    const created = await keyring?.create("checkpoint", head.bytes.slice(0, CHECKPOINT_HEADER_BYTES));
+    if (created !== undefined) sealDictionary(checksum, head, created);
+    this.#seal = created?.seal;
     this.#seed = head.crc;
     this.#compressed = state.compressed;
     await this.#put(head.bytes);
     await this.#writeEntries(source, state.hadPeers);
-    const fileBytes = this.#position + FOOTER_BYTES;
+    const fileBytes = this.#position + sealBytes(this.#seal) + FOOTER_BYTES;
     const counts = {
       blockCount: this.#blocks,
       entryCount: this.#entries,
@@ -86,7 +95,9 @@ export class CheckpointWriter {
       blocksCrc: this.#blocksCrc,
     };
     const footer = writeFooter(checksum, counts, this.#seed);
+    if (this.#seal !== undefined) await this.#put(sealFooter(footer, this.#sealing(this.#seal, 0)));
     await this.#put(footer);
+    this.#seal?.erase();
     const crc = checksum.crc32(footer, 0, FOOTER_BYTES, 0);
     return { bytes: this.#position, entries: this.#entries, crc };
   }
@@ -96,7 +107,7 @@ export class CheckpointWriter {
     const pacer = new Pacer(this.#runtime);
     const cursor = engine.scan(ALL_KEYS, source.version, false);
     this.#blockAt = 0;
-    this.#filled = BLOCK_HEAD_BYTES;
+    this.#filled = BLOCK_HEAD_BYTES + roomBefore(this.#seal);
     for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
       const slab = engine.slab(ref);
       const offset = engine.offset(ref);
@@ -116,7 +127,7 @@ export class CheckpointWriter {
 
   #add(version: number, slab: Uint8Array, offset: number): number {
     const length = entryLength(slab, offset);
-    const needed = this.#filled + 8 + length + BLOCK_TAIL_BYTES + BLOCK_HEAD_BYTES;
+    const needed = this.#filled + 8 + length + SEAL_BYTES + BLOCK_TAIL_BYTES + BLOCK_HEAD_BYTES;
     if (needed > this.#buffer.length) {
       const larger = new Uint8Array(needed + WRITE_BYTES);
       larger.set(this.#buffer.subarray(0, this.#filled));
@@ -132,12 +143,15 @@ export class CheckpointWriter {
 
   async #closeBlock(): Promise<void> {
     const packed = this.#compressed && (await this.#packPayload());
-    const payloadLength = this.#filled - this.#blockAt - BLOCK_HEAD_BYTES;
+    const seal = this.#seal;
+    const before = BLOCK_HEAD_BYTES + roomBefore(seal);
+    const payloadLength = this.#filled - this.#blockAt - before + sealBytes(seal);
     const block = { payloadLength, packed, entryCount: this.#blockEntries, index: this.#blocks++ };
-    const crc = closeBlock(this.#runtime.checksum, this.#buffer, this.#blockAt, block, this.#seed);
+    const sealing = seal === undefined ? undefined : this.#sealing(seal, this.#blockAt);
+    const crc = closeBlock(this.#runtime.checksum, this.#buffer, this.#blockAt, block, this.#seed, sealing);
     this.#blocksCrc = addBlockCrc(this.#runtime.checksum, this.#scratch, this.#blocksCrc, crc);
-    this.#blockAt = this.#filled + BLOCK_TAIL_BYTES;
-    this.#filled = this.#blockAt + BLOCK_HEAD_BYTES;
+    this.#blockAt += BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES;
+    this.#filled = this.#blockAt + before;
     this.#blockEntries = 0;
   }
 
@@ -146,12 +160,17 @@ export class CheckpointWriter {
    * a sync of the log waits for a thread of the same pool.
    */
   async #packPayload(): Promise<boolean> {
-    const at = this.#blockAt + BLOCK_HEAD_BYTES;
+    const at = this.#blockAt + BLOCK_HEAD_BYTES + roomBefore(this.#seal);
     const packed = await pack(this.#runtime, this.#buffer.subarray(at, this.#filled));
     if (packed === undefined) return false;
     this.#buffer.set(packed, at);
     this.#filled = at + packed.length;
     return true;
+  }
+
+  /** For what begins `at` in the buffer. */
+  #sealing(seal: FileSeal, at: number): Sealing {
+    return { seal, position: this.#position + at };
   }
 
   /** Writes the finished blocks and moves what is behind them to the front. */

@@ -6,7 +6,7 @@ const PREFIX_BYTES = 8;
 /** Stands before what is sealed. */
 export const NONCE_BYTES = PREFIX_BYTES + 4;
 /** Stands behind it. */
-export const TAG_BYTES = 16;
+const TAG_BYTES = 16;
 /** What sealing adds. */
 export const SEAL_BYTES = NONCE_BYTES + TAG_BYTES;
 const COUNTER_MAX = 2 ** 32 - 1;
@@ -85,4 +85,20 @@ export class FileSeal {
     }
     return this.#scratch.subarray(0, length);
   }
+}
+
+/** By which seal a part of a file is sealed, and where in the file its record or block begins. */
+export interface Sealing {
+  readonly seal: FileSeal;
+  readonly position: number;
+}
+
+/** What sealing adds to a payload. */
+export function sealBytes(seal: FileSeal | undefined): number {
+  return seal === undefined ? 0 : SEAL_BYTES;
+}
+
+/** Room that it takes before a payload. */
+export function roomBefore(seal: FileSeal | undefined): number {
+  return seal === undefined ? 0 : NONCE_BYTES;
 }

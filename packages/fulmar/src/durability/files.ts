@@ -11,6 +11,11 @@ export function corrupt(file: string, offset: number, what: string): FulmarError
   });
 }
 
+/** The error for bytes with right checksums that are not what was sealed: somebody changed or moved them. */
+export function notSealed(path: string, position: number, part: string): FulmarError {
+  return corrupt(path, position, `${part} has a right checksum, but is not what was encrypted there`);
+}
+
 export function formatNewer(file: string, version: number): FulmarError {
   const message = `a newer version of Fulmar wrote ${file}, in format ${version}: update Fulmar`;
   return new FulmarError("FORMAT_NEWER", message, { file, version });

@@ -1,7 +1,7 @@
 import { readU32, readU64, writeU32 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import type { OriginTable } from "../record/origins.js";
-import type { FileSeal } from "./file-seal.js";
+import { type FileSeal, roomBefore, type Sealing, sealBytes } from "./file-seal.js";
 import {
   closeRecord,
   DEFINITION_BYTES,
@@ -10,9 +10,6 @@ import {
   RECORD_HEAD_BYTES,
   RECORD_TAIL_BYTES,
   recordBytes,
-  roomBefore,
-  type Sealing,
-  sealBytes,
   sealPayload,
   writeOpening,
   writeRecordHead,

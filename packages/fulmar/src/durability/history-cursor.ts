@@ -4,7 +4,7 @@ import { entryLength } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
 import type { FileSeal } from "./file-seal.js";
-import { corrupt, Pacer, withFile } from "./files.js";
+import { corrupt, notSealed, Pacer, withFile } from "./files.js";
 import { type HistoryCursor, type PastSegment, type PastVisitor, pastCommit } from "./history.js";
 import type { DiskRuntime } from "./keyring.js";
 import { OriginMapping, readDefinitions } from "./replay.js";
@@ -16,7 +16,7 @@ import {
   recordBytes,
   unsealPayload,
 } from "./segment-format.js";
-import { checkedPayloadCrc, follows, inspectSegment, type Link, notSealed } from "./segment-reader.js";
+import { checkedPayloadCrc, follows, inspectSegment, type Link } from "./segment-reader.js";
 
 export interface LogCursorParts {
   readonly runtime: DiskRuntime;

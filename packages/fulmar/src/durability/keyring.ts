@@ -38,8 +38,8 @@ export interface DiskRuntime extends Runtime {
 export function withKeyring(runtime: Runtime, keyring: Keyring | undefined): DiskRuntime {
   if (keyring === undefined) return runtime;
   const { clock, timers, random, checksum, cryptography, diagnostics } = runtime;
-  const { fileSystem, transport, threads } = runtime;
-  const disk = { fileSystem, transport, threads, keyring };
+  const { fileSystem, transport, threads, compression } = runtime;
+  const disk = { fileSystem, transport, threads, compression, keyring };
   return { clock, timers, random, checksum, cryptography, diagnostics, ...disk };
 }
 

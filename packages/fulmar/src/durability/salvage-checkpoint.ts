@@ -7,15 +7,19 @@ import {
   BLOCK_TAIL_BYTES,
   CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
+  dictionaryAt,
   FOOTER_BYTES,
   readBlockHead,
   readCheckpointHeader,
   readDictionary,
   readFooter,
+  unsealBlock,
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
+import { type FileSeal, SEAL_BYTES } from "./file-seal.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
-import type { DiskRuntime } from "./keyring.js";
+import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
+import { type DiskRuntime, findSeal } from "./keyring.js";
 import { unpack } from "./packing.js";
 import { checkedItemLength } from "./replay.js";
 
@@ -53,6 +57,9 @@ class CheckpointSalvage {
   /** What the checksums of heads may be seeded with; one is left once a head was found. */
   #seeds: number[] = [];
   #nextIndex = 0;
+  #seal: FileSeal | undefined;
+  /** Whether there is no key to read it with, because the part that tells which is damaged. */
+  #isLocked = false;
   #saved = 0;
 
   constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
@@ -66,6 +73,7 @@ class CheckpointSalvage {
   async run(): Promise<SalvagedCheckpoint> {
     const { sizeBytes } = this.#reader;
     const header = await this.#header();
+    await this.#readSeal(header);
     let position = await this.#dictionary(header);
     const end = await this.#end(header);
     while (position < end) {
@@ -97,18 +105,39 @@ class CheckpointSalvage {
     return header;
   }
 
+  /** The key section stands for itself: it is of use even if the header is damaged. */
+  async #readSeal(header: CheckpointHeader | undefined): Promise<void> {
+    if (header?.sealed === false) return;
+    const at = await this.#reader.load(0, dictionaryAt(true));
+    const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + dictionaryAt(true));
+    const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
+    if (section !== undefined) {
+      const head = bytes.subarray(0, CHECKPOINT_HEADER_BYTES);
+      this.#seal = await findSeal(this.#runtime, this.#path, section, "checkpoint", head);
+    } else if (header !== undefined) {
+      this.#isLocked = true;
+      this.#miss(
+        CHECKPOINT_HEADER_BYTES,
+        KEY_SECTION_BYTES,
+        "the key section, without which nothing can be read",
+      );
+    }
+  }
+
   /**
    * Where the blocks begin, as far as the header tells. Whose entries they are is not asked: a damaged dictionary
    * costs nothing.
    */
   async #dictionary(header: CheckpointHeader | undefined): Promise<number> {
     if (header === undefined) return CHECKPOINT_HEADER_BYTES;
+    const position = dictionaryAt(header.sealed);
     const length = header.dictionaryBytes + 4;
-    const at = await this.#reader.load(CHECKPOINT_HEADER_BYTES, length);
+    const at = await this.#reader.load(position, length);
     const bytes = this.#reader.bytes.subarray(at, at + length);
-    const whole = at >= 0 && readDictionary(this.#runtime.checksum, header, bytes) !== undefined;
-    if (!whole) this.#miss(CHECKPOINT_HEADER_BYTES, length, "the dictionary of writers");
-    return CHECKPOINT_HEADER_BYTES + length;
+    const { checksum } = this.#runtime;
+    const whole = at >= 0 && readDictionary(checksum, header, bytes, this.#seal) !== undefined;
+    if (!whole && !this.#isLocked) this.#miss(position, length, "the dictionary of writers");
+    return position + length;
   }
 
   /** Where the blocks end: before the footer, if there is one. */
@@ -119,7 +148,7 @@ class CheckpointSalvage {
     const at = await this.#reader.load(from, FOOTER_BYTES);
     const bytes = this.#reader.bytes.subarray(at, at + FOOTER_BYTES);
     const footer = at < 0 ? undefined : readFooter(this.#runtime.checksum, bytes, header.crc);
-    return footer === undefined ? sizeBytes : from;
+    return footer === undefined ? sizeBytes : from - (header.sealed ? SEAL_BYTES : 0);
   }
 
   async #headAt(position: number): Promise<FoundHead | undefined> {
@@ -158,22 +187,31 @@ class CheckpointSalvage {
   }
 
   async #block(position: number, head: FoundHead): Promise<number> {
-    const { payloadLength, packed, entryCount, index } = head;
-    const whole = BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES;
-    const at = await this.#reader.load(position, whole);
+    const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
+    const entries = await this.#payload(position, head);
+    this.#nextIndex = head.index + 1;
+    if (entries !== undefined) this.#items(entries, 0, entries.length, position);
+    else this.#miss(position, whole, `block ${head.index} of ${head.entryCount} entries`);
+    if (this.#pacer.worked(whole)) await this.#pacer.rest();
+    return position + whole;
+  }
+
+  /** The entries of a block that is whole. */
+  async #payload(position: number, head: FoundHead): Promise<Uint8Array | undefined> {
+    const { payloadLength, packed } = head;
+    const at = await this.#reader.load(position, BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES);
     const { bytes } = this.#reader;
     const payload = at + BLOCK_HEAD_BYTES;
     const end = payload + payloadLength;
     const { checksum } = this.#runtime;
     const valid = at >= 0 && readU32(bytes, end) === checksum.crc32(bytes, payload, end, head.crc);
-    this.#nextIndex = index + 1;
-    const unpacked = valid && packed ? await unpack(this.#runtime, bytes.subarray(payload, end)) : undefined;
-    if (!valid || (packed && unpacked === undefined)) {
-      this.#miss(position, whole, `block ${index} of ${entryCount} entries`);
-    } else if (unpacked !== undefined) this.#items(unpacked, 0, unpacked.length, position);
-    else this.#items(bytes, payload, end, position);
-    if (this.#pacer.worked(whole)) await this.#pacer.rest();
-    return position + whole;
+    if (!valid || this.#isLocked) return undefined;
+    const seal = this.#seal;
+    const opened =
+      seal === undefined
+        ? bytes.subarray(payload, end)
+        : unsealBlock(bytes, at, payloadLength, { seal, position });
+    return opened !== undefined && packed ? unpack(this.#runtime, opened) : opened;
   }
 
   #items(bytes: Uint8Array, from: number, end: number, position: number): void {

@@ -5,11 +5,14 @@ import { readCommit } from "../record/commit.js";
 import { entryLength } from "../record/entry.js";
 import type { LostPart } from "./care-types.js";
 import { ChunkReader } from "./chunk-reader.js";
+import type { FileSeal } from "./file-seal.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
-import type { DiskRuntime } from "./keyring.js";
+import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
+import { type DiskRuntime, findSeal } from "./keyring.js";
 import type { EntryVisitor } from "./salvage-checkpoint.js";
 import {
   DEFINITION_BYTES,
+  headerBytes,
   KIND_COMMIT,
   RECORD_HEAD_BYTES,
   RECORD_SALT_AT,
@@ -18,8 +21,10 @@ import {
   readSegmentHeader,
   recordBytes,
   SALT_BYTES,
+  SEALED,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
+  unsealPayload,
 } from "./segment-format.js";
 
 /** Where the salt stands in a segment's header. */
@@ -66,6 +71,7 @@ class SegmentSalvage {
   readonly #pacer: Pacer;
   readonly #lost: LostPart[] = [];
   #salt: Uint8Array = new Uint8Array(SALT_BYTES);
+  #seal: FileSeal | undefined;
   #saved = 0;
   #lastVersion = 0;
   #end = 0;
@@ -80,9 +86,10 @@ class SegmentSalvage {
 
   async run(): Promise<SalvagedSegment> {
     const header = await this.#header();
+    await this.#readSeal(header);
     // A salt never begins with a zero: without one there is nothing to know records by.
     const sizeBytes = this.#salt[0] === 0 ? 0 : this.#reader.sizeBytes;
-    for (let position = SEGMENT_HEADER_BYTES; position < sizeBytes; ) {
+    for (let position = headerBytes(this.#seal); position < sizeBytes; ) {
       const next = await this.#next(position);
       if (next === undefined) break;
       if (next.position > position) this.#miss(position, next);
@@ -104,6 +111,23 @@ class SegmentSalvage {
       this.#lost.push({ offset: 0, bytes: SEGMENT_HEADER_BYTES, what: "the header" });
     }
     return header;
+  }
+
+  /** The key section stands for itself: it is of use even if the header is damaged. */
+  async #readSeal(header: SegmentHeader | undefined): Promise<void> {
+    if (header !== undefined && (header.flags & SEALED) === 0) return;
+    const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
+    const at = await this.#reader.load(0, length);
+    const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + length);
+    const section = readKeySection(this.#runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
+    if (section !== undefined) {
+      const head = bytes.subarray(0, SEGMENT_HEADER_BYTES);
+      this.#seal = await findSeal(this.#runtime, this.#path, section, "log segment", head);
+    } else if (header !== undefined) {
+      this.#salt = new Uint8Array(SALT_BYTES);
+      const what = "the key section, without which nothing can be read";
+      this.#lost.push({ offset: SEGMENT_HEADER_BYTES, bytes: KEY_SECTION_BYTES, what });
+    }
   }
 
   /** The next whole record from `from` on. */
@@ -153,10 +177,9 @@ class SegmentSalvage {
   async #take({ position, head }: { position: number; head: RecordHead }): Promise<number> {
     const length = recordBytes(head.payloadLength);
     const at = await this.#reader.load(position, length);
-    const payload = at + RECORD_HEAD_BYTES;
     this.#lastVersion = Math.max(this.#lastVersion, head.version);
     if (head.kind === KIND_COMMIT && this.#visitor.wants(head.version)) {
-      if (this.#commit(head.version, payload, payload + head.payloadLength)) this.#saved++;
+      if (this.#commit(head, at, position)) this.#saved++;
       else this.#lost.push({ offset: position, bytes: length, what: "a commit that is malformed" });
     }
     this.#end = position + length;
@@ -164,8 +187,19 @@ class SegmentSalvage {
     return this.#end;
   }
 
-  #commit(version: number, at: number, end: number): boolean {
-    const { bytes } = this.#reader;
+  #commit({ version, payloadLength }: RecordHead, recordAt: number, position: number): boolean {
+    const read = this.#reader.bytes;
+    const payload = recordAt + RECORD_HEAD_BYTES;
+    const seal = this.#seal;
+    const bytes =
+      seal === undefined
+        ? read.subarray(payload, payload + payloadLength)
+        : unsealPayload(read, recordAt, payloadLength, { seal, position });
+    return bytes !== undefined && this.#entries(version, bytes);
+  }
+
+  #entries(version: number, bytes: Uint8Array): boolean {
+    const [at, end] = [0, bytes.length];
     if (end - at < 4 || readU32(bytes, at) > (end - at - 4) / DEFINITION_BYTES) return false;
     const start = at + 4 + readU32(bytes, at) * DEFINITION_BYTES;
     const view = readCommit(bytes, start, end, ORIGINS_MAX);

@@ -1,6 +1,6 @@
 import { equalBytes, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
-import { type FileSeal, NONCE_BYTES, SEAL_BYTES } from "./file-seal.js";
+import { type FileSeal, SEAL_BYTES, type Sealing, sealBytes } from "./file-seal.js";
 import { KEY_SECTION_BYTES } from "./key-section.js";
 
 /**
@@ -174,16 +174,6 @@ export function headerBytes(seal: FileSeal | undefined): number {
   return SEGMENT_HEADER_BYTES + (seal === undefined ? 0 : KEY_SECTION_BYTES);
 }
 
-/** What sealing adds to a payload. */
-export function sealBytes(seal: FileSeal | undefined): number {
-  return seal === undefined ? 0 : SEAL_BYTES;
-}
-
-/** Room before a commit in its payload. */
-export function roomBefore(seal: FileSeal | undefined): number {
-  return seal === undefined ? 0 : NONCE_BYTES;
-}
-
 /** Whole length of an opening. */
 export function openingBytes(seal: FileSeal | undefined): number {
   return OPENING_BYTES + sealBytes(seal);
@@ -192,12 +182,6 @@ export function openingBytes(seal: FileSeal | undefined): number {
 /** Where the first commit of a segment begins. */
 export function firstCommitAt(seal: FileSeal | undefined): number {
   return headerBytes(seal) + openingBytes(seal);
-}
-
-/** By which seal the records of a segment are sealed, and where in the file the one in question begins. */
-export interface Sealing {
-  readonly seal: FileSeal;
-  readonly position: number;
 }
 
 /** Writes a whole opening record at `at` and returns its checksum. */

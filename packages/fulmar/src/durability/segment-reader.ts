@@ -1,9 +1,8 @@
 import { readU32, readU64 } from "../base/bytes.js";
-import type { FulmarError } from "../base/errors.js";
 import type { FileHandle } from "../base/runtime/interface.js";
 import { ChunkReader } from "./chunk-reader.js";
-import type { FileSeal } from "./file-seal.js";
-import { attempt, corrupt, formatNewer, Pacer, withFile } from "./files.js";
+import { type FileSeal, sealBytes } from "./file-seal.js";
+import { attempt, corrupt, formatNewer, notSealed, Pacer, withFile } from "./files.js";
 import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
 import { type DiskRuntime, findSeal } from "./keyring.js";
 import { segmentName } from "./layout.js";
@@ -26,7 +25,6 @@ import {
   SEALED,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
-  sealBytes,
   unsealPayload,
 } from "./segment-format.js";
 
@@ -151,11 +149,6 @@ async function readOpening(
     previousEnd: readU64(bytes, at + RECORD_HEAD_BYTES + 8),
     crc,
   };
-}
-
-/** The error for bytes with right checksums that are not what was sealed: somebody changed or moved them. */
-export function notSealed(path: string, position: number, part: string): FulmarError {
-  return corrupt(path, position, `${part} has a right checksum, but is not what was encrypted there`);
 }
 
 /** Checksum of a whole record, or undefined if it is not what the record says. */
