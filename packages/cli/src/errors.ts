@@ -34,6 +34,8 @@ const HINTS: Readonly<Record<string, string>> = {
   NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",
   ACCESS_DENIED: "run as the user that owns the directory, or change its mode",
   FORMAT_NEWER: "use the version of fulmar that wrote it, or a later one",
+  ENCRYPTION_KEY_MISSING: "give the key with --key-file PATH, or in the variable FULMAR_KEY",
+  ENCRYPTION_KEY_WRONG: "give the right key with --key-file PATH, former ones with --key-file too",
   DUMP_INVALID: "the lines before it are stored; correct it and load the rest, or all of it again",
   DISK_FULL: "free some space and try again; nothing was lost",
   DURABILITY_UNKNOWN: "read the key to see whether the write survived, and look at the device",

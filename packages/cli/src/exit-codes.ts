@@ -20,7 +20,8 @@ export const EXIT_CODES: readonly { readonly code: number; readonly meaning: str
   { code: EXIT.corrupt, meaning: "stored bytes are damaged; nothing was changed" },
   {
     code: EXIT.unusable,
-    meaning: "no store there that can be opened: missing, foreign, forbidden, too new, or in the way",
+    meaning:
+      "no store there that can be opened: missing, foreign, forbidden, too new, in the way, or without its key",
   },
   { code: EXIT.failed, meaning: "anything else: disk full, device error, a bug" },
 ];
@@ -45,6 +46,8 @@ const BY_ERROR: Readonly<Record<string, number>> = {
   ACCESS_DENIED: EXIT.unusable,
   FORMAT_NEWER: EXIT.unusable,
   FORMAT_OLDER: EXIT.unusable,
+  ENCRYPTION_KEY_MISSING: EXIT.unusable,
+  ENCRYPTION_KEY_WRONG: EXIT.unusable,
 };
 
 /** The exit code for an error, by its `code`. */

@@ -1,3 +1,5 @@
+import type { Encryption } from "fulmar";
+
 /** Where text goes. `write` resolves when more may be written, and rejects with {@link PipeClosed}. */
 export interface Sink {
   /** Whether a person is watching: a terminal, not a file or pipe. */
@@ -13,6 +15,9 @@ export interface Io {
   readInput(): Promise<Uint8Array>;
   /** Standard input as it comes. */
   inputPieces(): AsyncIterable<Uint8Array>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The keys of encrypted files, once the command line has been read. */
+  encryption?: Encryption | undefined;
 }
 
 /** The reader of our output went away, as `head` does: no failure, but there is nothing left to do. */
@@ -23,7 +28,8 @@ const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The streams of this process. */
 export function processIo(): Io {
-  return { stdout: streamSink(process.stdout), stderr: streamSink(process.stderr), readInput, inputPieces };
+  const [stdout, stderr] = [streamSink(process.stdout), streamSink(process.stderr)];
+  return { stdout, stderr, readInput, inputPieces, environment: process.env };
 }
 
 function streamSink(stream: NodeJS.WriteStream): Sink {

@@ -9,6 +9,7 @@ import { addList } from "./commands/list.js";
 import { addRepair } from "./commands/repair.js";
 import { addSet } from "./commands/set.js";
 import { addStatus } from "./commands/status.js";
+import { encryptionOf, KEY_VARIABLE } from "./encryption.js";
 import { CommandError, describeReport, reportOf } from "./errors.js";
 import { EXIT, EXIT_CODES, exitCodeOf } from "./exit-codes.js";
 import { type Io, PipeClosed } from "./io.js";
@@ -23,7 +24,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     code = chosen;
   };
   try {
-    await programOf(io, printed, answer).parseAsync(argv, { from: "user" });
+    await programOf({ ...io }, printed, answer).parseAsync(argv, { from: "user" });
     return code;
   } catch (error) {
     return await settle(error, argv, printed, io).catch(pipeOrFailure);
@@ -38,17 +39,31 @@ function programOf(io: Io, printed: string[], answer: (code: number) => void): C
     .version(version)
     .helpCommand("help [command]", "explain a command")
     .showHelpAfterError(false)
+    .option(
+      "--key-file <path>",
+      "file with the key of an encrypted store; again for each former key",
+      add,
+      [],
+    )
+    .hook("preAction", async () => {
+      io.encryption = await encryptionOf(program.opts<{ keyFile: string[] }>().keyFile, io);
+    })
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .configureOutput({ writeOut: (text) => printed.push(text), writeErr: () => {}, outputError: () => {} })
     .addHelpText("after", exitCodesHelp());
-  for (const add of [addGet, addSet, addDelete, addList, addStatus]) add(program, io);
+  for (const addTo of [addGet, addSet, addDelete, addList, addStatus]) addTo(program, io);
   addCheck(program, io, answer);
-  for (const add of [addBackup, addRestore, addDump, addLoad, addRepair]) add(program, io);
+  for (const addTo of [addBackup, addRestore, addDump, addLoad, addRepair]) addTo(program, io);
   return program;
 }
 
+function add(path: string, before: readonly string[]): string[] {
+  return [...before, path];
+}
+
 function exitCodesHelp(): string {
-  return `\nExit codes:\n${EXIT_CODES.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n")}\n`;
+  return `\nThe key of an encrypted store may also stand in the environment, as ${KEY_VARIABLE}.\n\nExit codes:\n${EXIT_CODES.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n")}\n`;
 }
 
 async function settle(error: unknown, argv: readonly string[], printed: string[], io: Io): Promise<number> {

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Durability, FulmarError, open, type Store } from "fulmar";
+import { type Durability, type Encryption, FulmarError, open, type Store } from "fulmar";
 import { codeOf } from "./errors.js";
 import type { Io } from "./io.js";
 import { ProgressBar } from "./progress.js";
@@ -27,6 +27,7 @@ export async function withStore<T>(
   const progress = new ProgressBar(io.stderr);
   const store = await open<unknown>(directory, {
     codec: options.codec,
+    ...withKeys(io),
     ...(options.durability !== undefined && { durability: options.durability }),
     onProgress: ({ phase, bytes, bytesTotal }) => progress.update(`reading ${phase}`, bytes, bytesTotal),
   }).finally(() => progress.clear());
@@ -35,6 +36,11 @@ export async function withStore<T>(
   } finally {
     await store.close();
   }
+}
+
+/** The option for functions of the library that read files of a store. */
+export function withKeys({ encryption }: Io): { encryption?: Encryption } {
+  return encryption === undefined ? {} : { encryption };
 }
 
 /** `open` would make a store of nothing, which no command that reads may do. */

@@ -58,6 +58,12 @@ export async function fulmar(
   async function* inputPieces(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < whole.length; at += 7) yield whole.subarray(at, at + 7);
   }
-  const code = await run(argv, { stdout, stderr, readInput: async () => whole, inputPieces });
+  const code = await run(argv, {
+    stdout,
+    stderr,
+    readInput: async () => whole,
+    inputPieces,
+    environment: given.environment ?? {},
+  });
   return { code, out: (stdout as RecordingSink).text, err: (stderr as RecordingSink).text };
 }

@@ -3,7 +3,7 @@ import { restore } from "fulmar";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
 import { withProgress } from "../progress.js";
-import { withStore } from "../session.js";
+import { withKeys, withStore } from "../session.js";
 import { jsonOption } from "./options.js";
 
 /** `fulmar backup DIR TARGET` */
@@ -32,7 +32,9 @@ export function addRestore(program: Command, io: Io): void {
     .argument("<dir>", "data directory: missing or empty")
     .addOption(jsonOption())
     .action(async (backup: string, directory: string, options: { json?: true }) => {
-      const made = await withProgress(io, (onProgress) => restore(backup, directory, { onProgress }));
+      const made = await withProgress(io, (onProgress) =>
+        restore(backup, directory, { onProgress, ...withKeys(io) }),
+      );
       const text = `${oneLine(made.directory)}: ${made.entries} entries of version ${made.version}`;
       await io.stdout.write(`${options.json ? JSON.stringify(made) : text}\n`);
     });

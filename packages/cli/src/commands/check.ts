@@ -4,7 +4,7 @@ import { EXIT } from "../exit-codes.js";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
 import { ProgressBar, withProgress } from "../progress.js";
-import { isFile, requireStore } from "../session.js";
+import { isFile, requireStore, withKeys } from "../session.js";
 import { jsonOption } from "./options.js";
 import { describeLosses } from "./repair.js";
 
@@ -30,15 +30,16 @@ async function verified(directory: string, io: Io): Promise<VerifyReport> {
   if (!(await isFile(directory))) await requireStore(directory);
   const progress = new ProgressBar(io.stderr);
   return verify(directory, {
+    ...withKeys(io),
     onProgress: ({ phase, bytes, bytesTotal }) => progress.update(`checking ${phase}`, bytes, bytesTotal),
   }).finally(() => progress.clear());
 }
 
 /** What a repair would save; undefined when none is possible, as for files of a newer version. */
 async function outlookOf(directory: string, io: Io): Promise<RepairReport | undefined> {
-  return withProgress(io, (onProgress) => repair(directory, { dryRun: true, onProgress })).catch(
-    () => undefined,
-  );
+  return withProgress(io, (onProgress) =>
+    repair(directory, { dryRun: true, onProgress, ...withKeys(io) }),
+  ).catch(() => undefined);
 }
 
 function describe(directory: string, report: VerifyReport, outlook: RepairReport | undefined): string {

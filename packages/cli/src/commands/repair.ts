@@ -3,6 +3,7 @@ import { type RepairReport, repair } from "fulmar";
 import type { Io } from "../io.js";
 import { oneLine } from "../keys.js";
 import { withProgress } from "../progress.js";
+import { withKeys } from "../session.js";
 import { jsonOption } from "./options.js";
 
 /** `fulmar repair DIR` */
@@ -15,7 +16,7 @@ export function addRepair(program: Command, io: Io): void {
     .addOption(jsonOption())
     .action(async (directory: string, { json, dryRun }: { json?: true; dryRun?: true }) => {
       const report = await withProgress(io, (onProgress) =>
-        repair(directory, { onProgress, dryRun: dryRun === true }),
+        repair(directory, { onProgress, dryRun: dryRun === true, ...withKeys(io) }),
       );
       await io.stdout.write(`${json ? JSON.stringify(report) : describe(report)}\n`);
     });

@@ -35,7 +35,15 @@ function describeStatus(status: StoreStatus): string {
       checkpoint === undefined ? "none" : `version ${checkpoint.version}, ${checkpoint.bytes} bytes`,
     ],
     ["log", log === undefined ? "none" : `${log.segments} segments, ${log.bytes} bytes`],
+    ...encryptionRows(status),
     ["memory", `${memory.recordBytes} bytes of records, ${memory.overheadBytes} bytes around them`],
   ];
   return rows.map(([label, text]) => `${label.padEnd(12)} ${text}`).join("\n");
+}
+
+function encryptionRows({ encryption }: StoreStatus): [string, string][] {
+  if (encryption === undefined) return [];
+  const { current, inUse, plain } = encryption;
+  const files = [...inUse.map(oneLine), ...(plain ? ["plain files"] : [])].join(", ");
+  return [["encryption", `${current === null ? "off" : oneLine(current)}; in use: ${files}`]];
 }
