@@ -63,7 +63,9 @@ function add(path: string, before: readonly string[]): string[] {
 }
 
 function exitCodesHelp(): string {
-  return `\nThe key of an encrypted store may also stand in the environment, as ${KEY_VARIABLE}.\n\nExit codes:\n${EXIT_CODES.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n")}\n`;
+  const codes = EXIT_CODES.map(({ code, meaning }) => `  ${code}  ${meaning}`).join("\n");
+  const key = `The key of an encrypted store may also stand in the environment, as ${KEY_VARIABLE}.`;
+  return `\n${key}\n\nExit codes:\n${codes}\n`;
 }
 
 async function settle(error: unknown, argv: readonly string[], printed: string[], io: Io): Promise<number> {

@@ -205,8 +205,8 @@ export interface BlockHead {
 }
 
 /**
- * Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. With `sealing` the
- * payload has room for nonce and tag around it and is sealed.
+ * Fills in head and tail of a block whose payload stands between them; returns the payload's checksum. With
+ * `sealing` the payload has room for nonce and tag around it and is sealed.
  */
 export function closeBlock(
   checksum: Checksum,
@@ -298,7 +298,7 @@ export function addBlockCrc(
   return checksum.crc32(scratch, 0, 4, blocksCrc);
 }
 
-/** What stands before the footer of a sealed checkpoint, and proves that nothing is missing between it and the header. */
+/** What stands before the footer of a sealed checkpoint: it proves that no block is missing. */
 export function sealFooter(footer: Uint8Array, { seal, position }: Sealing): Uint8Array {
   const bytes = new Uint8Array(SEAL_BYTES);
   seal.seal(bytes, 0, 0, position, footer.subarray(0, FOOTER_BOUND_BYTES));

@@ -67,8 +67,8 @@ export class DataDirectory {
    * Locks the directory, creating it when it is missing or empty, and loads what it holds into
    * `engine`, which must be empty. The store's incarnation becomes number 1 of `origins`, which must
    * be empty too. Rejects with LOCKED, NOT_A_STORE, CORRUPT, FORMAT_NEWER, PATH_UNUSABLE, ENCRYPTION_KEY_MISSING,
-   * ENCRYPTION_KEY_WRONG, NOT_ENCRYPTED or an error of
-   * the disk. The runtime's keyring is erased when the directory closes. A directory that cannot be opened is left as it was.
+   * ENCRYPTION_KEY_WRONG, NOT_ENCRYPTED or an error of the disk. The runtime's keyring is erased when the
+   * directory closes. A directory that cannot be opened is left as it was.
    */
   static async open(
     runtime: DiskRuntime,

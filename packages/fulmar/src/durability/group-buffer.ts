@@ -96,7 +96,8 @@ export class GroupBuffer {
   }
 
   /**
-   * Reserves a record and returns where the commit belongs in `bytes`. `sealing` says where the group begins in the file.
+   * Reserves a record and returns where the commit belongs in `bytes`. `sealing` says where the group begins in
+   * the file.
    */
   begin(
     salt: Uint8Array,

@@ -99,8 +99,9 @@ export class SegmentHistory {
   }
 
   /**
-   * Takes segments that are live no more, and returns what is not kept any longer, oldest first. What is encrypted under
-   * another key than that of `keyId`, or plain where that is none, goes with all before it: nothing needs that key then.
+   * Takes segments that are live no more, and returns what is not kept any longer, oldest first. What is encrypted
+   * under another key than that of `keyId`, or plain where that is none, goes with all before it: nothing needs
+   * that key then.
    */
   add(segments: readonly LogSegment[], keyId: string | undefined): PastSegment[] {
     for (const segment of segments) {

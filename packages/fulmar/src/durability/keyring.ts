@@ -81,7 +81,7 @@ export class Keyring {
     const key = await this.#key(keyId);
     if (key === undefined) throw keyMissing(path, keyId);
     if (!this.#runtime.cryptography.equal(check, this.#check(key, salt))) {
-      const message = `${path} is encrypted under the key "${keyId}", and what was given for it is another one: give the right key`;
+      const message = `${path} is encrypted under another key "${keyId}" than was given: give the right one`;
       throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { file: path, keyId });
     }
     return this.#seal(key, section, purpose, header);

@@ -251,7 +251,8 @@ async function rewrite(
 }
 
 /**
- * Goes on behind the last record, in a new segment if anything was cut off there, or if the writer or the key is another.
+ * Goes on behind the last record, in a new segment if anything was cut off there, or if the writer or the key is
+ * another.
  */
 async function continueLog(
   runtime: DiskRuntime,

@@ -66,8 +66,8 @@ export interface Link {
 }
 
 /**
- * Opens a segment, checks its header and finds its opening. Rejects with CORRUPT, FORMAT_NEWER, and ENCRYPTION_KEY_MISSING,
- * ENCRYPTION_KEY_WRONG or NOT_ENCRYPTED.
+ * Opens a segment, checks its header and finds its opening. Rejects with CORRUPT, FORMAT_NEWER,
+ * ENCRYPTION_KEY_MISSING, ENCRYPTION_KEY_WRONG or NOT_ENCRYPTED.
  */
 export async function inspectSegment(
   runtime: DiskRuntime,

@@ -99,9 +99,9 @@ export interface OpenOptions<V = unknown> {
    */
   readonly historyBytes?: number;
   /**
-   * Encrypts the files with AES-256-GCM. New files are written under the present key; those of earlier ones, and plain ones,
-   * stay readable and are replaced by the next checkpoint: `status().encryption` tells which keys are needed still. Plain
-   * unless set. Only with a directory. What it does not hide is listed in SECURITY.md.
+   * Encrypts the files with AES-256-GCM. New files are written under the present key; those of earlier ones, and
+   * plain ones, stay readable and are replaced by the next checkpoint: `status().encryption` tells which keys are
+   * needed still. Plain unless set. Only with a directory. What it does not hide is listed in SECURITY.md.
    */
   readonly encryption?: Encryption;
   /**

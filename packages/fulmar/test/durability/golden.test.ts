@@ -5,12 +5,23 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { NUMBERS_SKIPPED } from "../../src/base/limits.js";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
+import { withKeyring } from "../../src/durability/keyring.js";
 import { verifyDirectory } from "../../src/durability/verify.js";
-import { COMPRESSED_CONTENTS, GOLDEN_CONTENTS, writeGolden, writeGoldenCompressed } from "./golden.js";
+import { createKeyring } from "../../src/store/encryption.js";
+import {
+  COMPRESSED_CONTENTS,
+  ENCRYPTED_CONTENTS,
+  ENCRYPTED_KEY,
+  GOLDEN_CONTENTS,
+  writeGolden,
+  writeGoldenCompressed,
+  writeGoldenEncrypted,
+} from "./golden.js";
 import { MiniStore } from "./harness.js";
 
 const FIXTURE = fileURLToPath(new URL("./fixtures/golden", import.meta.url));
 const COMPRESSED = fileURLToPath(new URL("./fixtures/golden-compressed", import.meta.url));
+const ENCRYPTED = fileURLToPath(new URL("./fixtures/golden-encrypted", import.meta.url));
 const DOCUMENTS = fileURLToPath(new URL("../../../../docs/format", import.meta.url));
 /** Set to write the fixture anew after an intended change of a format, which needs a new format number. */
 const REWRITE = process.env.FULMAR_WRITE_GOLDEN === "1";
@@ -112,12 +123,42 @@ describe("the golden directory with a compressed checkpoint", () => {
   });
 });
 
+describe("the golden directory that is encrypted", () => {
+  test("opens with its key and everything in it", async () => {
+    if (REWRITE) await rewrite(ENCRYPTED, await writeGoldenEncrypted());
+    const directory = await copyOfFixture(ENCRYPTED);
+    const given = nodeRuntime();
+    const runtime = (): ReturnType<typeof withKeyring> =>
+      withKeyring(given, createKeyring(given, { key: ENCRYPTED_KEY, refusePlain: true }));
+    const report = await verifyDirectory(runtime(), directory);
+    expect(report).toMatchObject({
+      ok: true,
+      clean: true,
+      checkpoint: { version: 1, entries: 1 },
+      commits: 1,
+    });
+    const store = await MiniStore.open(runtime(), {}, directory);
+    expect(store.contents()).toEqual(ENCRYPTED_CONTENTS);
+    await store.close();
+    await expect(MiniStore.open(given, {}, directory)).rejects.toMatchObject({
+      code: "ENCRYPTION_KEY_MISSING",
+    });
+  });
+
+  test("is what today's code writes", async () => {
+    for (const [path, bytes] of await writeGoldenEncrypted()) {
+      expect(Buffer.from(bytes).equals(await readFile(join(ENCRYPTED, path))), path).toBe(true);
+    }
+  });
+});
+
 describe("the documents", () => {
   test.each([
     ["log.md", "log/000000000001.log", 24],
     ["checkpoint.md", CHECKPOINT, 24],
     ["manifest.md", "MANIFEST", 16],
     ["compression.md", CHECKPOINT, 24, COMPRESSED],
+    ["encryption.md", "log/000000000001.log", 24, ENCRYPTED],
   ])("%s shows bytes of a golden directory", async (document, path, least, fixture = FIXTURE) => {
     const bytes = await readFile(join(fixture, path));
     const text = await readFile(join(DOCUMENTS, document), "utf8");

@@ -1,5 +1,7 @@
 import type { Random, Runtime } from "../../src/base/runtime/interface.js";
 import { nodeCompression } from "../../src/base/runtime/node/compression.js";
+import { withKeyring } from "../../src/durability/keyring.js";
+import { createKeyring } from "../../src/store/encryption.js";
 import { MiniStore, machine, ROOT } from "./harness.js";
 
 /** Bytes that count up, so that every run writes the same files. */
@@ -54,6 +56,22 @@ export async function writeGoldenCompressed(): Promise<Map<string, Uint8Array>> 
   const store = await MiniStore.open(runtime, { compressed: true });
   for (const [key, value] of COMPRESSED_CONTENTS) await store.save(key, value);
   await store.checkpoint();
+  await store.close();
+  return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
+}
+
+/** What {@link writeGoldenEncrypted} is encrypted under, and stores. */
+export const ENCRYPTED_KEY = Uint8Array.from({ length: 32 }, (_, i) => 0xa0 + i);
+export const ENCRYPTED_CONTENTS: ReadonlyMap<string, string> = new Map([["k", "v2"]]);
+
+/** Writes a small store whose files are all encrypted. */
+export async function writeGoldenEncrypted(): Promise<Map<string, Uint8Array>> {
+  const storage = machine();
+  const runtime: Runtime = { ...storage.runtime, random: new CountingRandom() };
+  const store = await MiniStore.open(withKeyring(runtime, createKeyring(runtime, { key: ENCRYPTED_KEY })));
+  await store.save("k", "v1");
+  await store.checkpoint();
+  await store.save("k", "v2");
   await store.close();
   return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
 }

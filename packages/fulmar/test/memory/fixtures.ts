@@ -34,6 +34,7 @@ export const cryptography: Cryptography = {
   deriveKey: unused,
   equal: unused,
   seal: unused,
+  sealInPlace: unused,
   unseal: unused,
 };
 

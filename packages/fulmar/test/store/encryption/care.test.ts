@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { open, repair, restore, verify } from "../../../src/index.js";
+import type { SimulatedStorage } from "../../../src/testing/index.js";
+import { filesOf } from "../../durability/harness.js";
+import { BACKUP, errorOf, fill, MARKER, machine, marked, ONE, openOn, ROOT, TWO } from "./support.js";
+
+describe("backup, restore, verify and repair", () => {
+  async function backedUp(): Promise<SimulatedStorage> {
+    const storage = machine();
+    const db = await openOn(storage, { key: ONE });
+    await fill(db, 0, 30);
+    await db.checkpoint();
+    await fill(db, 30, 2);
+    await db.backup(BACKUP);
+    await db.close();
+    return storage;
+  }
+
+  test("a backup needs its key, and may be restored under another one", async () => {
+    const { runtime } = await backedUp();
+    expect(await errorOf(restore(BACKUP, "/a", { runtime }))).toMatchObject({
+      code: "ENCRYPTION_KEY_MISSING",
+    });
+    const wrong = restore(BACKUP, "/a", { runtime, encryption: { key: TWO } });
+    expect(await errorOf(wrong)).toMatchObject({ code: "ENCRYPTION_KEY_WRONG" });
+    await restore(BACKUP, "/a", { runtime, encryption: { key: TWO, previousKeys: [ONE] } });
+    const db = await open<string>("/a", { codec: "text", runtime, encryption: { key: TWO } });
+    expect(db.status().entries).toBe(32);
+    await db.close();
+    await restore(BACKUP, "/b", { runtime, encryption: { key: null, previousKeys: [ONE] } });
+    const plain = await open<string>("/b", { codec: "text", runtime });
+    expect(plain.get(`${MARKER} 31`)).toBe(MARKER.repeat(1000));
+    await plain.close();
+  });
+
+  test("verify reads everything with the key, and says which is missing without", async () => {
+    const { runtime } = await backedUp();
+    for (const path of [ROOT, BACKUP]) {
+      expect(await verify(path, { runtime, encryption: { key: ONE } })).toMatchObject({
+        ok: true,
+        findings: [],
+      });
+      expect(await errorOf(verify(path, { runtime }))).toMatchObject({ code: "ENCRYPTION_KEY_MISSING" });
+      const wrong = verify(path, { runtime, encryption: { key: TWO } });
+      expect(await errorOf(wrong)).toMatchObject({ code: "ENCRYPTION_KEY_WRONG" });
+    }
+  });
+
+  test("a repair saves what it can unseal, also behind damage and with a damaged header", async () => {
+    const storage = await backedUp();
+    const [[checkpoint]] = filesOf(storage, "checkpoint/");
+    const segment = filesOf(storage, ".log").at(-1)?.[0] ?? "";
+    // The numbers in both headers, and bytes in the first block.
+    storage.disk.rot(checkpoint, { bits: [8 * 17, 8 * 500] });
+    storage.disk.rot(segment, { bits: [8 * 17] });
+    const runtime = storage.restart();
+    expect(await errorOf(repair(ROOT, { runtime }))).toMatchObject({ code: "ENCRYPTION_KEY_MISSING" });
+    const report = await repair(ROOT, { runtime, encryption: { key: ONE } });
+    expect(report).toMatchObject({ repaired: true, damaged: true });
+    const db = await openOn({ runtime }, { key: ONE, refusePlain: true });
+    expect(db.status().entries).toBe(report.entries);
+    expect(db.status().entries).toBeGreaterThan(10);
+    for (const { key, value } of db.list()) {
+      expect([String(key).startsWith(MARKER), value]).toEqual([true, MARKER.repeat(1000)]);
+    }
+    expect(db.get(`${MARKER} 31`)).toBe(MARKER.repeat(1000));
+    await db.close();
+    expect(marked(storage)).toEqual([]);
+  });
+
+  test("a key section that is damaged costs what it opens, and the report says so", async () => {
+    const storage = await backedUp();
+    const [[checkpoint]] = filesOf(storage, "checkpoint/");
+    storage.disk.rot(checkpoint, { bits: [8 * 120] });
+    const runtime = storage.restart();
+    const report = await repair(ROOT, { runtime, encryption: { key: ONE } });
+    const lost = report.files.flatMap((file) => file.lost.map(({ what }) => what));
+    expect(lost).toContain("the key section, without which nothing can be read");
+    const db = await openOn({ runtime }, { key: ONE });
+    expect(db.get(`${MARKER} 31`)).toBe(MARKER.repeat(1000));
+    await db.close();
+  });
+});
