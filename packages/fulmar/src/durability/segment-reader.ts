@@ -346,7 +346,7 @@ function searchHeads(
   }
 }
 
-async function isZeros(runtime: Runtime, reader: ChunkReader): Promise<boolean> {
+async function isZeros(runtime: DiskRuntime, reader: ChunkReader): Promise<boolean> {
   const pacer = new Pacer(runtime);
   for (let position = 0; position < reader.sizeBytes; ) {
     const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
