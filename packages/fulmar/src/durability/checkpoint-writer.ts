@@ -20,7 +20,7 @@ import {
   writeFooter,
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
-import { type FileSeal, roomBefore, SEAL_BYTES, type Sealing, sealBytes } from "./file-seal.js";
+import { type FileSeal, roomBefore, type Sealing, sealBytes } from "./file-seal.js";
 import { Pacer, writeFully } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import { pack } from "./packing.js";
@@ -127,7 +127,7 @@ export class CheckpointWriter {
 
   #add(version: number, slab: Uint8Array, offset: number): number {
     const length = entryLength(slab, offset);
-    const needed = this.#filled + 8 + length + SEAL_BYTES + BLOCK_TAIL_BYTES + BLOCK_HEAD_BYTES;
+    const needed = this.#filled + 8 + length + sealBytes(this.#seal) + BLOCK_TAIL_BYTES + BLOCK_HEAD_BYTES;
     if (needed > this.#buffer.length) {
       const larger = new Uint8Array(needed + WRITE_BYTES);
       larger.set(this.#buffer.subarray(0, this.#filled));

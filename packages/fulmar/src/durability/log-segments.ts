@@ -12,7 +12,7 @@ export interface LogSegment {
   readonly path: string;
   readonly salt: Uint8Array;
   /** Undefined: its records are plain. */
-  readonly seal: FileSeal | undefined;
+  readonly seal?: FileSeal | undefined;
   /** Undefined once nothing more is written or synced. */
   handle: FileHandle | undefined;
   /** The last version before this segment; unknown until it is begun. */

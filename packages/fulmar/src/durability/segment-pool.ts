@@ -38,7 +38,7 @@ export interface PreparedSegment {
   readonly handle: FileHandle;
   readonly salt: Uint8Array;
   /** Undefined: its records are plain. */
-  readonly seal: FileSeal | undefined;
+  readonly seal?: FileSeal | undefined;
   /** Bytes that the file has, so that appending within them changes no metadata. */
   readonly capacity: number;
 }

@@ -46,7 +46,7 @@ export interface SegmentFile {
   /** Undefined when the file is empty or all zeros: it was never used. */
   readonly header: SegmentHeader | undefined;
   /** Undefined when it is plain, or without a header. */
-  readonly seal: FileSeal | undefined;
+  readonly seal?: FileSeal | undefined;
   /** Undefined when the segment was prepared but not begun, or when its first record is damaged. */
   readonly opening: Opening | undefined;
 }
