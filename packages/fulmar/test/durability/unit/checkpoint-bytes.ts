@@ -91,6 +91,8 @@ export interface Shape {
   /** What the footer says instead of the truth. */
   readonly footer?: Partial<Footer>;
   readonly footerSeed?: number;
+  /** Bytes between the last block and the footer, which counts them. */
+  readonly between?: number;
 }
 
 export interface Checkpoint {
@@ -118,7 +120,8 @@ export function checkpointOf(blocks: readonly Block[], shape: Shape = {}): Check
     parts.push(bytes);
     starts.push(starts[i] + bytes.length);
   }
-  const fileBytes = starts[blocks.length] + FOOTER_BYTES;
+  parts.push(new Uint8Array(shape.between ?? 0));
+  const fileBytes = starts[blocks.length] + (shape.between ?? 0) + FOOTER_BYTES;
   const counts = { blockCount: blocks.length, entryCount, fileBytes, blocksCrc, ...shape.footer };
   const footer = writeFooter(nodeChecksum, counts, shape.footerSeed ?? head.crc);
   parts.push(footer);

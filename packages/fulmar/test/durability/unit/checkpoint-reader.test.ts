@@ -13,7 +13,7 @@ import { Coverage } from "../../../src/record/coverage.js";
 import { OriginTable } from "../../../src/record/origins.js";
 import { contents, machine } from "../harness.js";
 import { blockOf, type Checkpoint, checkpointOf, IDS, payloadOf, STATE } from "./checkpoint-bytes.js";
-import { type Steady, steady } from "./steady.js";
+import { countedReads, type Steady, steady } from "./steady.js";
 
 const PATH = "/000000000004";
 
@@ -187,6 +187,11 @@ describe("a checkpoint is refused that", () => {
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(offset));
   });
 
+  test("has bytes between its blocks and its footer", async () => {
+    const checkpoint = checkpointOf([blockOf(A)], { between: 1 });
+    await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[1]));
+  });
+
   test("has the footer of another one", async () => {
     const checkpoint = checkpointOf([blockOf(A)], { footerSeed: 1 });
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[1]));
@@ -227,6 +232,31 @@ describe("a checkpoint is refused that", () => {
     await expect(read(checkpoint, { keep: false })).rejects.toMatchObject(corrupt(checkpoint.starts[0]));
   });
 
+  test("is damaged, with nothing read of it any more when that is told", async () => {
+    const value = "v".repeat(1_000_000);
+    const blocks = Array.from({ length: 4 }, (_, i) => blockOf({ key: `k${i}`, value }));
+    const checkpoint = checkpointOf([blockOf({ ...A, version: 0 }), ...blocks]);
+    const { fileSystem } = runtime;
+    let reads = { begun: 0, underWay: 0 };
+    const open: typeof fileSystem.open = async (path, mode) => {
+      if (mode !== "read") return fileSystem.open(path, mode);
+      const counted = await countedReads(rig.runtime, path);
+      reads = counted.reads;
+      return counted.handle;
+    };
+    const watched = new Proxy(fileSystem, {
+      get: (target, key) => {
+        if (key === "open") return open;
+        const value = Reflect.get(target, key);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    runtime = { ...runtime, fileSystem: watched };
+    await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[0]));
+    // The first MiB, the footer, and what is read ahead.
+    expect(reads).toEqual({ begun: 3, underWay: 0 });
+  });
+
   test("has a version of its own at most, and the highest origin", async () => {
     const item = { ...A, version: STATE.version, origin: 2 };
     expect((await read(checkpointOf([blockOf(item)]))).entries).toBe(1);
@@ -244,6 +274,7 @@ describe("a checkpoint is refused that", () => {
     const checkpoint = checkpointOf([blockOf(B), blockOf(), blockOf(A)]);
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[2]));
     expect((await read(checkpointOf([blockOf(A), blockOf(), blockOf(B)]))).entries).toBe(2);
+    expect((await read(checkpointOf([blockOf(), blockOf(A)]))).entries).toBe(1);
   });
 });
 

@@ -36,6 +36,8 @@ export async function countedReads(
   const reads = { begun: 0, underWay: 0 };
   const handle = Object.assign(Object.create(opened) as FileHandle, {
     path,
+    size: () => opened.size(),
+    close: () => opened.close(),
     read: async (target: Uint8Array, position: number): Promise<number> => {
       reads.begun++;
       reads.underWay++;
