@@ -156,6 +156,21 @@ describe("after a kill", () => {
     await store.close();
   });
 
+  test("numbers go on from those of the checkpoint, though the log holds none behind it", async () => {
+    const storage = machine();
+    const first = await MiniStore.open(storage.runtime);
+    await first.save("a", "1");
+    await first.save("b", "2");
+    await first.checkpoint();
+    storage.kill();
+    const { store } = await opened(storage);
+    expect(store.directory.recovered).toMatchObject({
+      seq: 2 + NUMBERS_SKIPPED,
+      version: 2 + NUMBERS_SKIPPED,
+    });
+    await store.close();
+  });
+
   test("it is written again from the last mark that is proven, in slices", async () => {
     const value = "v".repeat(300_000);
     const { storage, ends } = await killed([value, value, value, value, value, value, value, value]);
@@ -280,8 +295,8 @@ describe("a copy", () => {
     const storage = machine();
     const first = await MiniStore.open(storage.runtime);
     await first.save("a", "1");
-    await first.checkpoint();
     await first.save("b", "2");
+    await first.checkpoint();
     await first.close();
     const { incarnation: former } = first.directory.recovered;
     await copyManifest(storage);
