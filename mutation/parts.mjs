@@ -20,11 +20,24 @@ export const PARTS = {
     tests: UNIT_FIRST,
   },
   checkpoint: {
-    files: durable("checkpoint-format", "checkpoint-reader", "checkpoint-run", "checkpoint-writer"),
+    files: durable(
+      "checkpoint-blocks",
+      "checkpoint-format",
+      "checkpoint-reader",
+      "checkpoint-run",
+      "checkpoint-writer",
+    ),
     tests: UNIT_FIRST,
   },
   recovery: {
     files: durable("recovery", "replay", "log-scan", "segment-reader", "chunk-reader", "manifest", "orphans"),
+    tests: UNIT_FIRST,
+  },  directory: {
+    files: durable("data-directory", "first-open", "new-store", "files"),
+    tests: UNIT_FIRST,
+  },
+  history: {
+    files: durable("history", "history-cursor"),
     tests: UNIT_FIRST,
   },
 };
