@@ -32,7 +32,8 @@ export const PARTS = {
   recovery: {
     files: durable("recovery", "replay", "log-scan", "segment-reader", "chunk-reader", "manifest", "orphans"),
     tests: UNIT_FIRST,
-  },  directory: {
+  },
+  directory: {
     files: durable("data-directory", "first-open", "new-store", "files"),
     tests: UNIT_FIRST,
   },
