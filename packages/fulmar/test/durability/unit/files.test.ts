@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FileHandle, FileSystem } from "../../../src/base/runtime/interface.js";
 import {
+  corrupt,
   createDurably,
+  formatNewer,
+  formatOlder,
   listOwn,
   openFile,
   Pacer,
@@ -101,6 +104,13 @@ describe("errors of the system", () => {
     storage.disk.faults.add({ operations: ["close"], code: "EIO" });
     const closed = withFile(fileSystem, PATH, "read", () => Promise.resolve(1));
     await expect(closed).rejects.toMatchObject({ code: "IO_ERROR" });
+  });
+
+  test("name the file and its format", () => {
+    const details = { file: PATH, version: 9 };
+    expect(formatNewer(PATH, 9)).toMatchObject({ code: "FORMAT_NEWER", details });
+    expect(formatOlder(PATH, 9)).toMatchObject({ code: "FORMAT_OLDER", details });
+    expect(corrupt(PATH, 9, "no")).toMatchObject({ code: "CORRUPT", details: { file: PATH, offset: 9 } });
   });
 
   test("that a directory is missing are damage, others are not", async () => {

@@ -169,6 +169,33 @@ describe("a replay", () => {
     expect([origins.id(2), origins.id(3)]).toEqual([BOB, EVE]);
   });
 
+  test("counts the bytes of payloads wherever they stand", () => {
+    replay.segment(headerOf(ADA));
+    const payload = recordOf([[1, 0xaa]], [{ origin: 1, seq: 4 }]);
+    const bytes = joined([new Uint8Array(9), payload, new Uint8Array(4)]);
+    expect(replay.commit(6, bytes, 9, 9 + payload.length)).toBe(true);
+    expect(replay.bytes).toBe(payload.length);
+    expect(replay.commit(7, bytes, 9, 8 + payload.length)).toBe(false);
+  });
+
+  test("takes as many entries as the commit has, whatever stands behind them", () => {
+    replay.segment(headerOf(ADA));
+    const payload = recordOf([[1, 0xaa]], [{ origin: 1, seq: 4 }]);
+    const bytes = joined([payload, entryOf({ origin: 1, seq: 99, hlc: 99 })]);
+    expect(replay.commit(6, bytes, 0, payload.length)).toBe(true);
+    replay.finish();
+    expect([replay.entries, found.seq, found.hlc]).toEqual([1, 4, 10]);
+  });
+
+  test("knows what was covered when nothing of its writer was read", () => {
+    replay.segment(headerOf(BOB));
+    replay.segment(headerOf(EVE));
+    give(6, recordOf([[1, 0xaa]], [{ origin: 1, seq: 4 }]));
+    replay.finish();
+    expect([...found.coverage.origins()]).toEqual([]);
+    expect(found.seq).toBe(3);
+  });
+
   test("refuses what is malformed, before the checkpoint too, and counts nothing of it", () => {
     replay.segment(headerOf(ADA));
     const good = recordOf([[1, 0xaa]], [{ origin: 1, seq: 1 }]);
@@ -203,6 +230,14 @@ describe("definitions of origins", () => {
     expect(read(bytes)).toBe(bytes.length);
     writeU32(bytes, 0, 3);
     expect(read(bytes)).toBe(-1);
+  });
+
+  test("are cut off wherever they stand", () => {
+    const one = definitionsOf([[1, 1]]);
+    const bytes = joined([new Uint8Array(30), one, one]);
+    for (let end = 30; end < 30 + one.length; end++) {
+      expect(readDefinitions(bytes, 30, end, new OriginMapping(origins)), `${end - 30} bytes`).toBe(-1);
+    }
   });
 
   test("come in order, and may be repeated", () => {
@@ -275,6 +310,9 @@ describe("an item of a checkpoint", () => {
 
   test("is malformed when it is cut off, or its version is not exact", () => {
     for (let end = 0; end < bytes.length; end++) expect(checkedItemLength(bytes, 0, end, 2)).toBe(0);
+    const shifted = joined([new Uint8Array(20), bytes]);
+    for (let end = 20; end < shifted.length; end++) expect(checkedItemLength(shifted, 20, end, 2)).toBe(0);
+    expect(checkedItemLength(shifted, 20, shifted.length, 2)).toBe(bytes.length);
     const large = bytes.slice();
     large[6] = 32;
     expect(checkedItemLength(large, 0, large.length, 2)).toBe(0);
