@@ -1,6 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
+import { DataDirectory } from "../../../src/durability/data-directory.js";
 import type { CheckpointSource } from "../../../src/durability/directory-types.js";
+import { createEntryHash } from "../../../src/memory/entry-hash.js";
+import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
+import { OriginTable } from "../../../src/record/origins.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { filesOf, MiniStore, machine, OPTIONS, ROOT } from "../harness.js";
 
@@ -35,9 +40,16 @@ describe("a data directory", () => {
     await store.save("a", "1");
     const { engine, origins } = store;
     await store.close();
-    const { DataDirectory } = await import("../../../src/durability/data-directory.js");
-    const opening = DataDirectory.open(storage.restart(), ROOT, engine, origins, OPTIONS);
-    await expect(opening).rejects.toEqual(INVARIANT);
+    const empty = await MiniStore.open(machine().runtime);
+    const pairs = [
+      [engine, new OriginTable()],
+      [empty.engine, origins],
+    ] as const;
+    for (const [into, table] of pairs) {
+      const opening = DataDirectory.open(storage.restart(), ROOT, into, table, OPTIONS);
+      await expect(opening).rejects.toEqual(INVARIANT);
+    }
+    await empty.close();
   });
 
   test("is free again when it cannot be opened", async () => {
@@ -172,6 +184,54 @@ describe("a checkpoint", () => {
     store = await MiniStore.open(storage.restart());
     expect(store.directory.recovered.hadPeers).toBe(true);
     await store.close();
+  });
+});
+
+describe("what a store knows of peers", () => {
+  test("is none, until it is told, and then for good", async () => {
+    await store.save("a", "1");
+    await store.checkpoint();
+    storage.powerCut();
+    store = await MiniStore.open(storage.restart());
+    expect(store.directory.recovered.hadPeers).toBe(false);
+    await store.directory.rememberPeers();
+    storage.powerCut();
+    store = await MiniStore.open(storage.restart());
+    expect(store.directory.recovered.hadPeers).toBe(true);
+    await store.close();
+  });
+});
+
+describe("a directory whose log was not begun", () => {
+  test("has a status, writes a checkpoint of what it loaded, and closes", async () => {
+    await store.save("a", "1");
+    await store.close();
+    const origins = new OriginTable();
+    const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
+    const directory = await DataDirectory.open(storage.restart(), ROOT, engine, origins, OPTIONS);
+    expect(directory.status().logBytesSinceCheckpoint).toBeGreaterThan(0);
+    const source = { ...sourceOf(1), engine };
+    expect((await directory.checkpoint(source)).entries).toBe(1);
+    expect(directory.status().logBytesSinceCheckpoint).toBe(0);
+    await directory.close(FINAL);
+    expect(() => directory.startLog(store)).toThrow(INVARIANT);
+    store = await MiniStore.open(storage.restart());
+    expect(store.directory.recovered).toMatchObject({ clean: true, version: 1 });
+    await store.close();
+  });
+});
+
+describe("segments that are let go", () => {
+  test("are used again, or removed at the end", async () => {
+    await rotate();
+    const before = names(".log");
+    await store.checkpoint();
+    await rotate(20);
+    expect(names(".log")).not.toContain(before[0]);
+    await store.checkpoint();
+    const { segments } = store.directory.status();
+    await store.close();
+    expect(names(".log")).toHaveLength(segments);
   });
 });
 

@@ -5,7 +5,7 @@ import { EVICTED, EXPIRED, entryLength, keyOf, originOf, TOMBSTONE } from "../..
 import { OriginTable } from "../../../src/record/origins.js";
 import { machine } from "../harness.js";
 import { FOREIGN, FOREIGN_NUMBER, PastLog, STORE_ID, WRITER } from "./past-log.js";
-import { type Steady, steady } from "./steady.js";
+import { countedReads, type Steady, steady } from "./steady.js";
 
 let rig: Steady;
 let log: PastLog;
@@ -152,6 +152,30 @@ describe("a history is damaged", () => {
       });
     }
     await handle.close();
+  });
+
+  test("is read with nothing under way when damage is told, and no more than it has to be", async () => {
+    const large = (version: number) => ({ version, entries: [{ key: "a", valueBytes: 700_000 }] });
+    await log.segment(6, [19, 20, 21, 22, 23].map(large));
+    await log.flip(segments[3], 200_000);
+    let reads = { begun: 0, underWay: 0 };
+    const { fileSystem } = rig.runtime;
+    const open: typeof fileSystem.open = async (path) => {
+      const counted = await countedReads(rig.runtime, path);
+      reads = counted.reads;
+      return counted.handle;
+    };
+    const watched = new Proxy(fileSystem, {
+      get: (target, key) => {
+        if (key === "open") return open;
+        const value = Reflect.get(target, key);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const runtime = { ...rig.runtime, fileSystem: watched };
+    const parts = { runtime, storeId: STORE_ID, origins, segments: () => segments };
+    await expect(read(new LogCursor(parts, 18, false), 23)).rejects.toMatchObject({ code: "CORRUPT" });
+    expect(reads).toEqual({ begun: 2, underWay: 0 });
   });
 
   test("where a segment does not continue the one before, or has no opening", async () => {

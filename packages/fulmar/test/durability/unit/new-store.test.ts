@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
+import { readCheckpointHeader } from "../../../src/durability/checkpoint-format.js";
 import { holdsStore } from "../../../src/durability/first-open.js";
 import { type Layout, layoutOf } from "../../../src/durability/layout.js";
 import {
@@ -80,6 +81,16 @@ describe("a store that is written in one go", () => {
     ]);
     expect(progress.at(-1)?.[0]).toBe(2);
     expect(await holdsStore(runtime, layout)).toBe(false);
+    const [[, checkpoint]] = filesOf(storage, "checkpoint");
+    const header = readCheckpointHeader(runtime.checksum, checkpoint);
+    expect(header).toMatchObject({ number: 7, isBackup: false, compressed: false });
+  });
+
+  test("has a packed checkpoint if it is asked for one", async () => {
+    const context = { runtime, layout, number: 7, stopped: () => false, progress: () => undefined };
+    await prepareNewStore(context, { ...stateOf(false), compressed: true });
+    const [[, checkpoint]] = filesOf(storage, "checkpoint");
+    expect(readCheckpointHeader(runtime.checksum, checkpoint)).toMatchObject({ compressed: true });
   });
 
   test("gets its names durably, the manifest last, and is what it was made from", async () => {
