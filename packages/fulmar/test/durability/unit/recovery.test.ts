@@ -302,7 +302,7 @@ describe("a copy", () => {
     await copyManifest(storage);
     const { store } = await opened(storage, evicts === undefined ? {} : { evicts });
     const { recovered } = store.directory;
-    expect(recovered).toMatchObject({ seq: 0, version: 2, clean: true, hadPeers });
+    expect(recovered).toMatchObject({ seq: 0, version: 2 + NUMBERS_SKIPPED, clean: true, hadPeers });
     expect(recovered.incarnation).not.toBe(former);
     expect(recovered.coverage.of(former).upTo).toBe(2);
     expect(recovered.coverage.of(recovered.incarnation).upTo).toBe(0);
