@@ -41,11 +41,12 @@ interface Options {
   readonly hadPeers?: boolean;
   readonly coverage?: Coverage;
   readonly stopped?: () => boolean;
+  readonly compressed?: boolean;
 }
 
 /** Writes a checkpoint of these items, the first of version 1. */
 async function write(items: readonly Item[], options: Options = {}): Promise<Written> {
-  const { hadPeers = false, coverage = new Coverage(), stopped = () => false } = options;
+  const { hadPeers = false, coverage = new Coverage(), stopped = () => false, compressed = false } = options;
   const origins = new OriginTable();
   for (const id of IDS) origins.intern(id);
   const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
@@ -56,7 +57,7 @@ async function write(items: readonly Item[], options: Options = {}): Promise<Wri
   }
   engine.settle(engine.version);
   const version = engine.version;
-  const state = { ...STATE, hadPeers, version };
+  const state = { ...STATE, hadPeers, compressed, version };
   const source = { version, seq: 7, hlc: 1000, coverage, engine, synced: () => Promise.resolve() };
   const handle = await runtime.fileSystem.open(PATH, "create");
   const writes: number[] = [];
@@ -184,6 +185,26 @@ describe("a checkpoint that is written", () => {
     expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
     const [head] = written.writes;
     expect(blockLengths(written.file, head)).toHaveLength(7);
+  });
+
+  test("is packed where that makes it shorter, if that is asked for", async () => {
+    const noise = Array.from({ length: 70_000 }, (_, i) =>
+      String.fromCharCode(33 + ((i * i * 7919) % 89)),
+    ).join("");
+    const items = [...valued(300, 1000), { key: "z", value: noise }];
+    const written = await write(items, { compressed: true });
+    const [head] = written.writes;
+    expect(written.bytes).toBeLessThan(200_000);
+    const back = await readBack(written, 301);
+    expect(back.header).toMatchObject({ compressed: true });
+    expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
+    const lengths: number[] = [];
+    for (let at = head; at < written.file.length - FOOTER_BYTES; ) {
+      const length = readU32(written.file, at) % 2 ** 31;
+      lengths.push(length);
+      at += BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES;
+    }
+    expect(lengths[0]).toBeLessThan(BLOCK_BYTES / 2);
   });
 
   const LEAST_BYTES = (256 + 64) * KIB;

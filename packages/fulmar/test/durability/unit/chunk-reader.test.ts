@@ -145,6 +145,31 @@ describe("a reader that reads ahead", () => {
     expect(reads).toHaveLength(4);
   });
 
+  test("has nothing of what stands before the part that it keeps", async () => {
+    const { reader } = readerOf(4 * CHUNK_BYTES, true);
+    await load(reader, 0, 10);
+    await load(reader, CHUNK_BYTES - 100, 200);
+    expect(reader.index(CHUNK_BYTES - 101, 1)).toBe(-1);
+    await load(reader, CHUNK_BYTES - 150, 20);
+    await reader.stop();
+  });
+
+  test("is stopped when no read is under way any more", async () => {
+    let underWay = 0;
+    const read = async (target: Uint8Array): Promise<number> => {
+      underWay++;
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay--;
+      return target.length;
+    };
+    const handle = { path: "file", read } as unknown as FileHandle;
+    const reader = new ChunkReader(handle, 4 * CHUNK_BYTES, true);
+    await reader.load(0, 10);
+    expect(underWay).toBe(1);
+    await reader.stop();
+    expect(underWay).toBe(0);
+  });
+
   test("ends with the file", async () => {
     const { reader, reads } = readerOf(2 * CHUNK_BYTES, true);
     await load(reader, 0, 10);
