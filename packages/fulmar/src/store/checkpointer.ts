@@ -24,6 +24,8 @@ export interface CheckpointerParts {
   readonly clock: HybridClock;
   readonly policy: Required<CheckpointPolicy>;
   readonly segmentBytes: number;
+  /** Whether a checkpoint is smaller than what it holds. */
+  readonly compressed: boolean;
 }
 
 /** Writes checkpoints: one at a time, by hand or by policy, beside the writes. */
@@ -34,11 +36,15 @@ export class Checkpointer {
   #notBeforeMs = 0;
   /** Version of the newest commit that a checkpoint holds. */
   #version: number;
+  /** What that one would take if it were not compressed, about. */
+  #plainBytes: number;
   #stopped = false;
 
   constructor(parts: CheckpointerParts) {
     this.#parts = parts;
-    this.#version = parts.directory.status().checkpoint?.version ?? 0;
+    const { checkpoint } = parts.directory.status();
+    this.#version = checkpoint?.version ?? 0;
+    this.#plainBytes = checkpoint === undefined ? 0 : this.#bytesOfState();
     this.#schedule();
   }
 
@@ -69,7 +75,7 @@ export class Checkpointer {
     const { logBytesSinceCheckpoint, checkpoint, segments, logBytes } = directory.status();
     const bytes =
       policy.everyBytes === 0
-        ? Math.max(LOG_BYTES_MIN, LOG_TO_CHECKPOINT * (checkpoint?.bytes ?? 0))
+        ? Math.max(LOG_BYTES_MIN, LOG_TO_CHECKPOINT * Math.max(checkpoint?.bytes ?? 0, this.#plainBytes))
         : policy.everyBytes;
     const commits = engine.version - this.#version;
     const crowded = segments > SEGMENTS_LEFT_MAX + logBytes / segmentBytes;
@@ -82,6 +88,10 @@ export class Checkpointer {
     this.#stopped = true;
     this.#timer?.cancel();
     await this.#running?.catch(() => undefined);
+  }
+
+  #bytesOfState(): number {
+    return this.#parts.compressed ? this.#parts.engine.usage().recordBytes : 0;
   }
 
   #runInBackground(): void {
@@ -106,6 +116,7 @@ export class Checkpointer {
     const { directory, committer, engine, clock } = this.#parts;
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
     const { pin, coverage } = await committer.pinSynced();
+    const plainBytes = this.#bytesOfState();
     try {
       const result = await directory.checkpoint({
         version: pin.version,
@@ -116,6 +127,7 @@ export class Checkpointer {
         synced: async () => {},
       });
       this.#version = Math.max(this.#version, pin.version);
+      this.#plainBytes = plainBytes;
       return result;
     } finally {
       pin.release();

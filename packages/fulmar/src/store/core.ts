@@ -117,9 +117,9 @@ export class StoreCore<V> {
     });
     if (directory !== undefined) {
       const { committer } = this;
-      const { checkpoint: policy, segmentBytes } = settings;
+      const { checkpoint: policy, segmentBytes, compressed } = settings;
       const base = { runtime, directory: directory.data, committer, engine, clock };
-      this.#checkpointer = new Checkpointer({ ...base, policy, segmentBytes });
+      this.#checkpointer = new Checkpointer({ ...base, policy, segmentBytes, compressed });
     }
   }
 

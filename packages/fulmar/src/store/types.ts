@@ -29,7 +29,7 @@ export interface CheckpointPolicy {
   readonly everyMs?: number;
   /**
    * After so many bytes of log; without it, when the log is twice as long as the last checkpoint (64 MiB at
-   * least). A shorter log is read faster at the next open, a longer one costs fewer bytes written.
+   * least), taken as long as if it were not compressed. A shorter log is read faster at the next open, a longer one costs fewer bytes written.
    */
   readonly everyBytes?: number;
 }

@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import type { DataDirectory } from "../../src/durability/data-directory.js";
+import type { MemoryEngine } from "../../src/memory/engine.js";
+import type { HybridClock } from "../../src/record/hybrid-clock.js";
+import { Checkpointer } from "../../src/store/checkpointer.js";
+import { simulatedStorage } from "../../src/testing/index.js";
+import type { Committer } from "../../src/transaction/committer.js";
+
+const MIB = 1024 * 1024;
+const POLICY = { everyCommits: Number.MAX_SAFE_INTEGER, everyMs: Number.MAX_SAFE_INTEGER, everyBytes: 0 };
+
+/** A checkpointer beside a log of a given length, over a state of 100 MiB whose checkpoint has 25 MiB. */
+function beside(
+  log: { bytes: number },
+  compressed: boolean,
+): { checkpointer: Checkpointer; counts: number[] } {
+  const counts: number[] = [];
+  const checkpoint = { version: 1, bytes: 25 * MIB, running: false };
+  const directory = {
+    status: () => ({ segments: 1, logBytes: log.bytes, logBytesSinceCheckpoint: log.bytes, checkpoint }),
+    checkpoint: ({ version }: { version: number }) => {
+      counts.push(log.bytes / MIB);
+      return Promise.resolve({ version, number: 2, entries: 1, bytes: checkpoint.bytes });
+    },
+  } as unknown as DataDirectory;
+  const engine = { version: 9, usage: () => ({ recordBytes: 100 * MIB }) } as unknown as MemoryEngine;
+  const pin = { version: 5, release: () => undefined };
+  const committer = {
+    seq: 9,
+    pinSynced: () => Promise.resolve({ pin, coverage: {} }),
+  } as unknown as Committer;
+  const { runtime } = simulatedStorage();
+  const clock = { last: 9 } as unknown as HybridClock;
+  const parts = { runtime, directory, committer, engine, clock, policy: POLICY, segmentBytes: 16 * MIB };
+  return { checkpointer: new Checkpointer({ ...parts, compressed }), counts };
+}
+
+describe("the log, without a policy of one's own", () => {
+  test.each([
+    [false, 64],
+    [true, 200],
+  ])("with compression %s grows to %d MiB before a checkpoint, again and again", async (compressed, most) => {
+    const log = { bytes: 0 };
+    const { checkpointer, counts } = beside(log, compressed);
+    for (let round = 1; round <= 2; round++) {
+      log.bytes = most * MIB - 1;
+      checkpointer.consider();
+      expect(counts).toHaveLength(round - 1);
+      log.bytes++;
+      checkpointer.consider();
+      await new Promise(setImmediate);
+      expect(counts).toEqual(Array(round).fill(most));
+    }
+    await checkpointer.stop();
+  });
+});
