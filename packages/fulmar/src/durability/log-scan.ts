@@ -91,7 +91,7 @@ export async function scanLog(
   const dead = files.slice(live.length);
   const last = live[live.length - 1];
   const end: LogEnd = { segment: last.file.number, position: last.end, crc: link.crc, version: link.version };
-  const rest = await weigh(runtime, manifest, last, dead, end, link);
+  const rest = await weigh(runtime, manifest, live, dead, end, link);
   const lastNumber = files[files.length - 1].number;
   return { live, dead, end, lastNumber, proven: rest.proven, torn: rest.torn, cutBytes: rest.cutBytes };
 }
@@ -146,11 +146,12 @@ async function readSegment(
 async function weigh(
   runtime: DiskRuntime,
   manifest: Manifest,
-  last: LiveSegment,
+  live: readonly LiveSegment[],
   dead: readonly SegmentFile[],
   end: LogEnd,
   link: Link,
 ): Promise<{ proven: number; torn: boolean; cutBytes: number }> {
+  const last = live[live.length - 1];
   const { path } = last.file;
   const { synced, checkpoint } = manifest;
   let proven = Math.max(link.syncedThrough, checkpoint.version, synced.version);
@@ -173,19 +174,24 @@ async function weigh(
   const behind =
     synced.segment > end.segment || (synced.segment === end.segment && synced.position > end.position);
   if (behind) throw corrupt(path, end.position, "the log ends before what was synced");
-  if (manifest.clean) checkCleanEnd(path, synced, end);
+  if (manifest.clean && !endsCleanly(live, synced, end)) {
+    throw corrupt(path, end.position, "the log does not end where the last orderly close left it");
+  }
   checkMissing(runtime, last, dead);
   return { proven, torn, cutBytes };
 }
 
-function checkCleanEnd(path: string, expected: LogEnd, found: LogEnd): void {
-  if (
-    expected.segment === found.segment &&
-    expected.position === found.position &&
-    expected.crc === found.crc
-  )
-    return;
-  throw corrupt(path, found.position, "the log does not end where the last orderly close left it");
+/**
+ * Whether the log ends where an orderly close left it. Behind that an opening may have begun segments, and have
+ * been cut off before the manifest knew of them: there is nothing in these.
+ */
+function endsCleanly(live: readonly LiveSegment[], closed: LogEnd, found: LogEnd): boolean {
+  const index = live.findIndex(({ file }) => file.number === closed.segment);
+  if (index < 0 || live[index].end !== closed.position) return false;
+  const behind = live.slice(index + 1);
+  if (behind.length === 0) return found.crc === closed.crc;
+  const isEmpty = behind.every(({ base, lastVersion }) => base === closed.version && lastVersion === base);
+  return isEmpty && behind[0].file.opening?.predecessorCrc === closed.crc;
 }
 
 /** Segments come into being durably before they are used, so a gap in the chain is a lost file. */

@@ -28,8 +28,9 @@ export interface CheckpointPolicy {
   /** After so many ms, if anything changed. Unlimited unless set. */
   readonly everyMs?: number;
   /**
-   * After so many bytes of log; without it, when the log is twice as long as the last checkpoint (64 MiB at
-   * least), taken as long as if it were not compressed. A shorter log is read faster at the next open, a longer one costs fewer bytes written.
+   * After so many bytes of log; without it, when the log is twice as long as the last checkpoint, taken as if it
+   * were not compressed (64 MiB at least). A shorter log is read faster at the next open, a longer one costs fewer
+   * bytes written.
    */
   readonly everyBytes?: number;
 }
