@@ -171,13 +171,13 @@ export class KeyNodes {
     this.#open(leaf, index, ref, 0);
     // What the search found out need not be read from keys again.
     if (this.#matched) this.set(leaf, HEADS + index, this.#head);
-    else this.#fitPrefix(leaf, index, true);
+    else this.fitPrefix(leaf, index, true);
   }
 
   /** Puts an entry at an index; the node has room. `child` is 0 in a leaf. */
   insert(node: Node, index: number, ref: Ref, child: Node): void {
     this.#open(node, index, ref, child);
-    this.#fitPrefix(node, index, child === 0);
+    this.fitPrefix(node, index, child === 0);
   }
 
   /** Takes an entry out. */
@@ -219,6 +219,11 @@ export class KeyNodes {
   tighten(node: Node, isLeaf: boolean): void {
     if (this.#commonPrefix(node, isLeaf) >= this.get(node, PREFIX) + PREFIX_GAIN_MIN)
       this.refresh(node, isLeaf);
+  }
+
+  /** Makes prefix and heads anew, if the keys of a node do not share the prefix any more. */
+  loosen(node: Node, isLeaf: boolean): void {
+    if (this.#commonPrefix(node, isLeaf) < this.get(node, PREFIX)) this.refresh(node, isLeaf);
   }
 
   /** Makes prefix and heads anew. */
@@ -337,7 +342,7 @@ export class KeyNodes {
   }
 
   /** Shortens the prefix until a new entry shares it, and gives the entry its head. */
-  #fitPrefix(node: Node, index: number, isLeaf: boolean): void {
+  fitPrefix(node: Node, index: number, isLeaf: boolean): void {
     const first = isLeaf ? 0 : 1;
     const count = this.get(node, COUNT);
     // The first child of an inner node has no separator.

@@ -2,6 +2,7 @@ import { assert } from "../../base/assert.js";
 import { NONE, type Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
 import { fillLeaf, isAbove } from "./key-leaves.js";
+import { KeyNeighbours } from "./key-neighbours.js";
 import { COUNT, KeyNodes, NEXT, PREVIOUS, STALE } from "./key-nodes.js";
 import { type TreeAudience, TreeCopies } from "./key-tree-copies.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -22,6 +23,7 @@ const JOINED = 0.75;
 export class KeyTree {
   readonly nodes: KeyNodes;
   readonly #records: Records;
+  readonly #neighbours: KeyNeighbours;
   readonly #copies: TreeCopies;
   /** Whether somebody walks the tree on another thread: `#copies` has an audience. */
   #isWatched = false;
@@ -37,6 +39,7 @@ export class KeyTree {
   constructor(records: Records, shape: EngineShape, backing?: Backing) {
     this.#records = records;
     this.nodes = new KeyNodes(records, shape, backing);
+    this.#neighbours = new KeyNeighbours(this.nodes, records);
     this.#copies = new TreeCopies(this.nodes);
     this.#root = this.nodes.create();
   }
@@ -71,7 +74,9 @@ export class KeyTree {
     const index = this.nodes.search(leaf, bytes, from, to, true);
     assert(!this.nodes.found, "a key is added to the order once");
     if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax) {
-      this.#insertSplitting(this.#ownPath(leaf), index, bytes, from, to, ref);
+      const own = this.#ownPath(leaf);
+      if (!this.#insertSharing(own, index, bytes, from, to, ref))
+        this.#insertSplitting(own, index, bytes, from, to, ref);
       this.#publish();
       return;
     }
@@ -100,9 +105,7 @@ export class KeyTree {
     assert(isAbove(nodes, this.#records, left, refs[0]), "loaded keys ascend");
     nodes.set(leaf, PREVIOUS, node);
     nodes.set(node, NEXT, leaf);
-    const start = this.#records.keyStart(refs[0]);
-    const end = start + this.#records.keyLength(refs[0]);
-    this.#addChild(1, nodes.createSeparator(left, this.#records.slab(refs[0]), start, end), leaf);
+    this.#addChild(1, this.#neighbours.separate(node, leaf), leaf);
   }
 
   /** Puts another record of the same key in the place of `old`. */
@@ -181,8 +184,7 @@ export class KeyTree {
 
   /** Shows what was done with copies of the whole way up to the root. */
   #publish(): void {
-    if (!this.#isWatched) return;
-    this.#copies.publishRoot(this.#root, this.#height);
+    if (this.#isWatched) this.#copies.publishRoot(this.#root, this.#height);
   }
 
   /** Shows a copy of the leaf of the last descent. */
@@ -213,6 +215,22 @@ export class KeyTree {
     this.nodes.set(leaf, STALE, 1);
   }
 
+  /** Has a full leaf share with a neighbour and adds the record of a key; false if that has no room either. */
+  #insertSharing(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): boolean {
+    const { nodes } = this;
+    const isLast = nodes.get(leaf, NEXT) === NO_NODE && index === nodes.get(leaf, COUNT);
+    const between =
+      this.#height === 0 || isLast ? 0 : this.#neighbours.roomBeside(this.#path[1], this.#slots[1]);
+    if (between === 0) return false;
+    const left = this.#copies.own(this.#path[1], between - 1, true);
+    const right = this.#copies.own(this.#path[1], between, true);
+    const separator = this.#neighbours.share(this.#path[1], between, left, right);
+    const target = nodes.compare(separator, false, bytes, from, to, 0) <= 0 ? right : left;
+    this.#changed(target, 1);
+    nodes.insertSought(target, nodes.search(target, bytes, from, to, true), ref);
+    return true;
+  }
+
   /** Splits a full leaf and adds the record of a key, which belongs at `index`, to one of the halves. */
   #insertSplitting(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
     const { nodes } = this;
@@ -222,20 +240,12 @@ export class KeyTree {
     const isAppended = index === count && nodes.get(leaf, NEXT) === NO_NODE;
     const kept = isAppended ? count : count >>> 1;
     const right = this.#splitLeaf(leaf, kept);
-    const left = nodes.ref(leaf, kept - 1, true);
-    let separator: Ref;
-    let goesRight = isAppended;
-    if (isAppended) {
-      separator = nodes.createSeparator(left, bytes, from, to);
-    } else {
-      const first = nodes.ref(right, 0, true);
-      const start = this.#records.keyStart(first);
-      const slab = this.#records.slab(first);
-      separator = nodes.createSeparator(left, slab, start, start + this.#records.keyLength(first));
-      goesRight = nodes.compare(separator, false, bytes, from, to, 0) <= 0;
+    if (isAppended) nodes.insert(right, 0, ref, NO_NODE);
+    const separator = this.#neighbours.separate(leaf, right);
+    if (!isAppended) {
+      const goesRight = nodes.compare(separator, false, bytes, from, to, 0) <= 0;
+      nodes.insert(goesRight ? right : leaf, goesRight ? index - kept : index, ref, NO_NODE);
     }
-    if (goesRight) nodes.insert(right, index - kept, ref, NO_NODE);
-    else nodes.insert(leaf, index, ref, NO_NODE);
     this.#addChild(1, separator, right);
   }
 
@@ -308,22 +318,13 @@ export class KeyTree {
     const isAlone = !isLeaf && count === 1;
     if (count > THIN * max && !isAlone) return;
     const limit = isAlone ? max : Math.max(2, JOINED * max);
-    const last = nodes.get(parent, COUNT) - 1;
-    if (index > 0 && this.#canJoin(parent, index, limit)) this.#join(parent, index, isLeaf);
-    else if (index < last && this.#canJoin(parent, index + 1, limit)) this.#join(parent, index + 1, isLeaf);
+    const joined = this.#neighbours.joinable(parent, index, limit);
+    if (joined > 0) this.#join(parent, joined, isLeaf);
     else {
       if (isAlone) this.#borrow(node, parent, index);
       return;
     }
     this.#shrink(parent, level + 1);
-  }
-
-  /** Whether the child at `index` and the one before it may become one node of at most `limit` entries. */
-  #canJoin(parent: Node, index: number, limit: number): boolean {
-    const { nodes } = this;
-    const left = nodes.child(parent, index - 1);
-    const right = nodes.child(parent, index);
-    return nodes.get(left, COUNT) + nodes.get(right, COUNT) <= limit;
   }
 
   /** Takes a child from a neighbour; the separators turn through the parent. */

@@ -7,7 +7,7 @@ import { TreeDigests } from "../../../src/memory/offheap/key-tree-digest.js";
 import { verifyKeyTree } from "../../../src/memory/offheap/key-tree-verify.js";
 import { Records } from "../../../src/memory/offheap/records.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
-import { bytesOf, entry, quickHash } from "../fixtures.js";
+import { ascii, bytesOf, entry, quickHash } from "../fixtures.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
 const byte = fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xfe, 0xff);
@@ -57,5 +57,37 @@ describe.each([
       }),
       { numRuns: 15 },
     );
+  });
+});
+
+describe("key tree", () => {
+  /** Bytes of nodes for each key after these were added in an order. */
+  function bytesPerKey(order: readonly number[]): number {
+    const records = new Records(DEFAULT_SHAPE);
+    const tree = new KeyTree(records, DEFAULT_SHAPE);
+    for (const i of order) {
+      const key = ascii(`user:${i.toString().padStart(11, "0")}`);
+      const bytes = entry(key, { seq: i });
+      tree.insert(key, 0, key.length, records.add(1, 0, bytes, 0, bytes.length));
+    }
+    verifyKeyTree(tree, records, new TreeDigests(tree, records, quickHash));
+    return tree.nodes.pool.usedBytes / order.length;
+  }
+  const count = 20_000;
+  const ascending = Array.from({ length: count }, (_, i) => i);
+
+  it("fills three quarters of its leaves on average when keys come in random order", () => {
+    const order = [...ascending];
+    let state = 12345;
+    for (let i = count - 1; i > 0; i--) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      const j = Math.floor((state / 4294967296) * (i + 1));
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    expect(bytesPerKey(order)).toBeLessThan(12);
+  });
+
+  it("fills its leaves when keys ascend", () => {
+    expect(bytesPerKey(ascending)).toBeLessThan(9);
   });
 });
