@@ -46,6 +46,8 @@ export interface LogScan {
 }
 
 export interface ScanVisitor extends RecordVisitor {
+  /** The first segment is about to begin; all together have so many bytes, with what of them was never used. */
+  begin(bytesTotal: number): void;
   /** A segment begins: origin numbers are defined anew. */
   segment(header: SegmentHeader): void;
 }
@@ -78,6 +80,7 @@ export async function scanLog(
   }
   const link: Link = { crc: 0, version: first.opening.base, syncedThrough: 0 };
   const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  visitor.begin(bytesTotal);
   let bytesRead = 0;
   const advance = (bytes: number): void => {
     bytesRead += bytes;

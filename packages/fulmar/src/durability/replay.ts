@@ -5,7 +5,12 @@ import type { Coverage } from "../record/coverage.js";
 import { checkedEntryLength, entryLength, hlcOf, originOf, seqOf, setOrigin } from "../record/entry.js";
 import { ORIGIN_ID_BYTES, type OriginId, type OriginTable, originFromBytes } from "../record/origins.js";
 import type { ScanVisitor } from "./log-scan.js";
-import { DEFINITION_BYTES, type SegmentHeader } from "./segment-format.js";
+import { DEFINITION_BYTES, recordBytes, type SegmentHeader } from "./segment-format.js";
+
+/** Commits by which the number of entries to come is judged. */
+const SAMPLED_COMMITS = 500;
+/** Room is made in advance for so many keys at most. */
+const EXPECTED_MAX = 2 ** 22;
 
 /** What is known of the numbers that a store has used. */
 export interface FoundNumbers {
@@ -81,6 +86,7 @@ export class Replay implements ScanVisitor {
   /** The writer's newest sequence number in what was read of the present segment. */
   #writerSeq = 0;
   #hlc = 0;
+  #bytesTotal = 0;
   commits = 0;
   entries = 0;
   /** Bytes of commits that were applied. */
@@ -100,6 +106,10 @@ export class Replay implements ScanVisitor {
     this.#incarnation = incarnation;
     this.#afterVersion = afterVersion;
     this.#mapping = new OriginMapping(origins);
+  }
+
+  begin(bytesTotal: number): void {
+    this.#bytesTotal = bytesTotal;
   }
 
   segment(header: SegmentHeader): void {
@@ -122,12 +132,20 @@ export class Replay implements ScanVisitor {
     }
     this.commits++;
     this.bytes += end - at;
+    if (this.commits === SAMPLED_COMMITS) this.#expect();
     return true;
   }
 
   /** To be called at the end. */
   finish(): void {
     this.#noteNumbers();
+  }
+
+  /** Behind a checkpoint there is room already for its keys, which are mostly those of the commits too. */
+  #expect(): void {
+    if (this.#afterVersion > 0) return;
+    const commits = this.#bytesTotal / recordBytes(this.bytes / this.commits);
+    this.#loader?.expect(Math.min(EXPECTED_MAX, Math.ceil((commits * this.entries) / this.commits)));
   }
 
   /** What is noted for each commit takes longer than what is noted for many. */

@@ -37,6 +37,7 @@ export class Arena {
   readonly #open: Uint32Array;
   #usedBytes = 0;
   #waitingBytes = 0;
+  #taken = 0;
 
   constructor(shape: EngineShape, backing?: Backing) {
     this.slabs = new Slabs(shape, backing);
@@ -81,6 +82,35 @@ export class Arena {
     pages[base + CLASS] = WHOLE;
     pages[base + LIVE] = 1;
     return this.#refAt(run, this.slabs.firstUnit(run));
+  }
+
+  /**
+   * Memory for some pieces of so many bytes, one behind the other and {@link sizeFor} bytes apart: at least one
+   * and at most `count`, which {@link taken} tells.
+   */
+  takeRow(bytes: number, count: number): Ref {
+    this.#taken = 1;
+    const units = (bytes + 7) >>> 3;
+    if (count === 1 || units > this.#cellUnitsMax) return this.take(bytes);
+    const index = this.#classes.classOf(units);
+    const run = this.#open[index] === 0 ? this.#addSpan(index) : this.#open[index];
+    const pages = this.slabs.pages[this.slabs.slabOf(run)];
+    const base = this.slabs.pageBase(run);
+    // Cells that were given back stand anywhere.
+    if (pages[base + FREE] !== 0) return this.take(bytes);
+    const unit = pages[base + FRESH];
+    const size = this.#classes.units[index];
+    this.#taken = Math.min(count, Math.floor((this.#endUnit(run, index) - unit) / size));
+    pages[base + FRESH] = unit + this.#taken * size;
+    pages[base + LIVE] += this.#taken;
+    this.#usedBytes += this.#taken * size * 8;
+    if (this.#isFull(pages, base, run, index)) this.#unlist(run, index);
+    return this.#refAt(run, unit);
+  }
+
+  /** Pieces that the last {@link takeRow} handed out. */
+  get taken(): number {
+    return this.#taken;
   }
 
   give(ref: Ref): void {

@@ -98,6 +98,11 @@ export class HashIndex {
     for (const part of this.#parts) part.announce(share);
   }
 
+  /** Takes a part of the way to tables of fitting sizes after a load; whether there is more. */
+  trim(): boolean {
+    return this.#parts.some((part) => part.trim());
+  }
+
   hashOf(bytes: Uint8Array, from: number, to: number): number {
     return this.#hash.of(bytes, from, to);
   }

@@ -17,6 +17,11 @@ const GROWTH = 1.5;
 const FILL_ANNOUNCED = 0.88;
 const FILL_ANNOUNCED_RANGE = 0.13;
 
+/** A table that was made for keys which did not come is replaced if less than this is used: less than of any new one. */
+const FILL_LOADED_MIN = 0.42;
+/** How many times a trim moves what a change moves. */
+const TRIMMED_TOGETHER = 16;
+
 /**
  * Finds the newest records of a share of the keys by the hashes of these. When the table fills up or empties
  * out, a new one is begun, and each change moves a few groups over until the old one is empty: no change
@@ -120,6 +125,15 @@ export class HashPart {
   append(hash: number, ref: Ref): void {
     this.#stepUp();
     this.#tableOf(hash).add(hash, ref);
+  }
+
+  /** Takes a part of the way to a smaller table, if this one turned out to be far too large; whether there is more. */
+  trim(): boolean {
+    const { size, slots, groups } = this.#table;
+    const isRoomy = size < FILL_LOADED_MIN * slots && this.#groupsFor(size) < groups;
+    if (this.#old === undefined && isRoomy) this.#begin();
+    for (let moves = 0; moves < TRIMMED_TOGETHER && this.#old !== undefined; moves++) this.#move(this.#old);
+    return this.#old !== undefined;
   }
 
   /** Reads what a hash leads to, so that it is at hand when a key is added. */

@@ -23,17 +23,12 @@ export class KeyHash {
     let v2 = this.#v2;
     let v3 = this.#v3;
     const length = to - from;
-    // Whole words, the last one filled up with the length, and then four rounds more: one loop, so that
-    // the round is written once. Everything stays in registers.
-    const words = (length >>> 2) + 1;
-    for (let i = 0, at = from; i < words + 3; i++, at += 4) {
-      let word = 0;
-      if (i < words - 1) {
-        word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
-      } else if (i === words - 1) {
-        word = length << 24;
-        for (let j = 0; at + j < to; j++) word |= bytes[at + j] << (8 * j);
-      } else if (i === words) v2 ^= 0xff;
+    const wordsEnd = from + (length & ~3);
+    let at = from;
+    // The round is written twice, for whole words and for what follows: everything stays in registers, and
+    // the first loop, in which most of the time goes, has no branch.
+    for (; at < wordsEnd; at += 4) {
+      const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
       v3 ^= word;
       v0 = (v0 + v1) | 0;
       v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
@@ -46,6 +41,25 @@ export class KeyHash {
       v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
       v2 = (v2 << 16) | (v2 >>> 16);
       v0 ^= word;
+    }
+    // What is left, filled up with the length, and then three rounds more.
+    let last = length << 24;
+    for (let j = 0; at + j < to; j++) last |= bytes[at + j] << (8 * j);
+    v3 ^= last;
+    for (let i = 0; i < 4; i++) {
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+      if (i > 0) continue;
+      v0 ^= last;
+      v2 ^= 0xff;
     }
     return (v1 ^ v3) >>> 0;
   }

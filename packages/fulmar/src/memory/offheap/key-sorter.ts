@@ -15,6 +15,8 @@ const MANY_BITS = 11;
 const MANY = 1 << 14;
 /** Items that are looked at in one step: well below a millisecond. */
 const STEP_ITEMS = 1 << 13;
+/** Keys by which the common beginning is guessed. */
+const GUESSED_FROM = 32;
 /** Up to so many keys that agree in eight bytes are sorted by comparing them. */
 const COMPARED_MAX = 24;
 
@@ -27,12 +29,11 @@ export function* sortByKey(records: Records, refs: Uint32Array): Generator<void,
     sortFew(records, refs, 0, refs.length);
     return;
   }
-  const skip = yield* commonPrefix(records, refs);
   let items: Uint32Array = new Uint32Array(refs.length * WORDS);
-  for (let from = 0; from < refs.length; from += STEP_ITEMS) {
-    readHeads(records, refs, from, skip, items);
-    yield;
-  }
+  // A few keys tell, and are right but for rare cases: so all keys are read once only.
+  const guess = commonOfFew(records, refs);
+  let skip = yield* readAllHeads(records, refs, guess, items);
+  if (skip < guess) skip = yield* readAllHeads(records, refs, yield* commonPrefix(records, refs), items);
   items = yield* sortHeads(items, new Uint32Array(items.length));
   for (let from = 0; from < refs.length; from += STEP_ITEMS) {
     const to = Math.min(refs.length, from + STEP_ITEMS);
@@ -46,6 +47,21 @@ export function* sortByKey(records: Records, refs: Uint32Array): Generator<void,
     yield* sortRun(records, refs.subarray(at, end), skip + HEAD_BYTES);
     at = end;
   }
+}
+
+/** Reads the heads behind `skip` bytes. Returns it, or less if some key differs before. */
+function* readAllHeads(
+  records: Records,
+  refs: Uint32Array,
+  skip: number,
+  items: Uint32Array,
+): Generator<void, number> {
+  for (let from = 0; from < refs.length; from += STEP_ITEMS) {
+    const common = readHeads(records, refs, from, skip, items);
+    if (common < skip) return common;
+    yield;
+  }
+  return skip;
 }
 
 /** The bytes that all keys begin with. */
@@ -106,16 +122,8 @@ function* sortRun(records: Records, run: Uint32Array, depth: number): Generator<
 
 function commonInPart(records: Records, refs: Uint32Array, from: number, common: number): number {
   const to = Math.min(refs.length, from + STEP_ITEMS);
-  const [first] = refs;
-  const slab = records.slab(first);
-  const start = records.keyStart(first);
   let least = common;
-  for (let i = from; i < to; i++) {
-    const ref = refs[i];
-    const key = records.keyStart(ref);
-    const end = key + Math.min(records.keyLength(ref), least);
-    least = commonLength(slab, start, start + least, records.slab(ref), key, end);
-  }
+  for (let i = from; i < to; i++) least = commonWith(records, refs[0], refs[i], least);
   return least;
 }
 
@@ -138,16 +146,35 @@ function partitionPart(
   return into;
 }
 
+/** How many bytes some keys, here and there, have in common. */
+function commonOfFew(records: Records, refs: Uint32Array): number {
+  let common = records.keyLength(refs[0]);
+  const step = Math.ceil(refs.length / GUESSED_FROM);
+  for (let i = 0; i < refs.length; i += step) common = commonWith(records, refs[0], refs[i], common);
+  return common;
+}
+
+/** How many of the first `max` bytes two keys have in common. */
+function commonWith(records: Records, first: Ref, ref: Ref, max: number): number {
+  const start = records.keyStart(first);
+  const key = records.keyStart(ref);
+  const end = key + Math.min(records.keyLength(ref), max);
+  return commonLength(records.slab(first), start, start + max, records.slab(ref), key, end);
+}
+
+/** Reads the heads of a part, as long as keys begin with `skip` bytes of the first; the least they do. */
 function readHeads(
   records: Records,
   refs: Uint32Array,
   from: number,
   skip: number,
   items: Uint32Array,
-): void {
+): number {
   const to = Math.min(refs.length, from + STEP_ITEMS);
   for (let i = from; i < to; i++) {
     const ref = refs[i];
+    const common = commonWith(records, refs[0], ref, skip);
+    if (common < skip) return common;
     const slab = records.slab(ref);
     const key = records.keyStart(ref);
     const end = key + records.keyLength(ref);
@@ -155,6 +182,7 @@ function readHeads(
     items[i * WORDS + LOW] = headOf(slab, key + skip + 4, end);
     items[i * WORDS + REF] = ref;
   }
+  return skip;
 }
 
 /** The bits in which not all words of a part of a column agree with the first of all. */

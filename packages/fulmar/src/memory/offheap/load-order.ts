@@ -57,6 +57,7 @@ export class LoadOrder {
     if (this.#leafCount > 0) this.#closeLeaf();
     this.#sorted.clear();
     this.#added = new Uint32Array(0);
+    while (this.#indexes.hash.trim()) yield;
     while (!this.#origins.step()) yield;
     while (!this.#deadlines.step()) yield;
   }

@@ -9,6 +9,10 @@ import { LoadOrder } from "./load-order.js";
 import { RefList } from "./ref-list.js";
 import type { EngineShape } from "./shape.js";
 
+/** Bytes of the version before each entry that comes in order. */
+const VERSION_BYTES = 8;
+/** Entries of one length that are copied together at most. */
+const ROW_MAX = 256;
 /** References that each discarded record has looked at: so discarded ones are always a small part. */
 const SWEPT_PER_DISCARD = 4;
 
@@ -29,6 +33,7 @@ export class OffHeapLoader implements BulkLoader {
   readonly #sorted = new RefList();
   readonly #added = new RefList();
   #order: LoadOrder | undefined;
+  readonly #row = new Uint32Array(ROW_MAX);
   #isPutting = false;
   #versionMax = 0;
   #finished = false;
@@ -54,22 +59,37 @@ export class OffHeapLoader implements BulkLoader {
 
   addAll(bytes: Uint8Array, at: number, count: number): number {
     assert(this.#order === undefined && !this.#isPutting, "entries in order come first");
-    const { records, hash } = this.#indexes;
     const keeps = this.#keepsTombstones();
     let next = at;
-    for (let i = 0; i < count; i++) {
-      const version = readU64(bytes, next);
-      const entry = next + 8;
-      const length = entryLength(bytes, entry);
-      next = entry + length;
-      if (version > this.#versionMax) this.#versionMax = version;
-      if (!keeps && isTombstone(bytes, entry)) continue;
-      const ref = records.add(version, 0, bytes, entry, length);
-      const key = keyStart(bytes, entry);
-      this.#sorted.push(ref);
-      if (this.#batch.add(hash.hashOf(bytes, key, key + keyLengthOf(bytes, entry)), ref)) this.#flush();
+    for (let left = count; left > 0; ) {
+      const isWanted = keeps || !isTombstone(bytes, next + VERSION_BYTES);
+      const length = entryLength(bytes, next + VERSION_BYTES);
+      const row = isWanted ? rowOf(bytes, next, Math.min(left, ROW_MAX), length, keeps) : 1;
+      if (isWanted) this.#addRow(bytes, next, row, length);
+      next += row * (VERSION_BYTES + length);
+      left -= row;
     }
     return next;
+  }
+
+  /** Adds entries of one length. */
+  #addRow(bytes: Uint8Array, at: number, count: number, length: number): void {
+    const { records, hash } = this.#indexes;
+    const refs = this.#row;
+    records.addRow(bytes, at, count, length, refs);
+    for (let i = 0, next = at; i < count; i++, next += VERSION_BYTES + length) {
+      const version = readU64(bytes, next);
+      if (version > this.#versionMax) this.#versionMax = version;
+      const key = keyStart(bytes, next + VERSION_BYTES);
+      const end = key + keyLengthOf(bytes, next + VERSION_BYTES);
+      this.#sorted.push(refs[i]);
+      if (this.#batch.add(hash.hashOf(bytes, key, end), refs[i])) this.#flush();
+    }
+  }
+
+  expect(entries: number): void {
+    const { hash } = this.#indexes;
+    if (hash.size === 0) hash.announce(entries);
   }
 
   put(version: number, bytes: Uint8Array, at: number, length: number): void {
@@ -149,4 +169,14 @@ export class OffHeapLoader implements BulkLoader {
     this.#sorted.sweep(records, SWEPT_PER_DISCARD);
     this.#added.sweep(records, SWEPT_PER_DISCARD);
   }
+}
+
+/** How many of the next entries have the same length, and are wanted as the first is. */
+function rowOf(bytes: Uint8Array, at: number, max: number, length: number, keepsTombstones: boolean): number {
+  let count = 1;
+  for (let next = at + VERSION_BYTES + length; count < max; count++, next += VERSION_BYTES + length) {
+    const entry = next + VERSION_BYTES;
+    if (entryLength(bytes, entry) !== length || (!keepsTombstones && isTombstone(bytes, entry))) break;
+  }
+  return count;
 }

@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { readU16 } from "../../base/bytes.js";
+import { readU16, readU32 } from "../../base/bytes.js";
 import {
   DEADLINE_BYTES,
   ENTRY_HEADER_BYTES,
@@ -36,6 +36,10 @@ import type { EngineShape } from "./shape.js";
  */
 const HEADER_BYTES = 8;
 const SLOT_WORD = HEADER_BYTES / 4;
+
+/** Bytes of the version before an entry in a checkpoint. */
+const ITEM_VERSION_BYTES = 8;
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** A word in the middle of what is read of a record to compare its key. */
 const KEY_WORD = 8;
@@ -203,6 +207,48 @@ export class Records {
     this.#count++;
     this.#entryBytes += length;
     return ref;
+  }
+
+  /**
+   * Copies `count` entries of `length` bytes each into the arena, which stand back to back from `at` on as in a
+   * checkpoint: a u64 version before each. Their references go into `refs`.
+   */
+  addRow(bytes: Uint8Array, at: number, count: number, length: number, refs: Uint32Array): void {
+    const itemBytes = ITEM_VERSION_BYTES + length;
+    const cellBytes = this.headerBytes + length;
+    const units = this.arena.sizeFor(cellBytes) >>> 3;
+    for (let done = 0; done < count; ) {
+      const first = this.arena.takeRow(cellBytes, count - done);
+      const { taken } = this.arena;
+      for (let i = 0; i < taken; i++) refs[done + i] = first + i * units;
+      this.#placeRow(first, taken, bytes, at + done * itemBytes, length, units);
+      done += taken;
+    }
+    this.#count += count;
+    this.#entryBytes += count * length;
+  }
+
+  /** Copies entries into cells in a row: all at once to where the cells begin, and then each to its own. */
+  #placeRow(first: Ref, count: number, bytes: Uint8Array, at: number, length: number, units: number): void {
+    const slab = this.slab(first);
+    const words = this.#words[first >>> this.#slabShift];
+    const start = (first & this.#unitMask) * 8;
+    const itemBytes = ITEM_VERSION_BYTES + length;
+    slab.set(bytes.subarray(at, at + count * itemBytes), start);
+    const isInPlace = itemBytes === units * 8 && this.headerBytes === ITEM_VERSION_BYTES;
+    // An item is then what a record is, to the byte.
+    if (isInPlace && IS_LITTLE_ENDIAN) return;
+    // From the last on, since each moves back or stays.
+    for (let i = count - 1; i >= 0; i--) {
+      const from = start + i * itemBytes;
+      const word = (start >>> 2) + i * units * 2;
+      const low = readU32(slab, from);
+      const high = readU32(slab, from + 4);
+      slab.copyWithin(word * 4 + this.headerBytes, from + ITEM_VERSION_BYTES, from + itemBytes);
+      words[word] = low;
+      words[word + 1] = high;
+      if (this.#isTracked) words[word + SLOT_WORD] = 0;
+    }
   }
 
   /** Has the processor fetch the bytes of an entry while it does something else. */

@@ -193,6 +193,7 @@ class PlainEngine implements MemoryEngine {
     let [isPutting, isFinished] = [false, false];
     return {
       announce: () => {},
+      expect: () => {},
       step: () => true,
       addAll: (bytes, at, count) => {
         assert(!isPutting && !isFinished, "entries in order come first");
