@@ -82,7 +82,7 @@ export interface BulkLoader {
    * `at` on as in a checkpoint: a u64 version before each. The caller has checked them. Returns where they end.
    */
   addAll(bytes: Uint8Array, at: number, count: number): number;
-  /** Tells, between the first few commits, about how many of their entries come. May be left out, or be far too many. */
+  /** Tells, between the first few commits, about how many of their entries come. May be left out, or far too many. */
   expect(entries: number): void;
   /** Applies one entry of commit `version`. Versions never decrease; the later entry of a key stays. */
   put(version: number, bytes: Uint8Array, at: number, length: number): void;

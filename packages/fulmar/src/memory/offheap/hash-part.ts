@@ -17,7 +17,7 @@ const GROWTH = 1.5;
 const FILL_ANNOUNCED = 0.88;
 const FILL_ANNOUNCED_RANGE = 0.13;
 
-/** A table that was made for keys which did not come is replaced if less than this is used: less than of any new one. */
+/** A table made for keys that did not come is replaced if less than this is used: less than of any new one. */
 const FILL_LOADED_MIN = 0.42;
 /** How many times a trim moves what a change moves. */
 const TRIMMED_TOGETHER = 16;
