@@ -1,12 +1,19 @@
 import { expect } from "vitest";
 import { codeOf } from "../../src/base/errors.js";
-import { type Durability, type OpenOptions, open, type Store } from "../../src/index.js";
+import { type Durability, type Encryption, type OpenOptions, open, type Store } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
 import { nodeCryptography, Prng, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
 import { breakDisk, mendDisk, spoilReads } from "./random-faults.js";
 import { type Change, type ModelCommit, RandomModel } from "./random-model.js";
 
 const KEYS = 24;
+/** Half of the worlds encrypt, each life under one of two keys or under none. */
+const [ONE, TWO] = [1, 2].map((byte) => new Uint8Array(32).fill(byte));
+const ENCRYPTIONS: readonly Encryption[] = [
+  { key: ONE, previousKeys: [TWO] },
+  { key: TWO, previousKeys: [ONE] },
+  { key: null, previousKeys: [ONE, TWO] },
+];
 /** How an open may be turned down by a disk that is broken on purpose. */
 const DISK_CODES = ["DISK_FULL", "IO_ERROR", "ACCESS_DENIED"];
 
@@ -23,6 +30,7 @@ export class RandomWorld {
   readonly #storage: SimulatedStorage;
   readonly #model: RandomModel;
   #options: OpenOptions<string> = {};
+  readonly #encrypts: boolean;
   #db: Store<string> | undefined;
   #alive = false;
   #end: "kill" | "power" = "kill";
@@ -45,6 +53,7 @@ export class RandomWorld {
       staleGarbage: prng.chance(0.3),
       clock: { resolutionMs: prng.pick([1, 1, 1000]) },
     });
+    this.#encrypts = prng.chance(0.5);
     this.#model = new RandomModel(() => this.#storage.clock.wallMs());
   }
 
@@ -69,6 +78,7 @@ export class RandomWorld {
       sync: prng.pick(["background", "inline"]),
       flushCommits: prng.pick([3, 20, 100_000]),
       flushBytes: prng.pick([2000, 16 << 20]),
+      ...(this.#encrypts && { encryption: prng.pick(ENCRYPTIONS) }),
       checkpoint: prng.pick([{}, { everyCommits: 10 }, { everyBytes: 100_000 }, { everyMs: 200 }]),
     };
   }
@@ -351,12 +361,13 @@ export class RandomWorld {
     const [path, bytes] = this.#prng.pick(files);
     const bits = [this.#prng.below(bytes.length * 8)];
     this.#storage.disk.rot(path, { bits });
-    const db = await open<string>("/place/data", { codec: "text", runtime: this.#storage.runtime }).catch(
-      (error: unknown) => {
-        expect(codeOf(error)).toMatch(/CORRUPT|FORMAT_NEWER|NOT_A_STORE/);
-        this.#storage.disk.rot(path, { bits });
-      },
-    );
+    const { encryption } = this.#options;
+    const { runtime } = this.#storage;
+    const given = { codec: "text", runtime, ...(encryption !== undefined && { encryption }) } as const;
+    const db = await open<string>("/place/data", given).catch((error: unknown) => {
+      expect(codeOf(error)).toMatch(/CORRUPT|FORMAT_NEWER|NOT_A_STORE/);
+      this.#storage.disk.rot(path, { bits });
+    });
     if (db === undefined) return;
     this.#model.recovered(db, "power");
     await db.close();

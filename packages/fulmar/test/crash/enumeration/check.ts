@@ -1,6 +1,9 @@
 import { codeOf } from "../../../src/base/errors.js";
+import { withKeyring } from "../../../src/durability/keyring.js";
+import { SEALED } from "../../../src/durability/segment-format.js";
 import { verifyDirectory } from "../../../src/durability/verify.js";
-import { open, type Store } from "../../../src/index.js";
+import { type Encryption, open, type Store } from "../../../src/index.js";
+import { createKeyring } from "../../../src/store/encryption.js";
 import { portOf } from "../../../src/store/port.js";
 import {
   nodeCryptography,
@@ -40,9 +43,26 @@ function machineOn(disk: SimulatedDisk, wallMs: number): SimulatedStorage {
   return storage;
 }
 
+/** What a workload that encrypts gives to `open`. */
+export const ENCRYPTION: Encryption = { key: new Uint8Array(32).fill(7) };
+
+/** How to open what is there: encrypted if the log is. */
+function encryptionOf(storage: SimulatedStorage): { encryption?: Encryption } {
+  for (const [path, bytes] of storage.disk.image()) {
+    if (path.endsWith(".log") && ((bytes[12] ?? 0) & SEALED) !== 0) return { encryption: ENCRYPTION };
+  }
+  return {};
+}
+
 function openOn(storage: SimulatedStorage): Promise<Store<string>> {
   const { runtime } = storage;
-  return open<string>(ROOT, { codec: "text", runtime, segmentBytes: 65_536, durability: "full" });
+  return open<string>(ROOT, {
+    ...encryptionOf(storage),
+    codec: "text",
+    runtime,
+    segmentBytes: 65_536,
+    durability: "full",
+  });
 }
 
 /** A disk that is still full may turn an open down; then it is given space. */
@@ -205,7 +225,8 @@ function afterPowerCut(storage: SimulatedStorage): Promise<Store<string>> {
 async function checkClose(storage: SimulatedStorage, db: Store<string>): Promise<void> {
   const digest = db.digest();
   await db.close();
-  const report = await verifyDirectory(storage.runtime, ROOT);
+  const keyring = createKeyring(storage.runtime, encryptionOf(storage).encryption);
+  const report = await verifyDirectory(withKeyring(storage.runtime, keyring), ROOT);
   const complaints = JSON.stringify(report.findings);
   must(report.ok && report.findings.length === 0, `I5: a closed store has ${complaints}`);
   const again = await openOn(storage);

@@ -2,6 +2,7 @@ import { codeOf } from "../../../src/base/errors.js";
 import type { OpenOptions } from "../../../src/index.js";
 import type { AfterSync } from "../../../src/testing/index.js";
 import type { Actor } from "./actor.js";
+import { ENCRYPTION } from "./check.js";
 import { MIXED } from "./mixed.js";
 
 /** A short program whose every step is examined. */
@@ -277,6 +278,35 @@ function failedNames(afterSync: AfterSync): Workload {
   };
 }
 
+const encrypted: readonly Workload[] = [
+  {
+    name: "encrypted: first open, writes, segments, a checkpoint, close",
+    options: { encryption: ENCRYPTION },
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"]);
+      await Promise.all(LEVELS.map((level, i) => actor.write(level, [`k${i}`, level])));
+      await roll(actor, 1);
+      await actor.db.checkpoint();
+      await actor.write("relaxed", ["a", "2"]);
+      await actor.close();
+    },
+  },
+  {
+    name: "a plain store is opened with a key, written to, and checkpointed",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["a", "1"], ["b", "1"]);
+      await actor.close();
+      await actor.open({ encryption: ENCRYPTION });
+      await actor.write("full", ["a", "2"]);
+      await actor.db.checkpoint();
+      await actor.write("full", ["b", "2"]);
+      await actor.close();
+    },
+  },
+];
+
 const quota: Workload = {
   name: "a disk that fills up and is given space again",
   async run(actor) {
@@ -297,6 +327,7 @@ export const WORKLOADS: readonly Workload[] = [
   ...plain,
   ...generations,
   ...MIXED,
+  ...encrypted,
   refusal(0),
   refusal(60),
   refusal(140),
