@@ -16,6 +16,7 @@ export const ERROR_CATALOGUE = {
   NOT_AN_INTEGER: "An increment meets something that is neither an integer below 2^53 nor a bigint.",
   INTEGER_OVERFLOW: "An increment leaves the integers below 2^53.",
   NESTED_TRANSACTION: "A transaction was begun inside the function of another one.",
+  REENTRANT: "A codec, a schema or a `toJSON` tried to change the store that had called it.",
   TRANSACTION_ENDED: "A transaction was used after its function had returned, or after it was ended.",
   TRANSACTION_TOO_LARGE: "One transaction reads or writes more keys and ranges than it may.",
   RESERVED_KEY: "The key lies in the range that the store keeps for its own data.",

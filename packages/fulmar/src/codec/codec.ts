@@ -7,13 +7,13 @@ export interface Codec<V> {
   readonly name: string;
   /**
    * The bytes of a value. The store copies them before anything else happens, so that they may belong
-   * to the caller or be reused. Must not write to the store.
+   * to the caller or be reused. Must not write to the store (REENTRANT).
    */
   encode(value: V): Uint8Array;
   /**
    * The value of bytes that `encode` made. `bytes` may be a view into memory that is reused after the
    * call: copy what the value keeps of it. Whatever is returned is the reader's own.
-   * Must not write to the store.
+   * Must not write to the store (REENTRANT).
    */
   decode(bytes: Uint8Array): V;
 }

@@ -150,6 +150,7 @@ export class Atomic<In = unknown, Out = In> {
   }
 
   #assertUnused(): void {
+    this.#scope.core.userCode.assertOutside();
     if (!this.#plan.done) return;
     throw new FulmarError("TRANSACTION_ENDED", "an atomic operation is committed once: make another one");
   }

@@ -26,6 +26,7 @@ import { StoreReaders } from "./readers.js";
 import type { Settings } from "./settings.js";
 import { Sweeper } from "./sweeper.js";
 import type { CheckpointSummary, Durability, EvictOptions, EvictResult, StoreStatus } from "./types.js";
+import { guardedCodec, UserCode } from "./user-code.js";
 import { Vacuum } from "./vacuum.js";
 import { ValuePool } from "./value-pool.js";
 import { Watchers } from "./watch/watchers.js";
@@ -50,6 +51,8 @@ export interface CoreParts<V> {
 /** What a store is made of, wired together, and its life from open to closed. */
 export class StoreCore<V> {
   readonly parts: CoreParts<V>;
+  readonly codec: Codec<V>;
+  readonly userCode = new UserCode();
   readonly committer: Committer;
   readonly reader: Reader<V>;
   readonly watchers: Watchers;
@@ -70,14 +73,9 @@ export class StoreCore<V> {
     this.parts = parts;
     this.kept = new ValuePool(parts.runtime.threads);
     const { runtime, settings, engine, origins, clock, directory, memory } = parts;
-    this.reader = new Reader(
-      engine,
-      origins,
-      clock,
-      settings.codec,
-      memory?.residents,
-      new ValuePool(runtime.threads),
-    );
+    this.codec = guardedCodec(settings.codec, this.userCode);
+    const pool = new ValuePool(runtime.threads);
+    this.reader = new Reader(engine, origins, clock, this.codec, memory?.residents, pool);
     this.#vacuum = new Vacuum(runtime.timers, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
@@ -131,10 +129,6 @@ export class StoreCore<V> {
     return this.parts.settings.limits;
   }
 
-  get codec(): Codec<V> {
-    return this.parts.settings.codec;
-  }
-
   get clock(): Clock {
     return this.parts.runtime.clock;
   }
@@ -154,9 +148,16 @@ export class StoreCore<V> {
 
   commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed> {
     this.assertOpen();
+    this.userCode.assertOutside();
     const done = this.committer.commit(writes, level ?? this.parts.settings.durability);
     for (const write of writes) if (write.deadline !== 0) this.#sweeper.expect(write.deadline);
     return done;
+  }
+
+  sweep(limit: number): number {
+    this.assertOpen();
+    this.userCode.assertOutside();
+    return this.committer.sweep(limit);
   }
 
   /** After a merge, which may have brought deadlines. */
@@ -177,6 +178,7 @@ export class StoreCore<V> {
   }
 
   evict(goal: EvictOptions): Promise<EvictResult> {
+    this.userCode.assertOutside();
     const { committer, timers } = this;
     return evictBy({ committer, timers, assertOpen: () => this.assertOpen() }, this.parts.memory, goal);
   }

@@ -6,6 +6,7 @@ import { KeySpace } from "../keys/space.js";
 import type { StoreCore } from "./core.js";
 import { type SchemaOutput, type StandardSchema, validatorOf } from "./schema.js";
 import type { Scope } from "./scope.js";
+import { guardedCodec } from "./user-code.js";
 import { ChangeMaker } from "./watch/changes.js";
 import { Writable } from "./writable.js";
 import { WriteEncoder } from "./write-encoder.js";
@@ -75,9 +76,10 @@ export class Namespace<In = unknown, Out = In> extends Writable<In, Out> {
 
 /** What a store works on: the keys that are in no namespace. */
 export function storeScope<V>(core: StoreCore<V>): Scope<V> {
-  const { reader, codec, limits, kept } = core;
+  const { reader, codec, limits, kept, userCode } = core;
   const { space } = reader;
-  const encoder = new WriteEncoder<V>({ space, codec, limits, kept, nowMs: () => reader.nowMs() });
+  const nowMs = (): number => reader.nowMs();
+  const encoder = new WriteEncoder<V>({ space, codec, limits, kept, userCode, nowMs });
   return { core: core as StoreCore<unknown>, reader, encoder, changes: new ChangeMaker(reader) };
 }
 
@@ -96,7 +98,11 @@ export function namespaceScope<In, Out>(
     const message = `the name takes ${space.prefix.length} bytes of each key; the limit is ${limits.keyBytesMax}`;
     throw new FulmarRangeError("KEY_TOO_LARGE", message);
   }
-  const codec = options.codec === undefined ? (core.codec as Codec<Out>) : resolveCodec(options.codec);
+  const { userCode } = core;
+  const codec =
+    options.codec === undefined
+      ? (core.codec as Codec<Out>)
+      : guardedCodec(resolveCodec(options.codec), userCode);
   const reader = core.reader.within(space, codec);
   const validate = schema === undefined ? undefined : validatorOf(schema, name);
   const ttlMs = ttl === undefined ? undefined : integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
@@ -105,6 +111,7 @@ export function namespaceScope<In, Out>(
     codec,
     limits,
     kept,
+    userCode,
     validate,
     ttlMs,
     nowMs: () => reader.nowMs(),

@@ -162,8 +162,7 @@ export class Store<V = unknown> extends Writable<V> {
    * does so by itself, too.
    */
   sweep(limit = 1000): number {
-    this.#core.assertOpen();
-    return this.#core.committer.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
+    return this.#core.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
   }
 
   /**

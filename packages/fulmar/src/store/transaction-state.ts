@@ -103,6 +103,7 @@ export class TransactionState {
   }
 
   put(key: Uint8Array, wish: Wish): void {
+    this.core.userCode.assertOutside();
     this.writes.put(key, wish);
     this.#checkSize(this.writes.size);
   }
@@ -136,6 +137,7 @@ export class TransactionState {
   /** Takes back every write since a savepoint. @throws INVALID_ARGUMENT */
   rollbackTo(savepoint: Savepoint): void {
     this.assertOpen();
+    this.core.userCode.assertOutside();
     const index = this.#savepoints.findIndex((known) => known.savepoint === savepoint);
     if (index < 0) {
       throw new FulmarTypeError(

@@ -45,7 +45,10 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
     // Spelt out: a closure for each call of the method that is called most would be felt.
     try {
       if (options !== NO_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
-      return this.#writeOne(this.#scope.encoder.setting(key, value, options), options);
+      const { encoder } = this.#scope;
+      // The value before is decoded in between, which may change bytes that belong to the codec.
+      if (options.previous === true) return this.#writeOne(encoder.keptSetting(key, value, options), options);
+      return this.#writeOne(encoder.setting(key, value, options), options);
     } catch (error) {
       return Promise.reject(error);
     }

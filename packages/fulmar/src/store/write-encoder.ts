@@ -8,6 +8,7 @@ import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { mismatch, type Validator } from "./schema.js";
 import type { BatchOperation, Key, WriteOptions } from "./types.js";
+import type { UserCode } from "./user-code.js";
 import type { ValuePool } from "./value-pool.js";
 
 const NO_VALUE = new Uint8Array(0);
@@ -23,6 +24,7 @@ export interface WriteEncoderParts<In, Out> {
   readonly limits: Limits;
   /** Where values wait that are applied later than they are encoded. Readers have another one. */
   readonly kept: ValuePool;
+  readonly userCode: UserCode;
   /** Makes what is stored of what is given; without one, it is stored as it is. */
   readonly validate?: Validator<In, Out> | undefined;
   /** How long an entry lives in ms when its write does not say; without it, for ever. */
@@ -124,12 +126,29 @@ export class WriteEncoder<In, Out = In> {
 
   #validated(key: Key, value: In): Out {
     const { validate } = this.#parts;
-    return validate === undefined ? (value as In & Out) : validate(value, key);
+    if (validate === undefined) return value as In & Out;
+    const { userCode } = this.#parts;
+    userCode.enter();
+    try {
+      return validate(value, key);
+    } finally {
+      userCode.leave();
+    }
+  }
+
+  #encoded(value: Out): Uint8Array {
+    const { codec, userCode } = this.#parts;
+    userCode.enter();
+    try {
+      return codec.encode(value);
+    } finally {
+      userCode.leave();
+    }
   }
 
   #encodeValue(key: Key, value: Out): Uint8Array {
     const { codec, limits } = this.#parts;
-    const bytes = codec.encode(value);
+    const bytes = this.#encoded(value);
     if (!(bytes instanceof Uint8Array)) {
       throw new FulmarTypeError("INVALID_VALUE", `codec ${codec.name} did not return a Uint8Array`);
     }
