@@ -6,6 +6,7 @@ import { addDelete } from "./commands/delete.js";
 import { addDump, addLoad } from "./commands/dump.js";
 import { addGet } from "./commands/get.js";
 import { addList } from "./commands/list.js";
+import { addNamespaces } from "./commands/namespaces.js";
 import { addRepair } from "./commands/repair.js";
 import { addSet } from "./commands/set.js";
 import { addStatus } from "./commands/status.js";
@@ -52,7 +53,7 @@ function programOf(io: Io, printed: string[], answer: (code: number) => void): C
     .exitOverride()
     .configureOutput({ writeOut: (text) => printed.push(text), writeErr: () => {}, outputError: () => {} })
     .addHelpText("after", exitCodesHelp());
-  for (const addTo of [addGet, addSet, addDelete, addList, addStatus]) addTo(program, io);
+  for (const addTo of [addGet, addSet, addDelete, addList, addNamespaces, addStatus]) addTo(program, io);
   addCheck(program, io, answer);
   for (const addTo of [addBackup, addRestore, addDump, addLoad, addRepair]) addTo(program, io);
   return program;
@@ -85,7 +86,7 @@ function usageError(error: CommanderError): CommandError {
   if (error.code === "commander.help")
     return new CommandError(
       "USAGE",
-      "say what to do: get, set, delete, list, status, check, repair, backup, restore, dump or load",
+      "say what to do: get, set, delete, list, namespaces, status, check, repair, backup, restore, dump or load",
     );
   return new CommandError("USAGE", error.message.replace(/^error: /, ""));
 }

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Durability, type Encryption, FulmarError, open, type Store } from "fulmar";
+import { type Durability, type Encryption, FulmarError, type Namespace, open, type Store } from "fulmar";
 import { codeOf } from "./errors.js";
 import type { Io } from "./io.js";
 import { ProgressBar } from "./progress.js";
@@ -41,6 +41,14 @@ export async function withStore<T>(
 /** The option for functions of the library that read files of a store. */
 export function withKeys({ encryption }: Io): { encryption?: Encryption } {
   return encryption === undefined ? {} : { encryption };
+}
+
+/** What a command works on: the store, or a namespace of it. */
+export function partOf(
+  store: Store<unknown>,
+  { namespace }: { readonly namespace?: string },
+): Store<unknown> | Namespace<unknown> {
+  return namespace === undefined ? store : store.namespace(namespace);
 }
 
 /** `open` would make a store of nothing, which no command that reads may do. */

@@ -3,7 +3,7 @@ import type { Durability } from "fulmar";
 import { CommandError } from "../errors.js";
 import type { Io } from "../io.js";
 import { describeKey, parseKey } from "../keys.js";
-import { withStore } from "../session.js";
+import { partOf, withStore } from "../session.js";
 import { durabilityOption, type EntryOptions, withEntryOptions } from "./options.js";
 
 interface DeleteOptions extends EntryOptions {
@@ -24,8 +24,9 @@ export function addDelete(program: Command, io: Io): void {
 async function remove(directory: string, keyText: string, options: DeleteOptions, io: Io): Promise<void> {
   const key = parseKey(keyText, options.keyJson === true);
   const { version, stamp } = await withStore(directory, options, io, async (store) => {
-    if (!store.has(key)) throw new CommandError("KEY_NOT_FOUND", `there is no key ${describeKey(key)}`);
-    return store.delete(key);
+    const part = partOf(store, options);
+    if (!part.has(key)) throw new CommandError("KEY_NOT_FOUND", `there is no key ${describeKey(key)}`);
+    return part.delete(key);
   });
   await io.stdout.write(
     options.json ? `${JSON.stringify({ version, stamp })}\n` : `deleted in version ${version}\n`,

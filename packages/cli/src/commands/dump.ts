@@ -2,16 +2,21 @@ import type { Command } from "commander";
 import { type Durability, dump, load } from "fulmar";
 import type { Io } from "../io.js";
 import { ProgressBar } from "../progress.js";
-import { withStore } from "../session.js";
+import { partOf, withStore } from "../session.js";
 import {
   type BoundOptions,
   boundsOf,
   durabilityOption,
   jsonOption,
   keyJsonOption,
+  namespaceOption,
   wholeNumber,
   withBounds,
 } from "./options.js";
+
+interface DumpOptions extends BoundOptions {
+  readonly namespace?: string;
+}
 
 /** `fulmar dump DIR` */
 export function addDump(program: Command, io: Io): void {
@@ -20,11 +25,14 @@ export function addDump(program: Command, io: Io): void {
   )
     .argument("<dir>", "data directory")
     .addOption(keyJsonOption())
+    .addOption(namespaceOption())
     .addOption(jsonOption())
-    .action(async (directory: string, options: BoundOptions) => {
-      const range = boundsOf(options);
+    .action(async (directory: string, options: DumpOptions) => {
+      const bounds = boundsOf(options);
+      // Without any bound it is everything, namespaces included.
+      const range = Object.keys(bounds).length === 0 ? undefined : bounds;
       await withStore(directory, { codec: "bytes" }, io, async (store) => {
-        for await (const lines of dump(store, range)) await io.stdout.write(lines);
+        for await (const lines of dump(partOf(store, options), range)) await io.stdout.write(lines);
       });
     });
 }

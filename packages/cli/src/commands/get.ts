@@ -3,7 +3,7 @@ import { entryToJson } from "../entries.js";
 import { CommandError } from "../errors.js";
 import type { Io } from "../io.js";
 import { describeKey, parseKey } from "../keys.js";
-import { withStore } from "../session.js";
+import { partOf, withStore } from "../session.js";
 import { valueToLine, valueToText } from "../values.js";
 import { type EntryOptions, withEntryOptions } from "./options.js";
 
@@ -20,7 +20,7 @@ export function addGet(program: Command, io: Io): void {
 async function get(directory: string, keyText: string, options: EntryOptions, io: Io): Promise<void> {
   const key = parseKey(keyText, options.keyJson === true);
   const text = await withStore(directory, options, io, async (store) => {
-    const entry = store.entry(key);
+    const entry = partOf(store, options).entry(key);
     if (entry === undefined) throw new CommandError("KEY_NOT_FOUND", `there is no key ${describeKey(key)}`);
     if (options.json) return JSON.stringify(entryToJson(entry));
     // A file gets the value as it is; a terminal must not be steered by it.

@@ -3,7 +3,7 @@ import { type Entry, type Key, keyToJson, type ListOptions } from "fulmar";
 import { entryToJson } from "../entries.js";
 import { type Io, LineWriter } from "../io.js";
 import { describeKey } from "../keys.js";
-import { withStore } from "../session.js";
+import { partOf, withStore } from "../session.js";
 import { valueToLine } from "../values.js";
 import {
   type BoundOptions,
@@ -34,12 +34,13 @@ export function addList(program: Command, io: Io): void {
 async function list(directory: string, options: ListCommandOptions, io: Io): Promise<void> {
   const range = rangeOf(options);
   await withStore(directory, options, io, async (store) => {
+    const part = partOf(store, options);
     const lines = new LineWriter(io.stdout);
     try {
       if (options.keysOnly) {
-        for (const key of store.keys(range)) await lines.line(keyLine(key, options));
+        for (const key of part.keys(range)) await lines.line(keyLine(key, options));
       } else {
-        for (const entry of store.list(range)) await lines.line(entryLine(entry, options));
+        for (const entry of part.list(range)) await lines.line(entryLine(entry, options));
       }
     } finally {
       // What was read before a value that cannot be decoded is printed all the same.

@@ -8,6 +8,7 @@ export interface EntryOptions {
   readonly json?: true;
   readonly keyJson?: true;
   readonly codec: CodecName;
+  readonly namespace?: string;
 }
 
 const BOUNDS = ["prefix", "gt", "gte", "lt", "lte"] as const;
@@ -23,7 +24,7 @@ export function jsonOption(): Option {
   return new Option("--json", "print JSON, errors included");
 }
 
-/** Adds --json, --codec and --key-json. */
+/** Adds --json, --codec, --key-json and --namespace. */
 export function withEntryOptions(command: Command): Command {
   return command
     .addOption(jsonOption())
@@ -32,7 +33,12 @@ export function withEntryOptions(command: Command): Command {
         .choices(CODECS)
         .default("json"),
     )
-    .addOption(keyJsonOption());
+    .addOption(keyJsonOption())
+    .addOption(namespaceOption());
+}
+
+export function namespaceOption(): Option {
+  return new Option("--namespace <name>", "the keys of this namespace instead of those outside of any");
 }
 
 export function keyJsonOption(): Option {

@@ -3,7 +3,7 @@ import type { Durability } from "fulmar";
 import { CommandError } from "../errors.js";
 import type { Io } from "../io.js";
 import { parseKey } from "../keys.js";
-import { withStore } from "../session.js";
+import { partOf, withStore } from "../session.js";
 import { parseInput, parseValue } from "../values.js";
 import { durabilityOption, type EntryOptions, wholeNumber, withEntryOptions } from "./options.js";
 
@@ -39,7 +39,7 @@ async function set(
   const key = parseKey(keyText, options.keyJson === true);
   const value = await chosenValue(valueText, options, io);
   const { version, stamp } = await withStore(directory, options, io, (store) =>
-    store.set(key, value, options.ttl === undefined ? {} : { ttl: options.ttl }),
+    partOf(store, options).set(key, value, options.ttl === undefined ? {} : { ttl: options.ttl }),
   );
   await io.stdout.write(
     options.json ? `${JSON.stringify({ version, stamp })}\n` : `stored in version ${version}\n`,

@@ -47,19 +47,21 @@ export function namespacePrefix(name: string): Uint8Array {
 
 /** The namespace and the key that bytes stand for. @throws as `decodeKey` does */
 export function locateKey(bytes: Uint8Array): LocatedKey {
-  const head = headOf(bytes);
+  const head = namespaceOf(bytes);
   if (head === undefined) return { namespace: undefined, key: decodeKey(bytes) };
   return { namespace: head.name, key: decodeKey(bytes, head.length, bytes.length) };
 }
 
 /** Whether bytes are a key of some namespace, as they are written here. */
 export function isNamespaceKey(bytes: Uint8Array): boolean {
-  const head = headOf(bytes);
+  const head = namespaceOf(bytes);
   return head !== undefined && isKey(bytes.subarray(head.length));
 }
 
-/** The name that a key of a namespace begins with; undefined if it begins with none. */
-function headOf(bytes: Uint8Array): { readonly name: string; readonly length: number } | undefined {
+/** The name that a key of a namespace begins with, and its length in it; undefined if it begins with none. */
+export function namespaceOf(
+  bytes: Uint8Array,
+): { readonly name: string; readonly length: number } | undefined {
   if (bytes[0] !== NAMESPACE_PREFIX) return undefined;
   const utf8 = [];
   let at = 1;

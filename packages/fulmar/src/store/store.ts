@@ -14,6 +14,7 @@ import {
   type SchemaOptions,
   storeScope,
 } from "./namespace.js";
+import { namespaceNames } from "./namespaces.js";
 import type { ReaderHandle } from "./reader-messages.js";
 import type { SchemaInput, SchemaOutput, StandardSchema } from "./schema.js";
 import { type TransactionBody, type TransactOptions, Transactor } from "./transact.js";
@@ -73,6 +74,25 @@ export class Store<V = unknown> extends Writable<V> {
     options: NamespaceOptions<Out> & { readonly schema?: StandardSchema<In, Out> } = {},
   ): Namespace<In, Out> {
     return new Namespace(name, namespaceScope(this.#core, name, options));
+  }
+
+  /**
+   * The names of the namespaces in which something can be read now, in order. Takes time in proportion to their
+   * number, and to what was deleted or has expired in front of the first entry of each. @throws CLOSED
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open();
+   * await db.namespace("users").set("ada", 36);
+   * await db.namespace("jobs").set(1, "later");
+   * console.log(db.namespaces()); // [ 'jobs', 'users' ]
+   * ```
+   */
+  namespaces(): string[] {
+    this.#core.assertOpen();
+    return namespaceNames(this.#core.reader);
   }
 
   /**
