@@ -149,7 +149,7 @@ describe("a watch of a namespace", () => {
     expect((await take(slow, 1)).map(brief)).toEqual([[db.version, "live", 1]]);
   });
 
-  test("is told of a gap, though only others wrote what pushed its commits out, and misses nothing behind it", async () => {
+  test("is told of a gap when others wrote what pushed its commits out, and misses nothing behind it", async () => {
     await using db = await open<string>(undefined, { historyBytes: 4096, codec: "text" });
     const { a, n } = parts(db);
     const slow = n.watch({}, { limits: { commits: 1 } });
