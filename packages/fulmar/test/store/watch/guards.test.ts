@@ -34,6 +34,8 @@ test("an error in a listener is reported, and disturbs neither other watches nor
 describe("who begins while a commit is on its way to the disk", () => {
   test("is not shown it: it was applied before, and a scan finds it", async () => {
     const db = await openOn(machine());
+    // For this one the commit is announced.
+    const early = db.watch({});
     const done = db.set("a", "1");
     const seen: unknown[] = [];
     db.watch({}, (commit) => seen.push(brief(commit)));
@@ -43,12 +45,14 @@ describe("who begins while a commit is on its way to the disk", () => {
     await db.set("b", "2");
     expect(seen).toEqual([[2, "b", "2"]]);
     expect((await take(stream, 1)).map(brief)).toEqual([[2, "b", "2"]]);
+    expect((await take(early, 2)).map(({ version }) => version)).toEqual([1, 2]);
     await db.close();
   });
 
   test("with a version is shown it once, from the history, and what follows behind it", async () => {
     for (const since of [0, 1, 2]) {
       const db = await openOn(machine());
+      const early = db.watch({});
       await db.set("a", "1");
       const [second, third] = [db.set("b", "2"), db.set("c", "3")];
       const stream = db.watch({}, { since });
@@ -58,6 +62,7 @@ describe("who begins while a commit is on its way to the disk", () => {
       await db.set("e", "5");
       const all = ["a", "b", "c", "d", "e"].map((key, i) => [i + 1, key, `${i + 1}`]);
       expect((await shown).map(brief), `since ${since}`).toEqual(all.slice(since));
+      expect((await take(early, 5)).map(brief)).toEqual(all);
       await db.close();
     }
   });
