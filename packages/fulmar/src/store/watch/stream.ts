@@ -219,6 +219,8 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
   }
 
   #takePast({ version, remote, bytes, at, entryCount }: PastCommit): boolean {
+    // It may have been closed while a part of the history was on its way.
+    if (this.#isClosed) return false;
     // Of two entries of one key the later counts, in the place of the earlier.
     const places = new Map<string, number>();
     for (let i = 0, next = at; i < entryCount; i++) {
@@ -233,7 +235,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
       const shown = Array.from(places.values(), (place) => this.changes.make(bytes, place));
       this.#queue.push(version, remote, shown);
     }
-    return !this.#queue.isFull && !this.#isClosed && !this.#isStopped;
+    return !this.#queue.isFull && !this.#isStopped;
   }
 
   /** The history does not hold what comes next. */

@@ -110,6 +110,37 @@ describe("a stream that is closed while it reads the history", () => {
   });
 });
 
+test("closed while the log is read for it, it shows nothing of what was read", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  for (let n = 1; n <= 20; n++) await db.set(n, "x".repeat(100));
+  for (let turns = 0; turns < 12; turns++) {
+    const stream = db.watch({}, { since: 0 });
+    const pending = stream.next();
+    let isAnswered = false;
+    void pending.then(() => {
+      isAnswered = true;
+    });
+    for (let i = 0; i < turns && !isAnswered; i++) await Promise.resolve();
+    if (!isAnswered) {
+      stream.close();
+      expect(await pending, `after ${turns} turns`).toEqual({ done: true, value: undefined });
+    }
+    stream.close();
+  }
+  await db.close();
+});
+
+test("that resumed and then fell behind is told of a gap, not that it cannot resume", async () => {
+  await using db = await open<string>(undefined, { codec: "text", historyBytes: 4096 });
+  for (let n = 1; n <= 5; n++) await db.set("k", `${n}`);
+  const stream = db.watch({}, { since: 0, limits: { commits: 1 } });
+  expect((await take(stream, 1)).map(brief)).toEqual([[1, "k", "1"]]);
+  for (let n = 6; n <= 105; n++) await db.set("k", "x".repeat(200));
+  const [next] = await take(stream, 1);
+  expect(next.gap).toEqual({ after: 1, through: 105 });
+});
+
 test("a stream lets go of its signal when it ends", async () => {
   await using db = await open<number>();
   const { signal } = new AbortController();
