@@ -149,6 +149,11 @@ export interface MemoryEngine {
    * will be reused: copy what leaves the library.
    */
   slab(ref: Ref): Uint8Array;
+  /**
+   * The same memory in words of the machine's byte order, to copy short values from; undefined from an engine
+   * that has no such words.
+   */
+  words(ref: Ref): Uint32Array | undefined;
   offset(ref: Ref): number;
   /** The commit that wrote a record. */
   versionOf(ref: Ref): number;

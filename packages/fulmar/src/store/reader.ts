@@ -1,4 +1,4 @@
-import { type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
+import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import type { KeyRange } from "../keys/range.js";
 import { type KeySpace, STORE_KEYS } from "../keys/space.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
@@ -35,6 +35,7 @@ export class Reader<V> {
   readonly #decode: RangeDecoder<V>;
   readonly #users: Pick<Victims, "touch"> | undefined;
   readonly #pool: ValuePool;
+  readonly #isBytes: boolean;
 
   /** `users`, if any, are told of each record that is read by its key. */
   constructor(
@@ -53,6 +54,7 @@ export class Reader<V> {
     this.codec = codec;
     this.space = space;
     this.#pool = pool;
+    this.#isBytes = (codec as unknown) === bytesCodec;
     this.#decode = rangeDecoder(codec, (bytes, from, to) => pool.copy(bytes, from, to));
   }
 
@@ -105,7 +107,13 @@ export class Reader<V> {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
     const start = valueStart(bytes, at);
-    return this.#decode(bytes, start, start + valueLengthOf(bytes, at));
+    return this.#valueIn(ref, bytes, start, start + valueLengthOf(bytes, at));
+  }
+
+  /** The value in `bytes[from, to)`, which are of a record. */
+  #valueIn(ref: Ref, bytes: Uint8Array, from: number, to: number): V {
+    if (this.#isBytes) return this.#pool.copy(bytes, from, to, this.engine.words(ref)) as V;
+    return this.#decode(bytes, from, to);
   }
 
   stamp(ref: Ref): Stamp {
@@ -130,7 +138,7 @@ export class Reader<V> {
     const stamp = this.stamp(ref);
     const deadline = deadlineOf(bytes, at);
     // Last, because the codec may be anybody's code.
-    const value = this.#decode(bytes, valueAt, valueAt + valueLengthOf(bytes, at));
+    const value = this.#valueIn(ref, bytes, valueAt, valueAt + valueLengthOf(bytes, at));
     // Two literals: each makes its object in one step.
     if (deadline === Number.POSITIVE_INFINITY) return { key, value, version, stamp };
     return { key, value, version, stamp, expiresAt: deadline };

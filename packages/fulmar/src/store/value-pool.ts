@@ -7,7 +7,11 @@ const IN_HEAP_BYTES_MAX = 64;
 const POOLED_BYTES_MAX = 1024;
 /** As much memory as one value that is kept can hold on to, and as is copied with a clone of one. */
 const CHUNK_BYTES = 8192;
+/** Up to so many bytes a loop over words is faster than the view that `set` needs is made and dropped. */
+const BY_WORDS_BYTES_MAX = 128;
 const NO_BUFFER = new ArrayBuffer(0);
+/** Whether the first byte of a word is its lowest one. */
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
  * Copies byte values into chunks that they share: making a buffer for each would take longer than everything
@@ -19,18 +23,21 @@ export class ValuePool {
   readonly #threads: Pick<Threads, "withhold">;
   #buffer = NO_BUFFER;
   #chunk = EMPTY_BYTES;
+  #words = new Uint32Array(NO_BUFFER);
   #used = 0;
 
   constructor(threads: Pick<Threads, "withhold">) {
     this.#threads = threads;
   }
 
-  /** A copy of `bytes[from, to)`. `bytes` must be no Buffer. */
-  copy(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  /** A copy of `bytes[from, to)`; of the same memory in words, if there are some. `bytes` must be no Buffer. */
+  copy(bytes: Uint8Array, from: number, to: number, words?: Uint32Array): Uint8Array {
     const length = to - from;
     if (length <= IN_HEAP_BYTES_MAX || length > POOLED_BYTES_MAX) return bytes.slice(from, to);
     const at = this.#place(length);
-    this.#chunk.set(bytes.subarray(from, to), at);
+    if (words !== undefined && length <= BY_WORDS_BYTES_MAX && IS_LITTLE_ENDIAN) {
+      copyWords(words, from, this.#words, at, length);
+    } else this.#chunk.set(bytes.subarray(from, to), at);
     return new Uint8Array(this.#buffer, at, length);
   }
 
@@ -56,6 +63,29 @@ export class ValuePool {
     // Who gives a value to another thread would take those of others along.
     this.#threads.withhold(this.#buffer);
     this.#chunk = new Uint8Array(this.#buffer);
+    this.#words = new Uint32Array(this.#buffer);
     this.#used = 0;
   }
+}
+
+/**
+ * Copies `length` bytes from the byte `from` of some words to the byte `at` of others, which is the first of a word
+ * that is free as a whole: what is left of the last one becomes zero.
+ */
+function copyWords(words: Uint32Array, from: number, into: Uint32Array, at: number, length: number): void {
+  const first = at >>> 2;
+  const end = first + ((length + 3) >>> 2);
+  const shift = (from & 3) << 3;
+  let source = from >>> 2;
+  if (shift === 0) for (let to = first; to < end; to++) into[to] = words[source++];
+  else {
+    let low = words[source];
+    for (let to = first; to < end; to++) {
+      const high = words[++source];
+      into[to] = (low >>> shift) | (high << (32 - shift));
+      low = high;
+    }
+  }
+  const rest = (length & 3) << 3;
+  if (rest !== 0) into[end - 1] &= 2 ** rest - 1;
 }

@@ -7,7 +7,32 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const RUNS = { numRuns: 3000 };
 
 /** Around the sizes at which another way is taken. */
-const lengths = fc.constantFrom(0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 25, 26, 63, 64, 65, 66, 200);
+const lengths = fc.constantFrom(
+  0,
+  1,
+  3,
+  4,
+  5,
+  7,
+  8,
+  9,
+  12,
+  13,
+  15,
+  16,
+  17,
+  20,
+  24,
+  28,
+  31,
+  32,
+  33,
+  63,
+  64,
+  65,
+  66,
+  200,
+);
 const ascii = lengths.chain((length) =>
   fc.string({ unit: "binary-ascii", minLength: length, maxLength: length }),
 );

@@ -9,6 +9,7 @@ import {
   type Store,
   type Transaction,
 } from "../../src/index.js";
+import { ValuePool } from "../../src/store/value-pool.js";
 
 /** Values of these sizes lie in chunks. */
 const POOLED_MIN = 65;
@@ -143,6 +144,25 @@ describe("byte values that are read", () => {
     // In none but the last is more free than the longest value takes.
     const bytes = sizes.filter((size) => size >= POOLED_MIN && size <= POOLED_MAX).reduce((a, b) => a + b);
     expect(chunks.size).toBeLessThanOrEqual(Math.ceil(bytes / (CHUNK_BYTES - POOLED_MAX)));
+  });
+
+  test("are copied whole, and nothing beside them, wherever they lie and whatever their length", () => {
+    const pool = new ValuePool({ withhold: () => undefined });
+    const memory = filled(1 << 11, 3);
+    const words = new Uint32Array(memory.buffer);
+    for (let length = 60; length < 300; length++) {
+      // Up to the very end of the memory, too.
+      for (const from of [8, 9, 10, 11, 12, memory.length - length]) {
+        for (const source of [words, undefined]) {
+          const value = pool.copy(memory, from, from + length, source);
+          if (Buffer.compare(value, memory.subarray(from, from + length)) !== 0) {
+            expect.fail(`${length} bytes from ${from} on`);
+          }
+          const rest = new Uint8Array(value.buffer, value.byteOffset + length);
+          expect(rest.every((byte) => byte === 0)).toBe(true);
+        }
+      }
+    }
   });
 
   test("are each on their own: to change one changes no other, and nothing that is stored", async () => {

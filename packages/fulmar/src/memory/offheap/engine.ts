@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { isEmptyRange, type KeyRange } from "../../keys/range.js";
 import { entryLength, isTombstone, keyLengthOf, keyStart } from "../../record/entry.js";
-import { addHash, DIGEST_WORDS } from "../digest.js";
+import { digestOf } from "../digest.js";
 import {
   type BulkLoader,
   type Cursor,
@@ -152,28 +152,20 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   nextDeadline(): number {
-    const { deadlines } = this.indexes;
-    if (deadlines.size === 0) return Number.POSITIVE_INFINITY;
-    const leaf = deadlines.firstLeaf();
-    return deadlines.nodes.group(leaf) * 4294967296 + deadlines.nodes.minor(leaf, 0);
+    return this.indexes.nextDeadline();
   }
 
   digest(range: KeyRange, at: number): Digest {
     if (at >= this.#version) return this.#digests.digest(range);
-    const sum = new Uint32Array(DIGEST_WORDS);
-    const hash = new Uint32Array(DIGEST_WORDS);
-    const cursor = this.scan(range, at, false);
-    let count = 0;
-    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
-      this.#hash(this.slab(ref), this.offset(ref), hash);
-      addHash(sum, hash);
-      count++;
-    }
-    return { count, sum };
+    return digestOf(this, this.scan(range, at, false), this.#hash);
   }
 
   slab(ref: Ref): Uint8Array {
     return this.#records.slab(ref);
+  }
+
+  words(ref: Ref): Uint32Array {
+    return this.#records.words(ref);
   }
 
   offset(ref: Ref): number {

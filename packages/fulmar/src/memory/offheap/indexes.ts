@@ -80,6 +80,14 @@ export class OffHeapIndexes {
     return this.hash.growthBytes(keys) + nodes + keys * INDEX_BYTES_PER_KEY;
   }
 
+  /** The earliest deadline; Infinity without one. */
+  nextDeadline(): number {
+    const { deadlines } = this;
+    if (deadlines.size === 0) return Number.POSITIVE_INFINITY;
+    const leaf = deadlines.firstLeaf();
+    return deadlines.nodes.group(leaf) * TWO_32 + deadlines.nodes.minor(leaf, 0);
+  }
+
   /** The newest record of the key of a record. */
   newestOf(ref: Ref): Ref {
     const start = this.records.keyStart(ref);

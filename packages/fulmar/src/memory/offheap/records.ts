@@ -118,6 +118,10 @@ export class Records {
     return this.#bytes[ref >>> this.#slabShift];
   }
 
+  words(ref: Ref): Uint32Array {
+    return this.#words[ref >>> this.#slabShift];
+  }
+
   offset(ref: Ref): number {
     return (ref & this.#unitMask) * 8 + this.headerBytes;
   }

@@ -2,7 +2,7 @@ import { assert } from "../../base/assert.js";
 import { compareBytes, readU64 } from "../../base/bytes.js";
 import type { KeyRange } from "../../keys/range.js";
 import { entryLength, isTombstone, keyLengthOf, keyOf, keyStart } from "../../record/entry.js";
-import { addHash, DIGEST_WORDS } from "../digest.js";
+import { digestOf } from "../digest.js";
 import {
   type BulkLoader,
   type Cursor,
@@ -98,20 +98,15 @@ class PlainEngine implements MemoryEngine {
   }
 
   digest(range: KeyRange, at: number): Digest {
-    const sum = new Uint32Array(DIGEST_WORDS);
-    const hash = new Uint32Array(DIGEST_WORDS);
-    const cursor = this.scan(range, at, false);
-    let count = 0;
-    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
-      this.#options.hash(this.slab(ref), this.offset(ref), hash);
-      addHash(sum, hash);
-      count++;
-    }
-    return { count, sum };
+    return digestOf(this, this.scan(range, at, false), this.#options.hash);
   }
 
   slab(ref: Ref): Uint8Array {
     return this.#indexes.table.get(ref).bytes;
+  }
+
+  words(): undefined {
+    return undefined;
   }
 
   offset(_ref: Ref): number {
