@@ -85,40 +85,62 @@ export class ScanCursor implements Cursor {
 
   /** Looks up the next records; none at the end. */
   #fill(): void {
-    const { nodes } = this.#source.indexes.keys;
+    const { records } = this.#source.indexes;
     this.#taken = 0;
     this.#filled = 0;
-    do {
-      const isEndLeaf = this.#leaf === this.#endLeaf;
-      const leafEnd = this.#reverse ? 0 : nodes.get(this.#leaf, COUNT);
-      this.#lookUp(isEndLeaf ? this.#endIndex : leafEnd);
-      if (isEndLeaf && this.#index === this.#endIndex) break;
-    } while (this.#filled < this.#aheadMax && this.#stepToNextLeaf());
-    this.#aheadMax = AHEAD_MAX;
-    if (this.#whole)
-      for (let i = 0; i < this.#filled; i++) this.#source.indexes.records.fetch(this.#ahead[i]);
+    while (this.#filled === 0) {
+      const found = this.#gather();
+      if (found === 0) return;
+      this.#aheadMax = AHEAD_MAX;
+      records.touch(this.#ahead, found);
+      this.#keepVisible(found);
+    }
+    if (this.#whole) for (let i = 0; i < this.#filled; i++) records.fetch(this.#ahead[i]);
   }
 
-  /** Looks up what the leaf holds from here to `end`, as far as there is room. */
-  #lookUp(end: number): void {
-    const { indexes } = this.#source;
-    const { records, keys } = indexes;
-    const { nodes } = keys;
+  /** Takes the newest records of the next keys, and tells how many: none at the end. */
+  #gather(): number {
+    const { nodes } = this.#source.indexes.keys;
+    let found = 0;
+    for (;;) {
+      const isEndLeaf = this.#leaf === this.#endLeaf;
+      const leafEnd = this.#reverse ? 0 : nodes.get(this.#leaf, COUNT);
+      found = this.#gatherUpTo(isEndLeaf ? this.#endIndex : leafEnd, found);
+      const isEnd = isEndLeaf && this.#index === this.#endIndex;
+      if (isEnd || found === this.#aheadMax || !this.#stepToNextLeaf()) return found;
+    }
+  }
+
+  /** Takes what the leaf holds from here to `end`, as far as there is room beside the `found`. */
+  #gatherUpTo(end: number, found: number): number {
+    const { nodes } = this.#source.indexes.keys;
     const leaf = this.#leaf;
-    const at = this.#at;
     const ahead = this.#ahead;
     const most = this.#aheadMax;
     const step = this.#reverse ? -1 : 1;
     // In reverse a place is behind the record that comes next.
     const behind = this.#reverse ? 1 : 0;
     let index = this.#index;
-    let filled = this.#filled;
-    for (; index !== end && filled < most; index += step) {
-      const newest = nodes.ref(leaf, index - behind, true);
+    let count = found;
+    for (; index !== end && count < most; index += step) {
+      ahead[count++] = nodes.ref(leaf, index - behind, true);
+    }
+    this.#index = index;
+    return count;
+  }
+
+  /** Puts in the place of each newest record the one that is visible, and leaves out keys without one. */
+  #keepVisible(found: number): void {
+    const { indexes } = this.#source;
+    const { records } = indexes;
+    const at = this.#at;
+    const ahead = this.#ahead;
+    let filled = 0;
+    for (let i = 0; i < found; i++) {
+      const newest = ahead[i];
       const ref = records.versionOf(newest) <= at ? newest : visibleFrom(indexes, newest, at);
       if (ref !== NONE) ahead[filled++] = ref;
     }
-    this.#index = index;
     this.#filled = filled;
   }
 

@@ -45,8 +45,6 @@ export class HashPart {
   #located: Place = NO_PLACE;
   #locatedTable: HashTable;
   #locatedHash = 0;
-  /** What was read ahead: kept, so that it is read at all. */
-  #touched = 0;
 
   /** `index` is the part's number. No two parts have tables of the same sizes, or all would be replaced at once. */
   constructor(records: Records, shape: EngineShape, hash: KeyHash, index: number) {
@@ -144,7 +142,6 @@ export class HashPart {
   /** Throws INVARIANT unless the tables are sound; whether each key is found is up to the caller. */
   verify(): void {
     const hashOf = (ref: Ref): number => this.#hashOf(ref);
-    assert(Number.isFinite(this.#touched), "what is read ahead is read");
     this.#table.verify(hashOf);
     this.#old?.verify(hashOf);
     assert(this.#table.size <= FILL_MAX * this.#table.slots + 1, "a table keeps empty slots");
@@ -223,7 +220,7 @@ export class HashPart {
   #moveGroup(old: HashTable, group: number): void {
     const taken = this.#taken;
     const count = old.takeAll(group, taken);
-    this.#touched = this.#records.touch(taken, count);
+    this.#records.touch(taken, count);
     for (let i = 0; i < count; i++) this.#table.add(this.#hashOf(taken[i]), taken[i]);
   }
 }
