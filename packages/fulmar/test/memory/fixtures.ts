@@ -87,7 +87,6 @@ export function put(engine: MemoryEngine, version: number, bytes: Uint8Array): v
   around.fill(0xee);
 }
 
-<<<<<<< HEAD
 /** Loads entries, each with its version, that stand together in the middle of an array, which is spoilt afterwards. */
 export function load(loader: BulkLoader, ...items: readonly (readonly [number, Uint8Array])[]): void {
   const parts = items.map(([version, bytes]) => {
@@ -100,10 +99,7 @@ export function load(loader: BulkLoader, ...items: readonly (readonly [number, U
   around.fill(0xee);
 }
 
-/** A copy of the entry that a reference stands for. */
-=======
 /** A copy of the entry that a reference stands for, out of the words where there are some. */
->>>>>>> f74d593 (store: short byte values are copied by words; keys of sixteen characters are made in one step)
 export function read(engine: MemoryEngine, ref: Ref): Uint8Array {
   const words = engine.words(ref);
   const slab = words === undefined ? engine.slab(ref) : new Uint8Array(words.buffer);
