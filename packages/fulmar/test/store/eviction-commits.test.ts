@@ -37,7 +37,7 @@ const evictedIn = ({ changes }: CommitEvent<string>): unknown[] =>
 describe.each(EVICTING)("%s", (eviction) => {
   test("no transaction is behind an eviction that it did not see, although it was made for it", async () => {
     await using db = await small(eviction);
-    await fill(db, 800, 1000);
+    await fill(db, 700, 1000);
     const events = watched(db);
     let evictions = 0;
     for (let i = 0; i < 300; i++) {
@@ -60,7 +60,7 @@ describe.each(EVICTING)("%s", (eviction) => {
 
   test("a condition that held does so in the state that the write is made in", async () => {
     await using db = await small(eviction);
-    await fill(db, 800, 1000);
+    await fill(db, 700, 1000);
     const events = watched(db);
     for (let i = 0; i < 300; i++) {
       const [key] = db.keys({ limit: 1 });
@@ -127,7 +127,7 @@ test("a crash leaves a write with what it evicted, or neither", async () => {
   const storage = machine();
   const options = { codec: "text", segmentBytes: 65_536, maxMemory: MIB, eviction: "lru" } as const;
   const db = await open<string>("/data", { ...options, runtime: storage.runtime });
-  await fill(db, 800, 1000);
+  await fill(db, 700, 1000);
   await db.flush();
   const { version } = db;
   const before = db.digest();

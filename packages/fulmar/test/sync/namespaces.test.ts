@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Codec, type CommitEvent, dump, load, open } from "../../src/index.js";
+import { type Codec, type CommitEvent, dump, load, open, type StandardSchema } from "../../src/index.js";
 import { areConnected, Cluster } from "./support/cluster.js";
 
 async function pair(seed: number) {
@@ -115,15 +115,14 @@ describe("namespaces between nodes", () => {
       decode: (bytes) => new TextDecoder().decode(bytes),
     };
     const near = a.db.namespace<string>("n", { codec: text });
-    const far = b.db.namespace<number>("n", {
-      schema: {
-        "~standard": {
-          version: 1,
-          vendor: "test",
-          validate: () => ({ issues: [{ message: "nothing is right" }] }),
-        },
+    const schema: StandardSchema<number> = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: () => ({ issues: [{ message: "nothing is right" }] }),
       },
-    });
+    };
+    const far = b.db.namespace("n", { schema });
     const stream = far.watch({});
     await near.batch([
       { type: "set", key: "bad", value: "{" },

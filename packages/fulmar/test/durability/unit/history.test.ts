@@ -18,7 +18,7 @@ describe("a live segment", () => {
     const { path } = segment(3, undefined);
     const written = segment(3, undefined, { base: 7, position: SEGMENT_HEADER_BYTES + 1, capacity: 50 });
     const end = SEGMENT_HEADER_BYTES + 1;
-    expect(pastSegment(written)).toEqual({ number: 3, path, base: 7, end, sizeBytes: end });
+    expect(pastSegment(written)).toEqual({ number: 3, path, base: 7, end, sizeBytes: end, keyId: undefined });
     expect(pastSegment({ ...written, capacity: 4096 })?.sizeBytes).toBe(4096);
   });
 });
@@ -30,19 +30,23 @@ describe("segments that are kept for readers", () => {
     base: 0,
     end: 0,
     sizeBytes,
+    keyId: undefined,
   });
   const numbers = (list: readonly PastSegment[]): number[] => list.map(({ number }) => number);
 
   test("are as many of the newest as there is room for", () => {
     const history = new SegmentHistory(300, [past(1, 100), past(2, 100)]);
     expect([history.bytes, numbers(history.list)]).toEqual([200, [1, 2]]);
-    expect(history.add([segment(3, undefined, { capacity: 100, position: 90 })])).toEqual([]);
+    expect(history.add([segment(3, undefined, { capacity: 100, position: 90 })], undefined)).toEqual([]);
     expect(history.bytes).toBe(300);
-    const dropped = history.add([
-      segment(4, undefined, { capacity: 100, position: 90 }),
-      segment(5, undefined, { position: SEGMENT_HEADER_BYTES }),
-      segment(6, undefined, { capacity: 70, position: 90 }),
-    ]);
+    const dropped = history.add(
+      [
+        segment(4, undefined, { capacity: 100, position: 90 }),
+        segment(5, undefined, { position: SEGMENT_HEADER_BYTES }),
+        segment(6, undefined, { capacity: 70, position: 90 }),
+      ],
+      undefined,
+    );
     expect(numbers(dropped)).toEqual([1, 2]);
     expect([history.bytes, numbers(history.list)]).toEqual([290, [3, 4, 6]]);
   });
@@ -50,7 +54,7 @@ describe("segments that are kept for readers", () => {
   test("are none without room", () => {
     const history = new SegmentHistory(0, []);
     const live = segment(3, undefined);
-    expect(numbers(history.add([live]))).toEqual([3]);
+    expect(numbers(history.add([live], undefined))).toEqual([3]);
     expect([history.bytes, history.list]).toEqual([0, []]);
   });
 });

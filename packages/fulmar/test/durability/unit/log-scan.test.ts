@@ -91,6 +91,7 @@ const MANIFEST: Manifest = {
 interface Heard {
   readonly events: string[];
   readonly progress: [number, number][];
+  bytesTotal?: number;
 }
 
 async function scan(
@@ -106,6 +107,9 @@ async function scan(
     await write(runtime, `${layout.log}/${segmentName(number)}`, bytes);
   await write(runtime, `${layout.log}/letter.txt`, Uint8Array.of(1));
   const visitor = {
+    begin: (bytesTotal: number) => {
+      heard.bytesTotal = bytesTotal;
+    },
     segment: ({ number }: { number: number }) => heard.events.push(`segment ${number}`),
     commit: (version: number, bytes: Uint8Array, at: number, end: number) => {
       expect([...bytes.subarray(at + 4, end)]).toEqual(Array.from({ length: 6 }, () => version));
@@ -168,6 +172,7 @@ describe("a log that is whole", () => {
     expect(found).toMatchObject({ dead: [], proven: 12, torn: false, cutBytes: 0, lastNumber: 4 });
     expect(found.end).toEqual({ segment: 4, position: two.end, crc: two.crc, version: 13 });
     const read = [one.end - FIRST_RECORD_AT, one.end + two.end - 2 * FIRST_RECORD_AT];
+    expect(heard.bytesTotal).toBe(2 * FILE_BYTES);
     expect(heard.progress).toEqual(read.map((bytes) => [bytes, 2 * FILE_BYTES]));
   });
 

@@ -73,7 +73,7 @@ export class PastLog {
     const handle = await this.runtime.fileSystem.open(path, "create");
     await handle.write(bytes, 0);
     await handle.close();
-    this.segments.push({ number, path, base, end, sizeBytes: bytes.length });
+    this.segments.push({ number, path, base, end, sizeBytes: bytes.length, keyId: undefined });
     this.#previous = { number, end };
     return ends;
   }

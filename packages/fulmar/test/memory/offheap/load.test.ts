@@ -8,7 +8,7 @@ import { createEngine } from "../../../src/memory/offheap/engine.js";
 import { sortByKey } from "../../../src/memory/offheap/key-sorter.js";
 import { Records } from "../../../src/memory/offheap/records.js";
 import { RefList } from "../../../src/memory/offheap/ref-list.js";
-import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
+import { DEFAULT_SHAPE, type EngineShape } from "../../../src/memory/offheap/shape.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Sharing } from "../../../src/memory/shared/sharing.js";
 import { keyOf } from "../../../src/record/entry.js";
@@ -21,6 +21,13 @@ const keys = fc.oneof(
   fc.nat(20).map((zeros) => concatBytes(bytesOf(1), new Uint8Array(zeros))),
   fc.uint8Array({ maxLength: 3 }),
 );
+/** How an engine that is loaded differs from any other. */
+interface LoadedShape {
+  readonly shape?: Partial<EngineShape>;
+  readonly tracked?: boolean;
+  readonly shared?: boolean;
+}
+
 const writes = fc.record({
   key: keys,
   // Many of one size: those that follow each other are copied together.
@@ -66,7 +73,7 @@ describe.each([
   ["smallest", { shape: SMALLEST }],
   ["real sizes, tracked", { tracked: true }],
   ["small, shared", { shape: SMALL, shared: true }],
-])("a load, %s", (_, { shared, ...options }: { shared?: boolean }) => {
+] as [string, LoadedShape][])("a load, %s", (_, { shared, ...options }) => {
   it("of entries in order and of commits leaves what the same commits leave in the plain engine", () => {
     fc.assert(
       fc.property(

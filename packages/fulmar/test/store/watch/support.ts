@@ -44,7 +44,10 @@ export function whole(commit: CommitEvent<unknown>): unknown {
 }
 
 /** The next `count` commits. */
-export async function take<V>(stream: WatchStream<V>, count: number): Promise<CommitEvent<V>[]> {
+export async function take<V>(
+  stream: Pick<AsyncIterator<CommitEvent<V>, unknown>, "next">,
+  count: number,
+): Promise<CommitEvent<V>[]> {
   const commits: CommitEvent<V>[] = [];
   while (commits.length < count) {
     const { done, value } = await stream.next();
