@@ -11,7 +11,7 @@ import { WORKLOADS } from "./workloads.js";
 const FULL = process.env.FULMAR_CRASH === "full";
 const DEPTH: Depth = FULL
   ? { images: 128, innerEvery: 4, innerImages: 2, recordedEvery: 1, resuming: 1 }
-  : { images: 5, innerEvery: 23, innerImages: 2, recordedEvery: 5, resuming: 0.3 };
+  : { images: 2, innerEvery: 37, innerImages: 2, recordedEvery: 7, resuming: 0.2 };
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
 
