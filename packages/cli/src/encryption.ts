@@ -9,8 +9,8 @@ const KEY_BYTES = 32;
 export const KEY_VARIABLE = "FULMAR_KEY";
 
 /**
- * The keys of encrypted files: those of the files, or else the one in the environment. The first is for new files,
- * the others are former ones. Undefined without any.
+ * The keys of encrypted files: those of the files, or else the one in the environment. The first is for new stores. One
+ * that is there stays as it is: its own program would not open what a command made of it. Undefined without any.
  */
 export async function encryptionOf(files: readonly string[], io: Io): Promise<Encryption | undefined> {
   const keys: Uint8Array[] = [];
@@ -20,7 +20,7 @@ export async function encryptionOf(files: readonly string[], io: Io): Promise<En
     keys.push(parseKeyFile(new TextEncoder().encode(text), `the variable ${KEY_VARIABLE}`));
   }
   const [key, ...previousKeys] = keys;
-  return key === undefined ? undefined : { key, previousKeys };
+  return key === undefined ? undefined : { key, previousKeys, asFound: true };
 }
 
 async function readKeyFile(path: string): Promise<Uint8Array> {

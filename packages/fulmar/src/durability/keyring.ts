@@ -10,10 +10,15 @@ export const KEY_BYTES = 32;
 export interface KeySource {
   /** The id of the key for new files; null: they are written plain. */
   readonly current: string | null;
-  /** The key of an id, 32 bytes; undefined when it is not given. */
-  key(id: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** The key of an id, 32 bytes; undefined when it is not given. `fits` tells keys without a name apart. */
+  key(
+    id: string,
+    fits: (key: Uint8Array) => boolean,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Whether files that are not encrypted are refused. */
   readonly refusesPlain: boolean;
+  /** Whether `current` is for new directories only: one that is there goes on as it is. */
+  readonly asFound: boolean;
   /** Overwrites what it keeps of keys. */
   erase(): void;
 }
@@ -48,6 +53,8 @@ export class Keyring {
   readonly #runtime: Runtime;
   readonly #source: KeySource;
   readonly #keys = new Map<string, Promise<Uint8Array | undefined>>();
+  /** What is gone on with instead of the source's own choice; null: plain files. */
+  #found: string | null | undefined;
 
   constructor(runtime: Runtime, source: KeySource) {
     this.#runtime = runtime;
@@ -56,7 +63,13 @@ export class Keyring {
 
   /** The id of the key for new files; undefined when they are written plain. */
   get currentId(): string | undefined {
-    return this.#source.current ?? undefined;
+    const current = this.#found === undefined ? this.#source.current : this.#found;
+    return current ?? undefined;
+  }
+
+  /** Says how the newest file is encrypted, undefined for a plain one: new ones are too, if so it was wished. */
+  goOnAs(keyId: string | undefined): void {
+    if (this.#source.asFound) this.#found = keyId ?? null;
   }
 
   /** A seal for a new file with this header, for each file another; undefined when it is to be plain. */
@@ -78,13 +91,20 @@ export class Keyring {
   /** The seal of an existing file. Rejects with ENCRYPTION_KEY_MISSING or ENCRYPTION_KEY_WRONG. */
   async find(path: string, section: KeySection, purpose: FilePurpose, header: Uint8Array): Promise<FileSeal> {
     const { keyId, salt, check } = section;
-    const key = await this.#key(keyId);
+    const fits = (key: Uint8Array): boolean =>
+      this.#runtime.cryptography.equal(check, this.#check(key, salt));
+    const key = await this.#key(keyId, fits);
     if (key === undefined) throw keyMissing(path, keyId);
-    if (!this.#runtime.cryptography.equal(check, this.#check(key, salt))) {
+    if (!fits(key)) {
       const message = `${path} is encrypted under another key "${keyId}" than was given: give the right one`;
       throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { file: path, keyId });
     }
     return this.#seal(key, section, purpose, header);
+  }
+
+  /** Whether files that are not encrypted are refused. */
+  get refusesPlain(): boolean {
+    return this.#source.refusesPlain;
   }
 
   /** Refuses a file that is not encrypted, if only encrypted ones are accepted. */
@@ -104,19 +124,19 @@ export class Keyring {
   }
 
   /** Each key is asked for once; what could not be had is asked for again. */
-  #key(id: string): Promise<Uint8Array | undefined> {
+  #key(id: string, fits = (_key: Uint8Array): boolean => true): Promise<Uint8Array | undefined> {
     const known = this.#keys.get(id);
     if (known !== undefined) return known;
-    const pending = this.#ask(id);
+    const pending = this.#ask(id, fits);
     this.#keys.set(id, pending);
     pending.catch(() => this.#keys.delete(id));
     return pending;
   }
 
-  async #ask(id: string): Promise<Uint8Array | undefined> {
+  async #ask(id: string, fits: (key: Uint8Array) => boolean): Promise<Uint8Array | undefined> {
     let key: unknown;
     try {
-      key = await this.#source.key(id);
+      key = await this.#source.key(id, fits);
     } catch (cause) {
       const message = `the provider of keys failed to give the key "${id}": see the cause, and try again`;
       throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId: id, cause });

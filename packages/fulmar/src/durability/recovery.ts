@@ -76,6 +76,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     parts.origins.intern(incarnation);
     const load = await loadStore(parts, reading.manifest, incarnation);
     const { scan } = load;
+    runtime.keyring?.goOnAs(scan.live.at(-1)?.file.seal?.keyId);
     await secure(runtime, layout, scan);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);

@@ -92,6 +92,7 @@ interface Mark {
 async function replace(context: RepairContext, layout: Layout, state: Salvaged): Promise<RepairReport> {
   const { runtime, stopped } = context;
   const number = await nextNumber(runtime, layout);
+  runtime.keyring?.goOnAs(state.keyId);
   const bytesTotal = state.sink.engine.usage().recordBytes;
   const progress = (entries: number, bytes: number): void =>
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });

@@ -31,6 +31,8 @@ export type EntryVisitor = (bytes: Uint8Array, at: number, length: number) => vo
 export interface SalvagedCheckpoint {
   /** Undefined when it is damaged. */
   readonly header: CheckpointHeader | undefined;
+  /** By which key it is sealed; undefined when it is plain, or when nobody can tell. */
+  readonly keyId: string | undefined;
   readonly saved: number;
   readonly lost: readonly LostPart[];
 }
@@ -87,7 +89,7 @@ class CheckpointSalvage {
       position = await this.#block(position, head);
     }
     if (end === sizeBytes) this.#miss(sizeBytes, 0, "the end of the file, and any blocks before it");
-    return { header, saved: this.#saved, lost: this.#lost };
+    return { header, keyId: this.#seal?.keyId, saved: this.#saved, lost: this.#lost };
   }
 
   async #header(): Promise<CheckpointHeader | undefined> {
@@ -107,14 +109,15 @@ class CheckpointSalvage {
 
   /** The key section stands for itself: it is of use even if the header is damaged. */
   async #readSeal(header: CheckpointHeader | undefined): Promise<void> {
-    if (header?.sealed === false) return;
+    const { keyring } = this.#runtime;
+    if (header?.sealed === false) return keyring?.acceptPlain(this.#path);
     const at = await this.#reader.load(0, dictionaryAt(true));
     const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + dictionaryAt(true));
     const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
     if (section !== undefined) {
       const head = bytes.subarray(0, CHECKPOINT_HEADER_BYTES);
       this.#seal = await findSeal(this.#runtime, this.#path, section, "checkpoint", head);
-    } else if (header !== undefined) {
+    } else if (header !== undefined || keyring?.refusesPlain === true) {
       this.#isLocked = true;
       this.#miss(
         CHECKPOINT_HEADER_BYTES,

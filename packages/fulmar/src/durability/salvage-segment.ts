@@ -115,7 +115,8 @@ class SegmentSalvage {
 
   /** The key section stands for itself: it is of use even if the header is damaged. */
   async #readSeal(header: SegmentHeader | undefined): Promise<void> {
-    if (header !== undefined && (header.flags & SEALED) === 0) return;
+    const { keyring } = this.#runtime;
+    if (header !== undefined && (header.flags & SEALED) === 0) return keyring?.acceptPlain(this.#path);
     const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
     const at = await this.#reader.load(0, length);
     const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + length);
@@ -123,7 +124,8 @@ class SegmentSalvage {
     if (section !== undefined) {
       const head = bytes.subarray(0, SEGMENT_HEADER_BYTES);
       this.#seal = await findSeal(this.#runtime, this.#path, section, "log segment", head);
-    } else if (header !== undefined) {
+    } else if (header !== undefined || keyring?.refusesPlain === true) {
+      // Behind a damaged header the records may be plain ones that somebody put there.
       this.#salt = new Uint8Array(SALT_BYTES);
       const what = "the key section, without which nothing can be read";
       this.#lost.push({ offset: SEGMENT_HEADER_BYTES, bytes: KEY_SECTION_BYTES, what });

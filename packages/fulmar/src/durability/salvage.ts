@@ -28,6 +28,8 @@ export interface Salvaged {
   readonly hadPeers: boolean;
   /** Whether the checkpoint was compressed, as far as its header tells. */
   readonly compressed: boolean;
+  /** By which key the newest file is sealed that tells. */
+  readonly keyId: string | undefined;
   /** Versions up to this one may have been given out. */
   readonly usedVersion: number;
 }
@@ -66,12 +68,14 @@ class Salvage {
     this.#sink.settle();
     const header = checkpoint?.header;
     const known = segments.find(({ inspected }) => inspected?.header !== undefined)?.inspected?.header;
+    const newest = segments.findLast(({ inspected }) => inspected?.header !== undefined)?.inspected;
     const manifest = this.#manifest;
     return {
       sink: this.#sink,
       files: this.#files.map((file) => ({ ...file, file: relative(layout, runtime, file.file) })),
       storeId: manifest?.storeId ?? header?.storeId ?? known?.storeId ?? newIdentity(runtime),
       compressed: header?.compressed ?? false,
+      keyId: newest === undefined ? checkpoint?.keyId : newest.seal?.keyId,
       hadPeers: manifest?.hadPeers ?? header?.hadPeers ?? true,
       usedVersion: Math.max(this.#sink.version, manifest?.version ?? 0, header?.version ?? 0),
     };

@@ -11,6 +11,12 @@ export interface EncryptionKeys {
   readonly key: Uint8Array | null;
   /** Keys of files that were written earlier. */
   readonly previousKeys?: readonly Uint8Array[];
+  /**
+   * Whether a directory that is there goes on as it is: new files are written under the key of the newest file of its
+   * log, by the id that it has there, or plain if that one is; `key` is for a new directory. For programs that look at
+   * stores of others. False unless set.
+   */
+  readonly asFound?: boolean;
   /** Whether a directory with files that are not encrypted is refused, with NOT_ENCRYPTED. False unless set. */
   readonly refusePlain?: boolean;
 }
@@ -21,6 +27,8 @@ export interface EncryptionProvider {
   readonly current: string | null;
   /** Gives the 32 bytes of a key, once for each id; undefined when there is none. */
   readonly getKey: (id: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Whether a directory that is there goes on as it is, and `current` is for a new one. False unless set. */
+  readonly asFound?: boolean;
   /** Whether a directory with files that are not encrypted is refused, with NOT_ENCRYPTED. False unless set. */
   readonly refusePlain?: boolean;
 }
@@ -45,11 +53,12 @@ export interface EncryptionStatus {
  */
 export function createKeyring(runtime: Runtime, encryption: Encryption | undefined): Keyring | undefined {
   if (encryption === undefined) return undefined;
-  const { refusePlain = false } = checkShape(encryption);
+  const { refusePlain = false, asFound = false } = checkShape(encryption);
   if (typeof refusePlain !== "boolean") throw invalid("refusePlain must be true or false");
+  if (typeof asFound !== "boolean") throw invalid("asFound must be true or false");
   const source = "key" in encryption ? keysAtHand(runtime, encryption) : provided(encryption);
   if (refusePlain && source.current === null) throw invalid("refusePlain needs a key to encrypt under");
-  return new Keyring(runtime, { ...source, refusesPlain: refusePlain });
+  return new Keyring(runtime, { ...source, refusesPlain: refusePlain, asFound });
 }
 
 /** What a directory says of the keys of its files: the present one first; undefined stands for plain files. */
@@ -59,22 +68,21 @@ export function encryptionStatus([current, ...former]: readonly (string | undefi
   return { current: current ?? null, inUse, plain: inUse.length < ids.length };
 }
 
+type GivenKeys = Omit<KeySource, "refusesPlain" | "asFound">;
+
 function checkShape(encryption: Encryption): Encryption {
   const isObject = typeof encryption === "object" && encryption !== null;
   if (isObject && "getKey" in encryption) {
-    checkOptions(encryption, ["current", "getKey", "refusePlain"], "encryption");
+    checkOptions(encryption, ["current", "getKey", "asFound", "refusePlain"], "encryption");
   } else if (isObject && "key" in encryption) {
-    checkOptions(encryption, ["key", "previousKeys", "refusePlain"], "encryption");
+    checkOptions(encryption, ["key", "previousKeys", "asFound", "refusePlain"], "encryption");
   } else {
     throw invalid("it needs key, or current and getKey");
   }
   return encryption;
 }
 
-function keysAtHand(
-  runtime: Runtime,
-  { key, previousKeys = [] }: EncryptionKeys,
-): Omit<KeySource, "refusesPlain"> {
+function keysAtHand(runtime: Runtime, { key, previousKeys = [] }: EncryptionKeys): GivenKeys {
   if (!Array.isArray(previousKeys)) throw invalid("previousKeys must be an array");
   const given: unknown[] = [...(key === null ? [] : [key]), ...previousKeys];
   const keys = new Map<string, Uint8Array>();
@@ -88,8 +96,9 @@ function keysAtHand(
   const [first] = keys.keys();
   return {
     current: key === null ? null : first,
-    // Another key than the one that a file wants is noticed by the file's own check, and called wrong, not missing.
-    key: (id) => keys.get(id) ?? keys.get(first),
+    // Files may know a key by the name that a provider gave it. Another key than the one that a file wants is noticed
+    // by the file's own check, and called wrong, not missing.
+    key: (id, fits) => keys.get(id) ?? [...keys.values()].find(fits) ?? keys.get(first),
     erase: () => {
       for (const one of keys.values()) one.fill(0);
     },
@@ -101,7 +110,7 @@ function idOf(runtime: Runtime, key: Uint8Array): string {
   return `key-${toHex(runtime.cryptography.deriveKey(key, new Uint8Array(0), "fulmar key id", 8))}`;
 }
 
-function provided({ current, getKey }: EncryptionProvider): Omit<KeySource, "refusesPlain"> {
+function provided({ current, getKey }: EncryptionProvider): GivenKeys {
   if (typeof getKey !== "function") throw invalid("getKey must be a function");
   if (current !== null) {
     const bytes = new TextEncoder().encode(typeof current === "string" ? current : "");

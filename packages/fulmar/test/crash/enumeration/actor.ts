@@ -144,6 +144,17 @@ export class Actor {
     this.storage.kill();
   }
 
+  /** Writes large values until the log has gone on in `count` further segments. */
+  async roll(count: number): Promise<void> {
+    let seen = 0;
+    for (let i = 0; seen < count; i++) {
+      const before = this.db.status().log?.segments ?? 0;
+      await this.write("full", [`big ${i % 4}`, `${i}`.padEnd(15_000, "r")]);
+      await this.turns(4);
+      seen += Math.max(0, (this.db.status().log?.segments ?? 0) - before);
+    }
+  }
+
   async turns(count: number): Promise<void> {
     for (let i = 0; i < count; i++) await this.storage.runtime.timers.turn();
   }

@@ -43,16 +43,22 @@ function machineOn(disk: SimulatedDisk, wallMs: number): SimulatedStorage {
   return storage;
 }
 
-/** What a workload that encrypts gives to `open`. */
-export const ENCRYPTION: Encryption = { key: new Uint8Array(32).fill(7) };
+/** The key of workloads that encrypt before their key changes. */
+export const FORMER_KEY = new Uint8Array(32).fill(9);
 
-/** How to open what is there: encrypted if the log is. */
+/** What a workload that encrypts gives to `open`. */
+export const ENCRYPTION: Encryption = { key: new Uint8Array(32).fill(7), previousKeys: [FORMER_KEY] };
+
+/** How to open what is there: encrypted if some file is. */
 function encryptionOf(storage: SimulatedStorage): { encryption?: Encryption } {
   for (const [path, bytes] of storage.disk.image()) {
-    if (path.endsWith(".log") && ((bytes[12] ?? 0) & SEALED) !== 0) return { encryption: ENCRYPTION };
+    const flag = path.endsWith(".log") ? SEALED : path.includes("/checkpoint/") ? SEALED_CHECKPOINT : 0;
+    if (((bytes[12] ?? 0) & flag) !== 0) return { encryption: ENCRYPTION };
   }
   return {};
 }
+
+const SEALED_CHECKPOINT = 8;
 
 function openOn(storage: SimulatedStorage): Promise<Store<string>> {
   const { runtime } = storage;

@@ -2,7 +2,7 @@ import { codeOf } from "../../../src/base/errors.js";
 import type { OpenOptions } from "../../../src/index.js";
 import type { AfterSync } from "../../../src/testing/index.js";
 import type { Actor } from "./actor.js";
-import { ENCRYPTION } from "./check.js";
+import { ENCRYPTED } from "./encrypted.js";
 import { MIXED } from "./mixed.js";
 
 /** A short program whose every step is examined. */
@@ -17,17 +17,6 @@ export interface Workload {
 }
 
 const LEVELS = ["memory", "relaxed", "full"] as const;
-
-/** Writes large values until the log has gone on in `count` further segments. */
-async function roll(actor: Actor, count: number): Promise<void> {
-  let seen = 0;
-  for (let i = 0; seen < count; i++) {
-    const before = actor.db.status().log?.segments ?? 0;
-    await actor.write("full", [`big ${i % 4}`, `${i}`.padEnd(15_000, "r")]);
-    await actor.turns(4);
-    seen += Math.max(0, (actor.db.status().log?.segments ?? 0) - before);
-  }
-}
 
 const plain: readonly Workload[] = [
   {
@@ -130,9 +119,9 @@ const generations: readonly Workload[] = [
     name: "segments that follow each other and are recycled",
     async run(actor) {
       await actor.open();
-      await roll(actor, 2);
+      await actor.roll(2);
       await actor.db.checkpoint();
-      await roll(actor, 2);
+      await actor.roll(2);
       await actor.write("relaxed", ["tail", "1"]);
     },
   },
@@ -140,7 +129,7 @@ const generations: readonly Workload[] = [
     name: "segments that follow each other during a checkpoint",
     async run(actor) {
       await actor.open();
-      await roll(actor, 1);
+      await actor.roll(1);
       // Two more writes fit into the present segment; the next one is ready.
       for (let i = 0; i < 3; i++) await actor.write("full", [`big ${i}`, "s".repeat(15_000)]);
       await actor.turns(20);
@@ -278,35 +267,6 @@ function failedNames(afterSync: AfterSync): Workload {
   };
 }
 
-const encrypted: readonly Workload[] = [
-  {
-    name: "encrypted: first open, writes, segments, a checkpoint, close",
-    options: { encryption: ENCRYPTION },
-    async run(actor) {
-      await actor.open();
-      await actor.write("full", ["a", "1"]);
-      await Promise.all(LEVELS.map((level, i) => actor.write(level, [`k${i}`, level])));
-      await roll(actor, 1);
-      await actor.db.checkpoint();
-      await actor.write("relaxed", ["a", "2"]);
-      await actor.close();
-    },
-  },
-  {
-    name: "a plain store is opened with a key, written to, and checkpointed",
-    async run(actor) {
-      await actor.open();
-      await actor.write("full", ["a", "1"], ["b", "1"]);
-      await actor.close();
-      await actor.open({ encryption: ENCRYPTION });
-      await actor.write("full", ["a", "2"]);
-      await actor.db.checkpoint();
-      await actor.write("full", ["b", "2"]);
-      await actor.close();
-    },
-  },
-];
-
 const quota: Workload = {
   name: "a disk that fills up and is given space again",
   async run(actor) {
@@ -327,7 +287,7 @@ export const WORKLOADS: readonly Workload[] = [
   ...plain,
   ...generations,
   ...MIXED,
-  ...encrypted,
+  ...ENCRYPTED,
   refusal(0),
   refusal(60),
   refusal(140),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { open, repair, restore, verify } from "../../../src/index.js";
 import type { SimulatedStorage } from "../../../src/testing/index.js";
-import { filesOf } from "../../durability/harness.js";
+import { edit, filesOf } from "../../durability/harness.js";
 import { BACKUP, errorOf, fill, MARKER, machine, marked, ONE, openOn, ROOT, TWO } from "./support.js";
 
 describe("backup, restore, verify and repair", () => {
@@ -79,5 +79,36 @@ describe("backup, restore, verify and repair", () => {
     const db = await openOn({ runtime }, { key: ONE });
     expect(db.get(`${MARKER} 31`)).toBe(MARKER.repeat(1000));
     await db.close();
+  });
+
+  test("a repair that accepts encrypted files only takes nothing plain, behind a damaged header neither", async () => {
+    for (const part of ["checkpoint/", ".log"]) {
+      for (const header of ["whole", "damaged"]) {
+        const storage = machine();
+        const plain = await openOn(storage, undefined);
+        await plain.set("forged", "x");
+        await plain.checkpoint();
+        await plain.set("forged too", "x");
+        await plain.close();
+        const [[path, bytes]] = filesOf(storage, part);
+        const own = await backedUp();
+        await edit(own, filesOf(own, part).at(-1)?.[0] ?? "", () => bytes);
+        const [[put]] = filesOf(own, part).filter(([, found]) => found.length === bytes.length);
+        expect(put, path).toBeDefined();
+        // What damages the directory, and the numbers in the forged header.
+        own.disk.rot(`${ROOT}/MANIFEST`, { bits: [8 * 30, 8 * 542] });
+        if (header === "damaged") own.disk.rot(put, { bits: [8 * 17] });
+        const runtime = own.restart();
+        const encryption = { key: ONE, refusePlain: true };
+        const repaired = await repair(ROOT, { runtime, encryption }).catch((error: unknown) => error);
+        if (header === "whole") {
+          expect(repaired, part).toMatchObject({ code: "NOT_ENCRYPTED" });
+          continue;
+        }
+        const db = await openOn({ runtime: own.restart() }, encryption);
+        expect([db.get("forged"), db.get("forged too")], part).toEqual([undefined, undefined]);
+        await db.close();
+      }
+    }
   });
 });

@@ -99,6 +99,7 @@ describe("an encrypted store", () => {
       { key: ONE, previousKeys: [1] },
       { key: ONE, refusePlain: 1 },
       { key: null, refusePlain: true },
+      { key: ONE, asFound: "yes" },
       { getKey: 1, current: "a" },
       { getKey: () => ONE, current: "" },
       { getKey: () => ONE, current: "é".repeat(33) },
@@ -239,5 +240,47 @@ describe("keys change", () => {
     const again = await openOn({ runtime: storage.restart() }, { key: ONE });
     expect(again.status().entries).toBe(30);
     await again.close();
+  });
+
+  test("unless a directory is to go on as it is found: plain, or under its key by the id that it has", async () => {
+    const given = { key: TWO, previousKeys: [ONE], asFound: true } as const;
+    const storage = machine();
+    const named: Encryption = { current: "2026/1", getKey: () => ONE };
+    for (const [encryption, id] of [
+      [undefined, null],
+      [named, "2026/1"],
+    ] as const) {
+      storage.restart();
+      const own = await openOn({ runtime: storage.restart() }, encryption);
+      await fill(own, 0, 20);
+      await own.checkpoint();
+      await fill(own, 20, 3);
+      storage.powerCut();
+      const guest = await openOn({ runtime: storage.restart() }, given);
+      const status = { current: id, inUse: id === null ? [] : [id], plain: id === null };
+      expect(keysOf(guest)).toEqual(status);
+      await fill(guest, 23, 20);
+      await guest.checkpoint();
+      await fill(guest, 43, 3);
+      await guest.backup(`${BACKUP}.${id === null}`);
+      expect(keysOf(guest)).toEqual(status);
+      await guest.close();
+      const after = await openOn({ runtime: storage.restart() }, encryption);
+      expect(after.status().entries).toBe(46);
+      expect(keysOf(after)).toEqual(id === null ? undefined : status);
+      await after.close();
+    }
+    expect(marked(storage).filter((path) => !path.endsWith("true"))).toEqual([]);
+  });
+
+  test("a directory that is new is under the first key though it would go on as it is found", async () => {
+    const storage = machine();
+    const first = await openOn(storage, { key: ONE, asFound: true });
+    await fill(first, 0, 3);
+    await first.close();
+    expect(marked(storage)).toEqual([]);
+    const second = await openOn({ runtime: storage.restart() }, { key: ONE, refusePlain: true });
+    expect(second.status().entries).toBe(3);
+    await second.close();
   });
 });
