@@ -51,18 +51,26 @@ export const EXPIRED = 4;
 export const EVICTED = 8;
 const KNOWN_FLAGS = TOMBSTONE | HAS_DEADLINE | EXPIRED | EVICTED;
 
-/** The fields of an entry, for writing one. */
-export interface EntryFields {
-  key: Uint8Array;
+/** What an entry says of its key. */
+export interface EntryContent {
+  readonly key: Uint8Array;
   /** Empty for a tombstone. */
-  value: Uint8Array;
-  flags: number;
-  origin: number;
-  hlc: number;
-  seq: number;
+  readonly value: Uint8Array;
+  readonly flags: number;
   /** Wall ms since 1970; used only with HAS_DEADLINE. */
-  deadline: number;
-  valueChecksum: number;
+  readonly deadline: number;
+}
+
+/** The stamp of an entry, with the number of its origin. */
+export interface EntryStamp {
+  readonly origin: number;
+  readonly hlc: number;
+  readonly seq: number;
+}
+
+/** All fields of an entry. */
+export interface EntryFields extends EntryContent, EntryStamp {
+  readonly valueChecksum: number;
 }
 
 export function entryBytes(keyLength: number, valueLength: number, flags: number): number {
@@ -71,22 +79,33 @@ export function entryBytes(keyLength: number, valueLength: number, flags: number
 
 /** Writes an entry at `at` and returns the position after it. */
 export function writeEntry(bytes: Uint8Array, at: number, fields: EntryFields): number {
-  writeU16(bytes, at + KEY_LENGTH, fields.key.length);
-  bytes[at + FLAGS] = fields.flags;
-  setOrigin(bytes, at, fields.origin);
-  writeU32(bytes, at + VALUE_LENGTH, fields.value.length);
-  writeU32(bytes, at + VALUE_CHECKSUM, fields.valueChecksum);
-  writeU56(bytes, at + HLC, fields.hlc);
-  writeU56(bytes, at + SEQ, fields.seq);
+  return writeStamped(bytes, at, fields, fields, fields.valueChecksum);
+}
+
+/** The same from parts, so that nobody has to put an object together for each entry. */
+export function writeStamped(
+  bytes: Uint8Array,
+  at: number,
+  { key, value, flags, deadline }: EntryContent,
+  { origin, hlc, seq }: EntryStamp,
+  valueChecksum: number,
+): number {
+  writeU16(bytes, at + KEY_LENGTH, key.length);
+  bytes[at + FLAGS] = flags;
+  setOrigin(bytes, at, origin);
+  writeU32(bytes, at + VALUE_LENGTH, value.length);
+  writeU32(bytes, at + VALUE_CHECKSUM, valueChecksum);
+  writeU56(bytes, at + HLC, hlc);
+  writeU56(bytes, at + SEQ, seq);
   let next = at + ENTRY_HEADER_BYTES;
-  if ((fields.flags & HAS_DEADLINE) !== 0) {
-    writeU56(bytes, next, fields.deadline);
+  if ((flags & HAS_DEADLINE) !== 0) {
+    writeU56(bytes, next, deadline);
     next += DEADLINE_BYTES;
   }
-  bytes.set(fields.key, next);
-  next += fields.key.length;
-  bytes.set(fields.value, next);
-  return next + fields.value.length;
+  bytes.set(key, next);
+  next += key.length;
+  bytes.set(value, next);
+  return next + value.length;
 }
 
 export function flagsOf(bytes: Uint8Array, at: number): number {

@@ -37,17 +37,16 @@ export { type LocalWrite, OWN_ORIGIN } from "./local-write.js";
 
 const NO_CHANGES: readonly CoverageChange[] = [];
 const NOBODY: readonly never[] = [];
+const NO_EXTRAS: CommitExtras = { victims: NOBODY, changes: NO_CHANGES, covered: NOBODY, remote: false };
 
-/** A commit before it is applied. */
-interface CommitDraft {
-  readonly level: Level;
-  readonly body: CommitBody;
+/** What a commit has beside its entries; mostly nothing. */
+interface CommitExtras {
   /** What has to be evicted for it. */
-  readonly victims?: readonly Ref[];
-  readonly changes?: readonly CoverageChange[];
+  readonly victims: readonly Ref[];
+  readonly changes: readonly CoverageChange[];
   /** What it brings origins to. */
-  readonly covered?: Iterable<readonly [OriginId, OriginCoverage]>;
-  readonly remote?: boolean;
+  readonly covered: Iterable<readonly [OriginId, OriginCoverage]>;
+  readonly remote: boolean;
 }
 
 /**
@@ -156,10 +155,10 @@ export class Committer implements LogObserver {
     const victims = memoryLimit?.admit(wantedRoom(writes)) ?? NOBODY;
     const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
-    const entries = new StampedWrites(writes, stamp, runtime.checksum);
-    const body = { entryCount: writes.length, entriesBytes, entries, changed: writes };
+    const body = new StampedWrites(writes, entriesBytes, stamp, runtime.checksum);
+    if (victims.length === 0 && !this.#replicating) return this.#write({ version, stamp }, level, body);
     const covered = this.#replicating ? [[stamp.origin, { upTo: stamp.seq, holes: [] }] as const] : NOBODY;
-    return this.#write({ version, stamp }, { level, body, victims, covered });
+    return this.#write({ version, stamp }, level, body, { ...NO_EXTRAS, victims, covered });
   }
 
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
@@ -181,7 +180,7 @@ export class Committer implements LogObserver {
     if (this.#failure !== undefined) return 0;
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
-    const done = this.#write({ version: ++this.#version }, { level: "relaxed", body: bodyOf(expired) });
+    const done = this.#write({ version: ++this.#version }, "relaxed", bodyOf(expired));
     // Nobody waits for it: what the log refuses is there again, and expired all the same.
     done.catch(() => undefined);
     return expired.length;
@@ -194,7 +193,7 @@ export class Committer implements LogObserver {
     if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     const before = this.#evictedBytes;
     const body = bodyOf(NOBODY);
-    const done = this.#write({ version: ++this.#version }, { level: "relaxed", body, victims });
+    const done = this.#write({ version: ++this.#version }, "relaxed", body, { ...NO_EXTRAS, victims });
     return { entries: victims.length, bytes: this.#evictedBytes - before, done };
   }
 
@@ -288,10 +287,8 @@ export class Committer implements LogObserver {
     const victims = memoryLimit?.admit(roomForWinners(plan)) ?? NOBODY;
     clock.observe(plan.hlc);
     const version = ++this.#version;
-    const { winners, winnersBytes: entriesBytes } = plan;
-    const body = { entryCount: winners.length, entriesBytes, entries: winnersOf(plan), changed: winners };
-    const draft = { level: "full", body, victims, changes, covered: coverage, remote: true } as const;
-    return this.#write({ version, ...result }, draft);
+    const extras = { victims, changes, covered: coverage, remote: true };
+    return this.#write({ version, ...result }, "full", winnersOf(plan), extras);
   }
 
   #assertWritable(): void {
@@ -305,23 +302,13 @@ export class Committer implements LogObserver {
    * to the log. As one commit, nobody ever finds a key gone for the sake of a write that is not there, and a
    * transaction that read the key is not behind its eviction.
    */
-  #write<R extends Durable>(result: R, draft: CommitDraft): Promise<R> {
-    const { engine, clock, memoryLimit } = this.#parts;
-    const { level, victims = NOBODY, changes = NO_CHANGES, covered = NOBODY, remote = false } = draft;
+  #write<R extends Durable>(result: R, level: Level, own: CommitBody, extras = NO_EXTRAS): Promise<R> {
     const { version } = result;
-    const isEvicting = victims.length > 0;
-    const evictedBytes = isEvicting ? victims.reduce((sum, ref) => sum + engine.bytesOf(ref), 0) : 0;
-    const evicted = isEvicting ? evictionCommit(engine, victims, clock.nowMs()) : NOBODY;
-    const body = isEvicting ? inFront(evicted, draft.body) : draft.body;
-    try {
-      this.#apply(version, changes, body);
-    } catch (error) {
-      if (isEvicting) memoryLimit?.giveBack(victims);
-      throw error;
-    }
-    for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
-    this.#evictedEntries += victims.length;
-    this.#evictedBytes += evictedBytes;
+    const { changes, covered, remote } = extras;
+    const isEvicting = extras.victims.length > 0;
+    const body = isEvicting ? this.#evictFor(version, extras, own) : own;
+    if (!isEvicting) this.#apply(version, changes, body);
+    if (covered !== NOBODY) for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
     const done = this.#acknowledgements.promise(result, level);
     // What was evicted takes memory until the log has it.
     this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
@@ -329,18 +316,34 @@ export class Committer implements LogObserver {
     return done;
   }
 
+  /** Applies a commit with tombstones in front of its own entries; returns both together. */
+  #evictFor(version: number, { victims, changes }: CommitExtras, own: CommitBody): CommitBody {
+    const { engine, clock, memoryLimit } = this.#parts;
+    const evictedBytes = victims.reduce((sum, ref) => sum + engine.bytesOf(ref), 0);
+    const body = inFront(evictionCommit(engine, victims, clock.nowMs()), own);
+    try {
+      this.#apply(version, changes, body);
+    } catch (error) {
+      memoryLimit?.giveBack(victims);
+      throw error;
+    }
+    this.#evictedEntries += victims.length;
+    this.#evictedBytes += evictedBytes;
+    return body;
+  }
+
   /** Encodes a commit into the log's buffer and applies each entry from there. */
   #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
-    const { entryCount, entriesBytes, entries } = body;
-    const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + entriesBytes;
+    const { entryCount } = body;
+    const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
     const { bytes, at } = this.#log.begin(version, length);
     const before = engine.version;
     try {
       let next = writeCommitHead(bytes, at, entryCount, changes);
       for (let i = 0; i < entryCount; i++) {
-        const end = entries.write(i, bytes, next);
+        const end = body.write(i, bytes, next);
         engine.put(version, bytes, next, end - next);
         next = end;
       }

@@ -2,22 +2,16 @@ import { FulmarRangeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import { OWN_PREFIX } from "../keys/key.js";
-import { entryBytes, TOMBSTONE, writeEntry } from "../record/entry.js";
+import { type EntryContent, type EntryStamp, entryBytes, TOMBSTONE, writeStamped } from "../record/entry.js";
 import type { Stamp } from "../record/stamp.js";
-import type { EntrySource } from "./entry-source.js";
+import type { CommitBody } from "./commit-body.js";
 import type { WantedChange } from "./memory-limit.js";
 
 /** The origin number of the store itself in its dictionary. */
 export const OWN_ORIGIN = 1;
 
 /** One change of a local commit, encoded but not stamped yet. */
-export interface LocalWrite {
-  readonly key: Uint8Array;
-  /** Empty for a deletion. */
-  readonly value: Uint8Array;
-  readonly flags: number;
-  readonly deadline: number;
-}
+export type LocalWrite = EntryContent;
 
 /** Bytes of the entries of a local commit. Throws COMMIT_TOO_LARGE over a limit. */
 export function checkedSize(writes: readonly LocalWrite[], limits: Limits): number {
@@ -46,30 +40,27 @@ export function wantedRoom(writes: readonly LocalWrite[]): WantedChange[] {
 }
 
 /** The writes of a local commit as entries under its stamp. */
-export class StampedWrites implements EntrySource {
-  readonly #writes: readonly LocalWrite[];
-  readonly #stamp: Stamp;
+export class StampedWrites implements CommitBody, EntryStamp {
+  readonly origin = OWN_ORIGIN;
+  readonly hlc: number;
+  readonly seq: number;
+  readonly entryCount: number;
+  readonly entriesBytes: number;
+  readonly changed: readonly LocalWrite[];
   readonly #checksum: Checksum;
 
-  constructor(writes: readonly LocalWrite[], stamp: Stamp, checksum: Checksum) {
-    this.#writes = writes;
-    this.#stamp = stamp;
+  constructor(writes: readonly LocalWrite[], entriesBytes: number, stamp: Stamp, checksum: Checksum) {
+    this.hlc = stamp.hlc;
+    this.seq = stamp.seq;
+    this.entryCount = writes.length;
+    this.entriesBytes = entriesBytes;
+    this.changed = writes;
     this.#checksum = checksum;
   }
 
   write(index: number, bytes: Uint8Array, at: number): number {
-    const { key, value, flags, deadline } = this.#writes[index];
-    const { hlc, seq } = this.#stamp;
-    const valueChecksum = this.#checksum.crc32(value, 0, value.length, 0);
-    return writeEntry(bytes, at, {
-      key,
-      value,
-      flags,
-      origin: OWN_ORIGIN,
-      hlc,
-      seq,
-      deadline,
-      valueChecksum,
-    });
+    const write = this.changed[index];
+    const valueChecksum = this.#checksum.crc32(write.value, 0, write.value.length, 0);
+    return writeStamped(bytes, at, write, this, valueChecksum);
   }
 }

@@ -22,7 +22,7 @@ import {
 } from "../record/entry.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
-import type { EntrySource } from "./entry-source.js";
+import type { CommitBody } from "./commit-body.js";
 import type { WantedChange } from "./memory-limit.js";
 
 /** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
@@ -131,8 +131,11 @@ function newPlan(winners: readonly Winner[], stale: number, refused: readonly Re
 }
 
 /** The winners as entries of a commit. */
-export function winnersOf({ winners }: MergePlan): EntrySource {
+export function winnersOf({ winners, winnersBytes }: MergePlan): CommitBody {
   return {
+    entryCount: winners.length,
+    entriesBytes: winnersBytes,
+    changed: winners,
     write(index, bytes, at) {
       const winner = winners[index];
       bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), at);

@@ -11,41 +11,46 @@ export interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** A waiter in line, and who comes after it. */
+interface Place extends Waiter {
+  next: Place | undefined;
+}
+
 /** Waiters in order of their versions: a queue, since durability only grows. */
 export class Waiters {
-  #queue: Waiter[] = [];
-  #head = 0;
+  #first: Place | undefined;
+  #last: Place | undefined;
 
-  get size(): number {
-    return this.#queue.length - this.#head;
-  }
-
-  add(waiter: Waiter): void {
-    this.#queue.push(waiter);
+  add({ result, resolve, reject }: Waiter): void {
+    const place: Place = { result, resolve, reject, next: undefined };
+    if (this.#last === undefined) this.#first = place;
+    else this.#last.next = place;
+    this.#last = place;
   }
 
   /** Resolves everybody who waits for a version up to `version`. */
   release(version: number): void {
-    const queue = this.#queue;
-    if (queue.length === 0) return;
-    for (; this.#head < queue.length && queue[this.#head].result.version <= version; this.#head++) {
-      const { result, resolve } = queue[this.#head];
+    for (let place = this.#first; place !== undefined; place = this.#first) {
+      const { result, resolve } = place;
+      if (result.version > version) return;
+      this.#first = place.next;
+      if (place.next === undefined) this.#last = undefined;
+      // An old place that led to new ones would keep all of them from being collected.
+      place.next = undefined;
       resolve(result);
-    }
-    // Drops the used half in one go, so that a step costs O(1) on average.
-    if (this.#head > 1024 && this.#head * 2 > queue.length) {
-      this.#queue = queue.slice(this.#head);
-      this.#head = 0;
-    } else if (this.#head === queue.length) {
-      queue.length = 0;
-      this.#head = 0;
     }
   }
 
   /** Removes and returns everybody who waits for a version above `version`. */
   takeAbove(version: number): Waiter[] {
-    let first = this.#queue.length;
-    while (first > this.#head && this.#queue[first - 1].result.version > version) first--;
-    return this.#queue.splice(first);
+    const taken: Waiter[] = [];
+    let before: Place | undefined;
+    let place = this.#first;
+    for (; place !== undefined && place.result.version <= version; place = place.next) before = place;
+    for (; place !== undefined; place = place.next) taken.push(place);
+    if (before === undefined) this.#first = undefined;
+    else before.next = undefined;
+    this.#last = before;
+    return taken;
   }
 }
