@@ -13,6 +13,8 @@ export class PinnedVersions<H> {
   readonly #pinned: PinnedVersion<H>[] = [];
   readonly #createHeld: () => H;
   readonly #released: (held: H) => void;
+  /** Made once, and not for each pin. */
+  readonly #letGo = (pinned: PinnedVersion<H>): void => this.#release(pinned);
 
   /**
    * `createHeld` makes the list of what a version holds, in the terms of the engine; `released` is given it when
@@ -28,16 +30,12 @@ export class PinnedVersions<H> {
     let pinned = this.#pinned[index];
     if (pinned?.version !== version) {
       pinned = { version, count: 0, held: this.#createHeld() };
-      this.#pinned.splice(index, 0, pinned);
+      // Mostly it is the newest version.
+      if (index === this.#pinned.length) this.#pinned.push(pinned);
+      else this.#pinned.splice(index, 0, pinned);
     }
     pinned.count++;
-    let open = true;
-    const release = (): void => {
-      if (!open) return;
-      open = false;
-      this.#release(pinned);
-    };
-    return { version, release };
+    return new OpenPin(pinned, this.#letGo);
   }
 
   /** Whether nothing is pinned, as is usual. */
@@ -69,7 +67,8 @@ export class PinnedVersions<H> {
   #release(pinned: PinnedVersion<H>): void {
     // A pin that a rollback dropped counts nothing any more.
     if (pinned.count === 0 || --pinned.count > 0) return;
-    this.#pinned.splice(this.#firstFrom(pinned.version), 1);
+    if (this.#pinned.at(-1) === pinned) this.#pinned.pop();
+    else this.#pinned.splice(this.#firstFrom(pinned.version), 1);
     this.#released(pinned.held);
   }
 
@@ -83,5 +82,24 @@ export class PinnedVersions<H> {
       else high = middle;
     }
     return low;
+  }
+}
+
+class OpenPin<H> implements Pin {
+  readonly version: number;
+  readonly #pinned: PinnedVersion<H>;
+  readonly #letGo: (pinned: PinnedVersion<H>) => void;
+  #isOpen = true;
+
+  constructor(pinned: PinnedVersion<H>, letGo: (pinned: PinnedVersion<H>) => void) {
+    this.version = pinned.version;
+    this.#pinned = pinned;
+    this.#letGo = letGo;
+  }
+
+  release(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#letGo(this.#pinned);
   }
 }

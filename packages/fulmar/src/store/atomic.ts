@@ -107,7 +107,10 @@ export class Atomic<In = unknown, Out = In> {
     this.#assertUnused();
     const step = checkStep(by, key);
     const encoded = this.#scope.encoder.key(key);
-    this.#plan.effects.put(encoded, raised(this.#scope, key, this.#plan.effects.get(encoded)?.what, step));
+    this.#plan.effects.put(
+      encoded,
+      raised(this.#scope, key, encoded, this.#plan.effects.get(encoded)?.what, step),
+    );
     return this;
   }
 
@@ -123,8 +126,8 @@ export class Atomic<In = unknown, Out = In> {
     this.#plan.done = true;
     const failed = this.#failedChecks();
     if (failed.length > 0) return { ok: false, failed };
-    const writes = Array.from(this.#plan.effects.values(), (pending) => resolveWish(pending));
-    return { ok: true, ...(await this.#scope.core.commit(writes, level)) };
+    const writes = this.#plan.effects.values().map(resolveWish);
+    return this.#scope.core.commit(writes, level, ({ version, stamp }) => ({ ok: true, version, stamp }));
   }
 
   #failedChecks(): FailedCheck[] {

@@ -4,7 +4,7 @@ import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, valueView } from "../record/entry.js";
-import type { LocalWrite } from "../transaction/committer.js";
+import type { Committed, LocalWrite, OutcomeOf } from "../transaction/committer.js";
 import { checkStep, incremented, type Step } from "./increment.js";
 import { RANGE_OPTIONS } from "./list-options.js";
 import type { Scope } from "./scope.js";
@@ -31,6 +31,8 @@ export type ConditionalOptions = Pick<WriteOptions, "durability" | "ttl" | "expi
 
 const OPTIONS = ["durability", "ttl", "expiresAt"] as const;
 const FOR_EVER = Number.POSITIVE_INFINITY;
+/** What options are when none are given: these need no check. */
+export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({});
 
 /**
  * Writes that depend on what is there. A condition is decided once, on the newest state, with nothing
@@ -71,18 +73,20 @@ export class Conditions<In, Out> {
     return this.#holds(ref, wanted) ? this.#commit(write, options) : this.#refused(ref);
   }
 
-  /** Adds to a counter. Its deadline stays, unless the options give another. */
-  async increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<Out>> {
-    checkOptions(options, OPTIONS, "increment");
+  /** Adds to a counter. Its deadline stays, unless the options give another. Throws when the call is wrong. */
+  increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<Out>> {
+    if (options !== NO_OPTIONS) checkOptions(options, OPTIONS, "increment");
     const step = checkStep(by, key);
     this.#core.assertOpen();
     const reader = this.#reader;
-    const ref = this.#live(this.#encoder.key(key));
+    const encoded = this.#encoder.key(key);
+    const ref = this.#live(encoded);
     const value = incremented(ref === NONE ? undefined : reader.value(ref), step, key);
     const isTimed = options.ttl !== undefined || options.expiresAt !== undefined;
     const lifetime = isTimed || ref === NONE ? options : { expiresAt: reader.expiresAt(ref) ?? FOR_EVER };
-    const write = this.#encoder.counting(key, value, lifetime);
-    return { ...(await this.#core.commit([write], checkDurability(options.durability))), value };
+    const write = this.#encoder.counting(key, encoded, value, lifetime);
+    const outcomeOf: OutcomeOf<Incremented<Out>> = ({ version, stamp }) => ({ version, stamp, value });
+    return this.#core.commit([write], checkDurability(options.durability), outcomeOf);
   }
 
   /** Time that a key has left, in ms: Infinity without a deadline, undefined without a value. */
@@ -152,13 +156,17 @@ export class Conditions<In, Out> {
     throw new FulmarTypeError("INVALID_ARGUMENT", "a deletion has no ttl and no expiresAt");
   }
 
-  async #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
-    const done = await this.#core.commit([write], checkDurability(options.durability));
-    return { ok: true, ...done };
+  #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
+    return this.#core.commit([write], checkDurability(options.durability), done);
   }
 
   #refused(ref: Ref): Outcome<Out> {
     const reader = this.#reader;
     return { ok: false, current: ref === NONE ? undefined : reader.entry(ref, reader.nowMs()) };
   }
+}
+
+/** What a conditional write resolves to that was done. */
+function done({ version, stamp }: Committed): { ok: true } & Committed {
+  return { ok: true, version, stamp };
 }

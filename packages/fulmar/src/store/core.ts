@@ -10,7 +10,13 @@ import type { Sharing } from "../memory/shared/sharing.js";
 import { Coverage } from "../record/coverage.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
-import { type Committed, Committer, type LocalWrite, OWN_ORIGIN } from "../transaction/committer.js";
+import {
+  type Committed,
+  Committer,
+  type LocalWrite,
+  type OutcomeOf,
+  OWN_ORIGIN,
+} from "../transaction/committer.js";
 import { MemoryHistory } from "../transaction/memory-history.js";
 import { MemoryLog } from "../transaction/memory-log.js";
 import type { StatePin } from "../transaction/pins.js";
@@ -146,10 +152,17 @@ export class StoreCore<V> {
     if (this.#closing !== undefined) throw new FulmarError("CLOSED", "the store is closed: open it again");
   }
 
-  commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed> {
+  /** See {@link Committer.commit}. */
+  commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed>;
+  commit<T>(
+    writes: readonly LocalWrite[],
+    level: Durability | undefined,
+    outcomeOf: OutcomeOf<T>,
+  ): Promise<T>;
+  commit<T>(writes: readonly LocalWrite[], level: Durability | undefined, outcomeOf?: OutcomeOf<T>) {
     this.assertOpen();
     this.userCode.assertOutside();
-    const done = this.committer.commit(writes, level ?? this.parts.settings.durability);
+    const done = this.committer.commit(writes, level ?? this.parts.settings.durability, outcomeOf);
     for (const write of writes) if (write.deadline !== 0) this.#sweeper.expect(write.deadline);
     return done;
   }

@@ -5,6 +5,7 @@ import { resolveRange } from "../keys/resolve.js";
 import { LATEST } from "../memory/engine.js";
 import { attempt } from "./attempt.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
+import { NO_OPTIONS } from "./conditions.js";
 import type { StoreCore } from "./core.js";
 import { RANGE_OPTIONS } from "./list-options.js";
 import {
@@ -124,7 +125,7 @@ export class Store<V = unknown> extends Writable<V> {
    * await db.close();
    * ```
    */
-  transact<T>(body: TransactionBody<V, T>, options: TransactOptions = {}): Promise<T> {
+  transact<T>(body: TransactionBody<V, T>, options: TransactOptions = NO_OPTIONS): Promise<T> {
     return this.#transactor.transact(body, options);
   }
 

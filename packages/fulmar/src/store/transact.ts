@@ -1,6 +1,7 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
+import { NO_OPTIONS } from "./conditions.js";
 import type { StoreCore } from "./core.js";
 import { Line, type Place } from "./line.js";
 import type { Scope } from "./scope.js";
@@ -50,6 +51,14 @@ interface Plan {
   readonly durability: Durability | undefined;
 }
 
+const USUAL_PLAN: Plan = {
+  isolation: "serializable",
+  retries: RETRIES,
+  signal: undefined,
+  timeoutMs: TIMEOUT_MS,
+  durability: undefined,
+};
+
 /** Runs transactions on a store. */
 export class Transactor<V> {
   readonly #core: StoreCore<unknown>;
@@ -63,19 +72,46 @@ export class Transactor<V> {
     this.#scope = scope;
   }
 
-  async transact<T>(body: TransactionBody<V, T>, options: TransactOptions): Promise<T> {
-    const plan = resolvePlan(body, options);
-    this.#core.assertOpen();
-    if (this.#entered) {
-      const message = "transact was called within the function of a transaction: use its `tx` for everything";
-      throw new FulmarError("NESTED_TRANSACTION", message);
+  /** Not `async`: most transactions meet nobody and wait for nothing, and then the commit's promise is all it takes. */
+  transact<T>(body: TransactionBody<V, T>, options: TransactOptions): Promise<T> {
+    try {
+      const plan = resolvePlan(body, options);
+      this.#core.assertOpen();
+      if (this.#entered) {
+        const message =
+          "transact was called within the function of a transaction: use its `tx` for everything";
+        throw new FulmarError("NESTED_TRANSACTION", message);
+      }
+      const ending = new Ending(this.#core, plan);
+      ending.checkSignal();
+      return this.#first(body, plan, ending);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const ending = new Ending(this.#core, plan);
+  }
+
+  /** The first attempt, and those that follow if it comes to that. */
+  #first<T>(body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
+    const state = new TransactionState({ core: this.#core, isolation: plan.isolation });
+    let work: Promise<T>;
+    try {
+      const outcome = this.#enter(body, state);
+      if (!isPromiseLike(outcome)) return this.#conclude(outcome, state, plan, ending);
+      work = this.#awaited(outcome, state, plan, ending);
+    } catch (error) {
+      state.end();
+      if (!isRetryable(error)) throw error;
+      work = Promise.reject(error);
+    }
+    return this.#goOn(work, body, plan, ending);
+  }
+
+  /** Runs it again for as long as its attempts, of which the first is under way, meet conflicts. */
+  async #goOn<T>(first: Promise<T>, body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
     try {
       for (let attempt = 0; ; attempt++) {
-        ending.check();
         try {
-          return await this.#attempt(body, plan, ending);
+          return await (attempt === 0 ? first : this.#again(body, plan, ending));
         } catch (error) {
           if (!isRetryable(error) || attempt >= plan.retries) throw error;
         }
@@ -87,28 +123,42 @@ export class Transactor<V> {
     }
   }
 
-  async #attempt<T>(body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
+  async #again<T>(body: TransactionBody<V, T>, plan: Plan, ending: Ending): Promise<T> {
+    ending.check();
     const state = new TransactionState({ core: this.#core, isolation: plan.isolation });
     try {
       const outcome = this.#enter(body, state);
       const result = isPromiseLike(outcome) ? await ending.race(outcome) : outcome;
-      if (state.writes.size === 0) {
-        // What it read was one state of the store, at one place in the order of commits.
-        state.assertOpen();
-        return result;
-      }
-      // Whoever gave the signal within the function, without an `await` behind it, means this commit, too.
-      ending.check();
-      const writes = state.conclude();
-      // Before the commit, which finds no room where the transaction's own pin keeps everything.
-      state.end();
-      const done = this.#core.commit(writes, plan.durability);
-      ending.stop();
-      await done;
-      return result;
+      return await this.#conclude(result, state, plan, ending);
     } finally {
       state.end();
     }
+  }
+
+  async #awaited<T>(work: PromiseLike<T>, state: TransactionState, plan: Plan, ending: Ending): Promise<T> {
+    try {
+      return await this.#conclude(await ending.race(work), state, plan, ending);
+    } finally {
+      state.end();
+    }
+  }
+
+  /** Validates and commits what a transaction wants whose function gave `result`, and ends its state. */
+  #conclude<T>(result: T, state: TransactionState, plan: Plan, ending: Ending): Promise<T> {
+    if (state.writes.size === 0) {
+      // What it read was one state of the store, at one place in the order of commits.
+      state.assertOpen();
+      state.end();
+      return Promise.resolve(result);
+    }
+    // Whoever gave the signal within the function, without an `await` behind it, means this commit, too.
+    ending.check();
+    const writes = state.conclude();
+    // Before the commit, which finds no room where the transaction's own pin keeps everything.
+    state.end();
+    const done = this.#core.commit(writes, plan.durability, () => result);
+    ending.stop();
+    return done;
   }
 
   #enter<T>(body: TransactionBody<V, T>, state: TransactionState): T | PromiseLike<T> {
@@ -164,9 +214,14 @@ class Ending {
     this.#startMs = core.parts.runtime.clock.monotonicMs();
   }
 
+  /** Throws if the signal was given. */
+  checkSignal(): void {
+    if (this.#plan.signal?.aborted === true) throw this.#aborted();
+  }
+
   /** Throws if it is over. */
   check(): void {
-    if (this.#plan.signal?.aborted === true) throw this.#aborted();
+    this.checkSignal();
     if (this.#elapsedMs() >= this.#plan.timeoutMs) throw this.#timedOut();
   }
 
@@ -236,10 +291,11 @@ function isRetryable(error: unknown): boolean {
 }
 
 function resolvePlan(body: unknown, options: TransactOptions): Plan {
-  checkOptions(options, TRANSACT_OPTIONS, "transact");
+  if (options !== NO_OPTIONS) checkOptions(options, TRANSACT_OPTIONS, "transact");
   if (typeof body !== "function") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "transact: the first argument must be a function");
   }
+  if (options === NO_OPTIONS) return USUAL_PLAN;
   const { isolation, signal } = options;
   if (isolation !== undefined && isolation !== "serializable" && isolation !== "snapshot") {
     const message = `isolation must be "serializable" or "snapshot", not ${String(isolation)}`;

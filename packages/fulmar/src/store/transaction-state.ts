@@ -1,7 +1,7 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
-import { keyOf } from "../record/entry.js";
+import { deadlineOf, keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { ReadSet } from "../transaction/optimistic/read-set.js";
 import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
@@ -9,7 +9,6 @@ import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
 import { ConflictError } from "./conflict.js";
 import type { StoreCore } from "./core.js";
-import type { Step } from "./transaction-walk.js";
 import { resolveWish, type Wish } from "./wishes.js";
 
 /** How strictly a transaction is kept apart from others. */
@@ -27,6 +26,7 @@ export interface TransactionParts {
   readonly isolation: Isolation;
 }
 
+const NO_SAVEPOINTS: readonly never[] = [];
 /** Keys and ranges that one transaction may read, and keys that it may write. */
 const READS_MAX = 1_000_000;
 
@@ -41,19 +41,18 @@ export class TransactionState {
   readonly nowMs: number;
   readonly #reads: ReadSet | undefined;
   readonly #pin: StatePin;
-  readonly #unfollow: () => void;
   /** The record that is the first to reach its deadline of those that were read alive; NONE without. */
   #mortal: Ref = NONE;
   #mortalUntilMs = Number.POSITIVE_INFINITY;
   /** Savepoints that can still be gone back to, oldest first. */
-  readonly #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] = [];
+  #savepoints: readonly { readonly savepoint: Savepoint; readonly mark: Mark }[] = NO_SAVEPOINTS;
   #ended = false;
 
   constructor({ core, isolation }: TransactionParts) {
     this.core = core;
     this.#reads = isolation === "serializable" ? new ReadSet() : undefined;
     this.#pin = core.pin();
-    this.#unfollow = core.committer.trail.follow(this.#pin.version);
+    core.committer.trail.follow(this.#pin.version);
     this.nowMs = core.reader.nowMs();
   }
 
@@ -70,7 +69,7 @@ export class TransactionState {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#unfollow();
+    this.core.committer.trail.leave();
     this.#pin.release();
   }
 
@@ -117,9 +116,10 @@ export class TransactionState {
    * What a step shows must still be there at the commit: others may have been told since that it is not,
    * whether it was swept or not.
    */
-  dependOnLife({ ref, wish }: Pick<Step, "ref" | "wish">): void {
+  dependOnLife(ref: Ref, wish: Wish | undefined): void {
     if (this.#reads === undefined || ref === NONE || wish?.kind === "write") return;
-    const expiresAt = this.core.reader.expiresAt(ref) ?? Number.POSITIVE_INFINITY;
+    const { engine } = this.core;
+    const expiresAt = deadlineOf(engine.slab(ref), engine.offset(ref));
     if (expiresAt >= this.#mortalUntilMs) return;
     this.#mortalUntilMs = expiresAt;
     this.#mortal = ref;
@@ -129,8 +129,8 @@ export class TransactionState {
   savepoint(): Savepoint {
     this.assertOpen();
     const mark = this.writes.mark();
-    const savepoint = Object.freeze({ writes: mark.length });
-    this.#savepoints.push({ savepoint, mark });
+    const savepoint = Object.freeze({ writes: mark.writes });
+    this.#savepoints = [...this.#savepoints, { savepoint, mark }];
     return savepoint;
   }
 
@@ -146,7 +146,7 @@ export class TransactionState {
       );
     }
     this.writes.rollBack(this.#savepoints[index].mark);
-    this.#savepoints.length = index + 1;
+    this.#savepoints = this.#savepoints.slice(0, index + 1);
   }
 
   /**
@@ -161,17 +161,20 @@ export class TransactionState {
       this.#reads === undefined
         ? writeConflicts(validation, this.#blindKeys())
         : readConflicts(validation, this.#reads);
-    if (conflicts.length === 0 && this.core.reader.nowMs() >= this.#mortalUntilMs) {
+    // Most read nothing that has a deadline, and need no clock.
+    const isMortal = this.#mortalUntilMs !== Number.POSITIVE_INFINITY;
+    if (isMortal && conflicts.length === 0 && this.core.reader.nowMs() >= this.#mortalUntilMs) {
       const key = keyOf(engine.slab(this.#mortal), engine.offset(this.#mortal));
       conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
     }
     if (conflicts.length > 0) throw new ConflictError(conflicts);
-    return Array.from(this.writes.values(), (pending) => resolveWish(pending));
+    return this.writes.values().map(resolveWish);
   }
 
   /** Steps conflict with nothing. */
-  *#blindKeys(): Generator<Uint8Array> {
-    for (const { key, what } of this.writes.values()) if (what.kind === "write") yield key;
+  #blindKeys(): Uint8Array[] {
+    const blind = this.writes.values().filter(({ what }) => what.kind === "write");
+    return blind.map(({ key }) => key);
   }
 
   #checkSize(count: number): void {

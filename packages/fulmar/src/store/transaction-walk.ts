@@ -36,7 +36,7 @@ export function* walk(state: TransactionState, extent: Extent): Generator<Step, 
     const read = extent.tracked ? state.trackRange(range, extent.reverse) : undefined;
     for (const step of merged(state, range, extent.reverse)) {
       read?.through(step.key);
-      if (extent.tracked) state.dependOnLife(step);
+      if (extent.tracked) state.dependOnLife(step.ref, step.wish);
       left--;
       yield step;
       // Whoever asks for more may do so when the state is not held any more.

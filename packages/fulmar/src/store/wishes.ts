@@ -17,13 +17,20 @@ export type WishScope = Pick<Scope<never, unknown>, "reader" | "encoder">;
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** What is wanted of a counter after one step more. */
-export function raised(scope: WishScope, key: Key, wish: Wish | undefined, by: Step): Wish {
+export function raised(
+  scope: WishScope,
+  key: Key,
+  encoded: Uint8Array,
+  wish: Wish | undefined,
+  by: Step,
+): Wish {
   if (wish === undefined) return { kind: "increment", key, by, scope };
   if (wish.kind === "increment") return { kind: "increment", key, by: incremented(wish.by, by, key), scope };
   const { flags, value, deadline } = wish.write;
   const current = (flags & TOMBSTONE) !== 0 ? undefined : scope.reader.codec.decode(value);
-  const expiresAt = deadline === 0 ? FOR_EVER : deadline;
-  return { kind: "write", write: scope.encoder.counting(key, incremented(current, by, key), { expiresAt }) };
+  const lifetime = { expiresAt: deadline === 0 ? FOR_EVER : deadline };
+  const sum = incremented(current, by, key);
+  return { kind: "write", write: scope.encoder.counting(key, encoded, sum, lifetime) };
 }
 
 /** The write of a wish. A step counts from the newest value, whose deadline stays. */
@@ -33,5 +40,6 @@ export function resolveWish({ key, what }: Pending<Wish>): LocalWrite {
   const ref = reader.engine.find(key, LATEST);
   const isLive = ref !== NONE && reader.isLive(ref, reader.nowMs());
   const sum = incremented(isLive ? reader.value(ref) : undefined, what.by, what.key);
-  return encoder.counting(what.key, sum, isLive ? { expiresAt: reader.expiresAt(ref) ?? FOR_EVER } : {});
+  const lifetime = isLive ? { expiresAt: reader.expiresAt(ref) ?? FOR_EVER } : {};
+  return encoder.counting(what.key, key, sum, lifetime);
 }

@@ -3,7 +3,13 @@ import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { Atomic } from "./atomic.js";
 import { attempt } from "./attempt.js";
-import { type ConditionalOptions, Conditions, type Incremented, type Outcome } from "./conditions.js";
+import {
+  type ConditionalOptions,
+  Conditions,
+  type Incremented,
+  NO_OPTIONS,
+  type Outcome,
+} from "./conditions.js";
 import { Readable } from "./readable.js";
 import { registerScope, type Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
@@ -14,7 +20,7 @@ import type { WatchHow, WatchOptions } from "./watch/request.js";
 import type { WatchStream } from "./watch/stream.js";
 import type { Watch } from "./watch/subscriber.js";
 
-const NO_OPTIONS: WriteOptions = Object.freeze({});
+const DELETE_OPTIONS = ["durability", "previous"] as const;
 const SET_OPTIONS = ["durability", "ttl", "expiresAt", "previous"] as const;
 
 /**
@@ -57,7 +63,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /** Deletes a key; no error if it is absent. Rejects as {@link set}. */
   delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<Out>> {
     return attempt(() => {
-      checkOptions(options, ["durability", "previous"], "delete");
+      checkOptions(options, DELETE_OPTIONS, "delete");
       return this.#writeOne(this.#scope.encoder.deletion(key), options);
     });
   }
@@ -116,8 +122,16 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
    * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
    */
-  increment(key: Key, by: number | bigint = 1, options: ConditionalOptions = {}): Promise<Incremented<Out>> {
-    return this.#conditions.increment(key, by, options);
+  increment(
+    key: Key,
+    by: number | bigint = 1,
+    options: ConditionalOptions = NO_OPTIONS,
+  ): Promise<Incremented<Out>> {
+    try {
+      return this.#conditions.increment(key, by, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

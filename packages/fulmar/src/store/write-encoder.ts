@@ -60,14 +60,14 @@ export class WriteEncoder<In, Out = In> {
   }
 
   /** The same for a sum, which the schema, if there is one, must take and leave as it is. */
-  counting(key: Key, sum: number | bigint, lifetime: Lifetime): LocalWrite {
+  counting(key: Key, encoded: Uint8Array, sum: number | bigint, lifetime: Lifetime): LocalWrite {
     const given = sum as In & Out;
     const value = this.#validated(key, given);
     if (value !== given) {
       const message = "validation changes the sum of an increment: read, add and set it in a transaction";
       throw mismatch(this.#parts.space.name ?? "", key, [{ message }]);
     }
-    return this.renewal(this.key(key), this.stored(key, value), lifetime);
+    return this.renewal(encoded, this.stored(key, value), lifetime);
   }
 
   /** How a value that was read is stored. The bytes stay as they are. */

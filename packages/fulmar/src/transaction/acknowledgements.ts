@@ -1,4 +1,4 @@
-import { type Durable, type Waiter, Waiters } from "./waiters.js";
+import { type Waiter, Waiters } from "./waiters.js";
 
 /** When the promise of a commit resolves; see `Durability` of the store. */
 export type Level = "memory" | "relaxed" | "full";
@@ -9,13 +9,13 @@ export class Acknowledgements {
   readonly #synced = new Waiters();
   #refused: { readonly waiters: readonly Waiter[]; readonly error: Error }[] = [];
 
-  /** A promise of `result` that resolves when its version has reached `level`. */
-  promise<R extends Durable>(result: R, level: Level): Promise<R> {
-    if (level === "memory") return Promise.resolve(result);
+  /** A promise of `outcome` that resolves when a version has reached `level`. */
+  promise<T>(version: number, outcome: T, level: Level): Promise<T> {
+    if (level === "memory") return Promise.resolve(outcome);
     const waiters = level === "full" ? this.#synced : this.#logged;
-    return new Promise<R>((resolve, reject) => {
-      // A waiter is only ever resolved with its own result.
-      waiters.add({ result, resolve: resolve as (result: Durable) => void, reject });
+    return new Promise<T>((resolve, reject) => {
+      // A waiter is only ever resolved with its own outcome.
+      waiters.add({ version, outcome, resolve: resolve as (outcome: unknown) => void, reject });
     });
   }
 

@@ -1,4 +1,8 @@
+import type { Ref } from "../memory/engine.js";
+import type { CoverageChange } from "../record/commit.js";
+import type { OriginCoverage } from "../record/coverage.js";
 import { type EntryFields, entryBytes, writeEntry } from "../record/entry.js";
+import type { OriginId } from "../record/origins.js";
 import type { Changed } from "./committer-types.js";
 
 /** The entries of a commit. */
@@ -10,6 +14,20 @@ export interface CommitBody {
   /** Writes the entry of this index at `at`, one after the other, and returns the position after it. */
   write(index: number, bytes: Uint8Array, at: number): number;
 }
+
+/** What a commit has beside its entries; mostly nothing. */
+export interface CommitExtras {
+  /** What has to be evicted for it. */
+  readonly victims: readonly Ref[];
+  readonly changes: readonly CoverageChange[];
+  /** What it brings origins to. */
+  readonly covered: Iterable<readonly [OriginId, OriginCoverage]>;
+  readonly remote: boolean;
+}
+
+/** No entries, victims or origins. */
+export const NOBODY: readonly never[] = [];
+export const NO_EXTRAS: CommitExtras = { victims: NOBODY, changes: NOBODY, covered: NOBODY, remote: false };
 
 /** Tombstones as entries of a commit. */
 export function bodyOf(tombstones: readonly EntryFields[]): CommitBody {

@@ -14,6 +14,9 @@ export interface Committed {
   readonly stamp: Stamp;
 }
 
+/** Makes what the promise of a commit resolves to. Must not change the store. */
+export type OutcomeOf<T> = (committed: Committed) => T;
+
 /** What a commit changed. */
 export type Changed = readonly { readonly key: Uint8Array }[];
 

@@ -2,17 +2,15 @@ import { assert } from "../base/assert.js";
 import { FulmarError, FulmarRangeError } from "../base/errors.js";
 import { RECORD_BYTES_MAX } from "../base/limits.js";
 import type { CommitLog, LogObserver } from "../durability/commit-log.js";
-import type { Ref } from "../memory/engine.js";
 import {
   COMMIT_HEADER_BYTES,
   type CoverageChange,
   coverageBytes,
   writeCommitHead,
 } from "../record/commit.js";
-import type { Coverage, OriginCoverage } from "../record/coverage.js";
-import type { OriginId } from "../record/origins.js";
+import type { Coverage } from "../record/coverage.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
-import { bodyOf, type CommitBody, inFront } from "./commit-body.js";
+import { bodyOf, type CommitBody, type CommitExtras, inFront, NO_EXTRAS, NOBODY } from "./commit-body.js";
 import type {
   Changed,
   Committed,
@@ -20,6 +18,7 @@ import type {
   CommitterParts,
   Evicted,
   Merged,
+  OutcomeOf,
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
@@ -30,24 +29,9 @@ import { Trail } from "./optimistic/trail.js";
 import { Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
 import { evictionCommit, expiryCommit } from "./tombstones.js";
-import type { Durable } from "./waiters.js";
 
 export type * from "./committer-types.js";
 export { type LocalWrite, OWN_ORIGIN } from "./local-write.js";
-
-const NO_CHANGES: readonly CoverageChange[] = [];
-const NOBODY: readonly never[] = [];
-const NO_EXTRAS: CommitExtras = { victims: NOBODY, changes: NO_CHANGES, covered: NOBODY, remote: false };
-
-/** What a commit has beside its entries; mostly nothing. */
-interface CommitExtras {
-  /** What has to be evicted for it. */
-  readonly victims: readonly Ref[];
-  readonly changes: readonly CoverageChange[];
-  /** What it brings origins to. */
-  readonly covered: Iterable<readonly [OriginId, OriginCoverage]>;
-  readonly remote: boolean;
-}
 
 /**
  * The one door: everything that changes the store goes through here, whether a local write, a merge
@@ -147,8 +131,13 @@ export class Committer implements LogObserver {
     return { entries: this.#evictedEntries, bytes: this.#evictedBytes };
   }
 
-  /** Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write. */
-  commit(writes: readonly LocalWrite[], level: Level): Promise<Committed> {
+  /**
+   * Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write.
+   * The promise is of the commit, or of what `outcomeOf` makes of it at once.
+   */
+  commit(writes: readonly LocalWrite[], level: Level): Promise<Committed>;
+  commit<T>(writes: readonly LocalWrite[], level: Level, outcomeOf: OutcomeOf<T> | undefined): Promise<T>;
+  commit<T>(writes: readonly LocalWrite[], level: Level, outcomeOf?: OutcomeOf<T>): Promise<T | Committed> {
     const { origins, clock, runtime, limits, memoryLimit } = this.#parts;
     this.#assertWritable();
     const entriesBytes = checkedSize(writes, limits);
@@ -156,9 +145,11 @@ export class Committer implements LogObserver {
     const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
     const version = ++this.#version;
     const body = new StampedWrites(writes, entriesBytes, stamp, runtime.checksum);
-    if (victims.length === 0 && !this.#replicating) return this.#write({ version, stamp }, level, body);
+    const committed = { version, stamp };
+    const outcome = outcomeOf === undefined ? committed : outcomeOf(committed);
+    if (victims.length === 0 && !this.#replicating) return this.#write(version, outcome, level, body);
     const covered = this.#replicating ? [[stamp.origin, { upTo: stamp.seq, holes: [] }] as const] : NOBODY;
-    return this.#write({ version, stamp }, level, body, { ...NO_EXTRAS, victims, covered });
+    return this.#write(version, outcome, level, body, { ...NO_EXTRAS, victims, covered });
   }
 
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
@@ -180,7 +171,7 @@ export class Committer implements LogObserver {
     if (this.#failure !== undefined) return 0;
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
-    const done = this.#write({ version: ++this.#version }, "relaxed", bodyOf(expired));
+    const done = this.#write(++this.#version, undefined, "relaxed", bodyOf(expired));
     // Nobody waits for it: what the log refuses is there again, and expired all the same.
     done.catch(() => undefined);
     return expired.length;
@@ -193,7 +184,7 @@ export class Committer implements LogObserver {
     if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     const before = this.#evictedBytes;
     const body = bodyOf(NOBODY);
-    const done = this.#write({ version: ++this.#version }, "relaxed", body, { ...NO_EXTRAS, victims });
+    const done = this.#write(++this.#version, undefined, "relaxed", body, { ...NO_EXTRAS, victims });
     return { entries: victims.length, bytes: this.#evictedBytes - before, done };
   }
 
@@ -202,7 +193,7 @@ export class Committer implements LogObserver {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const version = this.#newest;
     if (version <= this.#synced) return Promise.resolve();
-    const done = this.#acknowledgements.promise({ version }, "full").then(() => undefined);
+    const done = this.#acknowledgements.promise(version, undefined, "full");
     this.#log?.want("synced");
     return done;
   }
@@ -288,7 +279,7 @@ export class Committer implements LogObserver {
     clock.observe(plan.hlc);
     const version = ++this.#version;
     const extras = { victims, changes, covered: coverage, remote: true };
-    return this.#write({ version, ...result }, "full", winnersOf(plan), extras);
+    return this.#write(version, { version, ...result }, "full", winnersOf(plan), extras);
   }
 
   #assertWritable(): void {
@@ -302,14 +293,13 @@ export class Committer implements LogObserver {
    * to the log. As one commit, nobody ever finds a key gone for the sake of a write that is not there, and a
    * transaction that read the key is not behind its eviction.
    */
-  #write<R extends Durable>(result: R, level: Level, own: CommitBody, extras = NO_EXTRAS): Promise<R> {
-    const { version } = result;
+  #write<T>(version: number, outcome: T, level: Level, own: CommitBody, extras = NO_EXTRAS): Promise<T> {
     const { changes, covered, remote } = extras;
     const isEvicting = extras.victims.length > 0;
     const body = isEvicting ? this.#evictFor(version, extras, own) : own;
     if (!isEvicting) this.#apply(version, changes, body);
     if (covered !== NOBODY) for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
-    const done = this.#acknowledgements.promise(result, level);
+    const done = this.#acknowledgements.promise(version, outcome, level);
     // What was evicted takes memory until the log has it.
     this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
     if (isEvicting) this.#listener.evicted();

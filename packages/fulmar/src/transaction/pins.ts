@@ -26,9 +26,7 @@ export class Pins {
   }
 
   pin(version: number): StatePin {
-    const pin = new OpenPin(this.#engine.pin(version), (closed) => {
-      if (this.#open.delete(closed)) this.#released();
-    });
+    const pin = new OpenPin(this.#engine.pin(version), this.#open, this.#released);
     this.#open.add(pin);
     return pin;
   }
@@ -41,12 +39,14 @@ export class Pins {
 
 class OpenPin implements StatePin {
   readonly #pin: Pin;
-  readonly #closed: (pin: OpenPin) => void;
+  readonly #open: Set<OpenPin>;
+  readonly #released: () => void;
   #alive = true;
 
-  constructor(pin: Pin, closed: (pin: OpenPin) => void) {
+  constructor(pin: Pin, open: Set<OpenPin>, released: () => void) {
     this.#pin = pin;
-    this.#closed = closed;
+    this.#open = open;
+    this.#released = released;
   }
 
   get version(): number {
@@ -63,6 +63,6 @@ class OpenPin implements StatePin {
 
   release(): void {
     this.#pin.release();
-    this.#closed(this);
+    if (this.#open.delete(this)) this.#released();
   }
 }

@@ -1,13 +1,9 @@
-/** What a durable commit resolves to. */
-export interface Durable {
-  readonly version: number;
-}
-
-/** A promise that waits for the version of its result to become durable. */
+/** A promise that waits for a version to become durable. */
 export interface Waiter {
-  readonly result: Durable;
-  /** Resolves it, which is to be done with its own result. */
-  readonly resolve: (result: Durable) => void;
+  readonly version: number;
+  readonly outcome: unknown;
+  /** Resolves it, which is to be done with its own outcome. */
+  readonly resolve: (outcome: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -21,8 +17,8 @@ export class Waiters {
   #first: Place | undefined;
   #last: Place | undefined;
 
-  add({ result, resolve, reject }: Waiter): void {
-    const place: Place = { result, resolve, reject, next: undefined };
+  add({ version, outcome, resolve, reject }: Waiter): void {
+    const place: Place = { version, outcome, resolve, reject, next: undefined };
     if (this.#last === undefined) this.#first = place;
     else this.#last.next = place;
     this.#last = place;
@@ -31,13 +27,12 @@ export class Waiters {
   /** Resolves everybody who waits for a version up to `version`. */
   release(version: number): void {
     for (let place = this.#first; place !== undefined; place = this.#first) {
-      const { result, resolve } = place;
-      if (result.version > version) return;
+      if (place.version > version) return;
       this.#first = place.next;
       if (place.next === undefined) this.#last = undefined;
       // An old place that led to new ones would keep all of them from being collected.
       place.next = undefined;
-      resolve(result);
+      place.resolve(place.outcome);
     }
   }
 
@@ -46,7 +41,7 @@ export class Waiters {
     const taken: Waiter[] = [];
     let before: Place | undefined;
     let place = this.#first;
-    for (; place !== undefined && place.result.version <= version; place = place.next) before = place;
+    for (; place !== undefined && place.version <= version; place = place.next) before = place;
     for (; place !== undefined; place = place.next) taken.push(place);
     if (before === undefined) this.#first = undefined;
     else before.next = undefined;

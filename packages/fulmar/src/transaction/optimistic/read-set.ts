@@ -1,6 +1,6 @@
 import { compareBytes } from "../../base/bytes.js";
-import { keyText } from "../../keys/key-text.js";
 import { inRange, isEmptyRange, type KeyRange, successor } from "../../keys/range.js";
+import { KeyedList } from "./keyed-list.js";
 
 /** A key that was read, and the version that was found: 0 for none. */
 export interface PointRead {
@@ -51,22 +51,21 @@ export class RangeRead {
  * and ranges exactly as far as they were consumed.
  */
 export class ReadSet {
-  readonly #points = new Map<string, PointRead>();
+  readonly #points = new KeyedList<PointRead>();
   readonly #ranges: RangeRead[] = [];
 
   /** Reads that are tracked, for limits. */
   get size(): number {
-    return this.#points.size + this.#ranges.length;
+    return this.#points.items.length + this.#ranges.length;
   }
 
-  get points(): IterableIterator<PointRead> {
-    return this.#points.values();
+  get points(): readonly PointRead[] {
+    return this.#points.items;
   }
 
   /** `key` must not change from now on. */
   point(key: Uint8Array, version: number): void {
-    const text = keyText(key);
-    if (!this.#points.has(text)) this.#points.set(text, { key, version });
+    if (this.#points.indexOf(key) < 0) this.#points.push({ key, version });
   }
 
   range(range: KeyRange, reverse: boolean): RangeRead {

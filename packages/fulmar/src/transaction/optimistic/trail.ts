@@ -1,3 +1,5 @@
+import { assert } from "../../base/assert.js";
+
 /** Keys that are remembered at most: beyond, the oldest commits are forgotten and ranges are read again. */
 const TRAIL_KEYS_MAX = 65_536;
 
@@ -23,17 +25,17 @@ export class Trail {
     return this.#followers > 0;
   }
 
-  /** Somebody will ask for what is committed above `version`, the newest one. Returns the way to stop. */
-  follow(version: number): () => void {
+  /** Somebody will ask for what is committed above `version`, the newest one, until {@link leave}. */
+  follow(version: number): void {
     if (this.#followers++ === 0) this.#from = version;
-    let following = true;
-    return () => {
-      if (!following) return;
-      following = false;
-      if (--this.#followers > 0) return;
-      this.#steps = [];
-      this.#keys = 0;
-    };
+  }
+
+  /** One of those who follow asks no more. */
+  leave(): void {
+    assert(this.#followers > 0, "who leaves has followed");
+    if (--this.#followers > 0 || this.#steps.length === 0) return;
+    this.#steps = [];
+    this.#keys = 0;
   }
 
   add(version: number, changed: readonly { readonly key: Uint8Array }[]): void {

@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { compareBytes } from "../../base/bytes.js";
-import { keyText } from "../../keys/key-text.js";
 import { inRange, type KeyRange } from "../../keys/range.js";
+import { KeyedList } from "./keyed-list.js";
 
 /** What a transaction wants of one key: `what` is up to the caller. */
 export interface Pending<T> {
@@ -11,49 +11,58 @@ export interface Pending<T> {
 
 /** A state of a write set to go back to. */
 export interface Mark {
-  readonly length: number;
+  /** Writes that had been made. */
+  readonly writes: number;
+  /** How many of the notes for going back are older. */
+  readonly notes: number;
 }
 
-interface Undo<T> {
-  readonly text: string;
+/** A change: where, and what was there before. */
+interface Note<T> {
+  readonly index: number;
   readonly before: Pending<T> | undefined;
 }
 
 /**
- * What a transaction has written so far, one wish a key. Each change notes what it replaced, so that going
- * back to a mark costs what was done since.
+ * What a transaction has written so far, one wish a key. Once there is a mark, each change notes what it replaced, so
+ * that going back costs what was done since.
  */
 export class WriteSet<T> {
-  readonly #pending = new Map<string, Pending<T>>();
-  readonly #undo: Undo<T>[] = [];
+  readonly #pending = new KeyedList<Pending<T>>();
+  /** Undefined as long as there is nothing to go back to. */
+  #notes: Note<T>[] | undefined;
+  #writes = 0;
   /** The wishes in key order, once somebody asked for them; kept in order from then on. */
   #sorted: Pending<T>[] | undefined;
 
   get size(): number {
-    return this.#pending.size;
+    return this.#pending.items.length;
   }
 
   get(key: Uint8Array): Pending<T> | undefined {
-    return this.#pending.size === 0 ? undefined : this.#pending.get(keyText(key));
+    const index = this.#pending.indexOf(key);
+    return index < 0 ? undefined : this.#pending.items[index];
   }
 
   /** `key` must not change from now on. */
   put(key: Uint8Array, what: T): void {
-    const text = keyText(key);
-    const before = this.#pending.get(text);
-    this.#undo.push({ text, before });
-    this.#replace(text, before, { key, what });
+    const found = this.#pending.indexOf(key);
+    const index = found < 0 ? this.size : found;
+    const before = found < 0 ? undefined : this.#pending.items[found];
+    this.#notes?.push({ index, before });
+    this.#writes++;
+    this.#replace(index, before, { key, what });
   }
 
   /** In the order in which keys were first written. */
-  values(): IterableIterator<Pending<T>> {
-    return this.#pending.values();
+  values(): readonly Pending<T>[] {
+    return this.#pending.items;
   }
 
   /** The wishes of a range as they are now, in key order. */
   within(range: KeyRange): Pending<T>[] {
-    if (this.#pending.size === 0) return [];
-    this.#sorted ??= [...this.#pending.values()].sort((a, b) => compareBytes(a.key, b.key));
+    if (this.size === 0) return [];
+    this.#sorted ??= [...this.#pending.items].sort((a, b) => compareBytes(a.key, b.key));
     const found: Pending<T>[] = [];
     for (let i = this.#indexOf(range.from); i < this.#sorted.length; i++) {
       if (!inRange(this.#sorted[i].key, range)) break;
@@ -63,34 +72,39 @@ export class WriteSet<T> {
   }
 
   mark(): Mark {
-    return { length: this.#undo.length };
+    this.#notes ??= [];
+    return { writes: this.#writes, notes: this.#notes.length };
   }
 
   /** Whether a mark lies on the way that led here. */
   reaches(mark: Mark): boolean {
-    return mark.length <= this.#undo.length;
+    return this.#notes !== undefined && mark.notes <= this.#notes.length;
   }
 
   /** Takes back every change since a mark. */
   rollBack(mark: Mark): void {
     assert(this.reaches(mark), "a write set goes back to where it has been");
-    while (this.#undo.length > mark.length) {
-      const undo = this.#undo.pop();
-      assert(undo !== undefined, "what was done is noted");
-      this.#replace(undo.text, this.#pending.get(undo.text), undo.before);
+    const notes = this.#notes ?? [];
+    while (notes.length > mark.notes) {
+      const note = notes.pop();
+      assert(note !== undefined, "what was done is noted");
+      this.#replace(note.index, this.#pending.items[note.index], note.before);
     }
+    this.#writes = mark.writes;
   }
 
-  #replace(text: string, before: Pending<T> | undefined, after: Pending<T> | undefined): void {
-    if (after === undefined) this.#pending.delete(text);
-    else this.#pending.set(text, after);
+  #replace(index: number, before: Pending<T> | undefined, after: Pending<T> | undefined): void {
+    // A key that goes was the last to come: those after it went before.
+    if (after === undefined) this.#pending.pop();
+    else if (index === this.size) this.#pending.push(after);
+    else this.#pending.items[index] = after;
     const sorted = this.#sorted;
     const key = (after ?? before)?.key;
     if (sorted === undefined || key === undefined) return;
-    const index = this.#indexOf(key);
+    const place = this.#indexOf(key);
     const removed = before === undefined ? 0 : 1;
-    if (after === undefined) sorted.splice(index, removed);
-    else sorted.splice(index, removed, after);
+    if (after === undefined) sorted.splice(place, removed);
+    else sorted.splice(place, removed, after);
   }
 
   /** Index of the first sorted wish at or above `key`. */

@@ -175,15 +175,15 @@ describe("the trail of recent commits", () => {
   it("is kept only while somebody follows it", () => {
     const trail = new Trail();
     expect(trail.followed).toBe(false);
-    const first = trail.follow(5);
-    const second = trail.follow(6);
+    trail.follow(5);
+    trail.follow(6);
     trail.add(7, changed(1));
-    first();
-    first();
+    trail.leave();
     expect(trail.followed).toBe(true);
     expect(trail.since(5, 9)).toEqual([keyAt(1)]);
-    second();
+    trail.leave();
     expect(trail.followed).toBe(false);
+    expect(() => trail.leave()).toThrow("broken invariant");
     trail.follow(9);
     expect(trail.since(9, 9)).toEqual([]);
     expect(trail.since(8, 9)).toBeUndefined();
