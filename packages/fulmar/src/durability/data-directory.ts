@@ -129,6 +129,14 @@ export class DataDirectory {
   }
 
   /**
+   * Has the log go on in a new segment, unless the present one holds little. A recovery from a checkpoint of what
+   * was appended before reads nothing of the log that the checkpoint holds already.
+   */
+  async startSegment(): Promise<void> {
+    if (this.#closing === undefined) await this.#log?.startSegment();
+  }
+
+  /**
    * Writes a checkpoint while commits go on, and lets go of the log that it replaces. One at a time.
    * When it rejects the store is as it was.
    */

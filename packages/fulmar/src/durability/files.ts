@@ -27,6 +27,12 @@ export function formatOlder(file: string, version: number): FulmarError {
   return new FulmarError("FORMAT_OLDER", `${file} has format ${version}: ${remedy}`, { file, version });
 }
 
+/** The error for a sync that failed: nobody knows what is on disk. */
+export function unknownOutcome(cause: unknown, path: string): FulmarError {
+  const message = `a sync of ${path} failed: what is on disk is unknown; reopen the store to find out`;
+  return new FulmarError("DURABILITY_UNKNOWN", message, { path, cause });
+}
+
 /** Awaits a file operation and turns its error into one of the catalogue. */
 export async function attempt<T>(action: string, path: string, work: Promise<T>): Promise<T> {
   try {

@@ -1,40 +1,22 @@
 import { assert } from "../base/assert.js";
 import { FulmarError, fileError } from "../base/errors.js";
 import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
-import type { Runtime, Timer } from "../base/runtime/interface.js";
-import type { OriginTable } from "../record/origins.js";
-import type { CommitLog, CommitSpace, FlushPolicy, LogObserver } from "./commit-log.js";
+import type { Timer } from "../base/runtime/interface.js";
+import type { CommitLog, CommitSpace } from "./commit-log.js";
+import { unknownOutcome } from "./files.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
-import { endOf, type LogSegments, liveSegment } from "./log-segments.js";
+import { endOf, liveSegment } from "./log-segments.js";
+import type { LogWriterParts, Progress } from "./log-writer-parts.js";
 import type { LogEnd } from "./manifest.js";
 import { headerBytes } from "./segment-format.js";
-import type { SegmentPool } from "./segment-pool.js";
 import { TurnGuard } from "./turn-guard.js";
 
 /** Largest group that `inlineSync` syncs in the calling turn. */
 const INLINE_BYTES_MAX = 64 * 1024;
 /** The next segment is prepared when so much was appended, or the present one is half full. */
 const PREPARE_AFTER_BYTES = 64 * 1024;
-
-export interface LogWriterParts {
-  readonly runtime: Runtime;
-  readonly origins: OriginTable;
-  readonly segments: LogSegments;
-  readonly pool: SegmentPool;
-  readonly observer: LogObserver;
-  readonly flush: FlushPolicy;
-  readonly inlineSync: boolean;
-  readonly segmentBytes: number;
-  /** Where the log ends now; everything before is synced. */
-  readonly end: LogEnd;
-}
-
-/** How far one step of a commit's way has come. */
-interface Progress {
-  readonly commits: number;
-  readonly bytes: number;
-  readonly end: LogEnd;
-}
+/** A segment with less than this part of it used goes on at a checkpoint: small stores keep to one. */
+const LEFT_AFTER = 1 / 16;
 
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
@@ -60,6 +42,8 @@ export class LogWriter implements CommitLog {
   #failure: Error | undefined;
   #closed = false;
   #working: Promise<void> | undefined;
+  /** Bytes handed over up to the end of the last opening that is to be synced though no commit follows it. */
+  #openingEnd = 0;
   #timer: Timer | undefined;
   #handedBytes = 0;
 
@@ -139,6 +123,26 @@ export class LogWriter implements CommitLog {
     this.#schedule();
   }
 
+  /**
+   * Goes on in a new segment unless the present one holds little: what a checkpoint is about to hold then lies
+   * in segments that a recovery from it does not read. Resolves when the new one is on stable storage, or when
+   * the log goes on in the present one because there is no other.
+   */
+  async startSegment(): Promise<void> {
+    const { segments, pool, segmentBytes } = this.#parts;
+    const isLittle = (): boolean => segments.current.position < segmentBytes * LEFT_AFTER;
+    if (isLittle()) return;
+    await pool.prepared();
+    this.#handOver();
+    // Much may have happened meanwhile.
+    if (this.#closed || this.#failure !== undefined || this.#refusal !== undefined || isLittle()) return;
+    if (!this.#openNext()) return;
+    this.#handOver();
+    this.#openingEnd = this.#logged.bytes;
+    this.#startWork();
+    while (this.#owesOpening() && this.#working !== undefined) await this.#working;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#failure === undefined) {
@@ -185,17 +189,10 @@ export class LogWriter implements CommitLog {
 
   /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
   #startGroup(recordBytes: number): void {
-    const { segments, pool } = this.#parts;
-    const { current } = segments;
+    const { current } = this.#parts.segments;
     const full = current.position + recordBytes > current.capacity;
     if (full && this.#refusal === undefined && current.position > headerBytes(current.seal)) {
-      const prepared = pool.take();
-      if (prepared !== undefined) {
-        segments.push(liveSegment(prepared, this.#group.version));
-        this.#group.open(prepared.salt, this.synced, current.number, current.position, prepared.seal);
-        this.#handedBytes = 0;
-        return;
-      }
+      if (this.#openNext()) return;
     }
     // The opening of the present segment was refused together with its first group.
     if (current.position === headerBytes(current.seal)) {
@@ -204,10 +201,22 @@ export class LogWriter implements CommitLog {
     }
   }
 
+  /** Begins the empty group with the opening of a segment that is prepared; false when none is. */
+  #openNext(): boolean {
+    const { segments, pool } = this.#parts;
+    const { current } = segments;
+    const prepared = pool.take();
+    if (prepared === undefined) return false;
+    segments.push(liveSegment(prepared, this.#group.version));
+    this.#group.open(prepared.salt, this.synced, current.number, current.position, prepared.seal);
+    this.#handedBytes = 0;
+    return true;
+  }
+
   #handOver(): void {
     this.#wantsLogged = false;
     const group = this.#group;
-    if (group.commits === 0 || this.#failure !== undefined || this.#refusal !== undefined) return;
+    if (group.filled === 0 || this.#failure !== undefined || this.#refusal !== undefined) return;
     const { current } = this.#parts.segments;
     const content = group.content;
     let written = 0;
@@ -224,7 +233,7 @@ export class LogWriter implements CommitLog {
     const { version, crc, commits } = group;
     group.clear();
     this.#advance({ bytes: content.length, commits, version, crc });
-    this.#parts.observer.logged(this.logged);
+    if (commits > 0) this.#parts.observer.logged(this.logged);
     this.#applyPolicy();
   }
 
@@ -287,13 +296,14 @@ export class LogWriter implements CommitLog {
   }
 
   #reachedDisk(reached: Progress): void {
-    if (this.#failure !== undefined || reached.end.version <= this.synced) return;
+    if (this.#failure !== undefined || reached.bytes <= this.#synced.bytes) return;
+    const isNews = reached.end.version > this.synced;
     this.#synced = reached;
     if (this.#synced.commits === this.#logged.commits) {
       this.#timer?.cancel();
       this.#timer = undefined;
     }
-    this.#parts.observer.synced(reached.end.version);
+    if (isNews) this.#parts.observer.synced(reached.end.version);
   }
 
   /** The commits after the last whole record were not taken. */
@@ -317,7 +327,7 @@ export class LogWriter implements CommitLog {
 
   #startWork(): void {
     if (this.#working !== undefined || this.#failure !== undefined) return;
-    if (this.#refusal === undefined && Math.min(this.#syncTarget, this.logged) <= this.synced) return;
+    if (this.#refusal === undefined && !this.#owesSync()) return;
     this.#working = this.#work().finally(() => {
       this.#working = undefined;
       this.#tellSyncedInLine();
@@ -326,11 +336,19 @@ export class LogWriter implements CommitLog {
     });
   }
 
+  #owesSync(): boolean {
+    return Math.min(this.#syncTarget, this.logged) > this.synced || this.#owesOpening();
+  }
+
+  #owesOpening(): boolean {
+    return Math.min(this.#openingEnd, this.#logged.bytes) > this.#synced.bytes;
+  }
+
   /** Everything that touches the disk off the event loop, one step at a time. */
   async #work(): Promise<void> {
     while (this.#failure === undefined) {
       if (this.#refusal !== undefined) await this.#removeTraces();
-      else if (this.#syncTarget > this.synced && this.logged > this.synced) await this.#syncOnce();
+      else if (this.#owesSync()) await this.#syncOnce();
       else break;
       this.#handOver();
     }
@@ -377,9 +395,4 @@ export class LogWriter implements CommitLog {
     this.#group.clear();
     this.#parts.observer.failed(error);
   }
-}
-
-function unknownOutcome(cause: unknown, path: string): FulmarError {
-  const message = `a sync of ${path} failed: what is on disk is unknown; reopen the store to find out`;
-  return new FulmarError("DURABILITY_UNKNOWN", message, { path, cause });
 }

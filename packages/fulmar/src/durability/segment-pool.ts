@@ -101,6 +101,12 @@ export class SegmentPool {
       });
   }
 
+  /** Resolves when a segment is ready, or when none could be made. */
+  async prepared(): Promise<void> {
+    this.prepare();
+    await this.#work;
+  }
+
   #pause(): void {
     this.#paused = true;
     this.#runtime.timers.after(RETRY_MS, () => (this.#paused = false), { background: true });

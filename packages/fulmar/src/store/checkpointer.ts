@@ -115,6 +115,7 @@ export class Checkpointer {
   async #write(): Promise<CheckpointResult> {
     const { directory, committer, engine, clock } = this.#parts;
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
+    await directory.startSegment();
     const { pin, coverage } = await committer.pinSynced();
     const plainBytes = this.#bytesOfState();
     try {

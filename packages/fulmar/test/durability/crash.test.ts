@@ -140,6 +140,30 @@ describe.each(PROFILES)("a power cut on a %s disk", (profile) => {
     expect(await checkAll(moments, 8)).toBeGreaterThan(profile === "posix-strict" ? 50 : 30);
   }, 120_000);
 
+  test("T-SNAP-04, T-SNAP-06: at every step of checkpoints that begin a segment, with writers", async () => {
+    const storage = machine({ profile });
+    const first = await MiniStore.open(storage.runtime);
+    await first.save("old", "y".repeat(3000));
+    await first.close();
+    const { moments, follow } = record(storage.disk, first.written);
+    const store = await MiniStore.open(storage.restart());
+    follow(store);
+    for (let round = 0; round < 3; round++) {
+      await store.save(`round ${round}`, "z".repeat(700));
+      if (round === 1) store.put("before", "logged with the opening");
+      const started = store.directory.startSegment();
+      if (round === 2) store.put("beside", "in the new segment, or before it");
+      await started;
+      const done = store.checkpoint();
+      if (round !== 1) store.put("during", `round ${round}`);
+      await done;
+      // Whatever the writers do meanwhile: what stands before it is let go of.
+      expect(store.directory.status().segments).toBe(1);
+    }
+    await store.close();
+    expect(await checkAll(moments, 8)).toBeGreaterThan(profile === "posix-strict" ? 50 : 30);
+  }, 120_000);
+
   test("T-WAL-09: at every step of a rotation into a recycled segment", async () => {
     const storage = machine({ profile });
     const first = await MiniStore.open(storage.runtime);

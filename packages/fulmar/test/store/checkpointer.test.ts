@@ -13,12 +13,18 @@ const POLICY = { everyCommits: Number.MAX_SAFE_INTEGER, everyMs: Number.MAX_SAFE
 function beside(
   log: { bytes: number },
   compressed: boolean,
-): { checkpointer: Checkpointer; counts: number[] } {
+): { checkpointer: Checkpointer; counts: number[]; events: string[] } {
   const counts: number[] = [];
+  const events: string[] = [];
   const checkpoint = { version: 1, bytes: 25 * MIB, running: false };
   const directory = {
     status: () => ({ segments: 1, logBytes: log.bytes, logBytesSinceCheckpoint: log.bytes, checkpoint }),
+    startSegment: () => {
+      events.push("segment");
+      return Promise.resolve();
+    },
     checkpoint: ({ version }: { version: number }) => {
+      events.push("checkpoint");
       counts.push(log.bytes / MIB);
       return Promise.resolve({ version, number: 2, entries: 1, bytes: checkpoint.bytes });
     },
@@ -27,12 +33,15 @@ function beside(
   const pin = { version: 5, release: () => undefined };
   const committer = {
     seq: 9,
-    pinSynced: () => Promise.resolve({ pin, coverage: {} }),
+    pinSynced: () => {
+      events.push("pin");
+      return Promise.resolve({ pin, coverage: {} });
+    },
   } as unknown as Committer;
   const { runtime } = simulatedStorage();
   const clock = { last: 9 } as unknown as HybridClock;
   const parts = { runtime, directory, committer, engine, clock, policy: POLICY, segmentBytes: 16 * MIB };
-  return { checkpointer: new Checkpointer({ ...parts, compressed }), counts };
+  return { checkpointer: new Checkpointer({ ...parts, compressed }), counts, events };
 }
 
 describe("the log, without a policy of one's own", () => {
@@ -53,4 +62,11 @@ describe("the log, without a policy of one's own", () => {
     }
     await checkpointer.stop();
   });
+});
+
+test("a checkpoint is of a state before which the log went on in a new segment", async () => {
+  const { checkpointer, events } = beside({ bytes: 0 }, false);
+  await checkpointer.run();
+  expect(events).toEqual(["segment", "pin", "checkpoint"]);
+  await checkpointer.stop();
 });

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
 import { DataDirectory } from "../../../src/durability/data-directory.js";
 import type { CheckpointSource } from "../../../src/durability/directory-types.js";
+import { firstCommitAt } from "../../../src/durability/segment-format.js";
 import { createEntryHash } from "../../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
@@ -122,6 +123,31 @@ describe("a checkpoint", () => {
     expect((await second).number).toBe(2);
     expect(names("/checkpoint/")).toEqual(["000000000002"]);
     await store.close();
+  });
+
+  test("behind which a segment was begun leaves nothing of its log to be read again", async () => {
+    await rotate();
+    await store.directory.startSegment();
+    await store.checkpoint();
+    expect(store.directory.status().segments).toBe(1);
+    const again = await MiniStore.open(storage.restart());
+    expect(again.directory.recovered).toMatchObject({ commits: 0, entries: 12 });
+    const { segments, logBytes } = again.directory.status();
+    expect([segments, logBytes]).toEqual([1, firstCommitAt(undefined)]);
+    await again.close();
+    await (await MiniStore.open(storage.restart())).close();
+  });
+
+  test("finds an orderly end in a segment without a commit", async () => {
+    await rotate();
+    await store.directory.startSegment();
+    await store.checkpoint();
+    await store.close();
+    const again = await MiniStore.open(storage.restart());
+    expect(again.directory.recovered).toMatchObject({ clean: true, commits: 0, entries: 12 });
+    await again.directory.startSegment();
+    expect(again.directory.status().segments).toBe(1);
+    await again.close();
   });
 
   test("of commits that are not synced is refused", async () => {

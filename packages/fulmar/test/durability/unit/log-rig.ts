@@ -3,7 +3,8 @@ import type { FileHandle, Runtime } from "../../../src/base/runtime/interface.js
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import type { LogObserver } from "../../../src/durability/commit-log.js";
 import { type LogSegment, LogSegments } from "../../../src/durability/log-segments.js";
-import { LogWriter, type LogWriterParts } from "../../../src/durability/log-writer.js";
+import { LogWriter } from "../../../src/durability/log-writer.js";
+import type { LogWriterParts } from "../../../src/durability/log-writer-parts.js";
 import {
   RECORD_HEAD_BYTES,
   readRecordHead,
@@ -105,6 +106,8 @@ export class LogRig {
   /** The next segment, once it is prepared. */
   prepared: PreparedSegment | undefined;
   prepares = 0;
+  /** What whoever waits for a prepared segment waits for. */
+  preparing: Promise<void> = Promise.resolve();
   /** Called with each event, as the committer would be. */
   onEvent: ((event: string) => void) | undefined;
   readonly #tasks: (() => void)[] = [];
@@ -216,6 +219,10 @@ export class LogRig {
         return prepared;
       },
       prepare: () => rig.prepares++,
+      prepared: async () => {
+        rig.prepares++;
+        await rig.preparing;
+      },
     } as unknown as SegmentPool;
   }
 

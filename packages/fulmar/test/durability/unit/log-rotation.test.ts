@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { OPENING_BYTES, SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
-import { FIRST_AT, LogRig, OVERHEAD_BYTES } from "./log-rig.js";
+import { FIRST_AT, LogRig, OVERHEAD_BYTES, settled, systemError } from "./log-rig.js";
 
 const RECORD_BYTES = OVERHEAD_BYTES + 10;
 
@@ -132,5 +132,109 @@ describe("the next segment", () => {
     expect(rig.heard()).toEqual(["synced 13"]);
     expect([rig.file.closes, second.closes]).toEqual([1, 0]);
     expect(rig.log.syncedEnd).toMatchObject({ segment: 2, version: 13 });
+  });
+});
+
+describe("a segment that is begun for a checkpoint", () => {
+  const least = FIRST_AT + RECORD_BYTES;
+
+  test("starts with its opening, on stable storage before anybody is told", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    let begun = false;
+    const work = rig.log.startSegment().then(() => {
+      begun = true;
+    });
+    await settled();
+    expect(second.calls).toEqual([`write ${OPENING_BYTES} at ${SEGMENT_HEADER_BYTES}`, "sync"]);
+    expect([begun, rig.log.syncedEnd.segment]).toEqual([false, 1]);
+    await second.finish();
+    await work;
+    expect(rig.log.syncedEnd).toMatchObject({ segment: 2, version: 11 });
+    expect(rig.log.syncedEnd.position).toBe(SEGMENT_HEADER_BYTES + OPENING_BYTES);
+    expect(rig.segments.firstFor(11)).toBe(2);
+    expect(rig.heard()).toEqual([]);
+    rig.put(12);
+    rig.turn();
+    const [opening, commit] = rig.records(second, SEGMENT_HEADER_BYTES, 2);
+    expect([opening.version, commit.version]).toEqual([11, 12]);
+  });
+
+  test("stands behind what was appended and is not written yet", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    rig.put(12);
+    const second = rig.prepare(2);
+    const work = rig.log.startSegment();
+    await settled();
+    expect(rig.heard()).toEqual(["logged 12"]);
+    await rig.file.finish();
+    await second.finish();
+    await work;
+    expect(rig.heard()).toEqual(["synced 12"]);
+    expect(rig.records(second, SEGMENT_HEADER_BYTES, 2)).toMatchObject([{ version: 12, synced: 11 }]);
+  });
+
+  test("is not begun while the present one holds little", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least + 16 });
+    await rig.save(11);
+    rig.prepare(2);
+    await rig.log.startSegment();
+    expect([rig.segments.count, rig.prepares]).toEqual([1, 0]);
+  });
+
+  test("is waited for until it is prepared, and done without when it cannot be", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    let prepared = (): void => undefined;
+    rig.preparing = new Promise((resolve) => {
+      prepared = resolve;
+    });
+    const work = rig.log.startSegment();
+    await settled();
+    expect([rig.prepares, rig.segments.count]).toEqual([1, 1]);
+    prepared();
+    await work;
+    expect(rig.segments.count).toBe(1);
+  });
+
+  test("is not begun once the log is closed", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    rig.prepare(2);
+    await rig.log.close();
+    await rig.log.startSegment();
+    expect(rig.segments.count).toBe(1);
+  });
+
+  test("whose opening is refused is opened anew by the next commit", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    second.writes.push(systemError("ENOSPC"));
+    const work = rig.log.startSegment();
+    await settled();
+    expect(rig.heard()).toEqual(["refused 11"]);
+    // Cut off, and that made durable.
+    await second.finish();
+    await second.finish();
+    await work;
+    expect(rig.heard()).toEqual(["refusal durable"]);
+    rig.put(12);
+    rig.turn();
+    const [opening, commit] = rig.records(second, SEGMENT_HEADER_BYTES, 2);
+    expect([opening.version, commit.version]).toEqual([11, 12]);
+  });
+
+  test("ends the log when it cannot be synced", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    const work = rig.log.startSegment();
+    await settled();
+    await second.finish(systemError("EIO"));
+    await work;
+    expect(rig.heard()).toEqual(["failed"]);
   });
 });

@@ -1,0 +1,27 @@
+import type { Runtime } from "../base/runtime/interface.js";
+import type { OriginTable } from "../record/origins.js";
+import type { FlushPolicy, LogObserver } from "./commit-log.js";
+import type { LogSegments } from "./log-segments.js";
+import type { LogEnd } from "./manifest.js";
+import type { SegmentPool } from "./segment-pool.js";
+
+/** What a log writer works on and with. */
+export interface LogWriterParts {
+  readonly runtime: Runtime;
+  readonly origins: OriginTable;
+  readonly segments: LogSegments;
+  readonly pool: SegmentPool;
+  readonly observer: LogObserver;
+  readonly flush: FlushPolicy;
+  readonly inlineSync: boolean;
+  readonly segmentBytes: number;
+  /** Where the log ends now; everything before is synced. */
+  readonly end: LogEnd;
+}
+
+/** How far one step of a commit's way has come. */
+export interface Progress {
+  readonly commits: number;
+  readonly bytes: number;
+  readonly end: LogEnd;
+}
