@@ -82,7 +82,7 @@ export class StoreCore<V> {
     this.codec = guardedCodec(settings.codec, this.userCode);
     const pool = new ValuePool(runtime.threads);
     this.reader = new Reader(engine, origins, clock, this.codec, memory?.residents, pool);
-    this.#vacuum = new Vacuum(runtime.timers, engine);
+    this.#vacuum = new Vacuum(runtime, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
     const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
@@ -108,14 +108,14 @@ export class StoreCore<V> {
     this.backups = new Backups(parts, this.committer);
     this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({
-      timers: runtime.timers,
+      runtime,
       nowMs: () => clock.nowMs(),
       nextDeadline: () => engine.nextDeadline(),
       sweep: (limit) => this.committer.sweep(limit),
     });
     this.#sweeper.expect(engine.nextDeadline());
     this.#evictor = new Evictor({
-      timers: runtime.timers,
+      runtime,
       isTight: () => memory?.limit.isTight === true,
       evict: (count) => this.#evictStep(count),
     });

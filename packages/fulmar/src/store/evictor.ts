@@ -1,12 +1,15 @@
-import type { Timer, Timers } from "../base/runtime/interface.js";
+import type { Runtime, Timer } from "../base/runtime/interface.js";
+import { Slice } from "./slice.js";
 
-/** Keys that one step evicts, so that it never holds the event loop for long. */
-const ENTRIES_PER_STEP = 500;
+/** Keys that one commit evicts. */
+const ENTRIES_PER_STEP = 100;
+/** Keys that are evicted in one turn of the event loop at most. */
+const ENTRIES_PER_TURN = 500;
 /** After the log refused something, a full disk mostly, it rests so long, in ms. */
 const RETRY_MS = 1000;
 
 export interface EvictorSource {
-  readonly timers: Timers;
+  readonly runtime: Pick<Runtime, "clock" | "timers">;
   /** Whether more should go. */
   isTight(): boolean;
   /** Evicts at most `count` keys and returns how many; throws when the store cannot write. */
@@ -43,17 +46,26 @@ export class Evictor {
 
   #step(): void {
     this.#timer = undefined;
-    let evicted = 0;
+    let hasMore = false;
     try {
-      evicted = this.#source.evict(ENTRIES_PER_STEP);
+      hasMore = this.#evictSlice();
     } catch {
       // The store failed, and whoever writes next is told; nothing here waits for it.
     }
     // Unless the log refused it at once, and the next step is set.
-    if (evicted === ENTRIES_PER_STEP) this.expect();
+    if (hasMore) this.expect();
+  }
+
+  /** Whether there may be more, unless the log refused some of it at once. */
+  #evictSlice(): boolean {
+    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN);
+    while (this.#source.isTight() && this.#source.evict(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
+      if (slice.isOver(ENTRIES_PER_STEP) || this.#timer !== undefined) return true;
+    }
+    return false;
   }
 
   #wait(delayMs: number): void {
-    this.#timer = this.#source.timers.after(delayMs, () => this.#step(), { background: true });
+    this.#timer = this.#source.runtime.timers.after(delayMs, () => this.#step(), { background: true });
   }
 }

@@ -11,7 +11,7 @@ import { MemoryLimit } from "../transaction/memory-limit.js";
 import type { Eviction, EvictOptions, EvictResult } from "./types.js";
 
 /** Keys that one commit evicts by hand and while a store opens. */
-const ENTRIES_PER_STEP = 1000;
+const ENTRIES_PER_STEP = 250;
 
 /** What a store with `maxMemory` has beside its engine. */
 export interface BoundMemory {

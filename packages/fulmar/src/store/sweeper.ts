@@ -1,7 +1,10 @@
-import type { Timer, Timers } from "../base/runtime/interface.js";
+import type { Runtime, Timer } from "../base/runtime/interface.js";
+import { Slice } from "./slice.js";
 
-/** Entries that one step of the sweeper turns into tombstones, so that it never holds the event loop for long. */
-const ENTRIES_PER_STEP = 500;
+/** Entries that one commit of the sweeper turns into tombstones. */
+export const ENTRIES_PER_STEP = 100;
+/** Entries that it sweeps in one turn of the event loop at most. */
+export const ENTRIES_PER_TURN = 500;
 /** The sweeper looks again at the latest after so long, in ms, in case the clock was set. */
 const REST_MS_MAX = 60_000;
 /** ... and at the earliest after so long, so that many close deadlines share a step. */
@@ -10,7 +13,7 @@ const REST_MS_MIN = 50;
 const RETRY_MS = 1000;
 
 export interface SweeperSource {
-  readonly timers: Timers;
+  readonly runtime: Pick<Runtime, "clock" | "timers">;
   nowMs(): number;
   nextDeadline(): number;
   /** Sweeps at most `limit` expired entries and returns how many. */
@@ -46,12 +49,21 @@ export class Sweeper {
 
   #step(): void {
     this.#dueMs = Number.POSITIVE_INFINITY;
-    const swept = this.#source.sweep(ENTRIES_PER_STEP);
+    const hasMore = this.#sweepSlice();
     const next = this.#source.nextDeadline();
     // The log may have refused the sweep at once, and the next step is set.
     if (this.#dueMs !== Number.POSITIVE_INFINITY) return;
-    if (swept === ENTRIES_PER_STEP) this.#wait(Number.NEGATIVE_INFINITY, 0);
+    if (hasMore) this.#wait(Number.NEGATIVE_INFINITY, 0);
     else if (Number.isFinite(next)) this.expect(next);
+  }
+
+  /** Whether there may be more, unless the log refused some of it at once. */
+  #sweepSlice(): boolean {
+    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN);
+    while (this.#source.sweep(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
+      if (slice.isOver(ENTRIES_PER_STEP) || this.#dueMs !== Number.POSITIVE_INFINITY) return true;
+    }
+    return false;
   }
 
   /** Deadlines from `dueMs` on do not bring the next step forward, nor put it off. */
@@ -59,6 +71,6 @@ export class Sweeper {
     this.#timer?.cancel();
     this.#dueMs = dueMs;
     const restMs = Math.min(REST_MS_MAX, delayMs);
-    this.#timer = this.#source.timers.after(restMs, () => this.#step(), { background: true });
+    this.#timer = this.#source.runtime.timers.after(restMs, () => this.#step(), { background: true });
   }
 }

@@ -1,7 +1,10 @@
-import type { Timers } from "../base/runtime/interface.js";
+import type { Runtime } from "../base/runtime/interface.js";
+import { Slice } from "./slice.js";
 
-/** Records that one turn of the event loop lets go of: about a millisecond's work, several when memory is cold. */
+/** Records that one turn of the event loop lets go of at most. */
 export const RECORDS_PER_TURN = 1024;
+/** Records between two looks at the clock: in a large store each costs some waits for memory. */
+export const RECORDS_PER_STEP = 64;
 
 /** What has garbage: the memory engine. */
 export interface Vacuumed {
@@ -14,13 +17,13 @@ export interface Vacuumed {
  * read depends on its pace, only how much memory is taken.
  */
 export class Vacuum {
-  readonly #timers: Timers;
+  readonly #runtime: Pick<Runtime, "clock" | "timers">;
   readonly #source: Vacuumed;
   #running = false;
   #stopped = false;
 
-  constructor(timers: Timers, source: Vacuumed) {
-    this.#timers = timers;
+  constructor(runtime: Pick<Runtime, "clock" | "timers">, source: Vacuumed) {
+    this.#runtime = runtime;
     this.#source = source;
   }
 
@@ -37,8 +40,15 @@ export class Vacuum {
 
   async #run(): Promise<void> {
     // First a turn: whoever let go of it has something else to do now.
-    do await this.#timers.turn();
-    while (!this.#stopped && this.#source.vacuum(RECORDS_PER_TURN));
+    do await this.#runtime.timers.turn();
+    while (!this.#stopped && this.#vacuumSlice());
     this.#running = false;
+  }
+
+  /** Whether there is more. */
+  #vacuumSlice(): boolean {
+    const slice = new Slice(this.#runtime.clock, RECORDS_PER_TURN);
+    while (this.#source.vacuum(RECORDS_PER_STEP)) if (slice.isOver(RECORDS_PER_STEP)) return true;
+    return false;
   }
 }

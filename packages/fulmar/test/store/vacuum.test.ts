@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open } from "../../src/store/open.js";
-import { RECORDS_PER_TURN, Vacuum } from "../../src/store/vacuum.js";
+import { RECORDS_PER_STEP, RECORDS_PER_TURN, Vacuum } from "../../src/store/vacuum.js";
 
 const KEYS = 20_000;
 
@@ -75,24 +75,16 @@ describe("vacuum", () => {
 
   it("runs once at a time, only while there is something to do, and never after it was stopped", async () => {
     const { timers, pass } = manualTurns();
-    const source = {
-      left: 0,
-      slices: 0,
-      vacuum(records: number): boolean {
-        if (records > 0) this.slices++;
-        this.left = Math.max(0, this.left - records);
-        return this.left > 0;
-      },
-    };
-    const vacuum = new Vacuum(timers, source);
+    const source = garbage();
+    const vacuum = new Vacuum({ clock: source.clock, timers }, source);
     vacuum.consider();
     expect(await pass()).toBe(0);
     source.left = 2 * RECORDS_PER_TURN + 1;
     vacuum.consider();
     vacuum.consider();
-    for (let turn = 1; turn <= 3; turn++) {
+    for (const left of [RECORDS_PER_TURN + 1, 1, 0]) {
       expect(await pass()).toBe(1);
-      expect(source.slices).toBe(turn);
+      expect(source.left).toBe(left);
     }
     expect([await pass(), source.left]).toEqual([0, 0]);
     source.left = 3 * RECORDS_PER_TURN;
@@ -104,4 +96,31 @@ describe("vacuum", () => {
     vacuum.consider();
     expect(await pass()).toBe(0);
   });
+
+  it("ends a slice when its time is over, however few records that took", async () => {
+    const { timers, pass } = manualTurns();
+    const source = garbage();
+    source.stepMs = 1.5;
+    const vacuum = new Vacuum({ clock: source.clock, timers }, source);
+    source.left = 10 * RECORDS_PER_STEP;
+    vacuum.consider();
+    const left: number[] = [];
+    while ((await pass()) > 0) left.push(source.left / RECORDS_PER_STEP);
+    expect(left).toEqual([8, 6, 4, 2, 0]);
+  });
 });
+
+/** Some records to let go of, each step of which takes `stepMs` of a clock of its own. */
+function garbage() {
+  let nowMs = 0;
+  return {
+    left: 0,
+    stepMs: 0,
+    clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
+    vacuum(records: number): boolean {
+      if (records > 0) nowMs += this.stepMs;
+      this.left = Math.max(0, this.left - records);
+      return this.left > 0;
+    },
+  };
+}

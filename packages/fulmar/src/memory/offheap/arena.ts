@@ -3,7 +3,7 @@ import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
 import type { EngineShape } from "./shape.js";
 import { SizeClasses } from "./size-classes.js";
-import { RUN_DATA, type Run, Slabs } from "./slabs.js";
+import { NO_RUN, RUN_DATA, type Run, Slabs } from "./slabs.js";
 
 /** What the arena notes on the first page of a run. */
 const CLASS = RUN_DATA;
@@ -156,12 +156,15 @@ export class Arena {
 
   /** Bytes of a shared slab that are handed out. */
   liveBytes(slab: number): number {
+    const { slabs } = this;
+    const pages = slabs.pages[slab];
     let bytes = 0;
-    for (const run of this.slabs.runsIn(slab)) {
-      const base = this.slabs.pageBase(run);
-      const index = this.slabs.pages[slab][base + CLASS];
-      if (index === WHOLE) bytes += this.slabs.runPages(run) * this.#pageBytes;
-      else bytes += this.slabs.pages[slab][base + LIVE] * this.#classes.units[index] * 8;
+    // Asked of every slab at once, so without an object for each run.
+    for (let run = slabs.firstRun(slab); run !== NO_RUN; run = slabs.runBehind(run)) {
+      const base = slabs.pageBase(run);
+      const index = pages[base + CLASS];
+      if (index === WHOLE) bytes += slabs.runPages(run) * this.#pageBytes;
+      else bytes += pages[base + LIVE] * this.#classes.units[index] * 8;
     }
     return bytes;
   }

@@ -19,6 +19,7 @@ export const RUN_DATA = 2;
 
 /** A run of pages: slab number times pages a slab, plus the first page. Never 0. */
 export type Run = number;
+export const NO_RUN: Run = 0;
 
 /**
  * The memory of the arena: slabs of one size, cut into runs of pages, and slabs made to measure for what
@@ -169,10 +170,25 @@ export class Slabs {
 
   /** The runs in use of one slab. */
   *runsIn(slab: number): IterableIterator<Run> {
+    for (let run = this.firstRun(slab); run !== NO_RUN; run = this.runBehind(run)) yield run;
+  }
+
+  /** The first run in use of a slab; {@link NO_RUN} if there is none. */
+  firstRun(slab: number): Run {
+    return this.#runFrom(slab, 0);
+  }
+
+  /** The next one in the same slab; {@link NO_RUN} if there is none. */
+  runBehind(run: Run): Run {
+    return this.#runFrom(this.slabOf(run), (run % this.pagesPerSlab) + this.runPages(run));
+  }
+
+  #runFrom(slab: number, from: number): Run {
     const pages = this.pages[slab];
-    for (let page = 0; page < pages.length / PAGE_WORDS; page++) {
-      if (pages[page * PAGE_WORDS + START] === page + 1) yield slab * this.pagesPerSlab + page;
-    }
+    const end = pages.length / PAGE_WORDS;
+    let page = from;
+    while (page < end && pages[page * PAGE_WORDS + START] === 0) page++;
+    return page < end ? slab * this.pagesPerSlab + page : NO_RUN;
   }
 
   /** Throws INVARIANT unless what is noted of slabs and pages is what a recount gives. */
