@@ -51,7 +51,7 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   hashGroupsMin: 64,
   hashChunkGroups: 1 << 11,
   hashStepGroups: 3,
-  vacuumAtOnce: 256,
+  vacuumAtOnce: 1024,
   loadedTogether: 1 << 14,
   loadedTogetherBytes: 4 << 20,
 });
