@@ -21,12 +21,17 @@ import {
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
 import { type FileSeal, roomBefore, type Sealing, sealBytes } from "./file-seal.js";
-import { Pacer, writeFully } from "./files.js";
+import { Pacer, syncFile, writeFully } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import { pack } from "./packing.js";
 
 /** Blocks are handed to the operating system in pieces of about this size. */
 const WRITE_BYTES = 256 * 1024;
+/**
+ * After so many bytes the file is synced, off the event loop. All of a large file at once would keep the disk from the
+ * syncs of commits for as long as it takes, and the system may make writes to the log wait for it.
+ */
+export const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
 
 export interface WrittenCheckpoint {
   readonly bytes: number;
@@ -47,6 +52,7 @@ export class CheckpointWriter {
   #blockAt = 0;
   #blockEntries = 0;
   #position = 0;
+  #syncedBytes = 0;
   #blocks = 0;
   #entries = 0;
   #blocksCrc = 0;
@@ -193,6 +199,9 @@ export class CheckpointWriter {
   async #put(bytes: Uint8Array): Promise<void> {
     await writeFully(this.#handle, bytes, this.#position);
     this.#position += bytes.length;
+    if (this.#position - this.#syncedBytes < SYNC_EVERY_BYTES) return;
+    this.#syncedBytes = this.#position;
+    await syncFile(this.#handle);
   }
 
   #checkStopped(): void {

@@ -9,7 +9,11 @@ import {
   FOOTER_BYTES,
 } from "../../../src/durability/checkpoint-format.js";
 import { readCheckpoint } from "../../../src/durability/checkpoint-reader.js";
-import { CheckpointWriter, type WrittenCheckpoint } from "../../../src/durability/checkpoint-writer.js";
+import {
+  CheckpointWriter,
+  SYNC_EVERY_BYTES,
+  type WrittenCheckpoint,
+} from "../../../src/durability/checkpoint-writer.js";
 import { createEntryHash } from "../../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
@@ -35,6 +39,8 @@ interface Written extends WrittenCheckpoint {
   /** Bytes of the memory that each write was made from. */
   readonly memory: readonly number[];
   readonly progress: readonly (readonly [entries: number, bytes: number])[];
+  /** Bytes of the file at each sync. */
+  readonly syncs: readonly number[];
 }
 
 interface Options {
@@ -62,12 +68,17 @@ async function write(items: readonly Item[], options: Options = {}): Promise<Wri
   const handle = await runtime.fileSystem.open(PATH, "create");
   const writes: number[] = [];
   const memory: number[] = [];
+  const syncs: number[] = [];
   const watched = Object.assign(Object.create(handle) as typeof handle, {
     path: PATH,
     write: (bytes: Uint8Array, position: number) => {
       writes.push(bytes.length);
       memory.push(bytes.buffer.byteLength);
       return handle.write(bytes, position);
+    },
+    syncData: async () => {
+      syncs.push(await handle.size());
+      await handle.syncData();
     },
   });
   const progress: [number, number][] = [];
@@ -76,7 +87,7 @@ async function write(items: readonly Item[], options: Options = {}): Promise<Wri
   const file = new Uint8Array(await handle.size());
   await handle.read(file, 0);
   await handle.close();
-  return { ...written, file, writes, memory, progress };
+  return { ...written, file, writes, memory, progress, syncs };
 }
 
 /** Reads a checkpoint back, checking every byte. */
@@ -264,6 +275,16 @@ describe("a checkpoint that is written", () => {
       { key: "k1", value: "" },
     ]);
     expect(pieces.writes).toHaveLength(4);
+  });
+
+  test("is synced every 4 MiB, so that no sync of a commit waits for much of it", async () => {
+    const { syncs, bytes } = await write(valued(1000, 14 * KIB));
+    expect(syncs).toHaveLength(3);
+    for (const [i, size] of [...syncs, bytes].entries()) {
+      const piece = size - (syncs[i - 1] ?? 0);
+      if (i < syncs.length) expect(piece).toBeGreaterThanOrEqual(SYNC_EVERY_BYTES);
+      expect(piece).toBeLessThan(SYNC_EVERY_BYTES + 512 * KIB);
+    }
   });
 
   test("lets others work after each MiB, and when 4 ms have passed", async () => {
