@@ -59,7 +59,8 @@ export interface StorePort {
   onEnd(listener: (cause?: Error) => void): () => void;
   /**
    * From now on deletions leave tombstones, commits are synced without anyone waiting, and versions are
-   * kept until synced. Durable when it resolves; to be called before the first peer is met.
+   * kept until synced. Durable when it resolves, and what {@link Cut.entries} reads is built, which takes about
+   * half a second for each million keys, in slices; to be called before the first peer is met.
    */
   beginReplication(): Promise<void>;
   /**

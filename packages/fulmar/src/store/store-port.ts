@@ -29,7 +29,11 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
     },
     coverage: () => committer.syncedCoverage,
     cut: () => openCut(core),
-    merge: (pages, adds) => merge(core, pages, adds),
+    merge(pages, adds) {
+      // As a rule the order is there since replication began.
+      if (engine.isOrderedByOrigin) return merge(core, pages, adds);
+      return orderByOrigin(core).then(() => merge(core, pages, adds));
+    },
     onSynced: (listener) => core.onSynced(listener),
     onEnd: (listener) => core.onEnd(listener),
     async beginReplication() {
@@ -41,6 +45,7 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
       engine.keepTombstones = true;
       await parts.directory?.data.rememberPeers();
       await committer.beginReplication();
+      await orderByOrigin(core);
     },
     async setReserved(key, value) {
       core.assertOpen();
@@ -49,6 +54,15 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
       return committer.commit([{ key, value: value ?? NO_VALUE, flags, deadline: 0 }], "full");
     },
   };
+}
+
+/** Builds what deltas are read from, a slice in each turn of the event loop. */
+async function orderByOrigin<V>(core: StoreCore<V>): Promise<void> {
+  const { timers } = core.parts.runtime;
+  while (!core.engine.orderByOrigin()) {
+    await timers.turn();
+    core.assertOpen();
+  }
 }
 
 function openCut<V>({ committer, engine, parts }: StoreCore<V>): Cut {

@@ -39,7 +39,8 @@ export type Command =
   | { readonly type: "openOrigin"; readonly pin: number; readonly origin: number; readonly after: number }
   | { readonly type: "step"; readonly cursor: number; readonly count: number }
   | { readonly type: "vacuum"; readonly records: number }
-  | { readonly type: "keepTombstones" };
+  | { readonly type: "keepTombstones" }
+  | { readonly type: "order"; readonly steps: number };
 
 const keyIndex = fc.oneof(
   { arbitrary: fc.nat(17), weight: 6 },
@@ -102,6 +103,10 @@ export const commandSequences: fc.Arbitrary<Command[]> = fc.array(
       }),
     },
     { weight: 1, arbitrary: fc.record({ type: fc.constant("keepTombstones" as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ type: fc.constant("order" as const), steps: fc.constantFrom(1, 1, 2, 10, 100) }),
+    },
   ),
   { maxLength: 40, size: "max" },
 );

@@ -43,6 +43,8 @@ export class EngineRun {
   #deadPins: Pin[] = [];
   #cursors: OpenCursor[] = [];
   #steps = 0;
+  /** The version that an order by origin keeps pinned while it is being built. */
+  #orderedAt: number | undefined;
 
   constructor(engine: MemoryEngine) {
     this.#engine = engine;
@@ -57,6 +59,7 @@ export class EngineRun {
   /** Lets everything go: afterwards the engine has what the model has, exactly. */
   finish(): void {
     while (this.#pins.length > 0) this.#release(0);
+    if (this.#orderedAt !== undefined) this.#order(1000);
     this.#vacuumAll();
     this.#apply({ type: "settle", back: 0 });
     this.#vacuumAll();
@@ -123,6 +126,33 @@ export class EngineRun {
         if (!this.#isExact) return;
         engine.keepTombstones = true;
         model.keepTombstones = true;
+        return;
+      case "order":
+        this.#order(command.steps);
+    }
+  }
+
+  #order(steps: number): void {
+    const engine = this.#engine;
+    if (engine.isOrderedByOrigin) {
+      expect(engine.orderByOrigin()).toBe(true);
+      return;
+    }
+    if (this.#orderedAt === undefined) {
+      if (!this.#isExact) return;
+      this.#orderedAt = this.#model.settled;
+      this.#model.pins.push(this.#orderedAt);
+    }
+    for (let step = 0; step < steps; step++) {
+      const isOrdered = engine.orderByOrigin();
+      expect(isOrdered).toBe(engine.isOrderedByOrigin);
+      engine.verify();
+      // What the pin let go of may wait for vacuum.
+      if (engine.vacuum(0)) this.#isExact = false;
+      if (!isOrdered) continue;
+      this.#model.unpin(this.#orderedAt);
+      this.#orderedAt = undefined;
+      return;
     }
   }
 
@@ -172,6 +202,7 @@ export class EngineRun {
     const pin = this.#pins[command.pin % Math.max(1, this.#pins.length)];
     if (pin === undefined || this.#cursors.length >= 8) return;
     if (command.type === "openOrigin") {
+      if (!this.#engine.isOrderedByOrigin) return;
       const bounds = [command.origin, command.after, command.after + 5, pin.version] as const;
       const cursor = this.#engine.byOrigin(...bounds);
       this.#cursors.push({
@@ -268,10 +299,15 @@ export class EngineRun {
       const expected = model.get(key, version);
       expect(found).toEqual(this.#shownEntries(expected === undefined ? [] : [expected]));
     }
+    if (engine.isOrderedByOrigin) this.#checkOrigins(at, version);
+  }
+
+  #checkOrigins(at: number, version: number): void {
+    const engine = this.#engine;
     for (const origin of [1, 2, 3, 4]) {
       const after = this.#steps % 4;
       const found = this.#drain(engine.byOrigin(origin, after, after + 6, at));
-      const expected = model.byOrigin(origin, after, after + 6, version);
+      const expected = this.#model.byOrigin(origin, after, after + 6, version);
       expect(found.toSorted()).toEqual(this.#shownEntries(expected).sort());
     }
     this.#checkSeqOrder(at);

@@ -80,6 +80,7 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
         engine.settle(version);
       }
       for (const { cursor } of cursors) expect(cursor.next()).toBe(NONE);
+      while (!engine.orderByOrigin());
       expect(drain(engine, engine.byOrigin(1, 0, LATEST, 1))).toEqual(expected);
       engine.verify();
       pin.release();
@@ -146,6 +147,7 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
     it("lets the later of two entries of one commit for one key stay", () => {
       const engine = make();
       const key = ascii("k");
+      while (!engine.orderByOrigin());
       put(engine, 1, entry(key, { seq: 1, value: bytesOf(1) }));
       put(engine, 2, entry(key, { seq: 2, value: bytesOf(2), origin: 2, deadline: 5 }));
       put(engine, 2, entry(key, { seq: 2, value: bytesOf(3), origin: 3 }));
@@ -258,6 +260,7 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
         expect(drain(loaded, loaded.scan(ALL_KEYS, LATEST, reverse))).toEqual(expected);
         expect(expected.length).toBe(keys.length);
       }
+      for (const engine of [loaded, grown]) while (!engine.orderByOrigin());
       for (const origin of [1, 2]) {
         const expected = drain(grown, grown.byOrigin(origin, 3, 200, LATEST));
         expect(drain(loaded, loaded.byOrigin(origin, 3, 200, LATEST))).toEqual(expected);

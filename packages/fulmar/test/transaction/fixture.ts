@@ -46,6 +46,7 @@ export function committerFixture(
   const origins = new OriginTable();
   origins.intern(OWN);
   const engine = createPlainEngine({ hash: createEntryHash(runtime.cryptography, origins) });
+  engine.orderByOrigin();
   const clock = new HybridClock(runtime.clock);
   const published: CommitNotice[] = [];
   const failures: Error[] = [];

@@ -62,6 +62,7 @@ export class Residents implements KeyTracker, Victims {
   *enroll(origins: number): Generator<void, void> {
     const engine = this.#engine;
     let count = 0;
+    while (!engine.orderByOrigin()) yield;
     // Number 1 is the present writer; a directory that was copied has entries of earlier ones.
     for (let i = 1; i <= origins; i++) {
       const cursor = engine.byOrigin((i % origins) + 1, 0, Number.MAX_SAFE_INTEGER, LATEST);
@@ -70,6 +71,8 @@ export class Residents implements KeyTracker, Victims {
         if (++count % ENROLLED_AT_ONCE === 0) yield;
       }
     }
+    // A store that evicts has no peers, which alone would need it.
+    engine.forgetOrder();
     engine.track(this);
   }
 

@@ -10,7 +10,6 @@ import { SUPERSEDED } from "./records.js";
 
 /** A cursor over nothing. */
 export const NOTHING: Cursor = Object.freeze({ next: () => NONE });
-const TWO_32 = 4294967296;
 
 /** What a cursor must know to go on after a change. */
 export interface CursorSource {
@@ -288,9 +287,4 @@ export class OrderCursor implements Cursor {
     if (group !== this.#group) return group > this.#group ? 0 : nodes.get(leaf, ITEM_COUNT);
     return nodes.searchLeaf(leaf, this.#minor, this.#last);
   }
-}
-
-/** Group and minor of a number below 2^53 in the order of deadlines. */
-export function split53(value: number): [number, number] {
-  return [Math.floor(value / TWO_32), value % TWO_32];
 }

@@ -17,11 +17,13 @@ import {
 } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import { Compaction } from "./compaction.js";
-import { type CursorSource, NOTHING, OrderCursor, ScanCursor, split53, visibleFrom } from "./cursors.js";
-import { OffHeapIndexes, originGroup } from "./indexes.js";
+import { type CursorSource, NOTHING, ScanCursor, visibleFrom } from "./cursors.js";
+import { OffHeapIndexes } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
 import { LeavingBytes } from "./leaving.js";
 import { OffHeapLoader } from "./loader.js";
+import { deadlineCursor, originCursor } from "./order-cursors.js";
+import { OriginBuilder } from "./origin-builder.js";
 import { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, type Records, SUPERSEDED } from "./records.js";
 import { RefQueue } from "./ref-queue.js";
@@ -74,6 +76,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** Whether vacuum has anything to do. */
   #garbage = false;
   readonly #leaving: LeavingBytes;
+  /** What puts the order by origin together, until it is there. */
+  #originBuilder: OriginBuilder | undefined;
   readonly #sharing: Sharing | undefined;
   #version = 0;
   #settled = 0;
@@ -136,19 +140,28 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse, whole);
   }
 
+  get isOrderedByOrigin(): boolean {
+    return this.indexes.origins.state === "complete";
+  }
+
+  orderByOrigin(): boolean {
+    if (this.isOrderedByOrigin) return true;
+    this.#originBuilder ??= new OriginBuilder(this, this.pin(this.#settled), this.#shape.orderedAtOnce);
+    if (!this.#originBuilder.step()) return false;
+    this.#originBuilder = undefined;
+    return true;
+  }
+
+  forgetOrder(): void {
+    this.indexes.origins.forget();
+  }
+
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
-    const first = Math.max(0, afterSeq + 1);
-    const last = Math.min(throughSeq, Number.MAX_SAFE_INTEGER);
-    if (first > last) return NOTHING;
-    const from = [originGroup(origin, first), split53(first)[1]] as const;
-    const to = [originGroup(origin, last), split53(last)[1]] as const;
-    return new OrderCursor(this, this.indexes.origins, from, to, at);
+    return originCursor(this, origin, afterSeq, throughSeq, at);
   }
 
   byDeadline(throughMs: number): Cursor {
-    const last = Math.min(Math.floor(throughMs), Number.MAX_SAFE_INTEGER);
-    if (!(last >= 0)) return NOTHING;
-    return new OrderCursor(this, this.indexes.deadlines, [0, 0], split53(last), undefined);
+    return deadlineCursor(this, throughMs);
   }
 
   nextDeadline(): number {

@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { deadlineOf, entryLength, isTombstone, originOf, seqOf } from "../../record/entry.js";
+import { deadlineOf, entryLength, isTombstone } from "../../record/entry.js";
 import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
 import type { SharedBuffers } from "../shared/buffers.js";
 import { HashIndex } from "./hash-index.js";
@@ -7,21 +7,15 @@ import { KeyTree } from "./key-tree.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
+import { OriginOrder } from "./origin-order.js";
 import { Records, SUPERSEDED } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
 const TWO_32 = 4294967296;
-/** Sequence numbers have 53 bits: the origin stands above their upper 21 in the group of an item. */
-const SEQ_HIGH = 2 ** 21;
 /** Nodes that a key adds at most: where each on its way through three high trees is full, and a queue's page. */
 const NODES_PER_COMMIT = 20;
 /** What a key takes in trees and queues on average, and some more, in bytes. */
 const INDEX_BYTES_PER_KEY = 48;
-
-/** The group of the items of an origin whose sequence numbers share their upper bits with `seq`. */
-export function originGroup(origin: number, seq: number): number {
-  return origin * SEQ_HIGH + Math.floor(seq / TWO_32);
-}
 
 /**
  * All records, every order that they are kept in, and the accounting: each step keeps these in
@@ -31,8 +25,8 @@ export class OffHeapIndexes {
   readonly records: Records;
   readonly hash: HashIndex;
   readonly keys: KeyTree;
-  /** Every version of every key: group of origin and upper seq, lower seq. */
-  readonly origins: OrderTree;
+  /** Every version of every key by origin, where that is asked for. */
+  readonly origins: OriginOrder;
   /** Newest versions with a deadline, without tombstones: upper and lower word of the deadline. */
   readonly deadlines: OrderTree;
   /** Pages of queues. */
@@ -54,7 +48,7 @@ export class OffHeapIndexes {
     this.records = new Records(shape, isTracked, shared?.slabs);
     this.hash = new HashIndex(this.records, shape, secret);
     this.keys = new KeyTree(this.records, shape, shared?.chunks);
-    this.origins = new OrderTree(shape);
+    this.origins = new OriginOrder(this.records, shape);
     this.deadlines = new OrderTree(shape);
     this.pages = new NodePool(shape);
   }
@@ -102,18 +96,16 @@ export class OffHeapIndexes {
     const end = start + records.keyLength(ref);
     this.hash.add(ref);
     this.keys.insert(slab, start, end, ref);
-    this.#admit(ref);
+    this.origins.admit(ref);
     this.#enter(ref);
     if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
   }
 
   /** Takes note of the only version of a key, in everything but hash index and order of keys. */
-  enterLoaded(ref: Ref, origins: OrderSorter, deadlines: OrderSorter): void {
+  enterLoaded(ref: Ref, deadlines: OrderSorter): void {
     const { records } = this;
     const slab = records.slab(ref);
     const at = records.offset(ref);
-    const seq = seqOf(slab, at);
-    origins.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
     if (this.#count(slab, at, 1)) return;
     const deadline = deadlineOf(slab, at);
     if (deadline !== Number.POSITIVE_INFINITY) {
@@ -129,7 +121,7 @@ export class OffHeapIndexes {
     this.records.copySlot(newest, ref);
     this.records.raise(newest, SUPERSEDED);
     this.#exchange(newest, ref);
-    this.#admit(ref);
+    this.origins.admit(ref);
     this.#enter(ref);
     if (this.tracker !== undefined) this.#tell(this.tracker, newest, ref, false);
   }
@@ -137,11 +129,11 @@ export class OffHeapIndexes {
   /** Puts a version in the place of the newest of its key, which is known to no index any more then. */
   replaceNewest(newest: Ref, ref: Ref): void {
     this.#leave(newest);
-    this.#expel(newest);
+    this.origins.expel(newest);
     this.records.setOlder(ref, this.records.older(newest));
     this.records.copySlot(newest, ref);
     this.#exchange(newest, ref);
-    this.#admit(ref);
+    this.origins.admit(ref);
     this.#enter(ref);
     if (this.tracker !== undefined) this.#tell(this.tracker, newest, ref, false);
     this.records.discard(newest);
@@ -158,7 +150,7 @@ export class OffHeapIndexes {
     const end = start + records.keyLength(ref);
     assert(this.hash.locate(slab, start, end) === ref, "only the newest version is taken from the top");
     this.#leave(ref);
-    this.#expel(ref);
+    this.origins.expel(ref);
     const older = records.older(ref);
     if (older === NONE) {
       this.hash.remove();
@@ -179,7 +171,7 @@ export class OffHeapIndexes {
   removeOld(ref: Ref, newer: Ref): void {
     assert(this.records.older(newer) === ref, "an old version is taken from under the next one");
     this.records.setOlder(newer, this.records.older(ref));
-    this.#expel(ref);
+    this.origins.expel(ref);
     this.records.free(ref);
   }
 
@@ -197,8 +189,8 @@ export class OffHeapIndexes {
     );
     this.hash.replace(copy);
     this.keys.nodes.setRef(leaf, index, copy, true);
-    this.#expel(ref);
-    this.#admit(copy);
+    this.origins.expel(ref);
+    this.origins.admit(copy);
     const deadline = deadlineOf(slab, at);
     if (deadline !== Number.POSITIVE_INFINITY && !isTombstone(slab, at)) {
       this.deadlines.remove(Math.floor(deadline / TWO_32), deadline >>> 0, ref);
@@ -215,20 +207,6 @@ export class OffHeapIndexes {
     const start = records.keyStart(ref);
     this.hash.replace(ref);
     this.keys.replace(records.slab(ref), start, start + records.keyLength(ref), old, ref);
-  }
-
-  #admit(ref: Ref): void {
-    const slab = this.records.slab(ref);
-    const at = this.records.offset(ref);
-    const seq = seqOf(slab, at);
-    this.origins.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
-  }
-
-  #expel(ref: Ref): void {
-    const slab = this.records.slab(ref);
-    const at = this.records.offset(ref);
-    const seq = seqOf(slab, at);
-    this.origins.remove(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
   }
 
   /** One record is the newest of its key in the place of another. */
@@ -271,7 +249,7 @@ export class OffHeapIndexes {
   }
 
   #nodeBytes(): number {
-    const trees = this.keys.nodes.pool.usedBytes + this.origins.nodes.pool.usedBytes;
+    const trees = this.keys.nodes.pool.usedBytes + this.origins.usedBytes;
     return trees + this.deadlines.nodes.pool.usedBytes + this.pages.usedBytes;
   }
 
@@ -282,7 +260,7 @@ export class OffHeapIndexes {
       this.records.links.allocatedBytes +
       this.hash.allocatedBytes +
       this.keys.nodes.pool.allocatedBytes +
-      this.origins.nodes.pool.allocatedBytes +
+      this.origins.allocatedBytes +
       this.deadlines.nodes.pool.allocatedBytes +
       this.pages.allocatedBytes
     );

@@ -9,12 +9,11 @@ import type { RefList } from "./ref-list.js";
 const STEP_RECORDS = 1 << 12;
 
 /**
- * Builds the orders of an engine whose records and hash index are there: of keys, origins and deadlines. Some
+ * Builds the orders of an engine whose records and hash index are there: of keys and deadlines. Some
  * records are in key order already, others are sorted and merged with them; what was discarded is freed.
  */
 export class LoadOrder {
   readonly #indexes: OffHeapIndexes;
-  readonly #origins: OrderSorter;
   readonly #deadlines: OrderSorter;
   readonly #sorted: RefList;
   #added = new Uint32Array(0);
@@ -30,7 +29,6 @@ export class LoadOrder {
   constructor(indexes: OffHeapIndexes, sorted: RefList, added: RefList) {
     this.#indexes = indexes;
     this.#sorted = sorted;
-    this.#origins = new OrderSorter(indexes.origins);
     this.#deadlines = new OrderSorter(indexes.deadlines);
     this.#leaf = new Uint32Array(indexes.keys.nodes.leafMax);
     this.#work = this.#run(added);
@@ -58,7 +56,6 @@ export class LoadOrder {
     this.#sorted.clear();
     this.#added = new Uint32Array(0);
     while (this.#indexes.hash.trim()) yield;
-    while (!this.#origins.step()) yield;
     while (!this.#deadlines.step()) yield;
   }
 
@@ -129,7 +126,7 @@ export class LoadOrder {
     const count = this.#leafCount;
     this.#indexes.records.touch(leaf, count);
     this.#indexes.keys.appendLeaf(leaf, count);
-    for (let i = 0; i < count; i++) this.#indexes.enterLoaded(leaf[i], this.#origins, this.#deadlines);
+    for (let i = 0; i < count; i++) this.#indexes.enterLoaded(leaf[i], this.#deadlines);
     leaf.fill(NONE);
     this.#leafCount = 0;
   }

@@ -5,6 +5,7 @@ import { COUNT, NEXT, OrderNodes, PREVIOUS } from "./order-nodes.js";
 import type { EngineShape } from "./shape.js";
 
 const LEVELS_MAX = 64;
+const ABSENT = -1;
 /** A node is joined with a neighbour once at most this part of it is used, and both together fill at most JOINED. */
 const THIN = 0.5;
 const JOINED = 0.75;
@@ -75,18 +76,23 @@ export class OrderTree {
   }
 
   remove(group: number, minor: number, ref: Ref): void {
-    const { nodes } = this;
+    assert(this.removeIfThere(group, minor, ref), "what is removed is there");
+  }
+
+  /** Removes an item; false if there is none. */
+  removeIfThere(group: number, minor: number, ref: Ref): boolean {
     const leaf = this.#descend(group, minor, ref);
-    const index = nodes.searchLeaf(leaf, minor, ref);
-    const isThere = index < nodes.get(leaf, COUNT) && nodes.ref(leaf, index) === ref;
-    assert(
-      isThere && nodes.minor(leaf, index) === minor && nodes.group(leaf) === group,
-      "what is removed is there",
-    );
+    const index = this.#indexOf(leaf, group, minor, ref);
+    if (index === ABSENT) return false;
     this.#edition++;
     this.#size--;
-    nodes.eraseItem(leaf, index);
+    this.nodes.eraseItem(leaf, index);
     this.#shrink(leaf, 0);
+    return true;
+  }
+
+  has(group: number, minor: number, ref: Ref): boolean {
+    return this.#indexOf(this.leafOf(group, minor, ref), group, minor, ref) !== ABSENT;
   }
 
   /** The leaf that an item is in or would be. */
@@ -103,6 +109,15 @@ export class OrderTree {
     let node = this.#root;
     for (let level = this.#height; level > 0; level--) node = this.nodes.child(node, 0);
     return node;
+  }
+
+  /** Where an item is in the leaf that it would be in, or {@link ABSENT}. */
+  #indexOf(leaf: Node, group: number, minor: number, ref: Ref): number {
+    const { nodes } = this;
+    if (nodes.group(leaf) !== group) return ABSENT;
+    const index = nodes.searchLeaf(leaf, minor, ref);
+    if (index >= nodes.get(leaf, COUNT) || nodes.ref(leaf, index) !== ref) return ABSENT;
+    return nodes.minor(leaf, index) === minor ? index : ABSENT;
   }
 
   #descend(group: number, minor: number, ref: Ref): Node {

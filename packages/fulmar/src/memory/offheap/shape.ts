@@ -28,6 +28,8 @@ export interface EngineShape {
   readonly hashStepGroups: number;
   /** Records that settling, releasing or rolling back lets go of at once; the rest is left to vacuum. */
   readonly vacuumAtOnce: number;
+  /** Records that one step of ordering by origin looks at. */
+  readonly orderedAtOnce: number;
   /** Entries that a load looks up together, and bytes of them at most. */
   readonly loadedTogether: number;
   readonly loadedTogetherBytes: number;
@@ -52,6 +54,7 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   hashChunkGroups: 1 << 11,
   hashStepGroups: 3,
   vacuumAtOnce: 1024,
+  orderedAtOnce: 4096,
   loadedTogether: 1 << 14,
   loadedTogetherBytes: 4 << 20,
 });

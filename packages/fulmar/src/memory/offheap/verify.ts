@@ -1,11 +1,12 @@
 import { assert } from "../../base/assert.js";
-import { deadlineOf, entryLength, isTombstone, originOf, seqOf } from "../../record/entry.js";
+import { deadlineOf, entryLength, isTombstone } from "../../record/entry.js";
 import { LATEST, NONE, type Ref } from "../engine.js";
-import { type OffHeapIndexes, originGroup } from "./indexes.js";
+import type { OffHeapIndexes } from "./indexes.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import { verifyKeyTree } from "./key-tree-verify.js";
 import type { LeavingBytes } from "./leaving.js";
 import { verifyOrder } from "./order-verify.js";
+import { verifyOrigins } from "./origin-verify.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, LEAVING, QUEUED, SUPERSEDED } from "./records.js";
 import type { RefQueue } from "./ref-queue.js";
@@ -53,7 +54,8 @@ export function verifyEngine(state: OffHeapState): void {
   );
   assert(listed === held, "a record with the mark of a held one is listed");
   verifyLeaving(state, newest, discarded);
-  verifyOrders(indexes, newest, all);
+  verifyOrigins(indexes, all);
+  verifyDeadlines(indexes, newest);
   verifyUsage(indexes, newest, all);
   verifyMemory(indexes, [...all, ...discarded, ...separators], state.waiting.cells);
   let pages = queue.pages;
@@ -178,18 +180,8 @@ function verifyLeaving(
   assert(bytes === leaving.bytes, "bytes that go once commits are settled are counted");
 }
 
-function verifyOrders(indexes: OffHeapIndexes, newest: readonly Ref[], all: ReadonlySet<Ref>): void {
+function verifyDeadlines(indexes: OffHeapIndexes, newest: readonly Ref[]): void {
   const { records } = indexes;
-  const origins = verifyOrder(indexes.origins, (group, minor, ref) => {
-    assert(all.has(ref), "the order of origins has records that exist");
-    const seq = seqOf(records.slab(ref), records.offset(ref));
-    const origin = originOf(records.slab(ref), records.offset(ref));
-    assert(
-      originGroup(origin, seq) === group && seq % 2 ** 32 === minor,
-      "records are with their origin and seq",
-    );
-  });
-  assert(origins === all.size, "every record is with its origin");
   const current = new Set(newest);
   const deadlines = verifyOrder(indexes.deadlines, (group, minor, ref) => {
     assert(current.has(ref), "only newest entries are queued to expire");

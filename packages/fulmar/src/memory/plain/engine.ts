@@ -85,8 +85,23 @@ class PlainEngine implements MemoryEngine {
     return scanCursor(this.#indexes.chains, range, at, reverse);
   }
 
+  get isOrderedByOrigin(): boolean {
+    return this.#indexes.origins !== undefined;
+  }
+
+  orderByOrigin(): boolean {
+    this.#indexes.orderByOrigin();
+    return true;
+  }
+
+  forgetOrder(): void {
+    this.#indexes.forgetOrder();
+  }
+
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
-    return originCursor(this.#indexes.origins.get(origin), afterSeq, throughSeq, at);
+    const { origins } = this.#indexes;
+    assert(origins !== undefined, "the order by origin is asked for before it is read");
+    return originCursor(origins.get(origin), afterSeq, throughSeq, at);
   }
 
   byDeadline(throughMs: number): Cursor {

@@ -29,8 +29,8 @@ export class PlainIndexes {
   readonly table = new RecordTable();
   readonly keys = new KeyTable();
   readonly chains = new SortedChunks<KeyChain>(byKey);
-  /** Every version of every key, by origin. */
-  readonly origins = new Map<number, SortedChunks<PlainRecord>>();
+  /** Every version of every key by origin; undefined until it is asked for. */
+  #origins: Map<number, SortedChunks<PlainRecord>> | undefined;
   /** Newest versions with a deadline, without tombstones. */
   readonly deadlines = new SortedChunks<PlainRecord>(byDeadlineThenKey);
   /** Is told of every key that gets or loses its value. */
@@ -50,6 +50,23 @@ export class PlainIndexes {
       overheadBytes:
         versions * RECORD_OVERHEAD_BYTES + this.chains.size * KEY_OVERHEAD_BYTES + this.#keyBytes,
     };
+  }
+
+  get origins(): ReadonlyMap<number, SortedChunks<PlainRecord>> | undefined {
+    return this.#origins;
+  }
+
+  orderByOrigin(): void {
+    if (this.#origins !== undefined) return;
+    this.#origins = new Map();
+    for (const { newest } of this.chains) {
+      for (let record: PlainRecord | undefined = newest; record !== undefined; record = record.older)
+        this.#addToOrigin(record, this.#origins);
+    }
+  }
+
+  forgetOrder(): void {
+    this.#origins = undefined;
   }
 
   /** See `MemoryEngine.usedBytes`. */
@@ -146,10 +163,14 @@ export class PlainIndexes {
   #admit(record: PlainRecord): void {
     this.table.add(record);
     this.#recordBytes += record.bytes.length;
-    let records = this.origins.get(record.origin);
+    if (this.#origins !== undefined) this.#addToOrigin(record, this.#origins);
+  }
+
+  #addToOrigin(record: PlainRecord, origins: Map<number, SortedChunks<PlainRecord>>): void {
+    let records = origins.get(record.origin);
     if (records === undefined) {
       records = new SortedChunks(bySeq);
-      this.origins.set(record.origin, records);
+      origins.set(record.origin, records);
     }
     records.insert(record);
   }
@@ -157,9 +178,9 @@ export class PlainIndexes {
   /** A record is in no order any more; its number is given back last, for whoever is told of the change. */
   #expel(record: PlainRecord): void {
     this.#recordBytes -= record.bytes.length;
-    const records = this.origins.get(record.origin);
+    const records = this.#origins?.get(record.origin);
     records?.remove(record);
-    if (records?.size === 0) this.origins.delete(record.origin);
+    if (records?.size === 0) this.#origins?.delete(record.origin);
   }
 
   /** A record becomes the newest of its key. */

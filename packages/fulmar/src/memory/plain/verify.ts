@@ -67,9 +67,10 @@ function verifyRecord(
   assert(pins.holds(record, top), "what nobody needs is freed, and what a pin needs is held by it");
 }
 
-function verifyOrigins(indexes: PlainIndexes, total: number): void {
+function verifyOrigins({ origins }: PlainIndexes, total: number): void {
+  if (origins === undefined) return;
   let count = 0;
-  for (const [origin, records] of indexes.origins) {
+  for (const [origin, records] of origins) {
     records.verify();
     assert(records.size > 0, "origins without records are forgotten");
     for (const record of records)

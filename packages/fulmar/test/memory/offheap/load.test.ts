@@ -52,6 +52,7 @@ function expectSame(engine: MemoryEngine, expected: MemoryEngine): void {
       drain(expected, expected.scan(ALL_KEYS, LATEST, reverse)),
     );
   }
+  for (const of of [engine, expected]) while (!of.orderByOrigin());
   for (const origin of [1, 2, 3]) {
     const all = (of: MemoryEngine): string[] => drain(of, of.byOrigin(origin, 0, LATEST, LATEST)).sort();
     expect(all(engine)).toEqual(all(expected));

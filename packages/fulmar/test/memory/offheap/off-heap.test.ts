@@ -26,6 +26,7 @@ describe("off-heap engine", () => {
     expect(engine.versionOf(engine.find(ascii("a"), LATEST))).toBe(2 ** 40 + 5);
     expect(engine.versionOf(engine.find(ascii("b"), LATEST))).toBe(version);
     expect(engine.find(ascii("b"), version - 1)).toBe(NONE);
+    while (!engine.orderByOrigin());
     expect(drain(engine, engine.byOrigin(ORIGIN_NUMBER_MAX, version - 1, LATEST, LATEST)).length).toBe(1);
     expect(drain(engine, engine.byOrigin(ORIGIN_NUMBER_MAX, version, LATEST, LATEST)).length).toBe(0);
     expect(engine.nextDeadline()).toBe(version);
@@ -36,6 +37,7 @@ describe("off-heap engine", () => {
   it("refuses to go on with a cursor whose version nobody pins", () => {
     const engine = createEngine({ hash });
     for (const key of ["a", "b", "c"]) put(engine, 1, entry(ascii(key), { deadline: 5, value: bytesOf(1) }));
+    while (!engine.orderByOrigin());
     const cursors = [
       engine.scan(ALL_KEYS, LATEST, false),
       engine.byOrigin(1, 0, LATEST, LATEST),

@@ -16,6 +16,7 @@ export const SMALL: Partial<EngineShape> = {
   hashStepGroups: 1,
   loadedTogether: 16,
   loadedTogetherBytes: 700,
+  orderedAtOnce: 3,
 };
 
 /** The smallest sizes that there can be: splits and joins at nearly every change. */
@@ -31,6 +32,7 @@ export const SMALLEST: Partial<EngineShape> = {
   hashParts: 2,
   hashChunkGroups: 1,
   loadedTogether: 1,
+  orderedAtOnce: 1,
 };
 
 /** Sizes with which vacuum is put off after a few records, and always. */

@@ -1,0 +1,85 @@
+import { EMPTY_BYTES } from "../../base/bytes.js";
+import { successor } from "../../keys/range.js";
+import { keyOf, originOf, seqOf } from "../../record/entry.js";
+import { LATEST, NONE, type Pin, type Ref } from "../engine.js";
+import { type CursorSource, ScanCursor } from "./cursors.js";
+import { OrderSorter } from "./order-sorter.js";
+import { originGroup } from "./origin-order.js";
+
+/**
+ * Orders by origin what an engine holds, a step at a time, while the engine goes on. A pin on the settled state
+ * keeps what is visible there where it is: that is collected on a walk through all keys, sorted, and added. It is
+ * nearly everything; the few other versions are among what comes and goes meanwhile.
+ */
+export class OriginBuilder {
+  readonly #source: CursorSource;
+  readonly #pin: Pin;
+  readonly #recordsPerStep: number;
+  readonly #sorter: OrderSorter;
+  readonly #work: Iterator<void, void>;
+  /** Where the walk goes on; undefined at its end. */
+  #from: Uint8Array | undefined = EMPTY_BYTES;
+
+  /** `pin` is that of the settled state, which cannot be rolled back. */
+  constructor(source: CursorSource, pin: Pin, recordsPerStep: number) {
+    this.#source = source;
+    this.#pin = pin;
+    this.#recordsPerStep = recordsPerStep;
+    const { origins } = source.indexes;
+    origins.begin();
+    this.#sorter = new OrderSorter(origins.whole);
+    this.#work = this.#run();
+  }
+
+  /** Does about a millisecond's work; true when the order is complete. */
+  step(): boolean {
+    return this.#work.next().done === true;
+  }
+
+  *#run(): Generator<void, void> {
+    const { origins } = this.#source.indexes;
+    for (this.#walk(); this.#from !== undefined; this.#walk()) yield;
+    while (!this.#sorter.step()) yield;
+    origins.beginMerging();
+    this.#pin.release();
+    while (!origins.merge(this.#recordsPerStep)) yield;
+  }
+
+  /** Visits some keys. Others may have come or gone since the last ones, on either side. */
+  #walk(): void {
+    const { records } = this.#source.indexes;
+    const range = { from: this.#from ?? EMPTY_BYTES, to: undefined };
+    const cursor = new ScanCursor(this.#source, range, LATEST, false, false);
+    let last: Ref = NONE;
+    for (let i = 0; i < this.#recordsPerStep; i++) {
+      const ref = cursor.next();
+      if (ref === NONE) {
+        this.#from = undefined;
+        return;
+      }
+      this.#visit(ref);
+      last = ref;
+    }
+    this.#from = successor(keyOf(records.slab(last), records.offset(last)));
+  }
+
+  /** Takes every version of a key: the one that the pin keeps for good, others as long as they stay. */
+  #visit(newest: Ref): void {
+    const { records, origins } = this.#source.indexes;
+    let isSeen = false;
+    for (let ref = newest; ref !== NONE; ref = records.older(ref)) {
+      if (!isSeen && records.versionOf(ref) <= this.#pin.version) {
+        isSeen = true;
+        this.#collect(ref);
+      } else origins.admitAgain(ref);
+    }
+  }
+
+  #collect(ref: Ref): void {
+    const { records } = this.#source.indexes;
+    const slab = records.slab(ref);
+    const at = records.offset(ref);
+    const seq = seqOf(slab, at);
+    this.#sorter.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
+  }
+}
