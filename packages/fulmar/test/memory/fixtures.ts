@@ -59,6 +59,12 @@ export const bytesOf = (...items: number[]): Uint8Array => Uint8Array.from(items
 export const ascii = (text: string): Uint8Array =>
   Uint8Array.from(text, (character) => character.charCodeAt(0));
 
+/** The same engine, with its order by origin. */
+export function ordered(engine: MemoryEngine): MemoryEngine {
+  while (!engine.orderByOrigin());
+  return engine;
+}
+
 /** An encoded entry; a tombstone when there is no value. */
 export function entry(key: Uint8Array, fields: Partial<EntryFields> = {}): Uint8Array {
   const value = fields.value ?? new Uint8Array();

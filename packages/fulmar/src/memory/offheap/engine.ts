@@ -76,7 +76,6 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** Whether vacuum has anything to do. */
   #garbage = false;
   readonly #leaving: LeavingBytes;
-  /** What puts the order by origin together, until it is there. */
   #originBuilder: OriginBuilder | undefined;
   readonly #sharing: Sharing | undefined;
   #version = 0;
@@ -147,9 +146,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   orderByOrigin(): boolean {
     if (this.isOrderedByOrigin) return true;
     this.#originBuilder ??= new OriginBuilder(this, this.pin(this.#settled), this.#shape.orderedAtOnce);
-    if (!this.#originBuilder.step()) return false;
-    this.#originBuilder = undefined;
-    return true;
+    if (this.#originBuilder.step()) this.#originBuilder = undefined;
+    return this.isOrderedByOrigin;
   }
 
   forgetOrder(): void {

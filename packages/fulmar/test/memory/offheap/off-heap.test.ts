@@ -8,7 +8,7 @@ import { QUEUED, Records, SUPERSEDED } from "../../../src/memory/offheap/records
 import { RefQueue } from "../../../src/memory/offheap/ref-queue.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { ORIGIN_NUMBER_MAX } from "../../../src/record/entry.js";
-import { ascii, bytesOf, drain, entry, hash, load, put, quickHash, shown } from "../fixtures.js";
+import { ascii, bytesOf, drain, entry, hash, load, ordered, put, quickHash, shown } from "../fixtures.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
 const invariant = expect.objectContaining({ code: "INVARIANT" });
@@ -26,8 +26,9 @@ describe("off-heap engine", () => {
     expect(engine.versionOf(engine.find(ascii("a"), LATEST))).toBe(2 ** 40 + 5);
     expect(engine.versionOf(engine.find(ascii("b"), LATEST))).toBe(version);
     expect(engine.find(ascii("b"), version - 1)).toBe(NONE);
-    while (!engine.orderByOrigin());
-    expect(drain(engine, engine.byOrigin(ORIGIN_NUMBER_MAX, version - 1, LATEST, LATEST)).length).toBe(1);
+    expect(
+      drain(engine, ordered(engine).byOrigin(ORIGIN_NUMBER_MAX, version - 1, LATEST, LATEST)).length,
+    ).toBe(1);
     expect(drain(engine, engine.byOrigin(ORIGIN_NUMBER_MAX, version, LATEST, LATEST)).length).toBe(0);
     expect(engine.nextDeadline()).toBe(version);
     engine.settle(version);
@@ -37,10 +38,9 @@ describe("off-heap engine", () => {
   it("refuses to go on with a cursor whose version nobody pins", () => {
     const engine = createEngine({ hash });
     for (const key of ["a", "b", "c"]) put(engine, 1, entry(ascii(key), { deadline: 5, value: bytesOf(1) }));
-    while (!engine.orderByOrigin());
     const cursors = [
       engine.scan(ALL_KEYS, LATEST, false),
-      engine.byOrigin(1, 0, LATEST, LATEST),
+      ordered(engine).byOrigin(1, 0, LATEST, LATEST),
       engine.byDeadline(9),
     ];
     for (const cursor of cursors) expect(cursor.next()).not.toBe(NONE);
