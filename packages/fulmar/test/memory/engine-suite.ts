@@ -239,10 +239,8 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
   describe(`${name}: bulk load`, () => {
     it("gives the same engine as one put after the other, and goes on from there", () => {
       const keys = [...KEYS].sort(compareBytes);
-      const loaded = make();
-      loaded.keepTombstones = true;
-      const grown = make();
-      grown.keepTombstones = true;
+      const [loaded, grown] = [make(), make()];
+      for (const engine of [loaded, grown]) engine.keepTombstones = true;
       const loader = loaded.load();
       for (const [i, key] of keys.entries()) {
         const bytes = entry(
@@ -260,8 +258,8 @@ export function memoryEngineSuite(name: string, create: (options: EngineOptions)
         expect(expected.length).toBe(keys.length);
       }
       for (const origin of [1, 2]) {
-        const expected = drain(grown, ordered(grown).byOrigin(origin, 3, 200, LATEST));
-        expect(drain(loaded, ordered(loaded).byOrigin(origin, 3, 200, LATEST))).toEqual(expected);
+        const [a, b] = [grown, loaded].map((of) => drain(of, ordered(of).byOrigin(origin, 3, 200, LATEST)));
+        expect(b).toEqual(a);
       }
       expect(drain(loaded, loaded.byDeadline(LATEST))).toEqual(drain(grown, grown.byDeadline(LATEST)));
       expect(equalDigests(loaded.digest(ALL_KEYS, LATEST), grown.digest(ALL_KEYS, LATEST))).toBe(true);
