@@ -10,6 +10,8 @@ export interface FuzzTarget {
   readonly bytesMax: number;
   /** Most bytes that one run may allocate in arrays. */
   readonly allocatedBytesMax: number;
+  /** How many usual runs one takes as long as; 1 unless set. */
+  readonly cost?: number;
   /** Inputs between two looks at the coverage, for targets that cost next to nothing. */
   readonly batch?: number;
   /** Mends checksums, so that what lies behind them is reached. */

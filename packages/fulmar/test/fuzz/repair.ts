@@ -7,6 +7,8 @@ import {
   FOOTER_BYTES,
   readBlockHead,
 } from "../../src/durability/checkpoint-format.js";
+import { NONCE_BYTES, SEAL_BYTES } from "../../src/durability/file-seal.js";
+import { KEY_SECTION_BYTES } from "../../src/durability/key-section.js";
 import { PACKED_HEAD_BYTES } from "../../src/durability/packing.js";
 import {
   closeRecord,
@@ -14,12 +16,15 @@ import {
   RECORD_SALT_AT,
   recordBytes,
   SALT_BYTES,
+  SEALED,
   SEGMENT_HEADER_BYTES,
 } from "../../src/durability/segment-format.js";
-
 import { lengthen } from "../../src/testing/simulated/compression.js";
+import { keyCheck } from "./lenient.js";
 
 const checksum = { crc32 };
+/** Flag of a checkpoint whose parts are sealed. */
+const SEALED_CHECKPOINT = 8;
 /** Mending must not take more memory than what is tested may. */
 const LENGTHENED_BYTES_MAX = 64 * 1024;
 
@@ -29,7 +34,12 @@ export function repairSegment(bytes: Uint8Array): void {
   writeU32(bytes, SEGMENT_HEADER_BYTES - 4, crc32(bytes, 0, SEGMENT_HEADER_BYTES - 4, 0));
   const salt = bytes.slice(24, 24 + SALT_BYTES);
   let link: number | undefined;
-  for (let at = SEGMENT_HEADER_BYTES; at + RECORD_HEAD_BYTES <= bytes.length; ) {
+  const sealed = (readU32(bytes, 12) & SEALED) !== 0;
+  if (sealed) repairKeySection(bytes, SEGMENT_HEADER_BYTES);
+  for (
+    let at = SEGMENT_HEADER_BYTES + (sealed ? KEY_SECTION_BYTES : 0);
+    at + RECORD_HEAD_BYTES <= bytes.length;
+  ) {
     const payloadLength = readU32(bytes, at);
     bytes.set(salt, at + RECORD_SALT_AT);
     if (link !== undefined) writeU32(bytes, at + 32, link);
@@ -47,17 +57,22 @@ export function repairCheckpoint(bytes: Uint8Array): void {
   const seed = crc32(bytes, 0, CHECKPOINT_HEADER_BYTES - 4, 0);
   writeU32(bytes, CHECKPOINT_HEADER_BYTES - 4, seed);
   const footerAt = bytes.length - FOOTER_BYTES;
-  let at = CHECKPOINT_HEADER_BYTES + readU32(bytes, 96);
-  if (at + 4 > footerAt) return;
-  writeU32(bytes, at, crc32(bytes, CHECKPOINT_HEADER_BYTES, at, seed));
+  const sealed = (readU32(bytes, 12) & SEALED_CHECKPOINT) !== 0;
+  if (sealed) repairKeySection(bytes, CHECKPOINT_HEADER_BYTES);
+  const blocksEnd = footerAt - (sealed ? SEAL_BYTES : 0);
+  const dictionary = CHECKPOINT_HEADER_BYTES + (sealed ? KEY_SECTION_BYTES : 0);
+  let at = dictionary + readU32(bytes, 96);
+  if (at + 4 > blocksEnd) return;
+  writeU32(bytes, at, crc32(bytes, dictionary, at, seed));
   at += 4;
   let [blocks, entries, blocksCrc] = [0, 0, 0];
   const scratch = new Uint8Array(4);
-  while (at + BLOCK_HEAD_BYTES + BLOCK_TAIL_BYTES <= footerAt) {
+  while (at + BLOCK_HEAD_BYTES + BLOCK_TAIL_BYTES <= blocksEnd) {
     const { payloadLength, packed } = readBlockHead(bytes, at);
     const end = at + BLOCK_HEAD_BYTES + payloadLength;
-    if (end + BLOCK_TAIL_BYTES > footerAt) break;
-    if (packed) repairPacked(bytes.subarray(at + BLOCK_HEAD_BYTES, end));
+    if (end + BLOCK_TAIL_BYTES > blocksEnd) break;
+    const [before, behind] = sealed ? [NONCE_BYTES, SEAL_BYTES - NONCE_BYTES] : [0, 0];
+    if (packed) repairPacked(bytes.subarray(at + BLOCK_HEAD_BYTES + before, end - behind));
     const headCrc = crc32(bytes, at, at + BLOCK_HEAD_BYTES - 4, seed);
     writeU32(bytes, at + BLOCK_HEAD_BYTES - 4, headCrc);
     const crc = crc32(bytes, at + BLOCK_HEAD_BYTES, end, headCrc);
@@ -73,6 +88,14 @@ export function repairCheckpoint(bytes: Uint8Array): void {
   writeU64(bytes, footerAt + 24, bytes.length);
   writeU32(bytes, footerAt + 32, blocksCrc);
   writeU32(bytes, footerAt + 36, crc32(bytes, footerAt, footerAt + 36, seed));
+}
+
+/** Mends the checksum of a key section, and what tells that its key is the right one. */
+function repairKeySection(bytes: Uint8Array, at: number): void {
+  const end = at + KEY_SECTION_BYTES;
+  if (end > bytes.length) return;
+  bytes.set(keyCheck(bytes.slice(at, at + 16)), at + 16);
+  writeU32(bytes, end - 4, crc32(bytes, at, end - 4, 0));
 }
 
 /** Mends what a packed payload says of itself, if a simulated machine can make anything of it at all. */

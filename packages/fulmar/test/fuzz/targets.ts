@@ -8,8 +8,10 @@ import {
 } from "../../src/durability/checkpoint-format.js";
 import { decodeSlot, encodeSlot, MANIFEST_BYTES, SLOT_BYTES } from "../../src/durability/manifest.js";
 import type { SimulatedDisk } from "../../src/testing/index.js";
-import { edit, filesOf, MiniStore, machine, machineOn, ROOT } from "../durability/harness.js";
+import { edit, filesOf, MiniStore, machineOn, ROOT } from "../durability/harness.js";
+import { backupTarget, dumpTarget } from "./exports.js";
 import type { FuzzTarget } from "./fuzzer.js";
+import { type Sealed, sealedMachine } from "./lenient.js";
 import { repairCheckpoint, repairSegment } from "./repair.js";
 
 const checksum = { crc32 };
@@ -20,9 +22,13 @@ const BYTES_MAX = 64 * 1024;
 const ALLOCATED_BYTES_MAX = 16 << 20;
 
 /** A killed store with a checkpoint, whose first segment holds all of its commits. */
-async function killed(withCheckpoint: boolean, compressed = false): Promise<SimulatedDisk> {
-  const storage = machine();
-  const store = await MiniStore.open(storage.runtime, { compressed });
+async function killed(
+  withCheckpoint: boolean,
+  compressed = false,
+  sealed: Sealed = "plain",
+): Promise<SimulatedDisk> {
+  const storage = sealedMachine(sealed);
+  const store = await MiniStore.open(storage.runtime(), { compressed });
   const other = store.origins.intern("ab".repeat(16));
   for (let i = 0; i < 4; i++) await store.save(`key ${i}`, `value ${i}`.repeat(i * 3));
   const change = { origin: other, coverage: { upTo: 9, holes: [{ from: 3, to: 4 }] } };
@@ -34,15 +40,16 @@ async function killed(withCheckpoint: boolean, compressed = false): Promise<Simu
   return storage.disk;
 }
 
+const REFUSALS = /^(CORRUPT|FORMAT_NEWER|NOT_A_STORE|ENCRYPTION_KEY_WRONG)$/;
+
 /** Opens what is on `disk`: it is refused by name, or what it shows comes back after a close. */
-async function openTwice(disk: SimulatedDisk): Promise<void> {
-  const storage = machineOn(disk);
+async function openTwice(disk: SimulatedDisk, sealed: Sealed = "plain"): Promise<void> {
+  const storage = sealedMachine(sealed, disk);
   let store: MiniStore;
   try {
-    store = await MiniStore.open(storage.runtime);
+    store = await MiniStore.open(storage.runtime());
   } catch (error) {
-    if (error instanceof FulmarError && /^(CORRUPT|FORMAT_NEWER|NOT_A_STORE)$/.test(codeOf(error) ?? ""))
-      return;
+    if (error instanceof FulmarError && REFUSALS.test(codeOf(error) ?? "")) return;
     throw error;
   }
   store.engine.verify();
@@ -50,7 +57,7 @@ async function openTwice(disk: SimulatedDisk): Promise<void> {
   const shown = JSON.stringify([...store.contents()]);
   await store.checkpoint();
   await store.close();
-  const again = await MiniStore.open(storage.restart());
+  const again = await MiniStore.open(storage.runtime());
   const found = JSON.stringify([...again.contents()]);
   await again.close();
   if (found !== shown) throw new Error(`shown first: ${shown.slice(0, 500)}; then: ${found.slice(0, 500)}`);
@@ -67,16 +74,20 @@ async function onCopy(disk: SimulatedDisk, path: string, bytes: Uint8Array): Pro
 const contentOf = (disk: SimulatedDisk, path: string): Uint8Array =>
   filesOf(machineOn(disk.fork()), path)[0]?.[1] ?? new Uint8Array();
 
-async function logTarget(): Promise<FuzzTarget> {
-  const disk = await killed(false);
+async function logTarget(sealed: Sealed = "plain"): Promise<FuzzTarget> {
+  const disk = await killed(false, false, sealed);
   return {
-    name: "log",
+    name: nameOf("log", sealed),
     seeds: [contentOf(disk, LOG)],
     bytesMax: BYTES_MAX,
     allocatedBytesMax: ALLOCATED_BYTES_MAX,
     repair: repairSegment,
-    run: async (bytes) => openTwice(await onCopy(disk, LOG, bytes)),
+    run: async (bytes) => openTwice(await onCopy(disk, LOG, bytes), sealed),
   };
+}
+
+function nameOf(part: string, sealed: Sealed): string {
+  return sealed === "plain" ? part : `${part}, sealed (${sealed})`;
 }
 
 async function manifestTarget(): Promise<FuzzTarget> {
@@ -95,8 +106,8 @@ async function manifestTarget(): Promise<FuzzTarget> {
   };
 }
 
-async function checkpointTarget(): Promise<FuzzTarget> {
-  const disk = await killed(true);
+async function checkpointTarget(sealed: Sealed = "plain"): Promise<FuzzTarget> {
+  const disk = await killed(true, false, sealed);
   const slot = decodeSlot(checksum, contentOf(disk, MANIFEST).subarray(0, SLOT_BYTES));
   if (slot === undefined || typeof slot === "number") throw new Error("the manifest of a store is readable");
   /** The manifest that names a file like this one, so that only its inside can be wrong. */
@@ -108,17 +119,28 @@ async function checkpointTarget(): Promise<FuzzTarget> {
     return encodeSlot(checksum, { ...slot.manifest, checkpoint }, slot.generation + 9);
   };
   return {
-    name: "checkpoint",
-    seeds: [contentOf(disk, CHECKPOINT), contentOf(await killed(true, true), CHECKPOINT)],
+    name: nameOf("checkpoint", sealed),
+    seeds: [contentOf(disk, CHECKPOINT), contentOf(await killed(true, true, sealed), CHECKPOINT)],
     bytesMax: BYTES_MAX,
     allocatedBytesMax: ALLOCATED_BYTES_MAX,
     repair: repairCheckpoint,
     async run(bytes) {
       const copy = await onCopy(disk, CHECKPOINT, bytes);
-      await openTwice(await onCopy(copy, MANIFEST, naming(bytes)));
+      await openTwice(await onCopy(copy, MANIFEST, naming(bytes)), sealed);
     },
   };
 }
 
-/** Every reader of a data directory. */
-export const TARGETS = { log: logTarget, manifest: manifestTarget, checkpoint: checkpointTarget } as const;
+/** Every reader of a data directory, and of what is made of one. */
+export const TARGETS = {
+  log: () => logTarget(),
+  "log, encrypted": () => logTarget("lenient"),
+  "log, encrypted, no tag mended": () => logTarget("real"),
+  manifest: manifestTarget,
+  checkpoint: () => checkpointTarget(),
+  "checkpoint, encrypted": () => checkpointTarget("lenient"),
+  "checkpoint, encrypted, no tag mended": () => checkpointTarget("real"),
+  backup: () => backupTarget("plain"),
+  "backup, encrypted": () => backupTarget("lenient"),
+  dump: dumpTarget,
+} as const;

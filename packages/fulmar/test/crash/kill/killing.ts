@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { toHex } from "../../../src/base/bytes.js";
 import type { Prng } from "../../../src/testing/simulated/prng.js";
 import type { Oracle } from "./oracle.js";
 
@@ -23,6 +24,8 @@ export interface Scene {
   readonly directory: string;
   readonly backups: string;
   readonly durability: string;
+  /** Undefined where files are plain. */
+  readonly key: Uint8Array | undefined;
   readonly oracle: Oracle;
   readonly random: Prng;
   /** How long each kind of work took that was not killed, in ms: the kills fall within it. */
@@ -69,11 +72,11 @@ export async function killDuring(
 }
 
 async function run(
-  { directory, backups, durability, oracle }: Scene,
+  { directory, backups, durability, oracle, key = new Uint8Array(0) }: Scene,
   moment: Moment,
   hear: (child: ChildProcess, message: Message) => void,
 ): Promise<Told> {
-  const child = fork(WRITER, [directory, durability, String(oracle.next), moment, backups]);
+  const child = fork(WRITER, [directory, durability, String(oracle.next), moment, backups, toHex(key)]);
   // What it told before it died is heard until its channel closes, which may be after its exit.
   const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
   const finished = new Map<string, number>();

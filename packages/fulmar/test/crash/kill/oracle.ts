@@ -1,7 +1,12 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { open, restore, type Store, verify } from "../../../src/index.js";
+import { type Encryption, open, restore, type Store, verify } from "../../../src/index.js";
+
+/** What opens files under a key, and only such. */
+export function withKey(key: Uint8Array | undefined): { readonly encryption?: Encryption } {
+  return key === undefined ? {} : { encryption: { key, refusePlain: true } };
+}
 
 /** A commit deletes what the one so many numbers before it set. */
 const LIFE = 500;
@@ -65,12 +70,12 @@ export function checkWhole(db: Store<unknown>): void {
 }
 
 /** What is in the directory after an orderly close is what the store needs, and verifies. */
-export async function checkFiles(directory: string): Promise<void> {
+export async function checkFiles(directory: string, key?: Uint8Array): Promise<void> {
   expect((await readdir(directory)).sort()).toEqual(["MANIFEST", "checkpoint", "log"]);
   const [log, checkpoints] = [join(directory, "log"), join(directory, "checkpoint")];
   const segments = (await readdir(log)).sort();
   for (const name of segments) expect(name).toMatch(/^\d{12}\.log$/);
-  const report = await verify(directory);
+  const report = await verify(directory, withKey(key));
   expect(report).toMatchObject({ ok: true, clean: true, findings: [] });
   expect(segments).toHaveLength(report.segments);
   const live = report.checkpoint === undefined ? [] : [String(report.checkpoint.number).padStart(12, "0")];
@@ -78,17 +83,21 @@ export async function checkFiles(directory: string): Promise<void> {
 }
 
 /** Every backup that has its name is whole; one that was finished before the kill is there. */
-export async function checkBackups(backups: string, finished: ReadonlyMap<string, number>): Promise<void> {
+export async function checkBackups(
+  backups: string,
+  finished: ReadonlyMap<string, number>,
+  key: Uint8Array | undefined,
+): Promise<void> {
   const names = await readdir(backups);
   expect(names.filter((name) => name.endsWith(".tmp")).length).toBeLessThanOrEqual(1);
   for (const path of finished.keys()) expect(names).toContain(path.slice(backups.length + 1));
   for (const name of names.filter((found) => found.endsWith(".backup"))) {
     const path = join(backups, name);
     const restored = join(backups, "restored");
-    expect(await verify(path), name).toMatchObject({ ok: true });
-    const { version } = await restore(path, restored);
+    expect(await verify(path, withKey(key)), name).toMatchObject({ ok: true });
+    const { version } = await restore(path, restored, withKey(key));
     expect(version).toBeGreaterThanOrEqual(finished.get(path) ?? 0);
-    const db = await open<unknown>(restored);
+    const db = await open<unknown>(restored, withKey(key));
     checkWhole(db);
     await db.close();
     for (const made of [path, restored]) await rm(made, { recursive: true });

@@ -1,11 +1,11 @@
 /**
  * The process that gets killed. Writes numbered commits of keys that always change together, tells its parent
  * which are acknowledged, and when what it is to be killed in begins and ends. Arguments: data directory,
- * durability, first number, moment, directory of backups.
+ * durability, first number, moment, directory of backups, and for an encrypted store its key in hexadecimal.
  */
 import { open } from "fulmar";
 
-const [directory, durability, first, moment, backups] = process.argv.slice(2);
+const [directory, durability, first, moment, backups, key = ""] = process.argv.slice(2);
 
 /** So many commits are under way at once. */
 const LANES = 4;
@@ -21,8 +21,17 @@ async function during(name, work) {
 
 // Checkpoints by policy would hide the ones that are to be killed.
 const everyBytes = moment === "write" ? 100_000 : 1_000_000_000;
+const compression = moment === "checkpoint" ? "deflate" : "none";
+const options =
+  key === "" ? {} : { encryption: { key: Buffer.from(key, "hex"), refusePlain: true }, compression };
 const db = await during("open", () =>
-  open(directory, { durability, segmentBytes: 65_536, historyBytes: 0, checkpoint: { everyBytes } }),
+  open(directory, {
+    ...options,
+    durability,
+    segmentBytes: 65_536,
+    historyBytes: 0,
+    checkpoint: { everyBytes },
+  }),
 );
 
 let number = Number(first);

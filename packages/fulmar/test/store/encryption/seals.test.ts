@@ -1,73 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { readU32, toHex, writeU32 } from "../../../src/base/bytes.js";
+import { readU32, writeU32 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
-import type { Cryptography } from "../../../src/base/runtime/interface.js";
-import {
-  nodeCryptography,
-  Prng,
-  type SimulatedStorage,
-  simulatedStorage,
-} from "../../../src/testing/index.js";
+import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../../src/testing/index.js";
 import { edit, filesOf } from "../../durability/harness.js";
 import { BACKUP, fill, machine, ONE, openOn, ROOT, refusal } from "./support.js";
-
-/** Records each nonce with its key, and fails on the first that comes twice. */
-function spying(): { cryptography: Cryptography; sealed: Set<string> } {
-  const sealed = new Set<string>();
-  const cryptography: Cryptography = {
-    ...nodeCryptography,
-    sealInPlace(key, nonce, bytes, associated) {
-      const mark = `${toHex(key)} ${toHex(nonce)}`;
-      if (sealed.has(mark)) throw new Error(`the nonce ${toHex(nonce)} comes twice under one key`);
-      sealed.add(mark);
-      nodeCryptography.sealInPlace(key, nonce, bytes, associated);
-    },
-  };
-  return { cryptography, sealed };
-}
-
-describe("nonces", () => {
-  const seed = Number(process.env.FULMAR_SEED ?? Date.now() % 1_000_000);
-
-  test(`never come twice, whatever is refused, cut off or opened again (seed ${seed})`, async () => {
-    const { cryptography, sealed } = spying();
-    const storage = machine(cryptography, seed);
-    const prng = new Prng(`nonces ${seed}`);
-    for (let life = 0; life < 25; life++) {
-      const db = await openOn({ runtime: storage.restart() }, { key: ONE });
-      for (let i = prng.below(12); i >= 0; i--) {
-        if (prng.chance(0.2)) {
-          const bytes = prng.below(300);
-          storage.disk.faults.add({ operations: ["write"], path: ".log", bytes, code: "ENOSPC" });
-        }
-        const writes = [0, 1, 2].map((n) => db.set(`k${prng.below(9)}`, `${life} ${i} ${n}`.repeat(40)));
-        await Promise.allSettled(writes);
-        storage.disk.faults.clear();
-      }
-      if (prng.chance(0.3)) await db.checkpoint();
-      if (prng.chance(0.4)) await db.close();
-      else if (prng.chance(0.5)) storage.powerCut();
-      else storage.kill();
-    }
-    expect(sealed.size).toBeGreaterThan(300);
-  });
-
-  test("nor in two copies of a directory that are both gone on with", async () => {
-    const { cryptography, sealed } = spying();
-    const storage = machine(cryptography);
-    const db = await openOn(storage, { key: ONE });
-    await db.set("a", "1");
-    await db.close();
-    const before = sealed.size;
-    for (const value of ["left", "right"]) {
-      const copy = simulatedStorage({ disk: storage.disk.fork(), seed: value.length, cryptography });
-      const opened = await openOn(copy, { key: ONE });
-      await opened.set("b", value);
-      await opened.close();
-    }
-    expect(sealed.size).toBe(before + 2);
-  });
-});
 
 /** Mends the checksums of a record at `at`, so that only the seal can tell. */
 function mendRecord(bytes: Uint8Array, at: number, predecessorCrc: number): number {
