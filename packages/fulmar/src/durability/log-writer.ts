@@ -10,11 +10,10 @@ import type { LogWriterParts, Progress } from "./log-writer-parts.js";
 import type { LogEnd } from "./manifest.js";
 import { headerBytes } from "./segment-format.js";
 import { TurnGuard } from "./turn-guard.js";
+import { ZeroFill } from "./zero-fill.js";
 
 /** Largest group that `inlineSync` syncs in the calling turn. */
 const INLINE_BYTES_MAX = 64 * 1024;
-/** The next segment is prepared when so much was appended, or the present one is half full. */
-const PREPARE_AFTER_BYTES = 64 * 1024;
 /** A segment with less than this part of it used goes on at a checkpoint: small stores keep to one. */
 const LEFT_AFTER = 1 / 16;
 
@@ -30,6 +29,7 @@ export class LogWriter implements CommitLog {
   readonly #parts: LogWriterParts;
   readonly #group: GroupBuffer;
   readonly #guard: TurnGuard;
+  readonly #fill: ZeroFill;
   #logged: Progress;
   #synced: Progress;
   /** Synced in line while another sync is under way: told once that one has ended well. */
@@ -45,11 +45,11 @@ export class LogWriter implements CommitLog {
   /** Bytes handed over up to the end of the last opening that is to be synced though no commit follows it. */
   #openingEnd = 0;
   #timer: Timer | undefined;
-  #handedBytes = 0;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
     this.#guard = new TurnGuard(parts.runtime);
+    this.#fill = new ZeroFill(parts.segmentBytes);
     const { crc, version } = parts.end;
     this.#group = new GroupBuffer(parts.runtime.checksum, parts.origins, crc, version);
     this.#logged = { commits: 0, bytes: 0, end: parts.end };
@@ -103,8 +103,8 @@ export class LogWriter implements CommitLog {
     assert(this.#begun, "a commit ends that was begun");
     this.#begun = false;
     this.#group.end();
-    const { current } = this.#parts.segments;
-    const overflows = current.position + this.#group.filled >= current.capacity && this.#parts.pool.ready;
+    const end = this.#parts.segments.current.position + this.#group.filled;
+    const overflows = end >= this.#limitBytes && this.#parts.pool.ready;
     if (
       this.#group.filled >= GROUP_BYTES_MAX ||
       overflows ||
@@ -157,6 +157,11 @@ export class LogWriter implements CommitLog {
     this.#timer = undefined;
   }
 
+  /** Where the present segment ends at the latest, if the next one is ready by then. */
+  get #limitBytes(): number {
+    return Math.max(this.#parts.segmentBytes, this.#parts.segments.current.capacity);
+  }
+
   #unsyncedCommits(): number {
     return this.#logged.commits + this.#group.commits - (this.#syncedInLine ?? this.#synced).commits;
   }
@@ -190,7 +195,7 @@ export class LogWriter implements CommitLog {
   /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
   #startGroup(recordBytes: number): void {
     const { current } = this.#parts.segments;
-    const full = current.position + recordBytes > current.capacity;
+    const full = current.position + recordBytes > this.#limitBytes;
     if (full && this.#refusal === undefined && current.position > headerBytes(current.seal)) {
       if (this.#openNext()) return;
     }
@@ -209,7 +214,6 @@ export class LogWriter implements CommitLog {
     if (prepared === undefined) return false;
     segments.push(liveSegment(prepared, this.#group.version));
     this.#group.open(prepared.salt, this.synced, current.number, current.position, prepared.seal);
-    this.#handedBytes = 0;
     return true;
   }
 
@@ -241,14 +245,12 @@ export class LogWriter implements CommitLog {
   #advance(end: GroupEnd): void {
     const { current } = this.#parts.segments;
     current.position += end.bytes;
-    this.#handedBytes += end.bytes;
     this.#logged = {
       commits: this.#logged.commits + end.commits,
       bytes: this.#logged.bytes + end.bytes,
       end: endOf(current, end.crc, end.version),
     };
-    const half = this.#parts.segmentBytes / 2;
-    if (current.position >= half || this.#handedBytes >= PREPARE_AFTER_BYTES) this.#parts.pool.prepare();
+    if (current.position >= this.#parts.segmentBytes / 2) this.#parts.pool.prepare();
   }
 
   #applyPolicy(): void {
@@ -277,6 +279,7 @@ export class LogWriter implements CommitLog {
   #syncNow(): void {
     if (this.#failure !== undefined || this.#refusal !== undefined) return;
     const reached = this.#logged;
+    this.#fill.ahead(this.#parts.segments.current);
     try {
       this.#parts.segments.syncNow();
     } catch (cause) {
@@ -356,6 +359,7 @@ export class LogWriter implements CommitLog {
 
   async #syncOnce(): Promise<void> {
     const reached = this.#logged;
+    this.#fill.ahead(this.#parts.segments.current);
     try {
       await this.#parts.segments.sync();
     } catch (cause) {

@@ -21,9 +21,8 @@ import {
   writeSegmentHeader,
 } from "./segment-format.js";
 
-const SLICE_BYTES = 256 * 1024;
-/** Zeros synced at once: more would delay the syncs of commits. */
-const SYNC_EVERY_BYTES = 2 * 1024 * 1024;
+/** Zeros that a new segment begins with; the log adds more as it goes, because many at once delay its syncs. */
+const FIRST_BYTES = 64 * 1024;
 
 /** Old segments kept for reuse: what a store of some gigabytes writes between two checkpoints. */
 const SPARES_MAX = 64;
@@ -119,7 +118,7 @@ export class SegmentPool {
   async retire(path: string): Promise<void> {
     if (this.#spares.length < SPARES_MAX && !this.#stopped) {
       const status = await attempt("look at", path, this.#runtime.fileSystem.status(path));
-      if (status !== undefined && status.sizeBytes >= this.#segmentBytes) {
+      if (status !== undefined && status.sizeBytes >= this.#segmentBytes / 2) {
         this.#spares.push(path);
         return;
       }
@@ -159,27 +158,13 @@ export class SegmentPool {
     const path = this.#path(number);
     if (spare !== undefined) return this.#recycle(spare, number, path);
     const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, 0);
-    const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, async (file) => {
-      await writeFully(file, bytes, 0);
-      await this.#fill(file, bytes.length);
-    });
-    return { number, path, handle, salt, seal, capacity: this.#segmentBytes };
-  }
-
-  async #fill(file: FileHandle, from: number): Promise<void> {
-    const zeros = new Uint8Array(Math.min(SLICE_BYTES, this.#segmentBytes));
-    let unsynced = 0;
-    for (let at = from; at < this.#segmentBytes && !this.#stopped; ) {
-      const length = Math.min(zeros.length, this.#segmentBytes - at);
-      await writeFully(file, zeros.subarray(0, length), at);
-      at += length;
-      unsynced += length;
-      if (unsynced >= SYNC_EVERY_BYTES) {
-        await syncFile(file);
-        unsynced = 0;
-      }
-      await this.#runtime.timers.turn();
-    }
+    const capacity = Math.max(bytes.length, Math.min(FIRST_BYTES, this.#segmentBytes));
+    const filled = new Uint8Array(capacity);
+    filled.set(bytes);
+    const handle = await createDurably(this.#runtime.fileSystem, path + TEMPORARY, path, (file) =>
+      writeFully(file, filled, 0),
+    );
+    return { number, path, handle, salt, seal, capacity };
   }
 
   /** The new header is durable before the new name, so that under this name the old records never parse. */

@@ -128,7 +128,7 @@ export class LogRig {
       observer: this.#observer(),
       flush: { intervalMs: 1000, commits: 1000, bytes: 1 << 30 },
       inlineSync: false,
-      segmentBytes: 1 << 20,
+      segmentBytes: capacity,
       end: { segment: 1, position, crc: 7, version: 10 },
       ...others,
     });

@@ -5,25 +5,6 @@ import { FIRST_AT, LogRig, OVERHEAD_BYTES, settled, systemError } from "./log-ri
 const RECORD_BYTES = OVERHEAD_BYTES + 10;
 
 describe("the next segment", () => {
-  test("is prepared when 64 KiB were appended to the present one", () => {
-    const rig = new LogRig();
-    rig.put(11, 32 * 1024 - OVERHEAD_BYTES);
-    rig.turn();
-    rig.put(12, 32 * 1024 - OVERHEAD_BYTES - 1);
-    rig.turn();
-    expect(rig.prepares).toBe(0);
-    rig.put(13, 1);
-    rig.turn();
-    expect(rig.prepares).toBe(1);
-  });
-
-  test("is prepared when exactly 64 KiB were appended", () => {
-    const rig = new LogRig();
-    rig.put(11, 64 * 1024 - OVERHEAD_BYTES);
-    rig.turn();
-    expect(rig.prepares).toBe(1);
-  });
-
   test("is prepared when the present one is half full", () => {
     const rig = new LogRig({ segmentBytes: 2 * (FIRST_AT + 2 * RECORD_BYTES) });
     rig.put(11);
@@ -87,22 +68,20 @@ describe("the next segment", () => {
     expect(rig.segments.count).toBe(1);
   });
 
-  test("counts anew what is appended to it", () => {
-    const rig = new LogRig({ capacity: FIRST_AT + 50_000, segmentBytes: 1 << 30 });
-    rig.put(11, 60_000);
-    rig.turn();
+  test("is begun at the size of a segment, not where the zeros of the present one end", () => {
+    const rig = new LogRig({ capacity: FIRST_AT, segmentBytes: full });
     rig.prepare(2);
-    rig.put(12, 60_000);
+    rig.put(11);
     rig.turn();
+    rig.put(12);
+    rig.turn();
+    expect(rig.segments.count).toBe(1);
+    rig.put(13);
     expect(rig.segments.count).toBe(2);
-    expect(rig.prepares).toBe(0);
-    rig.put(13, 60_000);
-    rig.turn();
-    expect(rig.prepares).toBe(1);
   });
 
   test("begun and full is followed by another one, not begun and too small by none", () => {
-    const rig = new LogRig({ capacity: full });
+    const rig = new LogRig({ capacity: full, segmentBytes: full - 1 });
     rig.put(11);
     rig.put(12);
     rig.turn();
