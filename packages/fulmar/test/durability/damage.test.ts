@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { writeU32 } from "../../src/base/bytes.js";
+import { readU32, writeU32 } from "../../src/base/bytes.js";
 import { FIRST_RECORD_AT } from "../../src/durability/log-scan.js";
+import { recordBytes, SEGMENT_HEADER_BYTES } from "../../src/durability/segment-format.js";
 import { verifyDirectory } from "../../src/durability/verify.js";
 import type { SimulatedStorage } from "../../src/testing/simulated/index.js";
 import {
@@ -17,7 +18,14 @@ import {
 
 const LOG = `${ROOT}/log/000000000001.log`;
 
-/** A store that was killed after `count` synced commits, and what they were. */
+/** A segment without the zeros behind its last record. */
+function recordsOf(bytes: Uint8Array): Uint8Array {
+  let end = SEGMENT_HEADER_BYTES;
+  while (end + 4 <= bytes.length && readU32(bytes, end) > 0) end += recordBytes(readU32(bytes, end));
+  return bytes.slice(0, end);
+}
+
+/** A store that was killed after `count` synced commits, and what they were; its log ends with the last of them. */
 async function killed(
   count: number,
   options: { clean?: boolean } = {},
@@ -26,7 +34,10 @@ async function killed(
   const store = await MiniStore.open(storage.runtime);
   for (let i = 0; i < count; i++) await store.save(`key ${i}`, `value ${i}`);
   if (options.clean === true) await store.close();
-  else storage.kill();
+  else {
+    storage.kill();
+    await edit(storage, LOG, recordsOf);
+  }
   return { storage, written: store.written };
 }
 
@@ -74,6 +85,29 @@ describe("a torn tail", () => {
     const again = await MiniStore.open(storage.restart());
     expect(again.contents()).toEqual(replayed([...written, ...store.written]));
     await again.close();
+  });
+
+  test("T-WAL-08: behind zeros that were written ahead as well", async () => {
+    const storage = machine();
+    const first = await MiniStore.open(storage.runtime);
+    await first.save("a", "1");
+    storage.kill();
+    const [, whole] = filesOf(storage, ".log")[0];
+    expect([whole.length, recordsOf(whole).length < 1000]).toEqual([4096, true]);
+    const rotten = machineOn(storage.disk.fork());
+    rotten.disk.rot(LOG, { bits: [8 * 4000] });
+    const store = await MiniStore.open(rotten.restart());
+    expect(store.directory.recovered.cutBytes).toBe(4001 - recordsOf(whole).length);
+    await store.save("b", "2");
+    rotten.powerCut();
+    const again = await MiniStore.open(rotten.restart());
+    expect(again.contents()).toEqual(replayed([...first.written, ...store.written]));
+    await again.close();
+    // Without it the log goes on in the same file.
+    const next = await MiniStore.open(storage.restart());
+    await next.save("b", "2");
+    expect(filesOf(storage, ".log").map(([path]) => path)).toEqual([LOG]);
+    await next.close();
   });
 
   test("T-WAL-03: a length of 4 GiB allocates nothing beyond the file", async () => {
