@@ -112,8 +112,8 @@ export class SegmentPool {
   }
 
   /**
-   * Keeps an old segment for reuse, or removes it. A segment that is used again costs half of what one does
-   * that is filled with zeros first; there are never more of them than one checkpoint has set free.
+   * Keeps an old segment for reuse, or removes it. In one that is used again nothing has to be written ahead of
+   * the log; there are never more of them than one checkpoint has set free.
    */
   async retire(path: string): Promise<void> {
     if (this.#spares.length < SPARES_MAX && !this.#stopped) {
