@@ -10,6 +10,8 @@ describe("T-SNAP-02: generations", () => {
       for (let i = 0; i < 6; i++) await store.save(`old ${i}`, "o".repeat(600));
       await store.checkpoint();
       await store.save("between", "b".repeat(3000));
+      // The next segment is made beside the writes, and gets its name in the end.
+      for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
       const before = filesOf(storage, ROOT).map(([path]) => path);
       storage.disk.faults.add({ operations: ["read"], path: "/checkpoint/", spoil, times: 3 });
       await expect(store.checkpoint()).rejects.toMatchObject({ code: "CORRUPT" });

@@ -24,9 +24,9 @@ export const GOLDEN_CONTENTS: ReadonlyMap<string, string> = new Map([
   ["theirs", "merged"],
 ]);
 
-/** What {@link writeGoldenLong} stores. */
+/** What {@link writeGoldenLong} stores: two fill the first segment, four each of the next. */
 export const LONG_CONTENTS: ReadonlyMap<string, string> = new Map(
-  Array.from({ length: 12 }, (_, i) => [`n${i}`, String(i % 10).repeat(900)]),
+  Array.from({ length: 12 }, (_, i) => [`n${i}`, String(i % 10).repeat(i < 2 ? 1850 : 900)]),
 );
 
 /** Writes a store whose log goes through several segments, with a checkpoint after half of it. */
