@@ -21,6 +21,7 @@ const CHUNKS_MIN = 8;
 
 const EACH_BYTE = 0x01010101;
 const HIGH_BITS = 0x80808080;
+const LOW_BITS = 0x7f7f7f7f;
 const TWO_32 = 2 ** 32;
 const SLOT_MASK = 2 ** SLOT_EXPONENT - 1;
 const PASSED_ONE = 2 ** PASSED_SHIFT;
@@ -107,7 +108,7 @@ export class HashTable {
 
   /** The group that a hash leads to. */
   home(hash: number): number {
-    return Math.floor(hash * this.#scale);
+    return Math.floor((hash >>> 0) * this.#scale);
   }
 
   /** The place of the key `bytes[from, to)`. */
@@ -121,15 +122,9 @@ export class HashTable {
       const base = (group & this.#chunkMask) << TAG_EXPONENT;
       // Whatever the tags are: so both parts of the group come from memory at the same time.
       this.#ahead = this.#refs[chunk][(group & this.#chunkMask) * GROUP_SLOTS + MIDDLE_SLOT] & 1;
-      for (let part = 0; part < TAG_WORDS; part++) {
-        const difference = tags[base + part] ^ pattern;
-        for (let marks = zeroBytes(difference); marks !== 0; marks &= marks - 1) {
-          const slot = (part << 2) + lowestByte(marks);
-          // Above a byte that is zero the mark may be of one that is not; and the last byte is no tag.
-          if (((difference >>> ((slot & 3) << 3)) & 0xff) !== 0 || slot === GROUP_SLOTS) continue;
-          const place = (group << SLOT_EXPONENT) + slot;
-          if (records.hasKey(this.ref(place), bytes, from, to)) return place;
-        }
+      for (let marks = marksOf(tags, base, pattern); marks !== 0; marks &= marks - 1) {
+        const place = (group << SLOT_EXPONENT) + firstSlot(marks);
+        if (records.hasKey(this.ref(place), bytes, from, to)) return place;
       }
       if (tags[base + PASSED_WORD] >>> PASSED_SHIFT === 0) return NO_PLACE;
       group = this.#next(group);
@@ -309,6 +304,31 @@ function tagOf(hash: number): number {
 
 function tagAt(tags: Uint32Array, base: number, slot: number): number {
   return (tags[base + (slot >>> 2)] >>> ((slot & 3) << 3)) & 0xff;
+}
+
+/**
+ * One bit for each slot of a group whose tag is the byte that `pattern` repeats: bit 8 i + j for byte i of word j.
+ * All words in one go, without a branch: which of them has the tag is nothing that a processor could predict.
+ */
+function marksOf(tags: Uint32Array, base: number, pattern: number): number {
+  const last = equalBytes(tags[base + PASSED_WORD] ^ pattern) & ~PASSED_BITS;
+  return (
+    (equalBytes(tags[base] ^ pattern) >>> 7) |
+    (equalBytes(tags[base + 1] ^ pattern) >>> 6) |
+    (equalBytes(tags[base + 2] ^ pattern) >>> 5) |
+    (last >>> 4)
+  );
+}
+
+/** The slot of the lowest bit of {@link marksOf}. */
+function firstSlot(marks: number): number {
+  const bit = 31 - Math.clz32(marks & -marks);
+  return ((bit & 7) << 2) | (bit >>> 3);
+}
+
+/** The high bit of each byte that is zero in the difference of two words, and of no other. */
+function equalBytes(difference: number): number {
+  return ~(((difference & LOW_BITS) + LOW_BITS) | difference) & HIGH_BITS;
 }
 
 /** The high bit of each byte that is zero. Bytes above the lowest such may be marked without being zero. */

@@ -16,7 +16,10 @@ export class KeyHash {
     this.#v3 = 0x74656462 ^ secret[1];
   }
 
-  /** The hash of `bytes[from, to)`, unsigned. */
+  /**
+   * The hash of `bytes[from, to)`, signed: half of the unsigned ones would be too large to be handed on without an
+   * object for each.
+   */
   of(bytes: Uint8Array, from: number, to: number): number {
     let v0 = this.#v0;
     let v1 = this.#v1;
@@ -61,6 +64,6 @@ export class KeyHash {
       v0 ^= last;
       v2 ^= 0xff;
     }
-    return (v1 ^ v3) >>> 0;
+    return v1 ^ v3;
   }
 }
