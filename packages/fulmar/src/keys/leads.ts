@@ -16,11 +16,9 @@ export const LEAD_BIGINT = 0xfa;
 export const LEAD_BOOLEAN = 0xfb;
 export const LEAD_TUPLE = 0xfe;
 
-/** Everything that is not reserved, in order: strings below the reserved keys, the other kinds above. */
-const USER_RANGES: readonly [KeyRange, KeyRange] = Object.freeze([
-  { from: EMPTY_BYTES, to: Uint8Array.of(NAMESPACE_PREFIX) },
-  { from: Uint8Array.of(OWN_PREFIX + 1), to: undefined },
-]);
+/** What is not reserved: strings below the reserved keys, the other kinds above. */
+const STRING_KEYS: KeyRange = Object.freeze({ from: EMPTY_BYTES, to: Uint8Array.of(NAMESPACE_PREFIX) });
+const OTHER_KEYS: KeyRange = Object.freeze({ from: Uint8Array.of(OWN_PREFIX + 1), to: undefined });
 
 /** Whether an encoded key lies in the ranges that applications cannot name: F5 and F6. */
 export function isReserved(bytes: Uint8Array): boolean {
@@ -29,5 +27,8 @@ export function isReserved(bytes: Uint8Array): boolean {
 
 /** The parts of `range` outside the reserved keys, in ascending order: none, one or two. */
 export function userRanges(range: KeyRange): KeyRange[] {
-  return USER_RANGES.map((part) => intersect(part, range)).filter((part) => !isEmptyRange(part));
+  const strings = intersect(STRING_KEYS, range);
+  const others = intersect(OTHER_KEYS, range);
+  if (isEmptyRange(strings)) return isEmptyRange(others) ? [] : [others];
+  return isEmptyRange(others) ? [strings] : [strings, others];
 }

@@ -9,12 +9,14 @@ export interface PinnedVersion<H> {
 
 /** The multiset of pinned versions of an engine. There are few: an object for each does no harm. */
 export class PinnedVersions<H> {
-  /** Ascending, without repetition. */
-  readonly #pinned: PinnedVersion<H>[] = [];
+  /**
+   * The first ones, ascending and without repetition. An array that became shorter with each short listing would be
+   * made anew with each.
+   */
+  readonly #pinned: (PinnedVersion<H> | undefined)[] = [];
+  #size = 0;
   readonly #createHeld: () => H;
   readonly #released: (held: H) => void;
-  /** Made once, and not for each pin. */
-  readonly #letGo = (pinned: PinnedVersion<H>): void => this.#release(pinned);
 
   /**
    * `createHeld` makes the list of what a version holds, in the terms of the engine; `released` is given it when
@@ -30,17 +32,15 @@ export class PinnedVersions<H> {
     let pinned = this.#pinned[index];
     if (pinned?.version !== version) {
       pinned = { version, count: 0, held: this.#createHeld() };
-      // Mostly it is the newest version.
-      if (index === this.#pinned.length) this.#pinned.push(pinned);
-      else this.#pinned.splice(index, 0, pinned);
+      this.#insert(index, pinned);
     }
     pinned.count++;
-    return new OpenPin(pinned, this.#letGo);
+    return new VersionPin(this, pinned);
   }
 
   /** Whether nothing is pinned, as is usual. */
   get isEmpty(): boolean {
-    return this.#pinned.length === 0;
+    return this.#size === 0;
   }
 
   has(version: number): boolean {
@@ -55,51 +55,64 @@ export class PinnedVersions<H> {
 
   /** Forgets the pins above `version`; their releases do nothing from now on. Returns what they held. */
   dropAbove(version: number): H[] {
-    const dropped = this.#pinned.splice(this.#firstFrom(version + 1));
+    const dropped = [...this].filter((pinned) => pinned.version > version);
+    this.#size -= dropped.length;
+    this.#pinned.length = this.#size;
     for (const pinned of dropped) pinned.count = 0;
     return dropped.map(({ held }) => held);
   }
 
-  [Symbol.iterator](): IterableIterator<PinnedVersion<H>> {
-    return this.#pinned.values();
+  *[Symbol.iterator](): IterableIterator<PinnedVersion<H>> {
+    for (const pinned of this.#pinned) if (pinned !== undefined) yield pinned;
   }
 
-  #release(pinned: PinnedVersion<H>): void {
+  /** Counts one pin of a version less. */
+  release(pinned: PinnedVersion<H>): void {
     // A pin that a rollback dropped counts nothing any more.
     if (pinned.count === 0 || --pinned.count > 0) return;
-    if (this.#pinned.at(-1) === pinned) this.#pinned.pop();
-    else this.#pinned.splice(this.#firstFrom(pinned.version), 1);
+    this.#remove(this.#firstFrom(pinned.version));
     this.#released(pinned.held);
+  }
+
+  #insert(index: number, pinned: PinnedVersion<H>): void {
+    for (let i = this.#size++; i > index; i--) this.#pinned[i] = this.#pinned[i - 1];
+    this.#pinned[index] = pinned;
+  }
+
+  #remove(index: number): void {
+    this.#size--;
+    for (let i = index; i < this.#size; i++) this.#pinned[i] = this.#pinned[i + 1];
+    this.#pinned[this.#size] = undefined;
   }
 
   /** Index of the first pinned version that is at least `version`. */
   #firstFrom(version: number): number {
     let low = 0;
-    let high = this.#pinned.length;
+    let high = this.#size;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#pinned[middle].version < version) low = middle + 1;
+      if ((this.#pinned[middle]?.version ?? version) < version) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 }
 
-class OpenPin<H> implements Pin {
+class VersionPin<H> implements Pin {
   readonly version: number;
-  readonly #pinned: PinnedVersion<H>;
-  readonly #letGo: (pinned: PinnedVersion<H>) => void;
-  #isOpen = true;
+  readonly #versions: PinnedVersions<H>;
+  /** Undefined once it is released. */
+  #pinned: PinnedVersion<H> | undefined;
 
-  constructor(pinned: PinnedVersion<H>, letGo: (pinned: PinnedVersion<H>) => void) {
+  constructor(versions: PinnedVersions<H>, pinned: PinnedVersion<H>) {
     this.version = pinned.version;
+    this.#versions = versions;
     this.#pinned = pinned;
-    this.#letGo = letGo;
   }
 
   release(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.#letGo(this.#pinned);
+    const pinned = this.#pinned;
+    this.#pinned = undefined;
+    if (pinned !== undefined) this.#versions.release(pinned);
   }
 }

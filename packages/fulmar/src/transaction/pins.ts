@@ -13,7 +13,12 @@ export interface StatePin {
 export class Pins {
   readonly #engine: MemoryEngine;
   readonly #released: () => void;
-  readonly #open = new Set<OpenPin>();
+  /**
+   * The open ones come first, in no order; each knows its place. Most of them are there for the time of a short
+   * listing, and an array that became shorter each time would be made anew each time.
+   */
+  readonly #open: (OpenPin | undefined)[] = [];
+  #size = 0;
 
   /** `released` is called after each release, which may have left work to vacuum. */
   constructor(engine: MemoryEngine, released: () => void) {
@@ -22,47 +27,54 @@ export class Pins {
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#size;
   }
 
   pin(version: number): StatePin {
-    const pin = new OpenPin(this.#engine.pin(version), this.#open, this.#released);
-    this.#open.add(pin);
+    const pin = new OpenPin(this.#engine.pin(version), this, this.#size);
+    this.#open[this.#size++] = pin;
     return pin;
   }
 
   /** Before the engine rolls back to `version`. */
   killAbove(version: number): void {
-    for (const pin of this.#open) if (pin.version > version) pin.kill();
+    for (const pin of this.#open) if (pin !== undefined && pin.version > version) pin.alive = false;
+  }
+
+  /** Forgets the pin in a place. */
+  close(place: number): void {
+    const last = this.#open[--this.#size];
+    this.#open[this.#size] = undefined;
+    if (last !== undefined && this.#size !== place) {
+      this.#open[place] = last;
+      last.place = place;
+    }
+    this.#released();
   }
 }
 
+const CLOSED = -1;
+
 class OpenPin implements StatePin {
+  readonly version: number;
+  alive = true;
+  /** Where it is among the open ones. */
+  place: number;
   readonly #pin: Pin;
-  readonly #open: Set<OpenPin>;
-  readonly #released: () => void;
-  #alive = true;
+  readonly #pins: Pins;
 
-  constructor(pin: Pin, open: Set<OpenPin>, released: () => void) {
+  constructor(pin: Pin, pins: Pins, place: number) {
+    this.version = pin.version;
     this.#pin = pin;
-    this.#open = open;
-    this.#released = released;
-  }
-
-  get version(): number {
-    return this.#pin.version;
-  }
-
-  get alive(): boolean {
-    return this.#alive;
-  }
-
-  kill(): void {
-    this.#alive = false;
+    this.#pins = pins;
+    this.place = place;
   }
 
   release(): void {
+    if (this.place === CLOSED) return;
+    const { place } = this;
+    this.place = CLOSED;
     this.#pin.release();
-    if (this.#open.delete(this)) this.#released();
+    this.#pins.close(place);
   }
 }

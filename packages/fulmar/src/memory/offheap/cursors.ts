@@ -14,8 +14,19 @@ export const NOTHING: Cursor = Object.freeze({ next: () => NONE });
 /** What a cursor must know to go on after a change. */
 export interface CursorSource {
   readonly indexes: OffHeapIndexes;
+  /** Where the last scan ends: most of them have the same end, which is that of all keys of a kind. */
+  readonly lastEnd: RangeEnd;
   /** Whether the records that were visible at a version are surely still there. */
   isKept(version: number): boolean;
+}
+
+/** The place of a bound in the key tree, as long as that stays as it is. */
+export interface RangeEnd {
+  /** The very array: nobody writes to the bounds of ranges. */
+  bound: Uint8Array | undefined;
+  edition: number;
+  leaf: Node;
+  index: number;
 }
 
 /** The version in the chain below `ref` that a reader at `at` sees. */
@@ -162,16 +173,25 @@ export class ScanCursor implements Cursor {
     const near = this.#reverse ? to : from;
     const far = this.#reverse ? from : to;
     if (far === undefined) this.#endLeaf = NO_NODE;
-    else {
-      this.#place(far, 0, far.length);
-      this.#endLeaf = this.#leaf;
-      this.#endIndex = this.#index;
-    }
+    else this.#seekEnd(far);
     if (near !== undefined) this.#place(near, 0, near.length);
     else {
       this.#leaf = keys.outermost(true);
       this.#index = keys.nodes.get(this.#leaf, COUNT);
     }
+  }
+
+  #seekEnd(bound: Uint8Array): void {
+    const end = this.#source.lastEnd;
+    if (end.bound !== bound || end.edition !== this.#edition) {
+      this.#place(bound, 0, bound.length);
+      end.bound = bound;
+      end.edition = this.#edition;
+      end.leaf = this.#leaf;
+      end.index = this.#index;
+    }
+    this.#endLeaf = end.leaf;
+    this.#endIndex = end.index;
   }
 
   #seekAgain(): void {
