@@ -14,19 +14,8 @@ export const NOTHING: Cursor = Object.freeze({ next: () => NONE });
 /** What a cursor must know to go on after a change. */
 export interface CursorSource {
   readonly indexes: OffHeapIndexes;
-  /** Where the last scan ends: most of them have the same end, which is that of all keys of a kind. */
-  readonly lastEnd: RangeEnd;
   /** Whether the records that were visible at a version are surely still there. */
   isKept(version: number): boolean;
-}
-
-/** The place of a bound in the key tree, as long as that stays as it is. */
-export interface RangeEnd {
-  /** The very array: nobody writes to the bounds of ranges. */
-  bound: Uint8Array | undefined;
-  edition: number;
-  leaf: Node;
-  index: number;
 }
 
 /** The version in the chain below `ref` that a reader at `at` sees. */
@@ -182,13 +171,10 @@ export class ScanCursor implements Cursor {
   }
 
   #seekEnd(bound: Uint8Array): void {
-    const end = this.#source.lastEnd;
-    if (end.bound !== bound || end.edition !== this.#edition) {
+    const end = this.#source.indexes.lastEnd;
+    if (!end.isOf(bound, this.#edition)) {
       this.#place(bound, 0, bound.length);
-      end.bound = bound;
-      end.edition = this.#edition;
-      end.leaf = this.#leaf;
-      end.index = this.#index;
+      end.set(bound, this.#edition, this.#leaf, this.#index);
     }
     this.#endLeaf = end.leaf;
     this.#endIndex = end.index;

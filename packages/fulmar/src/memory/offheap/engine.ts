@@ -17,7 +17,7 @@ import {
 } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import { Compaction } from "./compaction.js";
-import { type CursorSource, NOTHING, type RangeEnd, ScanCursor, visibleFrom } from "./cursors.js";
+import { type CursorSource, NOTHING, ScanCursor, visibleFrom } from "./cursors.js";
 import { OffHeapIndexes } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
 import { LeavingBytes } from "./leaving.js";
@@ -59,7 +59,6 @@ const NOBODY_WAITS = Object.freeze({ cells: 0, nodes: 0 });
 
 class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly indexes: OffHeapIndexes;
-  readonly lastEnd: RangeEnd = { bound: undefined, edition: -1, leaf: 0, index: 0 };
   readonly #hash: EngineOptions["hash"];
   readonly #records: Records;
   readonly #digests: TreeDigests;

@@ -8,6 +8,7 @@ import { type Node, NodePool } from "./node-pool.js";
 import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
 import { OriginOrder } from "./origin-order.js";
+import { RangeEnd } from "./range-end.js";
 import { Records, SUPERSEDED } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
@@ -25,6 +26,7 @@ export class OffHeapIndexes {
   readonly records: Records;
   readonly hash: HashIndex;
   readonly keys: KeyTree;
+  readonly lastEnd = new RangeEnd();
   /** Every version of every key by origin, where that is asked for. */
   readonly origins: OriginOrder;
   /** Newest versions with a deadline, without tombstones: upper and lower word of the deadline. */
