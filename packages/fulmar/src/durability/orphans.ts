@@ -20,13 +20,15 @@ export async function listOrphans(
     const isOld = number < manifest.firstSegment && !kept.some((segment) => segment.number === number);
     if (isOld || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
-  for (const path of [
+  const present = await attempt("list", layout.root, fileSystem.list(layout.root));
+  const unfinished = [
     layout.manifest + TEMPORARY,
     layout.restoring,
     layout.restoring + TEMPORARY,
     layout.repairing + TEMPORARY,
-  ]) {
-    if ((await attempt("look at", path, fileSystem.status(path))) !== undefined) orphans.push(path);
+  ];
+  for (const path of unfinished) {
+    if (present.some((name) => fileSystem.join(layout.root, name) === path)) orphans.push(path);
   }
   return orphans;
 }

@@ -77,13 +77,13 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     const load = await loadStore(parts, reading.manifest, incarnation);
     const { scan } = load;
     runtime.keyring?.goOnAs(scan.live.at(-1)?.file.seal?.keyId);
-    await secure(runtime, layout, scan);
+    await secure(runtime, layout, scan, reading.manifest.synced);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);
     log = segments;
     const numbers = numbersAfter(reading.manifest, load.found, scan, copied);
     // A process killed before it synced a name that it gave leaves one that a power cut can still take.
-    for (const directory of [layout.log, layout.root]) await syncDirectory(runtime.fileSystem, directory);
+    await Promise.all([layout.log, layout.root].map((path) => syncDirectory(runtime.fileSystem, path)));
     // A copy's deletions have to reach the original, should they ever meet.
     const hadPeers = reading.manifest.hadPeers || (copied && options.evicts !== true);
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
@@ -207,10 +207,11 @@ function numbersAfter(
  * in the system's memory only, and the system may believe that it is on disk after a failed sync: so it
  * is written again before it is synced.
  */
-async function secure(runtime: DiskRuntime, layout: Layout, scan: LogScan): Promise<void> {
+async function secure(runtime: DiskRuntime, layout: Layout, scan: LogScan, synced: LogEnd): Promise<void> {
   for (const segment of scan.live) {
-    // A segment that holds its opening only says nothing of whether that was synced.
-    const proven = segment.lastVersion <= scan.proven && segment.lastVersion > segment.base;
+    // A segment that holds its opening only says nothing of whether that was synced; the manifest may.
+    const stated = segment.file.number === synced.segment && segment.end <= synced.position;
+    const proven = stated || (segment.lastVersion <= scan.proven && segment.lastVersion > segment.base);
     if (proven && !(scan.torn && segment === scan.live.at(-1))) continue;
     await withFile(runtime.fileSystem, segment.file.path, "update", async (handle) => {
       await rewrite(runtime, handle, segment, scan.proven);

@@ -42,6 +42,9 @@ export class Slabs {
   /** The longest run that is free in each slab; 0 for slabs made to measure and for none. */
   readonly #freeRun: number[] = [0];
   readonly #usedPages: number[] = [0];
+  /** Before the first of these pages of a slab none is free, and from the second on all are. */
+  readonly #firstFree: number[] = [0];
+  readonly #tail: number[] = [0];
   readonly #freeNumbers: number[] = [];
   /** Slabs that hand nothing out any more, and go when the last run in them is given back. */
   readonly #retired = new Set<number>();
@@ -70,12 +73,15 @@ export class Slabs {
     while (slab < this.#freeRun.length && this.#freeRun[slab] < count) slab++;
     if (slab === this.#freeRun.length) slab = this.#addShared();
     const pages = this.pages[slab];
-    const first = findFree(pages, this.pagesPerSlab, count);
+    const from = this.#firstFree[slab];
+    const first = findFree(pages, from, this.pagesPerSlab, count);
     for (let page = first; page < first + count; page++) pages[page * PAGE_WORDS + START] = first + 1;
     pages[first * PAGE_WORDS + RUN_PAGES] = count;
     if (this.#usedPages[slab] === 0) this.#empty--;
     this.#usedPages[slab] += count;
-    this.#freeRun[slab] = longestFree(pages, this.pagesPerSlab);
+    if (first === from) this.#firstFree[slab] = first + count;
+    this.#tail[slab] = Math.max(this.#tail[slab], first + count);
+    this.#freeRun[slab] = this.#longestFree(slab);
     return slab * this.pagesPerSlab + first;
   }
 
@@ -87,8 +93,10 @@ export class Slabs {
     assert(pages[first * PAGE_WORDS + START] === first + 1, "a run of pages is given back once");
     pages.fill(0, first * PAGE_WORDS, (first + count) * PAGE_WORDS);
     this.#usedPages[slab] -= count;
+    this.#firstFree[slab] = Math.min(this.#firstFree[slab], first);
+    if (this.#tail[slab] === first + count) this.#tail[slab] = first;
     const isRetired = this.isRetired(slab);
-    this.#freeRun[slab] = isRetired ? 0 : longestFree(pages, this.pagesPerSlab);
+    this.#freeRun[slab] = isRetired ? 0 : this.#longestFree(slab);
     if (this.#usedPages[slab] > 0) return;
     if (this.#empty < SPARE_SLABS && !isRetired) this.#empty++;
     else this.#drop(slab);
@@ -128,7 +136,7 @@ export class Slabs {
   /** Takes back that a slab is retired. */
   restore(slab: number): void {
     this.#retired.delete(slab);
-    this.#freeRun[slab] = longestFree(this.pages[slab], this.pagesPerSlab);
+    this.#freeRun[slab] = this.#longestFree(slab);
   }
 
   slabOf(run: Run): number {
@@ -207,11 +215,15 @@ export class Slabs {
       for (let page = 0; page < this.pagesPerSlab; page++) if (pages[page * PAGE_WORDS + START] > 0) used++;
       if (used === 0) empty++;
       assert(used === this.#usedPages[slab], "used pages are counted");
-      const longest = this.isRetired(slab) ? 0 : longestFree(pages, this.pagesPerSlab);
+      const longest = this.isRetired(slab) ? 0 : longestFree(pages, 0, this.pagesPerSlab, this.pagesPerSlab);
       assert(this.#freeRun[slab] === longest, "the longest free run is known");
     }
     assert(empty === this.#empty && empty <= SPARE_SLABS, "no more than the spare slabs are empty");
     assert(bytes === this.#allocatedBytes, "the bytes of slabs are counted");
+  }
+
+  #longestFree(slab: number): number {
+    return longestFree(this.pages[slab], this.#firstFree[slab], this.#tail[slab], this.pagesPerSlab);
   }
 
   #addShared(): number {
@@ -231,6 +243,8 @@ export class Slabs {
     this.bytes[slab] = new Uint8Array(buffer, 0, byteLength);
     this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
     this.#freeRun[slab] = 0;
+    this.#firstFree[slab] = 0;
+    this.#tail[slab] = 0;
     this.#usedPages[slab] = -1;
     this.#allocatedBytes += buffer.byteLength + this.pages[slab].length * 4;
     this.#backing.added(slab, buffer);
@@ -250,22 +264,23 @@ export class Slabs {
   }
 }
 
-/** The first page of the first free run that is long enough. */
-function findFree(pages: Uint32Array, pageCount: number, count: number): number {
+/** The first page of the first free run that is long enough, at or behind a page. */
+function findFree(pages: Uint32Array, from: number, pageCount: number, count: number): number {
   let length = 0;
-  for (let page = 0; page < pageCount; page++) {
+  for (let page = from; page < pageCount; page++) {
     length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
     if (length === count) return page - count + 1;
   }
   assert(false, "a slab has the free run that is noted");
 }
 
-function longestFree(pages: Uint32Array, pageCount: number): number {
+/** The longest free run, where none is free before `from` and all are free from `tail` on. */
+function longestFree(pages: Uint32Array, from: number, tail: number, pageCount: number): number {
   let longest = 0;
   let length = 0;
-  for (let page = 0; page < pageCount; page++) {
+  for (let page = from; page < tail; page++) {
     length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
     if (length > longest) longest = length;
   }
-  return longest;
+  return Math.max(longest, length + pageCount - tail);
 }
