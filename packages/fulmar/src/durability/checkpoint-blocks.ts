@@ -88,7 +88,7 @@ export class BlockReader {
   async #read(): Promise<{ block: Block; packed: boolean }> {
     const { checksum } = this.#runtime;
     const [index, position] = [this.#index++, this.#position];
-    const at = await this.#load(BLOCK_HEAD_BYTES);
+    const at = await this.#reader.need(this.#position, BLOCK_HEAD_BYTES);
     const headCrc = checksum.crc32(this.#reader.bytes, at, at + 12, this.#header.crc);
     const head = readBlockHead(this.#reader.bytes, at);
     const allowed = this.#header.compressed || !head.packed;
@@ -96,7 +96,7 @@ export class BlockReader {
       throw this.#damaged(`the head of block ${index} is not valid`);
     }
     const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
-    const from = (await this.#load(whole)) + BLOCK_HEAD_BYTES;
+    const from = (await this.#reader.need(this.#position, whole)) + BLOCK_HEAD_BYTES;
     const to = from + head.payloadLength;
     const { bytes } = this.#reader;
     const crc = readU32(bytes, to);
@@ -118,13 +118,6 @@ export class BlockReader {
     const payload = await unpack(this.#runtime, packed);
     if (payload !== undefined) return ownBytes(block, payload);
     throw corrupt(this.#path, block.position, "a block does not unpack to what it was");
-  }
-
-  async #load(length: number): Promise<number> {
-    const present = this.#reader.index(this.#position, length);
-    const at = present >= 0 ? present : await this.#reader.load(this.#position, length);
-    if (at < 0) throw this.#damaged("it ends too early");
-    return at;
   }
 
   #damaged(what: string): ReturnType<typeof corrupt> {

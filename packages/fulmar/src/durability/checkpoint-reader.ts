@@ -101,7 +101,7 @@ class CheckpointReading {
   }
 
   async #header(name: CheckpointName, storeId: string): Promise<CheckpointHeader> {
-    const at = await this.#load(CHECKPOINT_HEADER_BYTES);
+    const at = await this.#reader.need(this.#position, CHECKPOINT_HEADER_BYTES);
     const bytes = this.#reader.bytes.subarray(at, at + CHECKPOINT_HEADER_BYTES);
     const header = readCheckpointHeader(this.#runtime.checksum, bytes);
     if (typeof header === "number") throw formatNewer(this.#path, header);
@@ -118,8 +118,7 @@ class CheckpointReading {
       this.#runtime.keyring?.acceptPlain(this.#path);
       return undefined;
     }
-    const at = await this.#reader.load(0, dictionaryAt(true));
-    if (at < 0) throw this.#damaged("it ends too early");
+    const at = await this.#reader.need(0, dictionaryAt(true));
     const bytes = this.#reader.bytes.slice(at, at + dictionaryAt(true));
     const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
     if (section === undefined) throw this.#damaged("its key section is not valid");
@@ -134,7 +133,7 @@ class CheckpointReading {
     target: LoadTarget,
   ): Promise<OriginMapping> {
     const length = header.dictionaryBytes + 4;
-    const at = await this.#load(length);
+    const at = await this.#reader.need(this.#position, length);
     const bytes = this.#reader.bytes.subarray(at, at + length);
     const dictionary = readDictionary(this.#runtime.checksum, header, bytes, seal);
     if (dictionary === undefined) throw this.#damaged("its dictionary is not valid");
@@ -231,13 +230,6 @@ class CheckpointReading {
     found.hlc = hlc;
     if (beforeTo >= 0) this.#lastKey = before.slice(beforeFrom, beforeTo);
     return next;
-  }
-
-  async #load(length: number): Promise<number> {
-    const present = this.#reader.index(this.#position, length);
-    const at = present >= 0 ? present : await this.#reader.load(this.#position, length);
-    if (at < 0) throw this.#damaged("it ends too early");
-    return at;
   }
 
   #damaged(what: string): ReturnType<typeof corrupt> {

@@ -1,5 +1,5 @@
 import type { FileHandle } from "../base/runtime/interface.js";
-import { readFully } from "./files.js";
+import { corrupt, readFully } from "./files.js";
 
 /** Bytes of one read: large enough that the disk, not the calls, sets the pace. */
 export const CHUNK_BYTES = 1024 * 1024;
@@ -55,6 +55,13 @@ export class ChunkReader {
     if (!(await this.#takeAhead(position, length, kept))) await this.#read(position, length, kept);
     if (this.#readsAhead) this.#readOn();
     return this.index(position, length);
+  }
+
+  /** Like {@link load}, but rejects with CORRUPT if the file ends before. */
+  async need(position: number, length: number): Promise<number> {
+    const at = await this.load(position, length);
+    if (at < 0) throw corrupt(this.#handle.path, position, "it ends too early");
+    return at;
   }
 
   /** Waits for what is being read ahead. */

@@ -15,6 +15,8 @@ const MANY_BITS = 11;
 const MANY = 1 << 14;
 /** Items that are looked at in one step: well below a millisecond. */
 const STEP_ITEMS = 1 << 13;
+/** Records that are fetched at the same time, before their keys are read. */
+const TOUCHED = 64;
 /** Keys by which the common beginning is guessed. */
 const GUESSED_FROM = 32;
 /** Up to so many keys that agree in eight bytes are sorted by comparing them. */
@@ -172,6 +174,7 @@ function readHeads(
 ): number {
   const to = Math.min(refs.length, from + STEP_ITEMS);
   for (let i = from; i < to; i++) {
+    if ((i - from) % TOUCHED === 0) records.touch(refs.subarray(i, to), Math.min(TOUCHED, to - i));
     const ref = refs[i];
     const common = commonWith(records, refs[0], ref, skip);
     if (common < skip) return common;

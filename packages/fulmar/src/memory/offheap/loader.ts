@@ -133,9 +133,13 @@ export class OffHeapLoader implements BulkLoader {
   }
 
   #resolveAll(hashes: Uint32Array, refs: Uint32Array, count: number): void {
+    const { records, hash } = this.#indexes;
     const keeps = this.#keepsTombstones();
     for (let i = 0; i < count; i++) {
-      if (i % READ_AHEAD === 0) this.#indexes.hash.readAhead(hashes, i, count);
+      if (i % READ_AHEAD === 0) {
+        hash.readAhead(hashes, i, count);
+        records.touch(refs.subarray(i, count), Math.min(READ_AHEAD, count - i));
+      }
       this.#resolve(hashes[i], refs[i], keeps);
     }
   }
