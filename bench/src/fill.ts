@@ -3,6 +3,8 @@ import { keyAt, turn, valuePool } from "./measure.js";
 
 /** How many writes are on their way at once while a store is filled. */
 const IN_FLIGHT = 1000;
+/** How many calls one turn of the event loop has where its length is measured: each is part of it. */
+export const CALLS_PER_TURN = 100;
 
 export type ByteStore = Store<Uint8Array>;
 
@@ -14,13 +16,26 @@ export function openBytes(
   return open<Uint8Array>(directory, { codec: "bytes", durability, ...options });
 }
 
-/** Sets each key of `order`, a thousand at once, and lets the event loop turn in between. */
-export async function fill(db: ByteStore, order: Uint32Array, valueBytes: number): Promise<void> {
+/** Sets each key of `order`, `together` at once, and lets the event loop turn in between. */
+export function fill(
+  db: ByteStore,
+  order: Uint32Array,
+  valueBytes: number,
+  together = IN_FLIGHT,
+): Promise<void> {
   const valueFor = valuePool(valueBytes);
-  for (let i = 0; i < order.length; i += IN_FLIGHT) {
-    const count = Math.min(IN_FLIGHT, order.length - i);
-    const keys = Array.from({ length: count }, (_, j) => order[i + j]);
-    await Promise.all(keys.map((key) => db.set(keyAt(key), valueFor(key))));
+  return forEach(order, together, (key) => db.set(keyAt(key), valueFor(key)));
+}
+
+/** Calls `write` for each key of `order`, `together` at once, and lets the event loop turn in between. */
+export async function forEach(
+  order: Uint32Array,
+  together: number,
+  write: (key: number) => Promise<unknown>,
+): Promise<void> {
+  for (let i = 0; i < order.length; i += together) {
+    const count = Math.min(together, order.length - i);
+    await Promise.all(Array.from({ length: count }, (_, j) => write(order[i + j])));
     await turn();
   }
 }

@@ -1,6 +1,6 @@
 import { type ByteStore, fill, openBytes } from "./fill.js";
-import { keyAt, type Measurement, type Run, shuffled, turn } from "./measure.js";
-import { collect, type Stalls, watched } from "./observe.js";
+import { keyAt, type Measurement, type Run, shuffled } from "./measure.js";
+import { collect } from "./observe.js";
 
 /** Reads and scans go through so many keys at most: more would only take longer. */
 const PROBES_MAX = 1_000_000;
@@ -8,8 +8,8 @@ const PROBES_MAX = 1_000_000;
 const WARM_KEYS = 50_000;
 
 /**
- * One store that is loaded, read, overwritten below a held snapshot, checkpointed: what each operation
- * costs, in microseconds, to be compared between sizes, and how long the event loop stood still.
+ * One store that is loaded, read, overwritten, checkpointed: what each operation costs, in microseconds, to be
+ * compared between sizes.
  */
 export async function growth(run: Run): Promise<Measurement> {
   const { keys, valueBytes, warmUpMs } = run;
@@ -17,32 +17,22 @@ export async function growth(run: Run): Promise<Measurement> {
   const order = shuffled(keys);
   await collect();
   const db = await openBytes(run.directory, "relaxed");
-  const load = await watched(() => fill(db, order, valueBytes));
+  const load = await timeOf(() => fill(db, order, valueBytes));
   const reads = readCosts(db, order);
-  const overwrite = await watched(() => fill(db, order, valueBytes));
-  const vacuum = await overwriteBelowSnapshot(db, order, valueBytes);
-  const checkpoint = await watched(() => db.checkpoint());
+  const overwrite = await timeOf(() => fill(db, order, valueBytes));
+  const checkpoint = await timeOf(() => db.checkpoint());
   await db.close();
-  const parts: readonly Stalls[] = [load, overwrite, vacuum, checkpoint];
   return {
     workload: "growth, relaxed, 1000 in flight",
     keys,
     valueBytes,
     operations: keys,
-    perSecond: (keys * 1000) / load.ms,
+    perSecond: (keys * 1000) / load,
     figures: {
-      "load us": (load.ms * 1000) / keys,
-      "overwrite us": (overwrite.ms * 1000) / keys,
+      "load us": (load * 1000) / keys,
+      "overwrite us": (overwrite * 1000) / keys,
       ...reads,
-      "checkpoint us": (checkpoint.ms * 1000) / keys,
-      "stall of load ms": load.longestStallMs,
-      "of overwrite ms": overwrite.longestStallMs,
-      "of release ms": vacuum.longestStallMs,
-      "of checkpoint ms": checkpoint.longestStallMs,
-      "longest without waiting for a processor ms": Math.max(
-        ...parts.map(({ longestOwnStallMs }) => longestOwnStallMs),
-      ),
-      "longest GC ms": Math.max(...parts.map(({ longestGcMs }) => longestGcMs)),
+      "checkpoint us": (checkpoint * 1000) / keys,
     },
   };
 }
@@ -92,20 +82,9 @@ function readCosts(db: ByteStore, order: Uint32Array): Record<string, number> {
   return { "hit us": hit, "miss us": miss, "range us": range, "scan us": scan };
 }
 
-/** Overwrites everything while a listing keeps the old state, and then watches how that is let go. */
-async function overwriteBelowSnapshot(
-  db: ByteStore,
-  order: Uint32Array,
-  valueBytes: number,
-): Promise<Stalls> {
-  const held = db.list()[Symbol.iterator]();
-  held.next();
-  await fill(db, order.subarray(0, PROBES_MAX), valueBytes);
-  return watched(async () => {
-    held.return?.();
-    // Another commit may be what lets old versions go.
-    await fill(db, order.subarray(0, 1000), valueBytes);
-    // What it kept is freed in slices, after the release.
-    while (db.status().memory.oldVersions > 0) await turn();
-  });
+/** How long some work takes, in ms. */
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
 }

@@ -1,4 +1,4 @@
-import { fill, openBytes } from "./fill.js";
+import { CALLS_PER_TURN, fill, openBytes } from "./fill.js";
 import { KEY_BYTES, type Measurement, type Run, shuffled } from "./measure.js";
 import { memoryNow, watched } from "./observe.js";
 
@@ -10,7 +10,7 @@ export async function holding({ directory, keys, valueBytes }: Run): Promise<Mea
   const order = shuffled(keys);
   const before = await memoryNow();
   const db = await openBytes(directory, "relaxed");
-  const load = await watched(() => fill(db, order, valueBytes));
+  const load = await watched(() => fill(db, order, valueBytes, CALLS_PER_TURN));
   await db.flush();
   const after = await memoryNow();
   const { recordBytes, overheadBytes } = db.status().memory;
@@ -28,6 +28,7 @@ export async function holding({ directory, keys, valueBytes }: Run): Promise<Mea
       "JS heap MB": (after.heapBytes - before.heapBytes) / 1e6,
       "longest stall ms": load.longestStallMs,
       "without waiting for a processor ms": load.longestOwnStallMs,
+      "processor time ms": load.longestBusyMs,
       "longest GC ms": load.longestGcMs,
     },
   };

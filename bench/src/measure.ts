@@ -99,12 +99,13 @@ export interface Concurrent {
   readonly latencies: Float64Array;
 }
 
-/** Runs `writers` loops that each await one operation after the other, for at most `timeMs`. */
+/** Runs `writers` loops that each await one operation after the other, for at most `timeMs` and until `isOver`. */
 export async function concurrently(
   writers: number,
   operationsMax: number,
   timeMs: number,
   operation: (index: number) => unknown,
+  isOver: () => boolean = () => false,
 ): Promise<Concurrent> {
   const latencies = new Latencies();
   let next = 0;
@@ -116,7 +117,7 @@ export async function concurrently(
       await operation(index);
       const end = performance.now();
       latencies.add(end - start);
-      if (end - begin > timeMs) return;
+      if (end - begin > timeMs || isOver()) return;
     }
   };
   await Promise.all(Array.from({ length: writers }, loop));

@@ -9,10 +9,15 @@ export interface Stalls {
   readonly longestStallMs: number;
   /** The same without the time in which this thread could have run and had no processor, where that is known. */
   readonly longestOwnStallMs: number;
+  /**
+   * The most processor time that this thread took in one turn, where that is known: what remains when other
+   * processes, and waiting for the disk, are left out.
+   */
+  readonly longestBusyMs: number;
   readonly longestGcMs: number;
 }
 
-/** Turns that are shorter share a look at the time spent waiting, which costs some microseconds. */
+/** Turns that are shorter share a look at what the system counts, which costs some microseconds. */
 const LOOK_MS_MIN = 0.5;
 
 /**
@@ -22,10 +27,11 @@ const LOOK_MS_MIN = 0.5;
 export class StallWatch {
   #longestStallMs = 0;
   #longestOwnStallMs = 0;
+  #longestBusyMs = 0;
   #longestGcMs = 0;
   #lastMs = performance.now();
   #lookedMs = this.#lastMs;
-  readonly #waits = new ProcessorWaits();
+  readonly #times = new ThreadTimes();
   #running = true;
   readonly #ended: Promise<void>;
   readonly #observer: PerformanceObserver;
@@ -45,12 +51,14 @@ export class StallWatch {
       const stallMs = nowMs - this.#lastMs;
       this.#longestStallMs = Math.max(this.#longestStallMs, stallMs);
       if (nowMs - this.#lookedMs >= LOOK_MS_MIN) {
-        this.#longestOwnStallMs = Math.max(this.#longestOwnStallMs, stallMs - this.#waits.sinceLastMs());
+        const { busyMs = stallMs, waitedMs = 0 } = this.#times.sinceLast();
+        this.#longestOwnStallMs = Math.max(this.#longestOwnStallMs, stallMs - waitedMs);
+        this.#longestBusyMs = Math.max(this.#longestBusyMs, busyMs);
         this.#lookedMs = performance.now();
       }
       this.#lastMs = performance.now();
     }
-    this.#waits.close();
+    this.#times.close();
   }
 
   /** Ends the watch. */
@@ -63,36 +71,50 @@ export class StallWatch {
     return {
       longestStallMs: this.#longestStallMs,
       longestOwnStallMs: this.#longestOwnStallMs,
+      longestBusyMs: this.#longestBusyMs,
       longestGcMs: this.#longestGcMs,
     };
   }
 }
 
+/** What the system counted for a thread; nothing where it counts nothing. */
+interface ThreadTime {
+  readonly busyMs?: number;
+  readonly waitedMs?: number;
+}
+
 /**
- * How long this thread was ready to run but had no processor, because others had them. On a machine that does
- * something else as well this is most of what a clock shows. Linux counts it; elsewhere it is zero.
+ * How long this thread had a processor, and how long it was ready to run but had none, because others had them. On
+ * a machine that does something else as well this is most of what a clock shows. Linux counts both.
  */
-class ProcessorWaits {
+class ThreadTimes {
   readonly #file = openOrNothing(`/proc/self/task/${process.pid}/schedstat`);
   readonly #text = Buffer.alloc(128);
-  #lastMs = this.#readMs();
+  #last = this.#read();
 
-  /** Since this was called the last time, in ms. */
-  sinceLastMs(): number {
-    const nowMs = this.#readMs();
-    const waitedMs = nowMs - this.#lastMs;
-    this.#lastMs = nowMs;
-    return waitedMs;
+  /** Since this was called the last time. */
+  sinceLast(): ThreadTime {
+    const before = this.#last;
+    if (before === undefined) return {};
+    const now = this.#read() ?? before;
+    this.#last = now;
+    return { busyMs: now.busyMs - before.busyMs, waitedMs: now.waitedMs - before.waitedMs };
   }
 
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file);
   }
 
-  #readMs(): number {
-    if (this.#file === undefined) return 0;
+  #read(): Required<ThreadTime> | undefined {
+    if (this.#file === undefined) return undefined;
+    // Asking for the usage brings the count of the running thread up to date, which is else done some times a second.
+    process.cpuUsage();
     const length = readSync(this.#file, this.#text, 0, this.#text.length, 0);
-    return Number(this.#text.toString("latin1", 0, length).split(" ")[1]) / 1e6;
+    const [busyMs, waitedMs] = this.#text
+      .toString("latin1", 0, length)
+      .split(" ")
+      .map((nanoseconds) => Number(nanoseconds) / 1e6);
+    return { busyMs, waitedMs };
   }
 }
 

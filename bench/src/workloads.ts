@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { overwriting } from "./amplification.js";
+import { checkpointing } from "./checkpointing.js";
 import { contending } from "./contention.js";
 import { diskRate } from "./disk.js";
 import { growth } from "./growth.js";
@@ -10,6 +11,7 @@ import { KEY_BYTES, type Measurement, type Run } from "./measure.js";
 import { opening } from "./opening.js";
 import { getHit, getMiss, listAll, listHundred } from "./reading.js";
 import { replicationThroughput, writeToVisible } from "./replication.js";
+import { stalls } from "./stalls.js";
 import { readingThreads } from "./threads.js";
 import { batches, setting } from "./writing.js";
 
@@ -57,7 +59,9 @@ export const WORKLOADS: ReadonlyMap<string, Workload> = new Map<string, Workload
   ["open-checkpoint", sized(opening("checkpoint"), 2)],
   ["memory", sized(holding, 1)],
   ["overwrite", sized(overwriting, 5)],
-  ["growth", sized(growth, 5)],
+  ["growth", sized(growth, 3)],
+  ["stalls", sized(stalls, 4)],
+  ["checkpoint", sized(checkpointing, 2)],
 ]);
 
 /** Keys that a store takes in a second, for the estimate of how long all will take. */

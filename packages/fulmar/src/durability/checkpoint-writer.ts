@@ -31,7 +31,7 @@ const WRITE_BYTES = 256 * 1024;
  * After so many bytes the file is synced, off the event loop. All of a large file at once would keep the disk from the
  * syncs of commits for as long as it takes, and the system may make writes to the log wait for it.
  */
-export const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
+export const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 
 export interface WrittenCheckpoint {
   readonly bytes: number;

@@ -277,9 +277,9 @@ describe("a checkpoint that is written", () => {
     expect(pieces.writes).toHaveLength(4);
   });
 
-  test("is synced every 4 MiB, so that no sync of a commit waits for much of it", async () => {
-    const { syncs, bytes } = await write(valued(1000, 14 * KIB));
-    expect(syncs).toHaveLength(3);
+  test("is synced every 8 MiB, so that no sync of a commit waits for much of it", async () => {
+    const { syncs, bytes } = await write(valued(1300, 14 * KIB));
+    expect(syncs).toHaveLength(2);
     for (const [i, size] of [...syncs, bytes].entries()) {
       const piece = size - (syncs[i - 1] ?? 0);
       if (i < syncs.length) expect(piece).toBeGreaterThanOrEqual(SYNC_EVERY_BYTES);
