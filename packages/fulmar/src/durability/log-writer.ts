@@ -37,6 +37,7 @@ export class LogWriter implements CommitLog {
   #failure: Error | undefined;
   #closed = false;
   #working: Promise<void> | undefined;
+  #step: Promise<void> | undefined;
   /** Bytes handed over up to the end of the last opening that is to be synced though no commit follows it. */
   #openingEnd = 0;
   #timer: Timer | undefined;
@@ -135,7 +136,8 @@ export class LogWriter implements CommitLog {
     this.#handOver();
     this.#openingEnd = this.#logged.bytes;
     this.#startWork();
-    while (this.#owesOpening() && this.#working !== undefined) await this.#working;
+    // Not for all of the work: beside writers that each wait for a sync it never ends.
+    while (this.#owesOpening() && this.#working !== undefined) await this.#step;
   }
 
   async close(): Promise<void> {
@@ -345,9 +347,9 @@ export class LogWriter implements CommitLog {
   /** Everything that touches the disk off the event loop, one step at a time. */
   async #work(): Promise<void> {
     while (this.#failure === undefined) {
-      if (this.#refusal !== undefined) await this.#removeTraces();
-      else if (this.#owesSync()) await this.#syncOnce();
-      else break;
+      if (this.#refusal === undefined && !this.#owesSync()) break;
+      this.#step = this.#refusal === undefined ? this.#syncOnce() : this.#removeTraces();
+      await this.#step;
       this.#handOver();
     }
   }

@@ -140,6 +140,24 @@ describe("a segment that is begun for a checkpoint", () => {
     expect([opening.version, commit.version]).toEqual([11, 12]);
   });
 
+  test("is there beside writers of which one always waits for a sync", async () => {
+    const rig = new LogRig({ segmentBytes: 16 * least });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    const work = rig.log.startSegment();
+    await settled();
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    await second.finish();
+    // The next sync is under way, and another would follow it.
+    expect(second.waiting).toBe(1);
+    await work;
+    expect(rig.log.syncedEnd).toMatchObject({ segment: 2, version: 11 });
+    await second.finish();
+    expect(rig.log.synced).toBe(12);
+  });
+
   test("stands behind what was appended and is not written yet", async () => {
     const rig = new LogRig({ segmentBytes: 16 * least });
     await rig.save(11);
