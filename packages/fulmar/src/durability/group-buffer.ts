@@ -6,6 +6,7 @@ import {
   closeRecord,
   DEFINITION_BYTES,
   KIND_COMMIT,
+  newRecordHead,
   openingBytes,
   RECORD_HEAD_BYTES,
   RECORD_TAIL_BYTES,
@@ -38,6 +39,8 @@ export class GroupBuffer {
   #version: number;
   /** Origins below and at this number are defined in the present segment. */
   #defined = 0;
+  /** Used for each record, and valid only while one begins. */
+  readonly #head = newRecordHead();
   #headAt = 0;
   #headCrc = 0;
   #payloadLength = 0;
@@ -112,13 +115,13 @@ export class GroupBuffer {
     this.#reserve(length);
     this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;
     this.#headAt = this.#filled;
-    this.#headCrc = writeRecordHead(this.#checksum, this.#bytes, this.#headAt, salt, {
-      payloadLength: this.#payloadLength,
-      kind: KIND_COMMIT,
-      version,
-      syncedThrough,
-      predecessorCrc: this.#crc,
-    });
+    const head = this.#head;
+    head.payloadLength = this.#payloadLength;
+    head.kind = KIND_COMMIT;
+    head.version = version;
+    head.syncedThrough = syncedThrough;
+    head.predecessorCrc = this.#crc;
+    this.#headCrc = writeRecordHead(this.#checksum, this.#bytes, this.#headAt, salt, head);
     this.#version = version;
     return { bytes: this.#bytes, at: this.#define(this.#headAt + RECORD_HEAD_BYTES + roomBefore(seal)) };
   }

@@ -32,6 +32,11 @@ export class LogWriter implements CommitLog {
   #syncTarget: number;
   #begun = false;
   #scheduled = false;
+  /** Made once: a commit that finds the end of the turn scheduled makes nothing. */
+  readonly #endTurn = (): void => {
+    this.#scheduled = false;
+    this.#turnEnded();
+  };
   #wantsLogged = false;
   #refusal: Error | undefined;
   #failure: Error | undefined;
@@ -166,10 +171,7 @@ export class LogWriter implements CommitLog {
   #schedule(): void {
     if (this.#scheduled || this.#failure !== undefined) return;
     this.#scheduled = true;
-    this.#guard.run(() => {
-      this.#scheduled = false;
-      this.#turnEnded();
-    });
+    this.#guard.run(this.#endTurn);
   }
 
   #turnEnded(): void {

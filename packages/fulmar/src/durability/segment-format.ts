@@ -111,7 +111,7 @@ export function writeRecordHead(
 ): number {
   writeU32(bytes, at, head.payloadLength);
   writeU32(bytes, at + 4, head.kind);
-  bytes.set(salt, at + RECORD_SALT_AT);
+  for (let i = 0; i < SALT_BYTES; i++) bytes[at + RECORD_SALT_AT + i] = salt[i];
   writeU64(bytes, at + 16, head.version);
   writeU64(bytes, at + 24, head.syncedThrough);
   writeU32(bytes, at + 32, head.predecessorCrc);

@@ -3,6 +3,7 @@ import { decodeKey, encodeKey, type Key, userRanges } from "./key.js";
 import { joined, namespacePrefix } from "./namespace.js";
 import { isEmptyRange, type KeyRange, prefixRange } from "./range.js";
 import { type KeyBounds, resolveRange } from "./resolve.js";
+import { SHORT_CHARACTERS, writeShortAscii } from "./utf8.js";
 
 /** Keys that applications name: those of a store itself, or of one of its namespaces. */
 export class KeySpace {
@@ -21,7 +22,17 @@ export class KeySpace {
 
   /** The bytes of a key, at most `bytesMax` in all; the caller's own. @throws as `encodeKey` */
   encode(key: Key, bytesMax: number): Uint8Array {
-    return joined(this.prefix, encodeKey(key, bytesMax - this.prefix.length));
+    const { prefix } = this;
+    // The usual key of a namespace is written behind the prefix at once.
+    const isShort = typeof key === "string" && key.length <= SHORT_CHARACTERS;
+    if (isShort && prefix.length > 0 && prefix.length + key.length <= bytesMax) {
+      const bytes = new Uint8Array(prefix.length + key.length);
+      if (writeShortAscii(key, bytes, prefix.length)) {
+        for (let i = 0; i < prefix.length; i++) bytes[i] = prefix[i];
+        return bytes;
+      }
+    }
+    return joined(prefix, encodeKey(key, bytesMax - prefix.length));
   }
 
   /** The key of `bytes[from, to)`, which must be one of these. @throws as `decodeKey` */

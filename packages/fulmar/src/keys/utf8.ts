@@ -3,7 +3,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Strings up to here are encoded character by character: twice as fast as the encoder for short ASCII. */
-const SHORT_CHARACTERS = 64;
+export const SHORT_CHARACTERS = 64;
 /** Up to here bytes are turned into characters some at a time; beyond, the decoder is faster. */
 const SHORT_BYTES = 32;
 /** In unicode mode the halves of a pair are one character, so that this finds lone surrogates only. */

@@ -78,8 +78,10 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   ): Promise<Written<Out>> {
     return attempt(() => {
       checkOptions(options, ["durability"], "batch");
-      const writes = Array.from(operations, (operation) => this.#scope.encoder.operation(operation));
-      return this.#scope.core.commit(writes, checkDurability(options.durability));
+      const { core, encoder } = this.#scope;
+      const writes: LocalWrite[] = [];
+      for (const operation of operations) writes.push(encoder.operation(operation));
+      return core.commit(writes, checkDurability(options.durability));
     });
   }
 

@@ -52,11 +52,12 @@ export class RangeRead {
  */
 export class ReadSet {
   readonly #points = new KeyedList<PointRead>();
-  readonly #ranges: RangeRead[] = [];
+  /** Most transactions read no range. */
+  #ranges: RangeRead[] | undefined;
 
   /** Reads that are tracked, for limits. */
   get size(): number {
-    return this.#points.items.length + this.#ranges.length;
+    return this.#points.items.length + (this.#ranges?.length ?? 0);
   }
 
   get points(): readonly PointRead[] {
@@ -70,17 +71,19 @@ export class ReadSet {
 
   range(range: KeyRange, reverse: boolean): RangeRead {
     const read = new RangeRead(range, reverse);
+    this.#ranges ??= [];
     this.#ranges.push(read);
     return read;
   }
 
   /** Entries met in all ranges. */
   get rangeEntries(): number {
-    return this.#ranges.reduce((sum, { entries }) => sum + entries, 0);
+    return (this.#ranges ?? []).reduce((sum, { entries }) => sum + entries, 0);
   }
 
   /** The ranges that were read, in key order, none of which touches another. */
   ranges(): KeyRange[] {
+    if (this.#ranges === undefined) return [];
     const reached = this.#ranges.flatMap(({ reached: range }) =>
       range === undefined || isEmptyRange(range) ? [] : [range],
     );
