@@ -22,7 +22,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 describe("a write set", () => {
   it("holds, lists in order and goes back as a plain map with copies does", () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
         const set = new WriteSet<number>();
         let model = new Map<string, { key: Uint8Array; what: number }>();
         let marks: { mark: Mark; copy: typeof model }[] = [];
