@@ -1,15 +1,26 @@
 /**
- * What watches cost commits that none of them wants: nanoseconds of processor time for a `set`, without
- * watches and with many, alternated in one process. `npm run bench:watch [rounds]`.
+ * What watches cost commits that none of them wants: processor time of a `set` in memory with many watches and without
+ * any, in turn, in the same store of the same process, and that in several processes, as V8 does not compile the same
+ * twice. `npm run bench:watch [processes] [rounds]`.
  */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { open, type RangeOptions, type Store } from "fulmar";
 import { keyAt, median, valuePool } from "./measure.js";
 
 const MANY = 10_000;
 const MOST = 100_000;
 const KEYS = 1000;
-const SETS = 20_000;
-const WARM_UPS = 3;
+/**
+ * Of several blocks the median counts: a block is shorter than the turn of a process, so that what other processes do to
+ * the processor's caches is in few of them; and so are collections of garbage, which fall on one or the other by chance.
+ */
+const BLOCKS = 10;
+const BLOCK_SETS = 1000;
+/** Before each measurement: they make new what is searched, and bring what they need into the processor's caches. */
+const FIRST_SETS = 5000;
+/** Rounds that are not counted. */
+const WARM_UPS = 2;
 
 type Watched = (index: number) => string | RangeOptions;
 
@@ -18,62 +29,120 @@ const aPrefix: Watched = (index) => ({ prefix: `${keyAt(index)}:` });
 const aRange: Watched = (index) => ({ gte: `${keyAt(index)}a`, lt: `${keyAt(index)}m` });
 const manyKeys: Watched = (index) => ({ gte: keyAt(KEYS + index), lt: keyAt(KEYS + index + 5000) });
 
-/** Near the keys that are written, so that nothing is decided by the first bytes. */
+/** Near the keys that are written, so that nothing is decided by the first bytes; none: what a figure may be off by. */
 const CASES: readonly (readonly [string, number, Watched])[] = [
-  ["none", 0, () => ""],
+  ["none", 0, aKey],
   ["1 key", 1, aKey],
+  ["1 range", 1, aRange],
   ["10,000 keys", MANY, aKey],
+  ["10,000 keys of the same length", MANY, (index) => keyAt(KEYS + index)],
   ["10,000 prefixes", MANY, aPrefix],
   ["10,000 ranges", MANY, aRange],
   ["10,000 ranges, one over the other", MANY, manyKeys],
   ["100,000 keys", MOST, aKey],
-  ["100,000 prefixes", MOST, aPrefix],
   ["100,000 ranges", MOST, aRange],
 ];
 
-async function main(): Promise<void> {
-  const rounds = Number(process.argv[2] ?? 15);
+/** Nanoseconds for a `set`. */
+interface Pair {
+  readonly without: number;
+  readonly watched: number;
+}
+
+/** All pairs of one process, by case. */
+async function measuredPairs(rounds: number): Promise<Pair[][]> {
   const value = valuePool(100);
   // One store for all: two of the same contents are not equally fast.
   const db = await open<Uint8Array>(undefined, { codec: "bytes" });
-  const results = CASES.map(([name]) => ({ name, without: [] as number[], watched: [] as number[] }));
-  for (let round = 0; round < rounds + WARM_UPS; round++) {
-    for (const [i, [name, count, watched]] of CASES.entries()) {
-      const without = await measured(db, value);
-      let shown = 0;
-      const watches = Array.from({ length: count }, (_, index) => db.watch(watched(index), () => shown++));
-      const ns = await measured(db, value);
-      for (const watch of watches) watch.close();
-      if (shown > 0) throw new Error(`${name}: a watch was shown something`);
-      if (round < WARM_UPS) continue;
-      results[i].without.push(without);
-      results[i].watched.push(ns);
+  const pairs: Pair[][] = CASES.map(() => []);
+  for (let round = -WARM_UPS; round < rounds; round++) {
+    for (const [i, one] of CASES.entries()) {
+      const pair = await measuredPair(db, value, one);
+      if (round >= 0) pairs[i].push(pair);
     }
   }
-  console.log("| watches, none of which wants it | ns a set without | ns a set | more |\n|---|--:|--:|--:|");
-  for (const { name, without, watched } of results) {
-    // Against the run directly before: the machine is not the same from one second to the next.
-    const more = median(watched.map((one, i) => one / without[i] - 1));
-    const figures = [without, watched].map((all) => median(all).toFixed(0)).join(" | ");
-    console.log(`| ${name} | ${figures} | ${(100 * more).toFixed(1)} % |`);
-  }
   await db.close();
+  return pairs;
 }
 
-/** Nanoseconds of processor time for a `set`, after as many that warm up. */
+/** Without, with, with, without: what the machine drifts by meanwhile is in both alike. */
+async function measuredPair(
+  db: Store<Uint8Array>,
+  value: (index: number) => Uint8Array,
+  [name, count, watched]: (typeof CASES)[number],
+): Promise<Pair> {
+  let shown = 0;
+  const first = await measured(db, value);
+  const watches = Array.from({ length: count }, (_, index) => db.watch(watched(index), () => shown++));
+  const both = (await measured(db, value)) + (await measured(db, value));
+  for (const watch of watches) watch.close();
+  const last = await measured(db, value);
+  if (shown > 0) throw new Error(`${name}: a watch was shown something`);
+  return { without: (first + last) / 2, watched: both / 2 };
+}
+
+/** Nanoseconds of processor time for a `set`. */
 async function measured(db: Store<Uint8Array>, value: (index: number) => Uint8Array): Promise<number> {
+  // What opened and closed watches left behind is no part of it.
   globalThis.gc?.();
-  await set(db, value);
-  const startMicroseconds = process.cpuUsage().user;
-  await set(db, value);
-  return ((process.cpuUsage().user - startMicroseconds) * 1000) / SETS;
+  await set(db, value, FIRST_SETS);
+  const blocks: number[] = [];
+  while (blocks.length < BLOCKS) {
+    const start = process.cpuUsage();
+    await set(db, value, BLOCK_SETS);
+    const { user, system } = process.cpuUsage(start);
+    blocks.push(((user + system) * 1000) / BLOCK_SETS);
+  }
+  return median(blocks);
 }
 
-async function set(db: Store<Uint8Array>, value: (index: number) => Uint8Array): Promise<void> {
-  for (let i = 0; i < SETS; i++) {
+async function set(
+  db: Store<Uint8Array>,
+  value: (index: number) => Uint8Array,
+  count: number,
+): Promise<void> {
+  for (let i = 0; i < count; i++) {
     const done = db.set(keyAt(i % KEYS), value(i));
     if (i % 100 === 99) await done;
   }
 }
 
-await main();
+function quantile(values: readonly number[], share: number): number {
+  const inOrder = [...values].sort((a, b) => a - b);
+  return inOrder[Math.round(share * (inOrder.length - 1))];
+}
+
+function percent(ratio: number): string {
+  return `${(100 * ratio).toFixed(1)} %`;
+}
+
+function print(pairs: readonly (readonly Pair[])[]): void {
+  console.log("| watches, none of which wants it | ns a set without | ns more | more | half of the pairs |");
+  console.log("|---|--:|--:|--:|--:|");
+  for (const [i, [name]] of CASES.entries()) {
+    const without = median(pairs[i].map((pair) => pair.without));
+    const ratios = pairs[i].map((pair) => pair.watched / pair.without - 1);
+    const more = median(ratios);
+    const spread = `${percent(quantile(ratios, 0.25))} to ${percent(quantile(ratios, 0.75))}`;
+    const ns = [without, more * without].map((one) => one.toFixed(0)).join(" | ");
+    console.log(`| ${name} | ${ns} | ${percent(more)} | ${spread} |`);
+  }
+}
+
+/** The same program again, told so by the first argument. */
+function pairsOfProcess(rounds: number): Pair[][] {
+  const args = ["--expose-gc", fileURLToPath(import.meta.url), "pairs", String(rounds)];
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (status !== 0) throw new Error(`a process that measures ended with ${status}`);
+  return JSON.parse(stdout) as Pair[][];
+}
+
+const [first, second] = process.argv.slice(2);
+if (first === "pairs") console.log(JSON.stringify(await measuredPairs(Number(second))));
+else {
+  const all = Array.from({ length: Number(first ?? 4) }, () => pairsOfProcess(Number(second ?? 6)));
+  print(CASES.map((_, i) => all.flatMap((pairs) => pairs[i])));
+}

@@ -1,21 +1,23 @@
 import { equalBytes } from "../../base/bytes.js";
 
-/** Bits of the filter for each key that is in it, at least: one key in sixteen that is not passes. */
-const KEY_BITS = 16;
-const BITS_MIN = 1024;
+/** Keys for each word of the filter, at most. Of keys that are not in it one in fifty passes then, fewer before. */
+const WORD_KEYS = 4;
+const WORDS_MIN = 32;
 
 interface Place<T> {
   readonly key: Uint8Array;
   readonly items: Set<T>;
 }
 
-/** Single keys, and who is interested in them. Of a key that nobody wants, one bit tells. */
+/**
+ * Single keys, and who is interested in them. Of a key that nobody wants, one word of a filter tells: commits of other
+ * keys find a small one in the processor's cache, and hardly ever look further.
+ */
 export class WatchedKeys<T> {
   readonly #places = new Map<number, Place<T>[]>();
   #size = 0;
-  #filter = new Uint32Array(BITS_MIN / 32);
-  /** The upper bits of a hash are its place in the filter. */
-  #shift = 32 - Math.log2(BITS_MIN);
+  /** Three bits for each key, all in one word. As many words as a power of two. */
+  #filter = new Int32Array(WORDS_MIN);
   /** Keys that are gone, but still in the filter. */
   #gone = 0;
 
@@ -51,8 +53,9 @@ export class WatchedKeys<T> {
   some(key: Uint8Array, found: (item: T) => boolean): boolean {
     if (this.#size === 0) return false;
     const hash = hashOf(key);
-    const bit = hash >>> this.#shift;
-    if (((this.#filter[bit >>> 5] >>> (bit & 31)) & 1) === 0) return false;
+    const filter = this.#filter;
+    const bits = bitsOf(hash);
+    if ((filter[hash & (filter.length - 1)] & bits) !== bits) return false;
     const place = this.#find(hash, key);
     if (place === undefined) return false;
     for (const item of place.items) if (found(item)) return true;
@@ -64,21 +67,24 @@ export class WatchedKeys<T> {
   }
 
   #mark(hash: number): void {
-    const bit = hash >>> this.#shift;
-    this.#filter[bit >>> 5] |= 1 << (bit & 31);
+    this.#filter[hash & (this.#filter.length - 1)] |= bitsOf(hash);
   }
 
   /** Makes another filter when this one is too small, or half of what it holds is gone. */
   #fit(): void {
-    const bits = 32 * this.#filter.length;
-    if ((this.#size + this.#gone) * KEY_BITS <= bits) return;
-    const wanted = Math.max(BITS_MIN, 2 * KEY_BITS * this.#size);
-    const digits = Math.ceil(Math.log2(wanted));
-    this.#filter = new Uint32Array(2 ** (digits - 5));
-    this.#shift = 32 - digits;
+    if (this.#size + this.#gone <= WORD_KEYS * this.#filter.length) return;
+    let words = WORDS_MIN;
+    while (WORD_KEYS * words < 2 * this.#size) words *= 2;
+    this.#filter = new Int32Array(words);
     this.#gone = 0;
     for (const hash of this.#places.keys()) this.#mark(hash);
   }
+}
+
+/** Three bits of a word, chosen by what does not choose the word. */
+function bitsOf(hash: number): number {
+  const mix = Math.imul(hash, 0x9e3779b1);
+  return (1 << (mix >>> 27)) | (1 << (mix >>> 22)) | (1 << (mix >>> 17));
 }
 
 /** Four bytes at a time, unlike what byte by byte would do with long keys. */

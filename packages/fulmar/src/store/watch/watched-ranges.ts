@@ -4,8 +4,8 @@ import { Segments, SegmentsBuilder } from "./segments.js";
 
 /** Ranges that are looked at in one step of making new segments. */
 const STEP_RANGES = 64;
-/** With fewer ranges the tree alone is as fast. */
-const RANGES_MIN = 16;
+/** So many keys, at least, are looked for in vain before new segments are begun. */
+const VAIN_MIN = 16;
 
 /** Segments in the making. */
 interface Work {
@@ -58,7 +58,7 @@ export class WatchedRanges<T> {
 
   #improve(): void {
     const { size } = this.#tree;
-    if (size < RANGES_MIN || ++this.#vain < size / STEP_RANGES) return;
+    if (++this.#vain < Math.max(VAIN_MIN, size / STEP_RANGES)) return;
     this.#work ??= { builder: new SegmentsBuilder(), last: undefined, added: [] };
     const { builder, last, added } = this.#work;
     const ranges = this.#tree.next(last, STEP_RANGES);

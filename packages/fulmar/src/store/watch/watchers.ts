@@ -93,7 +93,8 @@ export class Watchers {
   }
 
   #concerns(changed: Changed): boolean {
-    for (const { key } of changed) if (this.#interests.some(key, anybody)) return true;
+    // An iterator for each commit that nobody wants would be felt.
+    for (let i = 0; i < changed.length; i++) if (this.#interests.some(changed[i].key, anybody)) return true;
     return false;
   }
 
