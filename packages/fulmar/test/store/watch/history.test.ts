@@ -5,7 +5,7 @@ import { Coverage } from "../../../src/record/coverage.js";
 import { entryBytes, writeEntry } from "../../../src/record/entry.js";
 import { hlcFromWall } from "../../../src/record/hybrid-clock.js";
 import { portOf } from "../../../src/store/port.js";
-import type { SimulatedStorage } from "../../../src/testing/index.js";
+import type { SimulatedDisk, SimulatedStorage } from "../../../src/testing/index.js";
 import { brief, errorOf, machine, openOn, rest, take, whole } from "./support.js";
 
 const LONG = "x".repeat(3000);
@@ -224,6 +224,40 @@ describe("nothing that is not certain is shown", () => {
     }
   });
 
+  test("T-WATCH-04: at the moment a full commit is shown, no power cut can take it or any before it", async () => {
+    const storage = machine();
+    const db = await openOn(storage);
+    const seen: unknown[][] = [];
+    const moments: { readonly shown: number; readonly disks: readonly SimulatedDisk[] }[] = [];
+    let unsynced = 0;
+    db.watch({}, (commit) => {
+      seen.push(brief(commit));
+      if (db.status().version.applied > commit.version) unsynced++;
+      moments.push({ shown: seen.length, disks: [...storage.disk.durableImages(6)] });
+    });
+    const streamed = take(db.watch({}), 20);
+    const done: Promise<unknown>[] = [];
+    for (let n = 1; n <= 20; n++) {
+      done.push(n % 4 === 0 ? db.set(n, LONG, { durability: "relaxed" }) : db.set(n, LONG));
+      // Some share a sync, others come while one is under way.
+      if (n % 5 === 0) await Promise.race(done.slice(-3));
+    }
+    await Promise.all(done);
+    expect((await streamed).map(brief)).toEqual(seen);
+    expect(unsynced).toBeGreaterThan(3);
+    for (const { shown, disks } of moments) {
+      // A commit of less than `full` durability promises nothing about itself, only about what it comes behind.
+      const certain = seen.slice(0, shown).findLastIndex(([version]) => Number(version) % 4 !== 0) + 1;
+      for (const disk of disks) {
+        const again = await openOn(machine(3, disk));
+        const past = await take(again.watch({}, { since: 0 }), Math.min(certain, again.version));
+        expect(past.map(brief)).toEqual(seen.slice(0, certain));
+        await again.close();
+      }
+    }
+    await db.close();
+  }, 120_000);
+
   test("T-WATCH-04: a version that a power cut took back is not silently continued", async () => {
     const storage = machine();
     const db = await openOn(storage);
@@ -281,6 +315,9 @@ describe("nothing that is not certain is shown", () => {
       [2, "b", "2"],
     ]);
     expect(await errorOf(past.next())).toMatchObject({ code: "STORE_FAILED" });
+    // It says so after it was closed, too.
+    const late = [db.watch({}), db.watch({}, { since: 1 })];
     expect(await errorOf(db.close())).toMatchObject({ code: "DURABILITY_UNKNOWN" });
+    for (const stream of late) expect(await errorOf(rest(stream))).toMatchObject({ code: "STORE_FAILED" });
   });
 });
