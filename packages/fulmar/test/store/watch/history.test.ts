@@ -205,25 +205,6 @@ describe("what the log keeps", () => {
 });
 
 describe("nothing that is not certain is shown", () => {
-  test("T-WATCH-04: a power cut takes back nothing that a watch of full commits saw", async () => {
-    for (let seed = 1; seed <= 20; seed++) {
-      const storage = machine(seed);
-      const db = await openOn(storage);
-      const seen: unknown[][] = [];
-      db.watch({}, (commit) => seen.push(brief(commit)));
-      const done = db.set("a", "1");
-      void db.set("b", "2").catch(() => undefined);
-      await done;
-      for (let n = 0; n < seed; n++) void db.set(n, LONG).catch(() => undefined);
-      await storage.runtime.timers.turn();
-      storage.powerCut();
-      const again = await openOn(storage);
-      const past = await take(again.watch({}, { since: 0 }), seen.length);
-      expect(past.map(brief)).toEqual(seen);
-      await again.close();
-    }
-  });
-
   test("T-WATCH-04: at the moment a full commit is shown, no power cut can take it or any before it", async () => {
     const storage = machine();
     const db = await openOn(storage);

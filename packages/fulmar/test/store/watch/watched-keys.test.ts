@@ -1,0 +1,59 @@
+import { expect, test, vi } from "vitest";
+import { WatchedKeys } from "../../../src/store/watch/watched-keys.js";
+
+function key(index: number): Uint8Array {
+  return new TextEncoder().encode(`user:${index}`);
+}
+
+/** How many of 10,000 keys that nobody watches the filter lets through, so that a table is asked. */
+function passed(keys: WatchedKeys<number>): number {
+  const asked = vi.spyOn(Map.prototype, "get");
+  try {
+    for (let i = 0; i < 10_000; i++) keys.some(key(1_000_000 + i), () => true);
+    return asked.mock.calls.length;
+  } finally {
+    asked.mockRestore();
+  }
+}
+
+test("few keys that nobody watches get past the filter, however many come and go, and all that are watched do", () => {
+  const keys = new WatchedKeys<number>();
+  for (const count of [1, 100, 129, 5000, 16_000]) {
+    for (let i = 0; i < count; i++) keys.add(key(i), i);
+    expect(passed(keys), `${count} keys`).toBeLessThan(500);
+    for (let i = 0; i < count; i++) expect(keys.some(key(i), (item) => item === i)).toBe(true);
+  }
+  // All but a few of them go, and others come in turn.
+  for (let i = 100; i < 16_000; i++) keys.remove(key(i), i);
+  for (let i = 20_000; i < 60_000; i++) {
+    keys.add(key(i), i);
+    keys.remove(key(i), i);
+  }
+  expect(passed(keys)).toBeLessThan(500);
+  for (let i = 0; i < 100; i++) expect(keys.some(key(i), () => true)).toBe(true);
+  for (let i = 0; i < 100; i++) keys.remove(key(i), i);
+  expect(passed(keys)).toBe(0);
+});
+
+test("everybody who watches a key is asked until one says yes, and nobody who left", () => {
+  const keys = new WatchedKeys<string>();
+  for (const item of ["a", "b", "c"]) keys.add(key(1), item);
+  keys.add(key(2), "d");
+  const asked = (until?: string): string[] => {
+    const items: string[] = [];
+    expect(keys.some(key(1), (item) => items.push(item) > 0 && item === until)).toBe(until !== undefined);
+    return items;
+  };
+  expect([asked(), asked("b")]).toEqual([
+    ["a", "b", "c"],
+    ["a", "b"],
+  ]);
+  keys.remove(key(1), "b");
+  keys.remove(key(1), "nobody");
+  keys.remove(key(3), "a");
+  expect(asked()).toEqual(["a", "c"]);
+  keys.remove(key(1), "a");
+  keys.remove(key(1), "c");
+  expect(keys.some(key(1), () => true)).toBe(false);
+  expect(keys.some(key(2), () => true)).toBe(true);
+});
