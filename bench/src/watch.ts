@@ -12,8 +12,8 @@ const MANY = 10_000;
 const MOST = 100_000;
 const KEYS = 1000;
 /**
- * Of several blocks the median counts: a block is shorter than the turn of a process, so that what other processes do to
- * the processor's caches is in few of them; and so are collections of garbage, which fall on one or the other by chance.
+ * Of several blocks the median counts. A block is shorter than the turn of a process, so that what other processes do
+ * to the processor's caches is in few of them; and so are collections of garbage, which fall on any of them by chance.
  */
 const BLOCKS = 10;
 const BLOCK_SETS = 1000;
