@@ -41,4 +41,8 @@ export const PARTS = {
     files: durable("history", "history-cursor"),
     tests: UNIT_FIRST,
   },
+  watch: {
+    files: ["packages/fulmar/src/store/watch/*.ts"],
+    tests: [`${TESTS}/store/watch`],
+  },
 };

@@ -57,3 +57,23 @@ test("everybody who watches a key is asked until one says yes, and nobody who le
   expect(keys.some(key(1), () => true)).toBe(false);
   expect(keys.some(key(2), () => true)).toBe(true);
 });
+
+test("keys of the same hash, of which there are some among so many, are kept apart", () => {
+  const keys = new WatchedKeys<number>();
+  const count = 200_000;
+  const askedOf = (index: number): number[] => {
+    const items: number[] = [];
+    keys.some(key(index), (item) => items.push(item) < 0);
+    return items;
+  };
+  for (let i = 0; i < count; i++) keys.add(key(i), i);
+  const wrong: number[] = [];
+  for (let i = 0; i < count; i++) if (askedOf(i).join() !== `${i}`) wrong.push(i);
+  for (let i = 0; i < count; i++) {
+    keys.remove(key(i), i);
+    if (askedOf(i).length > 0) wrong.push(i);
+    if (i % 2 === 0) keys.add(key(i), i);
+  }
+  for (let i = 0; i < count; i++) if (askedOf(i).length !== 1 - (i % 2)) wrong.push(i);
+  expect(wrong).toEqual([]);
+});
