@@ -9,6 +9,7 @@ import {
   type CheckpointHeader,
   dictionaryAt,
   FOOTER_BYTES,
+  isFooterGenuine,
   readBlockHead,
   readCheckpointHeader,
   readDictionary,
@@ -16,7 +17,7 @@ import {
   unsealBlock,
 } from "./checkpoint-format.js";
 import { ChunkReader } from "./chunk-reader.js";
-import { type FileSeal, SEAL_BYTES } from "./file-seal.js";
+import { type FileSeal, SEAL_BYTES, type Sealing } from "./file-seal.js";
 import { attempt, formatNewer, Pacer, withFile } from "./files.js";
 import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
 import { type DiskRuntime, findSeal } from "./keyring.js";
@@ -151,7 +152,19 @@ class CheckpointSalvage {
     const at = await this.#reader.load(from, FOOTER_BYTES);
     const bytes = this.#reader.bytes.subarray(at, at + FOOTER_BYTES);
     const footer = at < 0 ? undefined : readFooter(this.#runtime.checksum, bytes, header.crc);
-    return footer === undefined ? sizeBytes : from - (header.sealed ? SEAL_BYTES : 0);
+    if (footer === undefined) return sizeBytes;
+    const end = from - (header.sealed ? SEAL_BYTES : 0);
+    const seal = this.#seal;
+    if (seal !== undefined && !(await this.#isEndGenuine({ seal, position: end }))) {
+      this.#miss(end, SEAL_BYTES, "the seal of the footer, and any blocks that somebody left out before it");
+    }
+    return end;
+  }
+
+  async #isEndGenuine(sealing: Sealing): Promise<boolean> {
+    const length = SEAL_BYTES + FOOTER_BYTES;
+    const at = await this.#reader.load(sealing.position, length);
+    return at >= 0 && isFooterGenuine(this.#reader.bytes.subarray(at, at + length), sealing);
   }
 
   async #headAt(position: number): Promise<FoundHead | undefined> {

@@ -7,7 +7,7 @@ export type Files = Map<string, Uint8Array>;
 export interface Damage {
   readonly name: string;
   /** The golden directory that it is made of. */
-  readonly base: "golden" | "golden-long";
+  readonly base: "golden" | "golden-long" | "golden-compressed" | "golden-encrypted";
   readonly apply: (files: Files) => void;
   /** What opening fails with; undefined when it opens all the same. */
   readonly code: "CORRUPT" | "NOT_A_STORE" | "FORMAT_NEWER" | undefined;
@@ -72,11 +72,86 @@ function newer(
   };
 }
 
+const SEALED_OR_PACKED: readonly Damage[] = [
+  {
+    base: "golden-compressed",
+    name: "compressed-block",
+    apply: flip(CHECKPOINT, 0xa0),
+    code: "CORRUPT",
+    lost: [],
+    checkpointSaved: 0,
+  },
+  {
+    base: "golden-compressed",
+    name: "compressed-truncated",
+    apply: cut(CHECKPOINT, 0xb0),
+    code: "CORRUPT",
+    lost: [],
+    checkpointSaved: 0,
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-log-key",
+    apply: flip(LOG, 100),
+    code: "CORRUPT",
+    lost: [],
+    older: { k: "v1" },
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-log-record",
+    apply: flip(LOG, -10),
+    code: "CORRUPT",
+    lost: [],
+    older: { k: "v1" },
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-log-truncated",
+    apply: (files) => cut(LOG, bytesOf(files, LOG).length - 20)(files),
+    code: "CORRUPT",
+    lost: [],
+    older: { k: "v1" },
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-checkpoint-key",
+    apply: flip(CHECKPOINT, 150),
+    code: "CORRUPT",
+    lost: [],
+    checkpointSaved: 0,
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-checkpoint-block",
+    apply: flip(CHECKPOINT, -100),
+    code: "CORRUPT",
+    lost: [],
+    checkpointSaved: 0,
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-checkpoint-seal",
+    apply: flip(CHECKPOINT, -50),
+    code: "CORRUPT",
+    lost: [],
+  },
+  {
+    base: "golden-encrypted",
+    name: "encrypted-both",
+    apply: both(flip(LOG, 100), flip(CHECKPOINT, 150)),
+    code: "CORRUPT",
+    lost: ["k"],
+    checkpointSaved: 0,
+  },
+];
+
 /** Every way of damage that has a golden directory of its own. */
 export function damages(crc: (bytes: Uint8Array) => number): readonly Damage[] {
   const short = { base: "golden" } as const;
   const long = { base: "golden-long" } as const;
   return [
+    ...SEALED_OR_PACKED,
     { ...short, name: "manifest-slot", apply: flip("MANIFEST", 30), code: undefined, lost: [] },
     {
       ...short,

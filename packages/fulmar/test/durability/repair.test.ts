@@ -4,9 +4,18 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { nodeChecksum } from "../../src/base/runtime/node/checksum.js";
-import { open, repair, verify } from "../../src/index.js";
+import { type Encryption, open, repair, verify } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
-import { GOLDEN_CONTENTS, LONG_CONTENTS, writeGolden, writeGoldenLong } from "./golden.js";
+import {
+  COMPRESSED_CONTENTS,
+  ENCRYPTED_CONTENTS,
+  ENCRYPTED_KEY,
+  GOLDEN_CONTENTS,
+  LONG_CONTENTS,
+  writeGolden,
+  writeGoldenEncrypted,
+  writeGoldenLong,
+} from "./golden.js";
 import { type Damage, damages, type Files } from "./golden-damage.js";
 
 const FIXTURES = fileURLToPath(new URL("./fixtures/damaged", import.meta.url));
@@ -14,8 +23,25 @@ const FIXTURES = fileURLToPath(new URL("./fixtures/damaged", import.meta.url));
 const REWRITE = process.env.FULMAR_WRITE_GOLDEN === "1";
 const crc = (bytes: Uint8Array): number => nodeChecksum.crc32(bytes, 0, bytes.length, 0);
 const DAMAGES = damages(crc);
-const CONTENTS = { golden: GOLDEN_CONTENTS, "golden-long": LONG_CONTENTS };
-const WRITERS = { golden: writeGolden, "golden-long": writeGoldenLong };
+const CONTENTS = {
+  golden: GOLDEN_CONTENTS,
+  "golden-long": LONG_CONTENTS,
+  "golden-compressed": COMPRESSED_CONTENTS,
+  "golden-encrypted": ENCRYPTED_CONTENTS,
+};
+const WRITERS = {
+  golden: writeGolden,
+  "golden-long": writeGoldenLong,
+  // Another zlib may write other bytes.
+  "golden-compressed": () => filesIn(join(FIXTURES, "../golden-compressed")),
+  "golden-encrypted": writeGoldenEncrypted,
+};
+/** Entries of the checkpoint. */
+const WHOLE = { golden: 3, "golden-long": 6, "golden-compressed": 3, "golden-encrypted": 1 };
+
+function keyOf({ base }: Damage): { readonly encryption?: Encryption } {
+  return base === "golden-encrypted" ? { encryption: { key: ENCRYPTED_KEY, refusePlain: true } } : {};
+}
 
 const temporary: string[] = [];
 
@@ -43,8 +69,11 @@ function withoutLock(files: Files): Files {
   return new Map([...files].filter(([path]) => !path.startsWith("LOCK")));
 }
 
-async function contentsOf(directory: string): Promise<Map<string, string>> {
-  await using db = await open<string>(directory, { codec: "text" });
+async function contentsOf(
+  directory: string,
+  key: { readonly encryption?: Encryption },
+): Promise<Map<string, string>> {
+  await using db = await open<string>(directory, { ...key, codec: "text" });
   return new Map([...db.list()].map(({ key, value }) => [key as string, value]));
 }
 
@@ -64,6 +93,8 @@ function expected(damage: Damage): Map<string, string> {
 }
 
 describe.each(DAMAGES)("a golden directory with damage $name", (damage) => {
+  const key = keyOf(damage);
+
   test("is what the intact one becomes", async () => {
     const files = await WRITERS[damage.base]();
     damage.apply(files);
@@ -85,12 +116,12 @@ describe.each(DAMAGES)("a golden directory with damage $name", (damage) => {
   test("is refused unchanged, or opens with everything", async () => {
     const directory = await copyOf(damage.name);
     const before = await filesIn(directory);
-    const report = await verify(directory).catch((error: { code: string }) => error.code);
-    const code = await codeOf(open(directory).then((db) => db.close()));
+    const report = await verify(directory, key).catch((error: { code: string }) => error.code);
+    const code = await codeOf(open(directory, key).then((db) => db.close()));
     expect(code).toBe(damage.code);
     if (code === undefined) {
       expect(report).toMatchObject({ ok: true });
-      expect(await contentsOf(directory)).toEqual(expected(damage));
+      expect(await contentsOf(directory, key)).toEqual(expected(damage));
       return;
     }
     expect(report).toEqual(
@@ -102,16 +133,16 @@ describe.each(DAMAGES)("a golden directory with damage $name", (damage) => {
   test("is repaired as far as its checksums are right, and everything that was there is kept", async () => {
     const directory = await copyOf(damage.name);
     const before = await filesIn(directory);
-    const dry = repair(directory, { dryRun: true });
+    const dry = repair(directory, { ...key, dryRun: true });
     if (damage.code === "FORMAT_NEWER") {
       await expect(dry).rejects.toMatchObject({ code: "FORMAT_NEWER" });
-      await expect(repair(directory)).rejects.toMatchObject({ code: "FORMAT_NEWER" });
+      await expect(repair(directory, key)).rejects.toMatchObject({ code: "FORMAT_NEWER" });
       expect(withoutLock(await filesIn(directory))).toEqual(before);
       return;
     }
     const told = await dry;
     expect(withoutLock(await filesIn(directory))).toEqual(before);
-    const report = await repair(directory);
+    const report = await repair(directory, key);
     if (damage.code === undefined) {
       expect(report).toMatchObject({ repaired: false, damaged: false });
       expect(withoutLock(await filesIn(directory))).toEqual(before);
@@ -123,20 +154,20 @@ describe.each(DAMAGES)("a golden directory with damage $name", (damage) => {
     expect(files.some((file) => file.lost.length > 0)).toBe(true);
     const checkpoint = files.find(({ kind }) => kind === "checkpoint");
     if (before.has("checkpoint/000000000001")) {
-      const whole = damage.base === "golden" ? 3 : 6;
-      expect(checkpoint?.saved).toBe(damage.checkpointSaved ?? whole);
+      expect(checkpoint?.saved).toBe(damage.checkpointSaved ?? WHOLE[damage.base]);
     }
     for (const [path, bytes] of before) {
       const kept = await readFile(join(directory, "damaged-1", path));
       expect(kept.equals(bytes), path).toBe(true);
     }
-    expect(await verify(directory)).toMatchObject({ ok: true, findings: [] });
-    expect(await contentsOf(directory)).toEqual(expected(damage));
-    expect(await repair(directory)).toMatchObject({ repaired: false, damaged: false });
-    await using db = await open<string>(directory, { codec: "text" });
+    expect(await verify(directory, key)).toMatchObject({ ok: true, findings: [] });
+    expect(await contentsOf(directory, key)).toEqual(expected(damage));
+    expect(await repair(directory, key)).toMatchObject({ repaired: false, damaged: false });
+    await using db = await open<string>(directory, { ...key, codec: "text" });
     expect(db.status().incarnation).toBe(report.incarnation);
     expect(db.version).toBeGreaterThanOrEqual(version);
     // Nothing of anybody else's history is claimed.
-    expect([...portOf(db).coverage().origins()].map(([origin]) => origin)).toEqual([report.incarnation]);
+    const claimed = entries === 0 ? [] : [report.incarnation];
+    expect([...portOf(db).coverage().origins()].map(([origin]) => origin)).toEqual(claimed);
   });
 });

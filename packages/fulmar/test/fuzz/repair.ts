@@ -52,13 +52,13 @@ export function repairSegment(bytes: Uint8Array): void {
 }
 
 /** Mends the checksums of a checkpoint, and the sums in its footer. */
-export function repairCheckpoint(bytes: Uint8Array): void {
+export function repairCheckpoint(bytes: Uint8Array, key?: Uint8Array): void {
   if (bytes.length < CHECKPOINT_HEADER_BYTES + FOOTER_BYTES) return;
   const seed = crc32(bytes, 0, CHECKPOINT_HEADER_BYTES - 4, 0);
   writeU32(bytes, CHECKPOINT_HEADER_BYTES - 4, seed);
   const footerAt = bytes.length - FOOTER_BYTES;
   const sealed = (readU32(bytes, 12) & SEALED_CHECKPOINT) !== 0;
-  if (sealed) repairKeySection(bytes, CHECKPOINT_HEADER_BYTES);
+  if (sealed) repairKeySection(bytes, CHECKPOINT_HEADER_BYTES, key);
   const blocksEnd = footerAt - (sealed ? SEAL_BYTES : 0);
   const dictionary = CHECKPOINT_HEADER_BYTES + (sealed ? KEY_SECTION_BYTES : 0);
   let at = dictionary + readU32(bytes, 96);
@@ -91,10 +91,10 @@ export function repairCheckpoint(bytes: Uint8Array): void {
 }
 
 /** Mends the checksum of a key section, and what tells that its key is the right one. */
-function repairKeySection(bytes: Uint8Array, at: number): void {
+function repairKeySection(bytes: Uint8Array, at: number, key?: Uint8Array): void {
   const end = at + KEY_SECTION_BYTES;
   if (end > bytes.length) return;
-  bytes.set(keyCheck(bytes.slice(at, at + 16)), at + 16);
+  bytes.set(keyCheck(bytes.slice(at, at + 16), key), at + 16);
   writeU32(bytes, end - 4, crc32(bytes, at, end - 4, 0));
 }
 

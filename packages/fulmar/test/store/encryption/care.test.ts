@@ -86,7 +86,8 @@ describe("backup, restore, verify and repair", () => {
       for (const header of ["whole", "damaged"]) {
         const storage = machine();
         const plain = await openOn(storage, undefined);
-        await plain.set("forged", "x");
+        // Of later versions than what is there: a repair takes of the log what the checkpoint has not.
+        for (let i = 0; i < 50; i++) await plain.set("forged", "x");
         await plain.checkpoint();
         await plain.set("forged too", "x");
         await plain.close();

@@ -157,7 +157,15 @@ describe("keys change", () => {
     expect(marked(storage).length).toBeGreaterThan(2);
 
     const refusing = { key: ONE, refusePlain: true };
-    expect(await refusal(storage, refusing)).toMatchObject({ code: "NOT_ENCRYPTED" });
+    // Each kind of file is asked for itself.
+    const checkpoint = `${ROOT}/checkpoint/000000000001`;
+    const first = await refusal(storage, refusing);
+    expect(first).toMatchObject({ code: "NOT_ENCRYPTED", details: { file: checkpoint } });
+    const unsaved = machine();
+    await (await openOn(unsaved, undefined)).close();
+    const log = `${ROOT}/log/000000000001.log`;
+    const second = await refusal(unsaved, refusing);
+    expect(second).toMatchObject({ code: "NOT_ENCRYPTED", details: { file: log } });
     const turning = await openOn({ runtime: storage.restart() }, { key: ONE });
     const before = marked(storage);
     expect(keysOf(turning)).toMatchObject({ plain: true });
@@ -255,7 +263,8 @@ describe("keys change", () => {
       await fill(own, 0, 20);
       await own.checkpoint();
       await fill(own, 20, 3);
-      storage.powerCut();
+      // A power cut may bring back what was removed last.
+      storage.kill();
       const guest = await openOn({ runtime: storage.restart() }, given);
       const status = { current: id, inUse: id === null ? [] : [id], plain: id === null };
       expect(keysOf(guest)).toEqual(status);

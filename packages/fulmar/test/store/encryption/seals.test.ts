@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { readU32, writeU32 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
+import { FOOTER_BYTES } from "../../../src/durability/checkpoint-format.js";
+import { SEAL_BYTES } from "../../../src/durability/file-seal.js";
+import { decodeSlot, encodeSlot, SLOT_BYTES } from "../../../src/durability/manifest.js";
+import { repair } from "../../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../../src/testing/index.js";
 import { edit, filesOf } from "../../durability/harness.js";
+import { repairCheckpoint } from "../../fuzz/repair.js";
 import { BACKUP, fill, machine, ONE, openOn, ROOT, refusal } from "./support.js";
 
 /** Mends the checksums of a record at `at`, so that only the seal can tell. */
@@ -99,6 +104,79 @@ describe("what is sealed stays where it was put, though every checksum is mended
     }
   });
 });
+
+describe("a checkpoint all of whose checksums are mended, those in the manifest too", () => {
+  const changes: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array])[] = [
+    ["is not changed", (bytes) => bytes],
+    [
+      "has another time in its header",
+      (bytes) => {
+        bytes[80] ^= 1;
+        return bytes;
+      },
+    ],
+    [
+      "has lost its last block",
+      (bytes) => {
+        const end = bytes.length - FOOTER_BYTES - SEAL_BYTES;
+        let last = 0;
+        for (let at = 216 + readU32(bytes, 96); at < end; at += 20 + readU32(bytes, at)) last = at;
+        return new Uint8Array([...bytes.subarray(0, last), ...bytes.subarray(end)]);
+      },
+    ],
+    [
+      "says that a block holds an entry less",
+      (bytes) => {
+        bytes[220 + readU32(bytes, 96)] -= 1;
+        return bytes;
+      },
+    ],
+    [
+      "has another seal before its footer",
+      (bytes) => {
+        bytes[bytes.length - FOOTER_BYTES - 1] ^= 1;
+        return bytes;
+      },
+    ],
+  ];
+
+  test.each(changes)("%s", async (name, change) => {
+    const storage = machine();
+    const db = await openOn(storage, { key: ONE });
+    await fill(db, 0, 30);
+    await db.checkpoint();
+    await db.close();
+    const [[path, own]] = filesOf(storage, "checkpoint/");
+    const forged = change(Uint8Array.from(own));
+    repairCheckpoint(forged, ONE);
+    await edit(storage, path, () => forged);
+    await edit(storage, `${ROOT}/MANIFEST`, (bytes) => naming(bytes, forged));
+    if (name === "is not changed") {
+      const again = await openOn({ runtime: storage.restart() }, { key: ONE });
+      expect(again.status().entries).toBe(30);
+      return again.close();
+    }
+    expect(await refusal(storage, { key: ONE })).toMatchObject({ code: "CORRUPT", details: { file: path } });
+    // A repair takes what unseals, and says what is missing.
+    const runtime = storage.restart();
+    const report = await repair(ROOT, { runtime, encryption: { key: ONE } });
+    const file = report.files.find(({ kind }) => kind === "checkpoint");
+    expect(file?.lost.length).toBeGreaterThan(0);
+  });
+});
+
+/** A manifest that names a checkpoint of these bytes, in both of its slots. */
+function naming(manifest: Uint8Array, checkpoint: Uint8Array): Uint8Array {
+  const slots = [0, SLOT_BYTES].map((at) => {
+    const slot = decodeSlot({ crc32 }, manifest.subarray(at, at + SLOT_BYTES));
+    if (slot === undefined || typeof slot === "number") return new Uint8Array(SLOT_BYTES);
+    const from = checkpoint.length - FOOTER_BYTES;
+    const crc = crc32(checkpoint, from, checkpoint.length, 0);
+    const named = { ...slot.manifest.checkpoint, bytes: checkpoint.length, crc };
+    return encodeSlot({ crc32 }, { ...slot.manifest, checkpoint: named }, slot.generation);
+  });
+  return new Uint8Array(slots.flatMap((bytes) => [...bytes]));
+}
 
 /** Mends the checksums of dictionary and blocks; the sum in the footer is that of the blocks, compared last. */
 function mendCheckpoint(bytes: Uint8Array, first: number): void {
