@@ -49,6 +49,6 @@ export function encryptionOf(sealed: Sealed): { key: Uint8Array } | undefined {
 }
 
 /** What tells of a changed key section that it is one's own. */
-export function keyCheck(salt: Uint8Array, key = SEALED_KEY): Uint8Array {
+export function keyCheck(salt: Uint8Array, key: Uint8Array = SEALED_KEY): Uint8Array {
   return nodeCryptography.deriveKey(key, salt, "fulmar key check", 16);
 }

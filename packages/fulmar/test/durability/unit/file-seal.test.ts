@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readU32 } from "../../../src/base/bytes.js";
 import type { Random, Runtime } from "../../../src/base/runtime/interface.js";
+import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
 import {
   FileSeal,
   NONCE_BYTES,
@@ -86,6 +87,22 @@ describe("a file's seal", () => {
     for (const length of [0, 1, NONCE_BYTES, SEAL_BYTES - 1, SEAL_BYTES + 1]) {
       expect(seal.unseal(longer, 0, length, POSITION), `${length} bytes`).toBeUndefined();
     }
+  });
+
+  test("does not open what ends before it would", () => {
+    const seal = newSeal();
+    for (const length of [0, 5, NONCE_BYTES, SEAL_BYTES - 1]) {
+      expect(seal.unseal(new Uint8Array(length), 0, length, POSITION), `${length} bytes`).toBeUndefined();
+    }
+  });
+
+  test("binds the position, and then one after the other what stays readable", () => {
+    const bytes = sealed(newSeal(), "what", 0x0102_0304_0506, HEADER, BOUND);
+    const key = new Uint8Array(32).fill(9);
+    const nonce = bytes.subarray(0, NONCE_BYTES);
+    const associated = Uint8Array.of(6, 5, 4, 3, 2, 1, 0, 0, ...HEADER, ...BOUND);
+    const content = nodeCryptography.unseal(key, nonce, bytes.subarray(NONCE_BYTES), associated);
+    expect(new TextDecoder().decode(content)).toBe("what");
   });
 
   test("binds as many bytes as there are", () => {

@@ -71,6 +71,10 @@ describe("a keyring", () => {
     expect(await codeFrom(findSeal(runtime, "/a", section, "checkpoint", HEADER))).toBe(
       "ENCRYPTION_KEY_MISSING",
     );
+    for (const key of [new Uint8Array(31), new Uint8Array(0), "x".repeat(32) as unknown as Uint8Array]) {
+      const short = new Keyring(runtime, source({ key: () => key }));
+      expect(await codeFrom(short.create("checkpoint", HEADER))).toBe("ENCRYPTION_KEY_WRONG");
+    }
     const ring = new Keyring(runtime, source({ current: "two" }));
     expect(await codeFrom(ring.create("checkpoint", HEADER))).toBe("ENCRYPTION_KEY_MISSING");
   });
