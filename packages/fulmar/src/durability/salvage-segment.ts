@@ -116,7 +116,8 @@ class SegmentSalvage {
   /** The key section stands for itself: it is of use even if the header is damaged. */
   async #readSeal(header: SegmentHeader | undefined): Promise<void> {
     const { keyring } = this.#runtime;
-    if (header !== undefined && (header.flags & SEALED) === 0) return keyring?.acceptPlain(this.#path);
+    // Whether plain files are taken was asked when it was looked at first.
+    if (header !== undefined && (header.flags & SEALED) === 0) return;
     const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
     const at = await this.#reader.load(0, length);
     const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + length);
