@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { codeOf } from "../../../src/base/errors.js";
+import { codeOf, type FulmarError } from "../../../src/base/errors.js";
 import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
 import { KEY_SECTION_BYTES, readKeySection, writeKeySection } from "../../../src/durability/key-section.js";
 import { findSeal, Keyring, type KeySource, withKeyring } from "../../../src/durability/keyring.js";
@@ -79,6 +79,33 @@ describe("a keyring", () => {
     expect(await codeFrom(ring.create("checkpoint", HEADER))).toBe("ENCRYPTION_KEY_MISSING");
   });
 
+  test("names the file and the key", async () => {
+    const { section } = await sectionOf(new Keyring(runtime, source()));
+    const detailsOf = (work: Promise<unknown>): Promise<unknown> =>
+      work.then(
+        () => undefined,
+        (error: FulmarError) => error.details,
+      );
+    const none = new Keyring(runtime, source({ key: () => undefined }));
+    const wrong = new Keyring(runtime, source({ key: () => new Uint8Array(32) }));
+    const short = new Keyring(runtime, source({ key: () => new Uint8Array(3) }));
+    const down = new Keyring(runtime, source({ key: () => Promise.reject(new Error("down")) }));
+    const [file, keyId] = ["/a", "one"];
+    expect(await detailsOf(none.create("checkpoint", HEADER))).toMatchObject({ keyId });
+    expect(await detailsOf(none.find(file, section, "checkpoint", HEADER))).toMatchObject({ file, keyId });
+    expect(await detailsOf(wrong.find(file, section, "checkpoint", HEADER))).toMatchObject({ file, keyId });
+    expect(await detailsOf(findSeal(runtime, file, section, "checkpoint", HEADER))).toMatchObject({
+      file,
+      keyId,
+    });
+    for (const ring of [short, down]) {
+      expect(await detailsOf(ring.create("checkpoint", HEADER))).toMatchObject({ keyId });
+    }
+    const ringed = withKeyring(runtime, new Keyring(runtime, source()));
+    const seal = await findSeal(ringed, file, section, "checkpoint", HEADER);
+    expect(seal.keyId).toBe(keyId);
+  });
+
   test("asks for a key once, and again for what it could not get", async () => {
     const asked: string[] = [];
     let works = false;
@@ -155,6 +182,9 @@ describe("a keyring", () => {
     const keyring = new Keyring(runtime, source({ key }));
     await keyring.find("/a", section, "checkpoint", HEADER);
     expect(tried).toEqual([false, true]);
+    // A new file has no salt yet: any key is its own.
+    await new Keyring(runtime, source({ key })).create("checkpoint", HEADER);
+    expect(tried.slice(2)).toEqual([true, true]);
   });
 
   test("goes with the surroundings of a directory", () => {
