@@ -228,6 +228,15 @@ describe("a key section", () => {
     expect(mended((_bytes, view) => view.setUint32(32, 0, true))).toBeUndefined();
     expect(mended((_bytes, view) => view.setUint32(32, 65, true))).toBeUndefined();
     expect(mended((_bytes, view) => view.setUint32(32, 0xffff_ffff, true))).toBeUndefined();
+    // One byte further stands the checksum, which may look like text.
+    for (let salt = 0; salt < 40; salt++) {
+      const longer = mended((bytes, view) => {
+        bytes.fill(0x61, 36, 100);
+        bytes[0] = salt;
+        view.setUint32(32, 65, true);
+      });
+      expect(longer).toBeUndefined();
+    }
     expect(mended((bytes) => bytes.fill(0xff, 36, 40))).toBeUndefined();
     expect(mended((_bytes, view) => view.setUint32(32, 64, true))?.keyId).toHaveLength(63);
     expect(mended(() => undefined)).toEqual(section);
