@@ -33,10 +33,7 @@ export class LogWriter implements CommitLog {
   #begun = false;
   #scheduled = false;
   /** Made once: a commit that finds the end of the turn scheduled makes nothing. */
-  readonly #endTurn = (): void => {
-    this.#scheduled = false;
-    this.#turnEnded();
-  };
+  readonly #endTurn = (): void => this.#turnEnded();
   #wantsLogged = false;
   #refusal: Error | undefined;
   #failure: Error | undefined;
@@ -175,6 +172,7 @@ export class LogWriter implements CommitLog {
   }
 
   #turnEnded(): void {
+    this.#scheduled = false;
     if (this.#refusal !== undefined) {
       // Nothing may be written yet, so what gathers meanwhile has to stay within bounds.
       const full = this.#group.filled >= GROUP_BYTES_MAX || this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX;
