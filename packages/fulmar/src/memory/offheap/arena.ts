@@ -19,11 +19,14 @@ const PREVIOUS = RUN_DATA + 5;
 
 /** The class of a run that is one record. */
 const WHOLE = 0xffff;
+/** Spans without cells in use that are kept for the next need: as many as there are sizes of a short-lived thing. */
+const IDLE_MAX = 8;
 
 /**
  * Hands out and takes back memory. Small cells of one size share a span; the free ones of a span are
  * chained through their first words, and a span without cells in use goes back to the slabs, so that
- * records of a new size use what those of an old size left.
+ * records of a new size use what those of an old size left. The few that were emptied last stay for a while: a
+ * tombstone that comes and goes with each deletion would have the pages of a slab searched twice for it.
  */
 export class Arena {
   readonly slabs: Slabs;
@@ -35,6 +38,8 @@ export class Arena {
   readonly #ownBytesMin: number;
   /** The first span with room of each class; 0 when there is none. */
   readonly #open: Uint32Array;
+  /** Spans that were emptied last, the latest at the end; some are in use again. */
+  readonly #idle: Run[] = [];
   #usedBytes = 0;
   #waitingBytes = 0;
   #taken = 0;
@@ -140,12 +145,14 @@ export class Arena {
     const pages = slabs.pages[slab];
     const base = slabs.pageBase(run);
     const index = pages[base + CLASS];
-    const isListed = index !== WHOLE && !slabs.isRetired(slab);
-    const wasFull = index !== WHOLE && this.#isFull(pages, base, run, index);
+    const isSpan = index !== WHOLE;
+    const isListed = isSpan && !slabs.isRetired(slab);
+    const wasFull = isSpan && this.#isFull(pages, base, run, index);
     assert(pages[base + LIVE] > 0, "memory is given back once");
     if (--pages[base + LIVE] === 0) {
-      if (isListed && !wasFull) this.#unlist(run, index);
-      slabs.giveRun(run);
+      if (isListed) this.#rest(run, index, wasFull);
+      else slabs.giveRun(run);
+      this.#giveIdleIn(slab);
       return;
     }
     const unit = ref & slabs.unitMask;
@@ -171,6 +178,7 @@ export class Arena {
 
   /** Hands nothing out from a slab from now on: it goes when the last that is in it is given back. */
   retire(slab: number): void {
+    for (const run of this.#idle.filter((idle) => this.slabs.slabOf(idle) === slab)) this.#giveIdle(run);
     for (const [run, index] of this.#roomy(slab)) this.#unlist(run, index);
     this.slabs.retire(slab);
   }
@@ -201,6 +209,7 @@ export class Arena {
       else if (this.#verifySpan(run, pages, base) && !this.slabs.isRetired(this.slabs.slabOf(run))) open++;
     }
     for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
+    assert(this.#idle.length <= IDLE_MAX, "few spans are kept that are not in use");
     assert(open === 0, "spans with room are listed, others are not");
     assert(bytes === this.#usedBytes + this.#waitingBytes, "bytes that are handed out are counted");
     return live;
@@ -223,6 +232,35 @@ export class Arena {
       if (free === unit + 1) return false;
     }
     return true;
+  }
+
+  /** Keeps a span that was emptied, and gives the one back that has been kept the longest. */
+  #rest(run: Run, index: number, wasFull: boolean): void {
+    if (wasFull) this.#list(run, index);
+    this.#set(run, FREE, 0);
+    this.#set(run, FRESH, this.slabs.firstUnit(run));
+    if (this.#idle.includes(run)) return;
+    this.#idle.push(run);
+    if (this.#idle.length <= IDLE_MAX) return;
+    const [oldest] = this.#idle;
+    this.#giveIdle(oldest);
+    this.#giveIdleIn(this.slabs.slabOf(oldest));
+  }
+
+  /** Gives a span back that was kept, unless it is in use again. */
+  #giveIdle(run: Run): void {
+    this.#idle.splice(this.#idle.indexOf(run), 1);
+    if (this.#get(run, LIVE) > 0) return;
+    this.#unlist(run, this.#get(run, CLASS));
+    this.slabs.giveRun(run);
+  }
+
+  /** Gives the spans of a slab back that were kept, if there is nothing else in it. */
+  #giveIdleIn(slab: number): void {
+    const idle = this.#idle.filter((run) => this.slabs.slabOf(run) === slab && this.#get(run, LIVE) === 0);
+    if (idle.length === 0) return;
+    const pages = idle.reduce((sum, run) => sum + this.slabs.runPages(run), 0);
+    if (pages === this.slabs.usedPagesOf(slab)) for (const run of idle) this.#giveIdle(run);
   }
 
   /** The spans of a slab that have room, each with its class. */
@@ -324,7 +362,7 @@ export class Arena {
       pages[base + LIVE] === (pages[base + FRESH] - first) / size - free.size,
       "cells in use are counted",
     );
-    assert(pages[base + LIVE] > 0, "a span without cells in use is given back");
+    assert(pages[base + LIVE] > 0 || this.#idle.includes(run), "a span without cells in use is given back");
     return !this.#isFull(pages, base, run, index);
   }
 

@@ -122,6 +122,11 @@ export class Slabs {
     return this.#usedPages[slab] > 0;
   }
 
+  /** Pages of a shared slab that are in use. */
+  usedPagesOf(slab: number): number {
+    return this.#usedPages[slab];
+  }
+
   isRetired(slab: number): boolean {
     return this.#retired.size > 0 && this.#retired.has(slab);
   }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Arena } from "../../../src/memory/offheap/arena.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { SizeClasses } from "../../../src/memory/offheap/size-classes.js";
@@ -72,6 +72,21 @@ describe("arena", () => {
       for (const ref of refs) arena.give(ref);
     }
     expect(arena.slabs.allocatedBytes).toBeLessThan(2 * shape.slabBytes);
+  });
+
+  it("keeps the pages of what comes and goes, and gives them back when nothing else is there", () => {
+    const arena = new Arena(shape);
+    const stays = arena.take(40);
+    const takeRun = vi.spyOn(arena.slabs, "takeRun");
+    for (let round = 0; round < 100; round++) {
+      for (const size of [56, 64, 72, 80]) arena.give(arena.take(size));
+      expect(arena.verify()).toBe(1);
+    }
+    expect(takeRun).toHaveBeenCalledTimes(4);
+    const slab = arena.slabs.slabOf(arena.slabs.runOf(stays));
+    expect(arena.slabs.usedPagesOf(slab)).toBeGreaterThan(4);
+    arena.give(stays);
+    expect([arena.verify(), arena.slabs.usedPagesOf(slab)]).toEqual([0, 0]);
   });
 
   it("gives memory made to measure back at once", () => {
