@@ -21,6 +21,8 @@ const PREVIOUS = RUN_DATA + 5;
 const WHOLE = 0xffff;
 /** Spans without cells in use that are kept for the next need: as many as there are sizes of a short-lived thing. */
 const IDLE_MAX = 8;
+/** Of these none that is more than this part of a slab. */
+const IDLE_SHARE = 1 / 16;
 
 /**
  * Hands out and takes back memory. Small cells of one size share a span; the free ones of a span are
@@ -150,8 +152,11 @@ export class Arena {
     const wasFull = isSpan && this.#isFull(pages, base, run, index);
     assert(pages[base + LIVE] > 0, "memory is given back once");
     if (--pages[base + LIVE] === 0) {
-      if (isListed) this.#rest(run, index, wasFull);
-      else slabs.giveRun(run);
+      if (isListed && this.#mayRest(index)) this.#rest(run, index, wasFull);
+      else {
+        if (isListed && !wasFull) this.#unlist(run, index);
+        slabs.giveRun(run);
+      }
       this.#giveIdleIn(slab);
       return;
     }
@@ -232,6 +237,10 @@ export class Arena {
       if (free === unit + 1) return false;
     }
     return true;
+  }
+
+  #mayRest(index: number): boolean {
+    return this.#classes.spanPages[index] <= this.slabs.pagesPerSlab * IDLE_SHARE;
   }
 
   /** Keeps a span that was emptied, and gives the one back that has been kept the longest. */
