@@ -16,9 +16,8 @@ import { ZeroFill } from "./zero-fill.js";
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
  * work is done, and synced off the event loop while the next one gathers.
  *
- * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer
- * ones; nothing is written after a refused group until its traces are durably gone; nothing at all is
- * written after a failed sync.
+ * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer ones; nothing is
+ * written after a refused group until its traces are durably gone; nothing at all is written after a failed sync.
  */
 export class LogWriter implements CommitLog {
   readonly #parts: LogWriterParts;
