@@ -77,13 +77,14 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     const load = await loadStore(parts, reading.manifest, incarnation);
     const { scan } = load;
     runtime.keyring?.goOnAs(scan.live.at(-1)?.file.seal?.keyId);
+    // A process killed before it synced a name that it gave leaves one that a power cut can still take; nothing is made
+    // beside a manifest that may go.
+    await Promise.all([layout.log, layout.root].map((path) => syncDirectory(runtime.fileSystem, path)));
     await secure(runtime, layout, scan, reading.manifest.synced);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);
     log = segments;
     const numbers = numbersAfter(reading.manifest, load.found, scan, copied);
-    // A process killed before it synced a name that it gave leaves one that a power cut can still take.
-    await Promise.all([layout.log, layout.root].map((path) => syncDirectory(runtime.fileSystem, path)));
     // A copy's deletions have to reach the original, should they ever meet.
     const hadPeers = reading.manifest.hadPeers || (copied && options.evicts !== true);
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };

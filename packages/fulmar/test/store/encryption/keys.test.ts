@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Encryption, open } from "../../../src/index.js";
+import { nodeCryptography, type SimulatedDisk, simulatedStorage } from "../../../src/testing/index.js";
 import { filesOf } from "../../durability/harness.js";
 import {
   BACKUP,
@@ -291,5 +292,32 @@ describe("keys change", () => {
     const second = await openOn({ runtime: storage.restart() }, { key: ONE, refusePlain: true });
     expect(second.status().entries).toBe(3);
     await second.close();
+  });
+
+  test("also where the first open was killed, and the second one, under another key, lost its power", async () => {
+    const storage = simulatedStorage({ cryptography: nodeCryptography, profile: "posix-strict", seed: 1 });
+    const killed: SimulatedDisk[] = [];
+    const keep = (disk: SimulatedDisk, into: (disk: SimulatedDisk) => void): void => {
+      disk.onOperation = (operation, phase) => {
+        if (phase === "before" && operation.mutates) into(disk);
+      };
+    };
+    keep(storage.disk, (disk) => killed.push(disk.fork()));
+    await (await openOn(storage, { key: ONE })).close();
+    const both = { key: TWO, previousKeys: [ONE] };
+    let opened = 0;
+    for (const disk of killed) {
+      const cut: SimulatedDisk[] = [];
+      const second = simulatedStorage({ disk, seed: 2, cryptography: nodeCryptography });
+      keep(disk, () => cut.push(...disk.durableImages(4)));
+      await (await openOn(second, both)).close();
+      disk.onOperation = undefined;
+      for (const image of cut) {
+        const third = simulatedStorage({ disk: image, seed: 3, cryptography: nodeCryptography });
+        await (await openOn(third, both)).close();
+        opened++;
+      }
+    }
+    expect(opened).toBeGreaterThan(50);
   });
 });
