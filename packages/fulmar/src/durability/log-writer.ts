@@ -122,8 +122,8 @@ export class LogWriter implements CommitLog {
 
   /**
    * Goes on in a new segment unless the present one holds little: what a checkpoint is about to hold then lies
-   * in segments that a recovery from it does not read. Resolves when the new one is on stable storage, or when
-   * the log goes on in the present one because there is no other.
+   * in segments that a recovery from it does not read. Resolves when the new one is on stable storage, whatever
+   * follows, or when the log goes on in the present one because there is no other.
    */
   async startSegment(): Promise<void> {
     const { segments, pool, segmentBytes } = this.#parts;
@@ -137,7 +137,6 @@ export class LogWriter implements CommitLog {
     this.#handOver();
     this.#openingEnd = this.#logged.bytes;
     this.#startWork();
-    // Not for all of the work: beside writers that each wait for a sync it never ends.
     while (this.#owesOpening() && this.#working !== undefined) await this.#step;
   }
 
