@@ -163,8 +163,8 @@ export interface MemoryEngine {
    */
   slab(ref: Ref): Uint8Array;
   /**
-   * The same memory in words of the machine's byte order, to copy short values from; undefined from an engine
-   * that has no such words.
+   * The same memory in words whose first byte is the lowest one, in which an entry begins with a word; undefined
+   * from an engine or a machine that has no such words.
    */
   words(ref: Ref): Uint32Array | undefined;
   offset(ref: Ref): number;

@@ -5,6 +5,7 @@ import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import type { Victims } from "../memory/eviction/victims.js";
 import {
   deadlineOf,
+  ENTRY_HEADER_BYTES,
   EVICTED,
   EXPIRED,
   flagsOf,
@@ -18,6 +19,7 @@ import {
   valueLengthOf,
   valueStart,
 } from "../record/entry.js";
+import { hasDeadlineIn, hlcIn, keyLengthIn, originIn, seqIn, valueLengthIn } from "../record/entry-words.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
 import type { Stamp } from "../record/stamp.js";
@@ -107,12 +109,12 @@ export class Reader<V> {
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
     const start = valueStart(bytes, at);
-    return this.#valueIn(ref, bytes, start, start + valueLengthOf(bytes, at));
+    return this.#valueIn(this.engine.words(ref), bytes, start, start + valueLengthOf(bytes, at));
   }
 
-  /** The value in `bytes[from, to)`, which are of a record. */
-  #valueIn(ref: Ref, bytes: Uint8Array, from: number, to: number): V {
-    if (this.#isBytes) return this.#pool.copy(bytes, from, to, this.engine.words(ref)) as V;
+  /** The value in `bytes[from, to)`, which are of a record; `words` are the same memory. */
+  #valueIn(words: Uint32Array | undefined, bytes: Uint8Array, from: number, to: number): V {
+    if (this.#isBytes) return this.#pool.copy(bytes, from, to, words) as V;
     return this.#decode(bytes, from, to);
   }
 
@@ -129,17 +131,31 @@ export class Reader<V> {
 
   /** The entry of a record that can be read. */
   liveEntry(ref: Ref): Entry<V> {
+    const words = this.engine.words(ref);
     const bytes = this.engine.slab(ref);
     const at = this.engine.offset(ref);
+    const word = at >>> 2;
+    if (words === undefined || hasDeadlineIn(words, word)) return this.#anyEntry(ref, words, bytes, at);
+    const keyAt = at + ENTRY_HEADER_BYTES;
+    const valueAt = keyAt + keyLengthIn(words, word);
+    const key = this.space.decode(bytes, keyAt, valueAt);
+    const version = this.engine.versionOf(ref);
+    const origin = this.origins.id(originIn(words, word));
+    const stamp = { hlc: hlcIn(words, word), origin, seq: seqIn(words, word) };
+    // Last, because the codec may be anybody's code.
+    const value = this.#valueIn(words, bytes, valueAt, valueAt + valueLengthIn(words, word));
+    return { key, value, version, stamp };
+  }
+
+  /** The same for one that may have a deadline, byte by byte. */
+  #anyEntry(ref: Ref, words: Uint32Array | undefined, bytes: Uint8Array, at: number): Entry<V> {
     const keyAt = keyStart(bytes, at);
     const valueAt = keyAt + keyLengthOf(bytes, at);
     const key = this.space.decode(bytes, keyAt, valueAt);
     const version = this.engine.versionOf(ref);
     const stamp = this.stamp(ref);
     const deadline = deadlineOf(bytes, at);
-    // Last, because the codec may be anybody's code.
-    const value = this.#valueIn(ref, bytes, valueAt, valueAt + valueLengthOf(bytes, at));
-    // Two literals: each makes its object in one step.
+    const value = this.#valueIn(words, bytes, valueAt, valueAt + valueLengthOf(bytes, at));
     if (deadline === Number.POSITIVE_INFINITY) return { key, value, version, stamp };
     return { key, value, version, stamp, expiresAt: deadline };
   }

@@ -10,8 +10,6 @@ const CHUNK_BYTES = 8192;
 /** Up to so many bytes a loop over words is faster than the view that `set` needs is made and dropped. */
 const BY_WORDS_BYTES_MAX = 128;
 const NO_BUFFER = new ArrayBuffer(0);
-/** Whether the first byte of a word is its lowest one. */
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
  * Copies byte values into chunks that they share: making a buffer for each would take longer than everything
@@ -30,12 +28,15 @@ export class ValuePool {
     this.#threads = threads;
   }
 
-  /** A copy of `bytes[from, to)`; of the same memory in words, if there are some. `bytes` must be no Buffer. */
+  /**
+   * A copy of `bytes[from, to)`; `words`, if there are some, are the same memory in words whose first byte is the
+   * lowest one. `bytes` must be no Buffer.
+   */
   copy(bytes: Uint8Array, from: number, to: number, words?: Uint32Array): Uint8Array {
     const length = to - from;
     if (length <= IN_HEAP_BYTES_MAX || length > POOLED_BYTES_MAX) return bytes.slice(from, to);
     const at = this.#place(length);
-    if (words !== undefined && length <= BY_WORDS_BYTES_MAX && IS_LITTLE_ENDIAN) {
+    if (words !== undefined && length <= BY_WORDS_BYTES_MAX) {
       copyWords(words, from, this.#words, at, length);
     } else this.#chunk.set(bytes.subarray(from, to), at);
     return new Uint8Array(this.#buffer, at, length);

@@ -175,7 +175,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return this.#records.slab(ref);
   }
 
-  words(ref: Ref): Uint32Array {
+  words(ref: Ref): Uint32Array | undefined {
     return this.#records.words(ref);
   }
 

@@ -119,8 +119,9 @@ export class Records {
     return this.#bytes[ref >>> this.#slabShift];
   }
 
-  words(ref: Ref): Uint32Array {
-    return this.#words[ref >>> this.#slabShift];
+  /** Undefined where the first byte of a word is not its lowest one. */
+  words(ref: Ref): Uint32Array | undefined {
+    return IS_LITTLE_ENDIAN ? this.#words[ref >>> this.#slabShift] : undefined;
   }
 
   offset(ref: Ref): number {
