@@ -63,6 +63,11 @@ export class LogSegments {
     return this.#list.map(pastSegment).filter((segment) => segment !== undefined);
   }
 
+  /** Where the present one ends at the latest, if the next one is ready by then. */
+  limit(segmentBytes: number): number {
+    return Math.max(segmentBytes, this.current.capacity);
+  }
+
   push(segment: LogSegment): void {
     this.#list.push(segment);
   }

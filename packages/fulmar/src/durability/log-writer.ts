@@ -101,7 +101,7 @@ export class LogWriter implements CommitLog {
     this.#begun = false;
     this.#group.end();
     const end = this.#parts.segments.current.position + this.#group.filled;
-    const overflows = end >= this.#limitBytes && this.#parts.pool.ready;
+    const overflows = end >= this.#parts.segments.limit(this.#parts.segmentBytes) && this.#parts.pool.ready;
     if (
       this.#group.filled >= GROUP_BYTES_MAX ||
       overflows ||
@@ -154,11 +154,6 @@ export class LogWriter implements CommitLog {
     this.#timer = undefined;
   }
 
-  /** Where the present segment ends at the latest, if the next one is ready by then. */
-  get #limitBytes(): number {
-    return Math.max(this.#parts.segmentBytes, this.#parts.segments.current.capacity);
-  }
-
   #unsyncedCommits(): number {
     return this.#logged.commits + this.#group.commits - (this.#syncedInLine ?? this.#synced).commits;
   }
@@ -190,7 +185,7 @@ export class LogWriter implements CommitLog {
   /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
   #startGroup(recordBytes: number): void {
     const { current } = this.#parts.segments;
-    const full = current.position + recordBytes > this.#limitBytes;
+    const full = current.position + recordBytes > this.#parts.segments.limit(this.#parts.segmentBytes);
     if (full && this.#refusal === undefined && current.position > headerBytes(current.seal)) {
       if (this.#openNext()) return;
     }
