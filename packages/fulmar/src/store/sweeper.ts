@@ -51,8 +51,7 @@ export class Sweeper {
     this.#dueMs = Number.POSITIVE_INFINITY;
     const hasMore = this.#sweepSlice();
     const next = this.#source.nextDeadline();
-    // The log may have refused the sweep at once, and the next step is set.
-    if (this.#dueMs !== Number.POSITIVE_INFINITY) return;
+    if (this.#isRetrying) return;
     if (hasMore) this.#wait(Number.NEGATIVE_INFINITY, 0);
     else if (Number.isFinite(next)) this.expect(next);
   }
@@ -61,9 +60,14 @@ export class Sweeper {
   #sweepSlice(): boolean {
     const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN);
     while (this.#source.sweep(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
-      if (slice.isOver(ENTRIES_PER_STEP) || this.#dueMs !== Number.POSITIVE_INFINITY) return true;
+      if (slice.isOver(ENTRIES_PER_STEP) || this.#isRetrying) return true;
     }
     return false;
+  }
+
+  /** The log may have refused the sweep at once, and set the next step; a later deadline has not. */
+  get #isRetrying(): boolean {
+    return this.#dueMs === Number.NEGATIVE_INFINITY;
   }
 
   /** Deadlines from `dueMs` on do not bring the next step forward, nor put it off. */
