@@ -170,6 +170,6 @@ export function findSeal(
 }
 
 function keyMissing(path: string, keyId: string): FulmarError {
-  const message = `${path} is encrypted under the key "${keyId}", which was not given: give it as encryption`;
+  const message = `${path} is encrypted under the key ${JSON.stringify(keyId)}, which was not given: give it as encryption`;
   return new FulmarError("ENCRYPTION_KEY_MISSING", message, { file: path, keyId });
 }

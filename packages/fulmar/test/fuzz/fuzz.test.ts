@@ -15,6 +15,8 @@ vi.mock("../../src/memory/offheap/shape.js", async (original) => {
 const RUNS = Number(process.env.FULMAR_FUZZ ?? 600);
 /** One that nobody has seen before, unless it is given. */
 const SEED = process.env.FULMAR_SEED ?? `${Date.now()}`;
+/** Seeds that once found something, with the name of the reader. */
+const KEPT = [["checkpoint", "1795292141600"]] as const;
 
 describe("any bytes at all are refused by name, or read and written back the same", () => {
   test.each(Object.entries(TARGETS))(
@@ -33,6 +35,16 @@ describe("any bytes at all are refused by name, or read and written back the sam
     },
     36_000_000,
   );
+});
+
+test.each(KEPT)("T-FUZZ-01: %s, with seed %s, which found something once", async (name, seed) => {
+  const target = await TARGETS[name]();
+  const coverage = new BlockCoverage("/fulmar/src/");
+  try {
+    expect((await fuzz(target, seed, 600, coverage)).corpus).toBeGreaterThan(target.seeds.length);
+  } finally {
+    coverage.stop();
+  }
 });
 
 describe("the fuzzer", () => {
