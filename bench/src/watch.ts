@@ -15,10 +15,13 @@ const KEYS = 1000;
  * Of several blocks the median counts. A block is shorter than the turn of a process, so that what other processes do
  * to the processor's caches is in few of them; and so are collections of garbage, which fall on any of them by chance.
  */
-const BLOCKS = 10;
+const BLOCKS = 20;
 const BLOCK_SETS = 1000;
-/** Before each measurement: they make new what is searched, and bring what they need into the processor's caches. */
-const FIRST_SETS = 5000;
+/**
+ * Before each measurement: they make new what is searched, bring what they need into the processor's caches, and pay
+ * for what V8 puts off at a collection that was asked for.
+ */
+const FIRST_SETS = 20_000;
 /** Rounds that are not counted. */
 const WARM_UPS = 2;
 
