@@ -6,6 +6,8 @@ import { Boundaries, type Bounds } from "./boundaries.js";
 const HEAD_BYTES = 4;
 /** Groups of boundaries: for those that end where the common bytes do, and one for each next byte. */
 const GROUPS = 257;
+/** Buckets for each boundary of a group, at most. */
+const BOUNDARY_BUCKETS = 2;
 
 /**
  * The whole of all keys, cut into segments, of each of which is known whether some range reaches into it. A key
@@ -25,6 +27,12 @@ export class Segments {
   readonly #skips = new Uint32Array(GROUPS);
   /** What follows those bytes. */
   readonly #heads: Int32Array;
+  /** By so many bits the heads of a group, less the first of them, are shifted to be numbers of buckets. */
+  readonly #shifts = new Uint8Array(GROUPS);
+  /** The first bucket of each group, one more than it needs, and the end of the last one. */
+  readonly #tables = new Uint32Array(GROUPS + 1);
+  /** The first boundary in each bucket or behind: a search is left with a few of many thousand. */
+  #buckets = new Uint32Array(0);
   /** Of the segment before each boundary, and behind the last. */
   readonly #covered: Uint8Array;
 
@@ -76,8 +84,20 @@ export class Segments {
     const inGroup = this.#compareStart(key, common, skip, first);
     if (inGroup !== 0) return inGroup < 0 ? first : end;
     const head = headOf(key, skip, key.length);
-    const at = firstFrom(this.#heads, head, first, end);
+    const at = this.#firstFrom(head, group, first, end);
     return at < end && this.#heads[at] === head ? this.#behindEqual(key, skip, at, end) : at;
+  }
+
+  /** The first boundary of a group, from `first` to `end`, whose head is not below `head`; `end` without one. */
+  #firstFrom(head: number, group: number, first: number, end: number): number {
+    const beyond = head - this.#heads[first];
+    if (beyond <= 0) return first;
+    const bucket = this.#tables[group] + (beyond >>> this.#shifts[group]);
+    // The last one is the end of the one before.
+    if (bucket >= this.#tables[group + 1] - 1) return end;
+    const low = this.#buckets[bucket];
+    const high = this.#buckets[bucket + 1];
+    return low === high ? low : firstFrom(this.#heads, head, low, high);
   }
 
   /** The same, where the boundary `from` and perhaps others behind it have the head of the key. */
@@ -136,6 +156,27 @@ export class Segments {
         }
       }
       first = end;
+    }
+    this.#fillBuckets();
+  }
+
+  #fillBuckets(): void {
+    const [heads, groups, shifts, tables] = [this.#heads, this.#groups, this.#shifts, this.#tables];
+    for (let group = 0; group < GROUPS; group++) {
+      const [first, end] = [groups[group], groups[group + 1]];
+      const span = first === end ? 0 : heads[end - 1] - heads[first];
+      while (span >>> shifts[group] >= BOUNDARY_BUCKETS * (end - first) + 1) shifts[group]++;
+      tables[group + 1] = tables[group] + (first === end ? 0 : (span >>> shifts[group]) + 2);
+    }
+    this.#buckets = new Uint32Array(tables[GROUPS]);
+    for (let group = 0; group < GROUPS; group++) {
+      let at = groups[group];
+      const first = at;
+      for (let bucket = tables[group]; bucket < tables[group + 1]; bucket++) {
+        const from = bucket - tables[group];
+        while (at < groups[group + 1] && (heads[at] - heads[first]) >>> shifts[group] < from) at++;
+        this.#buckets[bucket] = at;
+      }
     }
   }
 
