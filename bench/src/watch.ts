@@ -1,7 +1,7 @@
 /**
  * What watches cost commits that none of them wants: processor time of a `set` with many watches and without
  * any, in turn, in the same store of the same process, and that in several processes, as V8 does not compile the same
- * twice; of a store with a directory, at `relaxed`, and of one in memory, whose commits cost a third of that.
+ * twice; of a store with a directory, at `relaxed`, and of one in memory, whose commits cost less.
  * `npm run bench:watch [processes] [rounds]`.
  */
 import { spawnSync } from "node:child_process";
@@ -14,7 +14,9 @@ import { keyAt, median, valuePool } from "./measure.js";
 
 const MANY = 10_000;
 const MOST = 100_000;
-const KEYS = 1000;
+const KEYS = 100_000;
+/** From one key that is written to the next: each comes once, and none is near the one before. */
+const STRIDE = 48_271;
 /**
  * Of several blocks the median counts. A block is shorter than the turn of a process, so that what other processes do
  * to the processor's caches is in few of them; and so are collections of garbage, which fall on any of them by chance.
@@ -64,6 +66,7 @@ async function measuredPairs(rounds: number, directory: string | undefined): Pro
   // One store for all: two of the same contents are not equally fast.
   const durability = directory === undefined ? "memory" : "relaxed";
   const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
+  await set(db, value, KEYS);
   const pairs: Pair[][] = CASES.map(() => []);
   for (let round = -WARM_UPS; round < rounds; round++) {
     for (const [i, one] of CASES.entries()) {
@@ -83,7 +86,9 @@ async function measuredPair(
 ): Promise<Pair> {
   let shown = 0;
   const first = await measured(db, value);
-  const watches = Array.from({ length: count }, (_, index) => db.watch(watched(index), () => shown++));
+  const watches = Array.from({ length: count }, (_, index) =>
+    db.watch(watched(Math.floor((index * KEYS) / count)), () => shown++),
+  );
   const both = (await measured(db, value)) + (await measured(db, value));
   for (const watch of watches) watch.close();
   const last = await measured(db, value);
@@ -112,7 +117,7 @@ async function set(
   count: number,
 ): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const done = db.set(keyAt(i % KEYS), value(i));
+    const done = db.set(keyAt((i * STRIDE) % KEYS), value(i));
     if (i % 100 === 99) await done;
   }
 }
