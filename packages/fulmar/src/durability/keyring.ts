@@ -78,7 +78,7 @@ export class Keyring {
     if (keyId === undefined) return undefined;
     const key = await this.#key(keyId);
     if (key === undefined) {
-      const message = `the key ${JSON.stringify(keyId)}, under which files are to be written, was not given: give it to open`;
+      const message = `the key ${quoted(keyId)}, under which files are to be written, was not given: give it to open`;
       throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId });
     }
     const salt = new Uint8Array(KEY_SALT_BYTES);
@@ -96,7 +96,7 @@ export class Keyring {
     const key = await this.#key(keyId, fits);
     if (key === undefined) throw keyMissing(path, keyId);
     if (!fits(key)) {
-      const message = `${path} is encrypted under another key ${JSON.stringify(keyId)} than was given: give the right one`;
+      const message = `${path} is encrypted under another key ${quoted(keyId)} than was given: give the right one`;
       throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { file: path, keyId });
     }
     return this.#seal(key, section, purpose, header);
@@ -138,12 +138,12 @@ export class Keyring {
     try {
       key = await this.#source.key(id, fits);
     } catch (cause) {
-      const message = `the provider of keys failed to give the key ${JSON.stringify(id)}: see the cause, and try again`;
+      const message = `the provider of keys failed to give the key ${quoted(id)}: see the cause, and try again`;
       throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId: id, cause });
     }
     if (key === undefined || key === null) return undefined;
     if (key instanceof Uint8Array && key.length === KEY_BYTES) return key.slice();
-    const message = `the provider gave something else than ${KEY_BYTES} bytes for the key ${JSON.stringify(id)}`;
+    const message = `the provider gave something else than ${KEY_BYTES} bytes for the key ${quoted(id)}`;
     throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { keyId: id });
   }
 
@@ -170,6 +170,11 @@ export function findSeal(
 }
 
 function keyMissing(path: string, keyId: string): FulmarError {
-  const message = `${path} is encrypted under the key ${JSON.stringify(keyId)}, which was not given: give it as encryption`;
+  const message = `${path} is encrypted under the key ${quoted(keyId)}, which was not given: give it as encryption`;
   return new FulmarError("ENCRYPTION_KEY_MISSING", message, { file: path, keyId });
+}
+
+/** The name of a key as it may stand in a message: one that a damaged file has may be anything. */
+function quoted(keyId: string): string {
+  return JSON.stringify(keyId);
 }
