@@ -1,8 +1,11 @@
 import { FulmarRangeError, FulmarTypeError } from "./errors.js";
 
+/** What options are when none are given: made once, and in need of no check. */
+export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({});
+
 /** Refuses an options argument that is not an object or has a member outside `known`. */
 export function checkOptions(options: unknown, known: readonly string[], where: string): void {
-  if (options === undefined) return;
+  if (options === undefined || options === NO_OPTIONS) return;
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: options must be an object`);
   }

@@ -5,11 +5,6 @@ import type { LogSegments } from "./log-segments.js";
 import type { LogEnd } from "./manifest.js";
 import type { SegmentPool } from "./segment-pool.js";
 
-/** Largest group that `inlineSync` syncs in the calling turn. */
-export const INLINE_BYTES_MAX = 64 * 1024;
-/** A segment with less than this part of it used goes on at a checkpoint: small stores keep to one. */
-export const LEFT_AFTER = 1 / 16;
-
 /** What a log writer works on and with. */
 export interface LogWriterParts {
   readonly runtime: Runtime;

@@ -6,11 +6,16 @@ import type { CommitLog, CommitSpace } from "./commit-log.js";
 import { unknownOutcome } from "./files.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
 import { endOf, liveSegment } from "./log-segments.js";
-import { INLINE_BYTES_MAX, LEFT_AFTER, type LogWriterParts, type Progress } from "./log-writer-parts.js";
+import type { LogWriterParts, Progress } from "./log-writer-parts.js";
 import type { LogEnd } from "./manifest.js";
 import { headerBytes } from "./segment-format.js";
 import { TurnGuard } from "./turn-guard.js";
 import { ZeroFill } from "./zero-fill.js";
+
+/** Largest group that `inlineSync` syncs in the calling turn. */
+const INLINE_BYTES_MAX = 64 * 1024;
+/** A segment with less than this part of it used goes on at a checkpoint: small stores keep to one. */
+const LEFT_AFTER = 1 / 16;
 
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's

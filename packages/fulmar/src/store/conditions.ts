@@ -31,8 +31,6 @@ export type ConditionalOptions = Pick<WriteOptions, "durability" | "ttl" | "expi
 
 const OPTIONS = ["durability", "ttl", "expiresAt"] as const;
 const FOR_EVER = Number.POSITIVE_INFINITY;
-/** What options are when none are given: these need no check. */
-export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({});
 
 /**
  * Writes that depend on what is there. A condition is decided once, on the newest state, with nothing
@@ -75,7 +73,7 @@ export class Conditions<In, Out> {
 
   /** Adds to a counter. Its deadline stays, unless the options give another. Throws when the call is wrong. */
   increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<Out>> {
-    if (options !== NO_OPTIONS) checkOptions(options, OPTIONS, "increment");
+    checkOptions(options, OPTIONS, "increment");
     const step = checkStep(by, key);
     this.#core.assertOpen();
     const reader = this.#reader;

@@ -1,11 +1,10 @@
-import { checkOptions, integerOption } from "../base/options.js";
+import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
 import type { BackupSummary } from "../durability/care-types.js";
 import { ALL_KEYS } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
 import { LATEST } from "../memory/engine.js";
 import { attempt } from "./attempt.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
-import { NO_OPTIONS } from "./conditions.js";
 import type { StoreCore } from "./core.js";
 import { RANGE_OPTIONS } from "./list-options.js";
 import {

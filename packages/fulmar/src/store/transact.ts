@@ -1,7 +1,6 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { checkOptions, integerOption } from "../base/options.js";
+import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
 import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
-import { NO_OPTIONS } from "./conditions.js";
 import type { StoreCore } from "./core.js";
 import { Line, type Place } from "./line.js";
 import type { Scope } from "./scope.js";
@@ -291,7 +290,7 @@ function isRetryable(error: unknown): boolean {
 }
 
 function resolvePlan(body: unknown, options: TransactOptions): Plan {
-  if (options !== NO_OPTIONS) checkOptions(options, TRANSACT_OPTIONS, "transact");
+  checkOptions(options, TRANSACT_OPTIONS, "transact");
   if (typeof body !== "function") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "transact: the first argument must be a function");
   }

@@ -26,7 +26,6 @@ export interface TransactionParts {
   readonly isolation: Isolation;
 }
 
-const NO_SAVEPOINTS: readonly never[] = [];
 /** Keys and ranges that one transaction may read, and keys that it may write. */
 const READS_MAX = 1_000_000;
 
@@ -44,8 +43,8 @@ export class TransactionState {
   /** The record that is the first to reach its deadline of those that were read alive; NONE without. */
   #mortal: Ref = NONE;
   #mortalUntilMs = Number.POSITIVE_INFINITY;
-  /** Savepoints that can still be gone back to, oldest first. */
-  #savepoints: readonly { readonly savepoint: Savepoint; readonly mark: Mark }[] = NO_SAVEPOINTS;
+  /** Savepoints that can still be gone back to, oldest first. Most transactions have none. */
+  #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] | undefined;
   #ended = false;
 
   constructor({ core, isolation }: TransactionParts) {
@@ -130,7 +129,8 @@ export class TransactionState {
     this.assertOpen();
     const mark = this.writes.mark();
     const savepoint = Object.freeze({ writes: mark.writes });
-    this.#savepoints = [...this.#savepoints, { savepoint, mark }];
+    this.#savepoints ??= [];
+    this.#savepoints.push({ savepoint, mark });
     return savepoint;
   }
 
@@ -138,15 +138,16 @@ export class TransactionState {
   rollbackTo(savepoint: Savepoint): void {
     this.assertOpen();
     this.core.userCode.assertOutside();
-    const index = this.#savepoints.findIndex((known) => known.savepoint === savepoint);
+    const savepoints = this.#savepoints ?? [];
+    const index = savepoints.findIndex((known) => known.savepoint === savepoint);
     if (index < 0) {
       throw new FulmarTypeError(
         "INVALID_ARGUMENT",
         "rollbackTo: no savepoint of this transaction, or one after the savepoint it went back to",
       );
     }
-    this.writes.rollBack(this.#savepoints[index].mark);
-    this.#savepoints = this.#savepoints.slice(0, index + 1);
+    this.writes.rollBack(savepoints[index].mark);
+    savepoints.length = index + 1;
   }
 
   /**

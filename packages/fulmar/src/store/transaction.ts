@@ -1,4 +1,4 @@
-import { checkOptions, integerOption } from "../base/options.js";
+import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
 import { NONE } from "../memory/engine.js";
 import { TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
@@ -24,9 +24,6 @@ export interface TransactionReadOptions {
    */
   readonly conflict?: boolean;
 }
-
-const NO_READ_OPTIONS: TransactionReadOptions = Object.freeze({});
-const NO_SET_OPTIONS: Pick<WriteOptions, "ttl" | "expiresAt"> = Object.freeze({});
 
 /** An entry as a transaction sees it. What the transaction itself wrote has version 0. */
 export type TransactionEntry<V = unknown> = Pick<Entry<V>, "key" | "value" | "version" | "expiresAt">;
@@ -81,18 +78,18 @@ export class Transaction<In = unknown, Out = In> {
   }
 
   /** The value of a key, or undefined. */
-  get(key: Key, options = NO_READ_OPTIONS): Out | undefined {
+  get(key: Key, options: TransactionReadOptions = NO_OPTIONS): Out | undefined {
     const step = this.#step(key, options);
     return step === undefined ? undefined : this.#value(step);
   }
 
   /** Whether a key has a value. */
-  has(key: Key, options = NO_READ_OPTIONS): boolean {
+  has(key: Key, options: TransactionReadOptions = NO_OPTIONS): boolean {
     return this.#step(key, options) !== undefined;
   }
 
   /** Value, version and deadline of a key, or undefined. */
-  entry(key: Key, options = NO_READ_OPTIONS): TransactionEntry<Out> | undefined {
+  entry(key: Key, options: TransactionReadOptions = NO_OPTIONS): TransactionEntry<Out> | undefined {
     const step = this.#step(key, options);
     return step === undefined ? undefined : this.#entry(step);
   }
@@ -120,8 +117,8 @@ export class Transaction<In = unknown, Out = In> {
   }
 
   /** Sets a key at the commit. A blind write conflicts with nothing, unless isolation is `snapshot`. */
-  set(key: Key, value: In, options = NO_SET_OPTIONS): void {
-    if (options !== NO_SET_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
+  set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = NO_OPTIONS): void {
+    checkOptions(options, SET_OPTIONS, "set");
     this.#state.assertOpen();
     const write = this.#scope.encoder.keptSetting(key, value, options);
     this.#state.put(write.key, { kind: "write", write });
@@ -163,7 +160,7 @@ export class Transaction<In = unknown, Out = In> {
 
   /** What there is of a key, noted as read; undefined when it has no value. */
   #step(key: Key, options: TransactionReadOptions): Step | undefined {
-    if (options !== NO_READ_OPTIONS) checkOptions(options, READ_OPTIONS, "get");
+    checkOptions(options, READ_OPTIONS, "get");
     this.#state.assertOpen();
     const encoded = this.#scope.encoder.key(key);
     const wish = this.#state.writes.get(encoded)?.what;

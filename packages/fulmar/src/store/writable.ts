@@ -1,15 +1,9 @@
-import { checkOptions } from "../base/options.js";
+import { checkOptions, NO_OPTIONS } from "../base/options.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { Atomic } from "./atomic.js";
 import { attempt } from "./attempt.js";
-import {
-  type ConditionalOptions,
-  Conditions,
-  type Incremented,
-  NO_OPTIONS,
-  type Outcome,
-} from "./conditions.js";
+import { type ConditionalOptions, Conditions, type Incremented, type Outcome } from "./conditions.js";
 import { Readable } from "./readable.js";
 import { registerScope, type Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
@@ -50,7 +44,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   set(key: Key, value: In, options: WriteOptions = NO_OPTIONS): Promise<Written<Out>> {
     // Spelt out: a closure for each call of the method that is called most would be felt.
     try {
-      if (options !== NO_OPTIONS) checkOptions(options, SET_OPTIONS, "set");
+      checkOptions(options, SET_OPTIONS, "set");
       const { encoder } = this.#scope;
       // The value before is decoded in between, which may change bytes that belong to the codec.
       if (options.previous === true) return this.#writeOne(encoder.keptSetting(key, value, options), options);

@@ -26,6 +26,7 @@ export class OffHeapIndexes {
   readonly records: Records;
   readonly hash: HashIndex;
   readonly keys: KeyTree;
+  /** Where the last scan ends among the keys. */
   readonly lastEnd = new RangeEnd();
   /** Every version of every key by origin, where that is asked for. */
   readonly origins: OriginOrder;
