@@ -110,3 +110,22 @@ export const commandSequences: fc.Arbitrary<Command[]> = fc.array(
   ),
   { maxLength: 40, size: "max" },
 );
+
+function setOf(key: number): Write {
+  return { key, kind: "set", origin: 1, seq: 1, size: 0, deadline: 0 };
+}
+
+/** Sequences that once showed a difference. */
+export const KEPT_SEQUENCES: readonly Command[][] = [
+  // The order by origin let go of what it had pinned before it was complete.
+  [
+    { type: "commit", gap: 0, writes: [1, 0].map(setOf) },
+    { type: "settle", back: 0 },
+    { type: "commit", gap: 0, writes: [2, 0].map(setOf) },
+    { type: "commit", gap: 0, writes: [3, 0].map(setOf) },
+    { type: "order", steps: 1 },
+    { type: "settle", back: 0 },
+    { type: "commit", gap: 0, writes: [4, 7, 5, 6, 8].map(setOf) },
+    { type: "order", steps: 10 },
+  ],
+];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, it } from "vitest";
 import type { EngineOptions, MemoryEngine } from "../../src/memory/engine.js";
-import { commandSequences } from "./engine-commands.js";
+import { type Command, commandSequences, KEPT_SEQUENCES } from "./engine-commands.js";
 import { EngineRun } from "./engine-run.js";
 import { quickHash } from "./fixtures.js";
 
@@ -15,7 +15,7 @@ export function engineModelSuite(name: string, create: (options: EngineOptions) 
           for (const command of commands) run.run(command);
           run.finish();
         }),
-        { numRuns: 100 },
+        { numRuns: 100, examples: KEPT_SEQUENCES.map((commands): [Command[]] => [commands]) },
       );
     });
   });

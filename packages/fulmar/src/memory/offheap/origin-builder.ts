@@ -41,8 +41,9 @@ export class OriginBuilder {
     for (this.#walk(); this.#from !== undefined; this.#walk()) yield;
     while (!this.#sorter.step()) yield;
     origins.beginMerging();
-    this.#pin.release();
     while (!origins.merge(this.#recordsPerStep)) yield;
+    // Not before: the pin is there as long as the work, whatever it does in between.
+    this.#pin.release();
   }
 
   /** Visits some keys. Others may have come or gone since the last ones, on either side. */
