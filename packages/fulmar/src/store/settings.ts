@@ -74,7 +74,8 @@ export interface Settings<V> {
 export function resolveSettings<V>(directory: string | undefined, options: OpenOptions<V>): Settings<V> {
   checkOptions(options, OPEN_OPTIONS, "open");
   if (directory !== undefined && (typeof directory !== "string" || directory === "")) {
-    throw new FulmarTypeError("INVALID_ARGUMENT", "open: the directory must be a non-empty string");
+    const message = "open: the directory must be a non-empty string; in memory: open(undefined, options)";
+    throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
   const { sync, onProgress } = options;
   if (sync !== undefined && sync !== "background" && sync !== "inline") {
