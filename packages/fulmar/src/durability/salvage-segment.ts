@@ -1,4 +1,5 @@
 import { readU32 } from "../base/bytes.js";
+import { codeOf } from "../base/errors.js";
 import { ORIGINS_MAX } from "../base/limits.js";
 import type { FileHandle } from "../base/runtime/interface.js";
 import { readCommit } from "../record/commit.js";
@@ -12,8 +13,10 @@ import { type DiskRuntime, findSeal } from "./keyring.js";
 import type { EntryVisitor } from "./salvage-checkpoint.js";
 import {
   DEFINITION_BYTES,
+  firstCommitAt,
   headerBytes,
   KIND_COMMIT,
+  KIND_OPENING,
   RECORD_HEAD_BYTES,
   RECORD_SALT_AT,
   type RecordHead,
@@ -26,6 +29,7 @@ import {
   type SegmentHeader,
   unsealPayload,
 } from "./segment-format.js";
+import { readOpening } from "./segment-reader.js";
 
 /** Where the salt stands in a segment's header. */
 const HEADER_SALT_AT = 24;
@@ -38,8 +42,6 @@ export interface SegmentVisitor {
 }
 
 export interface SalvagedSegment {
-  /** Undefined when it is damaged. */
-  readonly header: SegmentHeader | undefined;
   /** Commits that were wanted and are whole. */
   readonly saved: number;
   readonly lost: readonly LostPart[];
@@ -86,7 +88,9 @@ class SegmentSalvage {
 
   async run(): Promise<SalvagedSegment> {
     const header = await this.#header();
-    await this.#readSeal(header);
+    if (!(await this.#readSeal(header))) this.#salt = new Uint8Array(SALT_BYTES);
+    else if (header === undefined) await this.#readSalt();
+    else await this.#compareOpening(header);
     // A salt never begins with a zero: without one there is nothing to know records by.
     const sizeBytes = this.#salt[0] === 0 ? 0 : this.#reader.sizeBytes;
     for (let position = headerBytes(this.#seal); position < sizeBytes; ) {
@@ -95,7 +99,7 @@ class SegmentSalvage {
       if (next.position > position) this.#miss(position, next);
       position = await this.#take(next);
     }
-    return { header, saved: this.#saved, lost: this.#lost, end: this.#end };
+    return { saved: this.#saved, lost: this.#lost, end: this.#end };
   }
 
   async #header(): Promise<SegmentHeader | undefined> {
@@ -107,17 +111,19 @@ class SegmentSalvage {
     // A damaged header may have kept its salt, and the records tell whether it did.
     this.#salt = bytes.slice(HEADER_SALT_AT, HEADER_SALT_AT + SALT_BYTES);
     const used = bytes.some((byte) => byte !== 0);
-    if (header === undefined && used) {
-      this.#lost.push({ offset: 0, bytes: SEGMENT_HEADER_BYTES, what: "the header" });
-    }
+    if (header === undefined && used) this.#missHeader();
     return header;
   }
 
-  /** The key section stands for itself: it is of use even if the header is damaged. */
-  async #readSeal(header: SegmentHeader | undefined): Promise<void> {
+  #missHeader(): void {
+    this.#lost.push({ offset: 0, bytes: SEGMENT_HEADER_BYTES, what: "the header" });
+  }
+
+  /** The key section stands for itself: it is of use even if the header is damaged. False: nothing can be read. */
+  async #readSeal(header: SegmentHeader | undefined): Promise<boolean> {
     const { keyring } = this.#runtime;
     // Whether plain files are taken was asked when it was looked at first.
-    if (header !== undefined && (header.flags & SEALED) === 0) return;
+    if (header !== undefined && (header.flags & SEALED) === 0) return true;
     const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
     const at = await this.#reader.load(0, length);
     const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + length);
@@ -127,9 +133,32 @@ class SegmentSalvage {
       this.#seal = await findSeal(this.#runtime, this.#path, section, "log segment", head);
     } else if (header !== undefined || keyring?.refusesPlain === true) {
       // Behind a damaged header the records may be plain ones that somebody put there.
-      this.#salt = new Uint8Array(SALT_BYTES);
       const what = "the key section, without which nothing can be read";
       this.#lost.push({ offset: SEGMENT_HEADER_BYTES, bytes: KEY_SECTION_BYTES, what });
+      return false;
+    }
+    return true;
+  }
+
+  /** Behind a damaged header: the opening begins with the salt too. */
+  async #readSalt(): Promise<void> {
+    const at = await this.#reader.load(headerBytes(this.#seal), RECORD_HEAD_BYTES);
+    if (at < 0) return;
+    const salt = this.#reader.bytes.slice(at + RECORD_SALT_AT, at + RECORD_SALT_AT + SALT_BYTES);
+    const head = readRecordHead(this.#runtime.checksum, this.#reader.bytes, at, salt);
+    if (head?.kind !== KIND_OPENING) return;
+    this.#salt = salt;
+    if (this.#lost.length === 0) this.#missHeader();
+  }
+
+  /** Header and opening of a sealed segment prove each other; commits are sealed by themselves. */
+  async #compareOpening({ salt }: SegmentHeader): Promise<void> {
+    try {
+      await readOpening(this.#runtime, this.#reader, this.#path, salt, this.#seal);
+    } catch (error) {
+      if (codeOf(error) !== "CORRUPT") throw error;
+      const what = "the header or the opening, which were not written together";
+      this.#lost.push({ offset: 0, bytes: firstCommitAt(this.#seal), what });
     }
   }
 

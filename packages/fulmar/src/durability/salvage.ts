@@ -231,19 +231,23 @@ class Salvage {
   }
 }
 
-/** A segment may have been renamed: its header says which one it is. */
+/**
+ * A segment may have been renamed: its header says which one it is. One of a sealed segment is believed only where
+ * the opening, which is sealed together with it, proves it.
+ */
 async function inspect(runtime: DiskRuntime, path: string, named: number): Promise<Segment> {
   const header = await withFile(runtime.fileSystem, path, "read", async (handle) => {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
     const length = await readFully(handle, bytes, 0);
     return readSegmentHeader(runtime.checksum, bytes.subarray(0, length));
   });
-  const number = typeof header === "object" ? header.number : named;
-  const inspected = await inspectSegment(runtime, path, number, undefined).catch((error: unknown) => {
+  const stated = typeof header === "object" ? header.number : named;
+  const inspected = await inspectSegment(runtime, path, stated, undefined).catch((error: unknown) => {
     if (codeOf(error) !== "CORRUPT") throw error;
     return undefined;
   });
-  return { number, path, inspected };
+  const proven = inspected !== undefined && (inspected.seal === undefined || inspected.opening !== undefined);
+  return { number: proven ? stated : named, path, inspected };
 }
 
 export async function listIfThere(runtime: DiskRuntime, directory: string): Promise<string[]> {

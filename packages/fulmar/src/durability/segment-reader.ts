@@ -123,7 +123,8 @@ async function readSeal(
   return findSeal(runtime, path, section, "log segment", bytes.subarray(0, SEGMENT_HEADER_BYTES));
 }
 
-async function readOpening(
+/** The opening of a segment, if it is whole. Rejects with CORRUPT if it was not sealed together with the header. */
+export async function readOpening(
   runtime: DiskRuntime,
   reader: ChunkReader,
   path: string,
