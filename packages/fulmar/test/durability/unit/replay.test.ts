@@ -8,7 +8,8 @@ import {
   readDefinitions,
   readIds,
 } from "../../../src/durability/replay.js";
-import { DEFINITION_BYTES, type SegmentHeader } from "../../../src/durability/segment-format.js";
+import { DEFINITION_BYTES, recordBytes, type SegmentHeader } from "../../../src/durability/segment-format.js";
+import type { BulkLoader } from "../../../src/memory/engine.js";
 import {
   COMMIT_HEADER_BYTES,
   type CoverageChange,
@@ -205,6 +206,61 @@ describe("a replay", () => {
       expect(give(version, recordOf([[3, 0xaa]], []))).toBe(false);
     }
     expect([replay.commits, replay.entries, replay.bytes]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("room for keys to come", () => {
+  /** What a loader is told to expect, and after how many entries. */
+  function expectations(
+    { bytesTotal, afterVersion, entries }: { bytesTotal: number; afterVersion: number; entries: number },
+    commits: number,
+  ): { told: [keys: number, after: number][]; commitBytes: number } {
+    const told: [number, number][] = [];
+    let put = 0;
+    const loader: BulkLoader = {
+      announce: () => undefined,
+      addAll: () => 0,
+      put: () => void put++,
+      expect: (keys) => void told.push([keys, put]),
+      step: () => true,
+      finish: () => undefined,
+    };
+    const sampled = new Replay(loader, origins, found, ADA, afterVersion);
+    sampled.begin(bytesTotal);
+    sampled.segment(headerOf(ADA));
+    sampled.commit(afterVersion + 1, recordOf([[1, 0xaa]], []), 0, recordOf([[1, 0xaa]], []).length);
+    const payload = recordOf([], Array(entries).fill({ origin: 1, seq: 4 }));
+    for (let i = 1; i < commits; i++) sampled.commit(afterVersion + 1 + i, payload, 0, payload.length);
+    return { told, commitBytes: recordBytes(payload.length) };
+  }
+
+  test("is asked for once, by the first 500 commits and the bytes of the log", () => {
+    const { commitBytes } = expectations({ bytesTotal: 1, afterVersion: 0, entries: 3 }, 2);
+    const bytesTotal = 10_000 * commitBytes;
+    expect(expectations({ bytesTotal, afterVersion: 0, entries: 3 }, 499).told).toEqual([]);
+    const { told } = expectations({ bytesTotal, afterVersion: 0, entries: 3 }, 1500);
+    expect(told).toEqual([[expect.any(Number), 3 * 499]]);
+    // The first commit has no entry, and a definition.
+    expect(told[0][0]).toBeGreaterThan(29_900);
+    expect(told[0][0]).toBeLessThan(30_100);
+  });
+
+  test("is never more than for four million, whatever the log may hold", () => {
+    const { told } = expectations({ bytesTotal: 2 ** 50, afterVersion: 0, entries: 1 }, 500);
+    expect(told).toEqual([[2 ** 22, 499]]);
+  });
+
+  test("is there already behind a checkpoint", () => {
+    expect(expectations({ bytesTotal: 2 ** 40, afterVersion: 1, entries: 1 }, 600).told).toEqual([]);
+  });
+
+  test("is nobody's without a loader", () => {
+    replay = new Replay(undefined, origins, found, ADA, 0);
+    replay.begin(2 ** 30);
+    replay.segment(headerOf(ADA));
+    const payload = recordOf([], []);
+    for (let i = 1; i <= 501; i++) expect(give(i, payload)).toBe(true);
+    expect(replay.commits).toBe(501);
   });
 });
 
