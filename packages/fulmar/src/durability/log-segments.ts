@@ -1,3 +1,4 @@
+import { fileError } from "../base/errors.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { FileSeal } from "./file-seal.js";
 import { attempt } from "./files.js";
@@ -163,4 +164,23 @@ export class LogSegments {
 /** Where the log stands after a sync, for the manifest. */
 export function endOf(segment: LogSegment, crc: number, version: number): LogEnd {
   return { segment: segment.number, position: segment.position, crc, version };
+}
+
+/**
+ * Hands bytes for the end of a segment to the operating system, going on after short writes. Returns how many it
+ * took, and the error if those are not all.
+ */
+export function appendNow(segment: LogSegment, content: Uint8Array): { bytes: number; error?: Error } {
+  const { handle, path, position } = segment;
+  let bytes = 0;
+  try {
+    while (bytes < content.length) {
+      const count = handle?.writeNow(content.subarray(bytes), position + bytes) ?? 0;
+      if (count <= 0) throw fileError(undefined, "append to", path);
+      bytes += count;
+    }
+    return { bytes };
+  } catch (cause) {
+    return { bytes, error: fileError(cause, "append to", path) };
+  }
 }

@@ -1,11 +1,14 @@
 import { assert } from "../base/assert.js";
-import { FulmarError, fileError } from "../base/errors.js";
+import { FulmarError } from "../base/errors.js";
 import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
-import type { Timer } from "../base/runtime/interface.js";
 import type { CommitLog, CommitSpace } from "./commit-log.js";
 import { unknownOutcome } from "./files.js";
+import { FlushInterval } from "./flush-interval.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
-import { endOf, liveSegment } from "./log-segments.js";
+import { logFailedEarlier, logStopped } from "./log-errors.js";
+import { holdsLittle, openNext } from "./log-rotation.js";
+import { appendNow, endOf } from "./log-segments.js";
+import { LogSteps } from "./log-steps.js";
 import type { LogWriterParts, Progress } from "./log-writer-parts.js";
 import type { LogEnd } from "./manifest.js";
 import { headerBytes } from "./segment-format.js";
@@ -14,15 +17,14 @@ import { ZeroFill } from "./zero-fill.js";
 
 /** Largest group that `inlineSync` syncs in the calling turn. */
 const INLINE_BYTES_MAX = 64 * 1024;
-/** A segment with less than this part of it used goes on at a checkpoint: small stores keep to one. */
-const LEFT_AFTER = 1 / 16;
 
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
  * work is done, and synced off the event loop while the next one gathers.
  *
  * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer ones; nothing is
- * written after a refused group until its traces are durably gone; nothing at all is written after a failed sync.
+ * written after a refused group until its traces are durably gone; nothing at all is written after a failed sync, or
+ * after an error that nobody expected, wherever it comes up.
  */
 export class LogWriter implements CommitLog {
   readonly #parts: LogWriterParts;
@@ -37,21 +39,28 @@ export class LogWriter implements CommitLog {
   #begun = false;
   #scheduled = false;
   /** Made once: a commit that finds the end of the turn scheduled makes nothing. */
-  readonly #endTurn = (): void => this.#turnEnded();
+  readonly #flush = this.#guarded(() => this.#syncAll());
+  readonly #endTurn = this.#guarded(() => this.#turnEnded());
   #wantsLogged = false;
   #refusal: Error | undefined;
   #failure: Error | undefined;
   #closed = false;
-  #working: Promise<void> | undefined;
-  #step: Promise<void> | undefined;
+  readonly #steps: LogSteps;
   /** Bytes handed over up to the end of the last opening that is to be synced though no commit follows it. */
   #openingEnd = 0;
-  #timer: Timer | undefined;
+  readonly #interval: FlushInterval;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
     this.#guard = new TurnGuard(parts.runtime);
     this.#fill = new ZeroFill(parts.segmentBytes);
+    this.#interval = new FlushInterval(parts.runtime.timers, parts.flush.intervalMs, this.#flush);
+    this.#steps = new LogSteps({
+      next: () => this.#nextStep(),
+      between: () => this.#handOver(),
+      ended: () => this.#tellSyncedInLine(),
+      broken: (cause) => this.#broken(cause),
+    });
     const { crc, version } = parts.end;
     this.#group = new GroupBuffer(parts.runtime.checksum, parts.origins, crc, version);
     this.#logged = { commits: 0, bytes: 0, end: parts.end };
@@ -84,37 +93,46 @@ export class LogWriter implements CommitLog {
   begin(version: number, lengthBytes: number): CommitSpace {
     assert(!this.#begun, "one commit is finished before the next begins");
     if (this.#closed) throw new FulmarError("CLOSED", "the log is closed");
-    if (this.#failure !== undefined) {
-      const message = "the log failed earlier: close the store and open it again";
-      throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
-    }
+    if (this.#failure !== undefined) throw logFailedEarlier(this.#failure);
     assert(version > this.#group.version, "versions rise");
+    try {
+      const space = this.#space(version, lengthBytes);
+      this.#begun = true;
+      return space;
+    } catch (cause) {
+      throw this.#broken(cause);
+    }
+  }
+
+  #space(version: number, lengthBytes: number): CommitSpace {
     const { segments } = this.#parts;
     if (this.#group.filled === 0) {
       this.#startGroup(this.#group.recordBytes(lengthBytes, segments.current.seal));
     }
     const { salt, seal, position } = segments.current;
     const sealing = seal === undefined ? undefined : { seal, position };
-    const space = this.#group.begin(salt, version, this.synced, lengthBytes, sealing);
-    this.#begun = true;
-    return space;
+    return this.#group.begin(salt, version, this.synced, lengthBytes, sealing);
   }
 
   /** May write, and so may call the observer's `refused`, when the group has become large. */
   end(): void {
     assert(this.#begun, "a commit ends that was begun");
     this.#begun = false;
+    try {
+      this.#closeRecord();
+    } catch (cause) {
+      this.#broken(cause);
+    }
+  }
+
+  #closeRecord(): void {
     this.#group.end();
     const end = this.#parts.segments.current.position + this.#group.filled;
     const overflows = end >= this.#parts.segments.limit(this.#parts.segmentBytes) && this.#parts.pool.ready;
-    if (
-      this.#group.filled >= GROUP_BYTES_MAX ||
-      overflows ||
-      this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX
-    ) {
+    if (overflows || this.#isFull()) {
       this.#handOver();
       this.#boundUnsynced();
-      this.#startWork();
+      this.#steps.start();
     }
     this.#schedule();
   }
@@ -130,33 +148,36 @@ export class LogWriter implements CommitLog {
    * in segments that a recovery from it does not read. Resolves when the new one is on stable storage, whatever
    * follows, or when the log goes on in the present one because there is no other.
    */
-  async startSegment(): Promise<void> {
-    const { segments, pool, segmentBytes } = this.#parts;
-    const isLittle = (): boolean => segments.current.position < segmentBytes * LEFT_AFTER;
-    if (isLittle()) return;
-    await pool.prepared();
+  startSegment(): Promise<void> {
+    return this.#goOnInNext().catch((cause) => void this.#broken(cause));
+  }
+
+  async #goOnInNext(): Promise<void> {
+    if (holdsLittle(this.#parts)) return;
+    await this.#parts.pool.prepared();
     this.#handOver();
     // Much may have happened meanwhile.
-    if (this.#closed || this.#failure !== undefined || this.#refusal !== undefined || isLittle()) return;
-    if (!this.#openNext()) return;
+    if (this.#closed || this.#failure !== undefined || this.#refusal !== undefined) return;
+    if (holdsLittle(this.#parts) || !openNext(this.#parts, this.#group, this.synced)) return;
     this.#handOver();
     this.#openingEnd = this.#logged.bytes;
-    this.#startWork();
-    while (this.#owesOpening() && this.#working !== undefined) await this.#step;
+    this.#steps.start();
+    while (this.#owesOpening() && this.#steps.working !== undefined) await this.#steps.step;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#failure === undefined) {
-      this.#handOver();
-      this.#syncTarget = Math.max(this.#syncTarget, this.logged);
-      this.#startWork();
-      if (this.#working === undefined) break;
-      await this.#working;
+      this.#flush();
+      if (this.#steps.working === undefined) break;
+      await this.#steps.working;
     }
-    await this.#working;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    await this.#steps.working;
+    this.#interval.cancel();
+  }
+
+  #isFull(): boolean {
+    return this.#group.filled >= GROUP_BYTES_MAX || this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX;
   }
 
   #unsyncedCommits(): number {
@@ -173,27 +194,30 @@ export class LogWriter implements CommitLog {
     this.#scheduled = false;
     if (this.#refusal !== undefined) {
       // Nothing may be written yet, so what gathers meanwhile has to stay within bounds.
-      const full = this.#group.filled >= GROUP_BYTES_MAX || this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX;
-      if (full) this.#dropGroup(this.#refusal);
+      if (this.#isFull()) this.#dropGroup(this.#refusal);
       return;
     }
     // During a sync the next group gathers, unless somebody waits only for the write.
-    if (this.#working !== undefined && !this.#wantsLogged) return;
+    if (this.#steps.working !== undefined && !this.#wantsLogged) return;
     const lone = this.#group.commits === 1 && this.#group.filled <= INLINE_BYTES_MAX;
     this.#handOver();
-    if (this.#parts.inlineSync && lone && this.#working === undefined && this.#syncTarget > this.synced) {
+    if (
+      this.#parts.inlineSync &&
+      lone &&
+      this.#steps.working === undefined &&
+      this.#syncTarget > this.synced
+    ) {
       this.#syncNow();
     }
-    this.#startWork();
+    this.#steps.start();
   }
 
   /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
   #startGroup(recordBytes: number): void {
     const { current } = this.#parts.segments;
     const full = current.position + recordBytes > this.#parts.segments.limit(this.#parts.segmentBytes);
-    if (full && this.#refusal === undefined && current.position > headerBytes(current.seal)) {
-      if (this.#openNext()) return;
-    }
+    const mayGoOn = full && this.#refusal === undefined && current.position > headerBytes(current.seal);
+    if (mayGoOn && openNext(this.#parts, this.#group, this.synced)) return;
     // The opening of the present segment was refused together with its first group.
     if (current.position === headerBytes(current.seal)) {
       const { segment, position } = this.#logged.end;
@@ -201,32 +225,14 @@ export class LogWriter implements CommitLog {
     }
   }
 
-  /** Begins the empty group with the opening of a segment that is prepared; false when none is. */
-  #openNext(): boolean {
-    const { segments, pool } = this.#parts;
-    const { current } = segments;
-    const prepared = pool.take();
-    if (prepared === undefined) return false;
-    segments.push(liveSegment(prepared, this.#group.version));
-    this.#group.open(prepared.salt, this.synced, current.number, current.position, prepared.seal);
-    return true;
-  }
-
   #handOver(): void {
     this.#wantsLogged = false;
     const group = this.#group;
     if (group.filled === 0 || this.#failure !== undefined || this.#refusal !== undefined) return;
-    const { current } = this.#parts.segments;
-    const content = group.content;
-    let written = 0;
-    try {
-      while (written < content.length) {
-        const count = current.handle?.writeNow(content.subarray(written), current.position + written) ?? 0;
-        if (count <= 0) throw fileError(undefined, "append to", current.path);
-        written += count;
-      }
-    } catch (cause) {
-      this.#refuse(written, fileError(cause, "append to", current.path));
+    const { content } = group;
+    const written = appendNow(this.#parts.segments.current, content);
+    if (written.error !== undefined) {
+      this.#refuse(written.bytes, written.error);
       return;
     }
     const { version, crc, commits } = group;
@@ -249,21 +255,18 @@ export class LogWriter implements CommitLog {
   }
 
   #applyPolicy(): void {
-    const { flush, runtime } = this.#parts;
+    const { flush } = this.#parts;
     const commits = this.#logged.commits - this.#synced.commits;
     const bytes = this.#logged.bytes - this.#synced.bytes;
     if (commits === 0) return;
     if (commits >= flush.commits || bytes >= flush.bytes) this.#syncTarget = this.logged;
-    this.#timer ??= runtime.timers.after(flush.intervalMs, () => this.#intervalPassed(), {
-      background: true,
-    });
+    this.#interval.begin();
   }
 
-  #intervalPassed(): void {
-    this.#timer = undefined;
+  #syncAll(): void {
     this.#handOver();
     this.#syncTarget = Math.max(this.#syncTarget, this.logged);
-    this.#startWork();
+    this.#steps.start();
   }
 
   /** More un-synced commits than the numbers that a recovery skips would let it give out a number twice. */
@@ -282,7 +285,7 @@ export class LogWriter implements CommitLog {
       return;
     }
     // The system tells an error of the device once: the sync under way may be the one that hears of it.
-    if (this.#working === undefined) this.#reachedDisk(reached);
+    if (this.#steps.working === undefined) this.#reachedDisk(reached);
     else this.#syncedInLine = reached;
   }
 
@@ -297,10 +300,7 @@ export class LogWriter implements CommitLog {
     if (this.#failure !== undefined || reached.bytes <= this.#synced.bytes) return;
     const isNews = reached.end.version > this.synced;
     this.#synced = reached;
-    if (this.#synced.commits === this.#logged.commits) {
-      this.#timer?.cancel();
-      this.#timer = undefined;
-    }
+    if (this.#synced.commits === this.#logged.commits) this.#interval.cancel();
     if (isNews) this.#parts.observer.synced(reached.end.version);
   }
 
@@ -313,7 +313,7 @@ export class LogWriter implements CommitLog {
     this.#dropGroup(error);
     // Reported after the refusal: a listener may write, and what it writes must not be taken back.
     if (whole.commits > 0) this.#parts.observer.logged(this.logged);
-    this.#startWork();
+    this.#steps.start();
   }
 
   #dropGroup(error: Error): void {
@@ -323,15 +323,10 @@ export class LogWriter implements CommitLog {
     this.#parts.observer.refused(version, error);
   }
 
-  #startWork(): void {
-    if (this.#working !== undefined || this.#failure !== undefined) return;
-    if (this.#refusal === undefined && !this.#owesSync()) return;
-    this.#working = this.#work().finally(() => {
-      this.#working = undefined;
-      this.#tellSyncedInLine();
-      // Work may have come up between the last look and now.
-      this.#startWork();
-    });
+  #nextStep(): (() => Promise<void>) | undefined {
+    if (this.#failure !== undefined) return undefined;
+    if (this.#refusal !== undefined) return () => this.#removeTraces();
+    return this.#owesSync() ? () => this.#syncOnce() : undefined;
   }
 
   #owesSync(): boolean {
@@ -340,16 +335,6 @@ export class LogWriter implements CommitLog {
 
   #owesOpening(): boolean {
     return Math.min(this.#openingEnd, this.#logged.bytes) > this.#synced.bytes;
-  }
-
-  /** Everything that touches the disk off the event loop, one step at a time. */
-  async #work(): Promise<void> {
-    while (this.#failure === undefined) {
-      if (this.#refusal === undefined && !this.#owesSync()) break;
-      this.#step = this.#refusal === undefined ? this.#syncOnce() : this.#removeTraces();
-      await this.#step;
-      this.#handOver();
-    }
   }
 
   async #syncOnce(): Promise<void> {
@@ -389,9 +374,27 @@ export class LogWriter implements CommitLog {
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#interval.cancel();
     this.#group.clear();
     this.#parts.observer.failed(error);
+  }
+
+  #guarded(task: () => void): () => void {
+    return () => {
+      try {
+        task();
+      } catch (cause) {
+        this.#broken(cause);
+      }
+    };
+  }
+
+  /** After an error that nobody expected nothing is built on what was done: all who wait, and who come, are told. */
+  #broken(cause: unknown): Error {
+    // Thrown by whoever was told of a failure: nobody waits any more, and it must not get lost.
+    if (this.#failure !== undefined) throw cause;
+    const error = logStopped(cause);
+    this.#fail(error);
+    return error;
   }
 }

@@ -28,7 +28,7 @@ export class ZeroFill {
     const { number, handle, position, syncedPosition } = segment;
     const groupBytes = position - syncedPosition;
     const from = Math.max(segment.capacity, position);
-    if (handle === undefined || groupBytes === 0 || from - position >= groupBytes) return;
+    if (handle === undefined || from - position >= groupBytes) return;
     if (this.#refused?.number === number && position < this.#refused.position) return;
     const fillBytes = Math.min(FILL_BYTES_MAX, Math.max(FILL_BYTES_MIN, FILL_GROUPS * groupBytes));
     const end = Math.min(this.#segmentBytes, Math.ceil((position + fillBytes) / PAGE_BYTES) * PAGE_BYTES);

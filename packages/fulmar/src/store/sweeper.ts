@@ -16,7 +16,7 @@ export interface SweeperSource {
   readonly runtime: Pick<Runtime, "clock" | "timers">;
   nowMs(): number;
   nextDeadline(): number;
-  /** Sweeps at most `limit` expired entries and returns how many. */
+  /** Sweeps at most `limit` expired entries and returns how many; throws when the store cannot write. */
   sweep(limit: number): number;
 }
 
@@ -49,7 +49,12 @@ export class Sweeper {
 
   #step(): void {
     this.#dueMs = Number.POSITIVE_INFINITY;
-    const hasMore = this.#sweepSlice();
+    let hasMore = false;
+    try {
+      hasMore = this.#sweepSlice();
+    } catch {
+      // The store failed, and whoever writes next is told; nothing here waits for it.
+    }
     const next = this.#source.nextDeadline();
     if (this.#isRetrying) return;
     if (hasMore) this.#wait(Number.NEGATIVE_INFINITY, 0);

@@ -298,11 +298,17 @@ export class Committer implements LogObserver {
     const isEvicting = extras.victims.length > 0;
     const body = isEvicting ? this.#evictFor(version, extras, own) : own;
     if (!isEvicting) this.#apply(version, changes, body);
-    if (covered !== NOBODY) for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
     const done = this.#acknowledgements.promise(version, outcome, level);
-    // What was evicted takes memory until the log has it.
-    this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
-    if (isEvicting) this.#listener.evicted();
+    try {
+      if (covered !== NOBODY)
+        for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
+      // What was evicted takes memory until the log has it.
+      this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
+      if (isEvicting) this.#listener.evicted();
+    } catch (cause) {
+      done.catch(() => undefined);
+      throw this.#broken("a commit could not be handed to the log", cause);
+    }
     return done;
   }
 
@@ -341,10 +347,14 @@ export class Committer implements LogObserver {
     } catch (cause) {
       // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
       engine.rollback(before);
-      const error = new FulmarError("STORE_FAILED", "a commit could not be applied to memory", { cause });
-      this.failed(error);
-      throw error;
+      throw this.#broken("a commit could not be applied to memory", cause);
     }
+  }
+
+  #broken(message: string, cause: unknown): Error {
+    const error = new FulmarError("STORE_FAILED", message, { cause });
+    this.failed(error);
+    return error;
   }
 
   /** Closes the record, after everybody who waits for it is in line. */

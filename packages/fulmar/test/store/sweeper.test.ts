@@ -52,6 +52,19 @@ describe.each(["sweeper", "evictor"] as const)("%s", (kind) => {
     expect(turns(kind, entries, 0)).toEqual([ENTRIES_PER_TURN + 1, 1, 0]);
   });
 
+  it("ends when the store cannot write, without a word", () => {
+    const { runtime, fire, due } = world(0);
+    const fail = (): number => {
+      throw new Error("the store failed");
+    };
+    if (kind === "sweeper") {
+      const nextDeadline = (): number => Number.POSITIVE_INFINITY;
+      new Sweeper({ runtime, nowMs: () => 0, nextDeadline, sweep: fail }).expect(0);
+    } else new Evictor({ runtime, isTight: () => true, evict: fail }).expect();
+    expect(fire).not.toThrow();
+    expect(due).toEqual([]);
+  });
+
   it("ends a turn when its time is over, however few entries that took", () => {
     const left = turns(kind, 6 * ENTRIES_PER_STEP, 1.5);
     expect(left.slice(0, 3)).toEqual([4 * ENTRIES_PER_STEP, 2 * ENTRIES_PER_STEP, 0]);

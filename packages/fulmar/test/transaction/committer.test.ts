@@ -153,6 +153,20 @@ test("a commit that memory cannot take leaves nothing of itself, and the store t
   await expect(committer.flush()).rejects.toMatchObject({ code: "STORE_FAILED" });
 });
 
+test("a commit that the log cannot take any more fails the store, and whoever waits is told", async () => {
+  const { committer, log, failures } = committerFixture();
+  const waiting = committer.commit([setting("a", "1")], "full");
+  log.end = () => {
+    throw new RangeError("a bug");
+  };
+  const failed = expect.objectContaining({ code: "STORE_FAILED" });
+  expect(() => committer.commit([setting("b", "1")], "full")).toThrow(failed);
+  await expect(waiting).rejects.toEqual(failed);
+  await expect(committer.flush()).rejects.toEqual(failed);
+  expect(() => committer.commit([setting("c", "1")], "memory")).toThrow(failed);
+  expect(failures).toEqual([expect.objectContaining({ cause: expect.any(RangeError) })]);
+});
+
 describe("merge", () => {
   test("the greater stamp wins, whichever comes first, and what loses changes nothing", async () => {
     const { committer, log, foreign, clock, read } = committerFixture();

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { open, type Store } from "../../src/index.js";
+import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
+
+const KEY = new Uint8Array(32).fill(7);
+const FAILED = { code: "STORE_FAILED" };
+
+/** A machine whose sealing throws, as a bug would, once `isBroken`. */
+function machine(): { storage: SimulatedStorage; break(after: number): void } {
+  let left = Number.POSITIVE_INFINITY;
+  const cryptography: typeof nodeCryptography = {
+    ...nodeCryptography,
+    sealInPlace(key, nonce, bytes, associated) {
+      if (left-- <= 0) throw new RangeError("a bug");
+      nodeCryptography.sealInPlace(key, nonce, bytes, associated);
+    },
+  };
+  const storage = simulatedStorage({ seed: 1, cryptography });
+  return { storage, break: (after) => (left = after) };
+}
+
+function openOn(storage: SimulatedStorage): Promise<Store<string>> {
+  const { runtime } = storage;
+  return open<string>("/data", { codec: "text", runtime, encryption: { key: KEY }, segmentBytes: 65_536 });
+}
+
+async function expectFailed(db: Store<string>, storage: SimulatedStorage): Promise<void> {
+  expect(db.status().state).toBe("failed");
+  for (const durability of ["memory", "relaxed", "full"] as const) {
+    await expect(db.set("later", "1", { durability })).rejects.toMatchObject(FAILED);
+  }
+  await expect(db.flush()).rejects.toMatchObject(FAILED);
+  expect(db.get("saved")).toBe("1");
+  await expect(db.close()).rejects.toMatchObject(FAILED);
+  const { runtime } = storage;
+  const again = await open<string>("/data", { codec: "text", runtime, encryption: { key: KEY } });
+  expect(again.get("saved")).toBe("1");
+  expect(again.get("later")).toBeUndefined();
+  await again.close();
+}
+
+describe("an exception that nobody expects, out of sealing", () => {
+  test("a commit refuses it, those that wait for the same write, and all later ones", async () => {
+    const { storage, break: breakAfter } = machine();
+    const db = await openOn(storage);
+    await db.set("saved", "1");
+    breakAfter(2);
+    const writes = [1, 2, 3].map((i) => db.set(`key ${i}`, "1"));
+    const outcomes = await Promise.allSettled(writes);
+    expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    for (const write of writes) await expect(write).rejects.toMatchObject(FAILED);
+    breakAfter(Number.POSITIVE_INFINITY);
+    await expectFailed(db, storage);
+  });
+
+  test("the next segment refuses what waits for a sync of this one", async () => {
+    const { storage, break: breakAfter } = machine();
+    const db = await openOn(storage);
+    await db.set("saved", "1");
+    for (let i = 0; i < 5; i++) await db.set(["fill", i], "x".repeat(10_000));
+    for (let i = 0; i < 50; i++) await storage.runtime.timers.turn();
+    breakAfter(1);
+    const writes: Promise<unknown>[] = [db.set("small", "1")];
+    // Handed over and being synced when the next one finds no room.
+    await storage.runtime.timers.turn();
+    writes.push(db.set("large", "y".repeat(15_000)), db.set("large", "z".repeat(15_000)));
+    const outcomes = await Promise.allSettled(writes);
+    expect(outcomes.slice(1).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    for (const write of writes.slice(1)) await expect(write).rejects.toMatchObject(FAILED);
+    breakAfter(Number.POSITIVE_INFINITY);
+    await expectFailed(db, storage);
+  });
+
+  test("the segment for a checkpoint refuses the checkpoint and whatever waits", async () => {
+    const { storage, break: breakAfter } = machine();
+    const db = await openOn(storage);
+    await db.set("saved", "1");
+    await db.set("fill", "x".repeat(10_000));
+    breakAfter(0);
+    const checkpoint = db.checkpoint();
+    await expect(checkpoint).rejects.toBeDefined();
+    breakAfter(Number.POSITIVE_INFINITY);
+    await expectFailed(db, storage);
+  });
+});
