@@ -11,7 +11,11 @@ export const PARTS = {
   log: {
     files: durable(
       "log-writer",
+      "log-steps",
+      "log-rotation",
       "log-segments",
+      "flush-interval",
+      "zero-fill",
       "group-buffer",
       "segment-format",
       "segment-pool",
