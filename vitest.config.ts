@@ -17,6 +17,8 @@ export default defineConfig({
     ],
   },
   test: {
+    // Tests of other processes and threads run what users get.
+    globalSetup: ["scripts/test/bundles.mjs"],
     include: ["{packages/*,simulator,bench}/test/**/*.test.ts"],
     // Long enough for a machine that does other things too: it ends what hangs, and judges no speed.
     testTimeout: 120_000,

@@ -11,6 +11,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { bundleChanged } from "../scripts/build/bundles.mjs";
 import { PARTS } from "./parts.mjs";
 import { report } from "./report.mjs";
 
@@ -57,6 +58,7 @@ function mutate(part) {
 if (positionals.length === 0) fail("name a part");
 for (const name of positionals) if (PARTS[name] === undefined) fail(`there is no part ${name}`);
 install();
+await bundleChanged();
 const known = JSON.parse(readFileSync(join(here, "survivors.json"), "utf8"));
 let unknown = 0;
 for (const name of positionals) unknown += report(name, mutate(PARTS[name]), known);

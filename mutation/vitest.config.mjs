@@ -8,6 +8,8 @@ export default {
   root: process.cwd(),
   test: {
     ...base.test,
+    // What is changed is the sources; a bundle would not follow.
+    globalSetup: [],
     include: directories.map((directory) =>
       directory.endsWith(".ts") ? directory : `${directory}/**/*.test.ts`,
     ),

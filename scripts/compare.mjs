@@ -2,13 +2,13 @@
 // it, and runs it with the options given. See bench/compare/README.md.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "./build/build.mjs";
 import { provideRedis } from "./compare/redis.mjs";
 import { runCommand } from "./test/command.mjs";
 import { installLocked, staleInstallation } from "./test/install.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const comparison = join(root, "bench", "compare");
-const BUILD_TIMEOUT_MS = 5 * 60_000;
 const RUN_TIMEOUT_MS = 24 * 3_600_000;
 
 async function main() {
@@ -18,8 +18,7 @@ async function main() {
     if (!(await installLocked(comparison))) return 1;
   }
   console.error(provideRedis());
-  const compiler = [process.execPath, join(root, "node_modules/typescript/bin/tsc"), "-b", comparison];
-  const built = await runCommand(compiler, { cwd: root, timeoutMs: BUILD_TIMEOUT_MS });
+  const built = await build([comparison]);
   if (built !== 0) return built;
   const program = [process.execPath, join(comparison, "dist/main.js"), ...process.argv.slice(2)];
   return runCommand(program, { cwd: root, timeoutMs: RUN_TIMEOUT_MS });

@@ -2,11 +2,10 @@
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCommand } from "./test/command.mjs";
+import { build } from "./build/build.mjs";
 import { installLocked, staleInstallation } from "./test/install.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const BUILD_TIMEOUT_MS = 5 * 60_000;
 
 async function prepare() {
   const stale = staleInstallation(root);
@@ -14,9 +13,7 @@ async function prepare() {
     console.log(`installing (npm ci), because ${stale}`);
     if (!(await installLocked(root))) return 1;
   }
-  const compiler = join(root, "node_modules/typescript/bin/tsc");
-  const build = [process.execPath, compiler, "-b", "packages/filesync"];
-  return runCommand(build, { cwd: root, timeoutMs: BUILD_TIMEOUT_MS });
+  return build(["packages/filesync"]);
 }
 
 /** Signals are passed on, so that the demonstration clears up before either of the two ends. */

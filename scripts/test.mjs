@@ -28,7 +28,7 @@ const STEPS = [
     title: "format and lint",
     command: installed("@biomejs/biome/bin/biome", "ci", "--error-on-warnings"),
   },
-  { name: "build", title: "type-check and build", command: installed("typescript/bin/tsc", "-b") },
+  { name: "build", title: "type-check, compile and bundle", command: script("scripts/build.mjs") },
   {
     name: "types",
     title: "type-check the tests",

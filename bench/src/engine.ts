@@ -1,7 +1,7 @@
 /**
  * The plain memory engine against the off-heap one, without log, codec or promises:
- * `npx tsc -b bench && node --expose-gc bench/dist/engine.js`. `--keys N[,N]` (100,000 and 1,000,000; ten
- * million take minutes and 3 GB), `--runs N`, `--engines plain,offheap`, `--json`.
+ * `npm run bench:engine`. `--keys N[,N]` (100,000 and 1,000,000; ten million take minutes and 3 GB),
+ * `--runs N`, `--engines plain,offheap`, `--json`.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";

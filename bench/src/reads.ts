@@ -1,6 +1,6 @@
 /**
  * Where a read's time goes: the same reads with one step more each, in nanoseconds of processor time (all
- * threads, the collector among them) for an entry. `npx tsc -b bench && node bench/dist/reads.js [keys]`.
+ * threads, the collector among them) for an entry. `npm run build && node bench/dist/reads.js [keys]`.
  */
 import { type Codec, open, type Store } from "fulmar";
 import { KEY_COUNT, keyAt, median, shuffled, valuePool } from "./measure.js";

@@ -5,6 +5,7 @@ const FORBIDDEN = [
   [/\.tsbuildinfo$/, "is the compiler's own"],
   [/(^|\/)node_modules\//, "is another package"],
   [/^src\//, "is a source, which the source maps hold already"],
+  [/\.fingerprint$/, "is the build's own"],
 ];
 
 /** What is wrong with the files of a packed package, in sentences. */

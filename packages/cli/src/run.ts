@@ -15,7 +15,7 @@ import { CommandError, describeReport, reportOf } from "./errors.js";
 import { EXIT, EXIT_CODES, exitCodeOf } from "./exit-codes.js";
 import { type Io, PipeClosed } from "./io.js";
 
-const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+const { version } = createRequire(import.meta.url)("@fulmar/cli/package.json") as { version: string };
 
 /** Runs one command line, without the program's own name, and resolves to its exit code. Never rejects. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {

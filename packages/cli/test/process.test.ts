@@ -1,12 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { open } from "fulmar";
 import { describe, expect, it } from "vitest";
 import { freshPath } from "./support.js";
 
-const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../dist/bundle/main.js", import.meta.url));
 
 interface Finished {
   readonly code: number | null;
@@ -33,7 +32,7 @@ async function spawnFulmar(
   return { code, out, err };
 }
 
-describe.skipIf(!existsSync(main))("the built command (npm run build)", () => {
+describe("the command that users get", () => {
   it("names the process that holds the directory", async () => {
     const directory = await freshPath();
     const store = await open(directory);
