@@ -5,6 +5,7 @@ import { open, openReader } from "fulmar";
 
 if (isMainThread) {
   const db = await open("data-threads", { shared: true });
+  const moves = db.namespace("moves");
   await db.batch([
     { type: "set", key: ["account", "ada"], value: 60 },
     { type: "set", key: ["account", "grace"], value: 40 },
@@ -21,16 +22,18 @@ if (isMainThread) {
   // Moves amounts to and fro until the worker has seen enough. Their sum is always 100.
   while (report === undefined) {
     const amount = Math.floor(Math.random() * 100);
-    await db.batch([
-      { type: "set", key: ["account", "ada"], value: amount },
-      { type: "set", key: ["account", "grace"], value: 100 - amount },
-    ]);
+    await db.transact((tx) => {
+      tx.set(["account", "ada"], amount);
+      tx.set(["account", "grace"], 100 - amount);
+      tx.in(moves).set("last", amount);
+    });
   }
   await ended;
   console.log(`the worker read ${report.states} states; every sum was ${report.sums.join(", ")}`);
   await db.close();
 } else {
   const reader = await openReader(workerData);
+  const moves = reader.namespace("moves"); // at the state of its reader
   const versions = new Set();
   const sums = new Set();
   while (versions.size < 20) {
@@ -38,6 +41,8 @@ if (isMainThread) {
     let sum = 0;
     for (const amount of reader.values({ prefix: ["account"] })) sum += amount;
     sums.add(sum);
+    const last = moves.get("last") ?? reader.get(["account", "ada"]);
+    if (last !== reader.get(["account", "ada"])) throw new Error("a namespace of another state");
   }
   await reader.close();
   parentPort.postMessage({ states: versions.size, sums: [...sums] });

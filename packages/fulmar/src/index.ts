@@ -47,7 +47,7 @@ export type { ReaderHandle } from "./store/reader-messages.js";
 export { type RepairOptions, repair } from "./store/repair.js";
 export { type RestoreOptions, restore } from "./store/restore.js";
 export type { SchemaInput, SchemaIssue, SchemaOutput, SchemaResult, StandardSchema } from "./store/schema.js";
-export type { SharedReader } from "./store/shared-reader.js";
+export type { SharedNamespace, SharedReader } from "./store/shared-reader.js";
 export type { Snapshot } from "./store/snapshot.js";
 export type { Store } from "./store/store.js";
 export type { TransactionBody, TransactOptions } from "./store/transact.js";

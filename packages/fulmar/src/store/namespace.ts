@@ -1,10 +1,10 @@
 import { FulmarRangeError } from "../base/errors.js";
-import { DEADLINE_MS_MAX } from "../base/limits.js";
+import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { type Codec, type CodecName, resolveCodec } from "../codec/codec.js";
 import { KeySpace } from "../keys/space.js";
 import type { StoreCore } from "./core.js";
-import { type SchemaOutput, type StandardSchema, validatorOf } from "./schema.js";
+import { type SchemaOutput, type StandardSchema, type Validator, validatorOf } from "./schema.js";
 import type { Scope } from "./scope.js";
 import { guardedCodec } from "./user-code.js";
 import { ChangeMaker } from "./watch/changes.js";
@@ -83,29 +83,46 @@ export function storeScope<V>(core: StoreCore<V>): Scope<V> {
   return { core: core as StoreCore<unknown>, reader, encoder, changes: new ChangeMaker(reader) };
 }
 
-/** What a namespace works on. @throws INVALID_ARGUMENT, UNKNOWN_OPTION, KEY_TOO_LARGE */
-export function namespaceScope<In, Out>(
-  core: StoreCore<unknown>,
+/** What the options of a namespace say, checked. */
+interface NamespaceParts<In, Out> {
+  readonly space: KeySpace;
+  /** Undefined for the store's own. */
+  readonly codec: Codec<Out> | undefined;
+  readonly validate: Validator<In, Out> | undefined;
+  readonly ttlMs: number | undefined;
+}
+
+/** Checks name and options of a namespace. @throws INVALID_ARGUMENT, UNKNOWN_OPTION, KEY_TOO_LARGE */
+export function namespaceParts<In, Out>(
   name: string,
   options: NamespaceOptions<Out> & { readonly schema?: StandardSchema<In, Out> },
-): Scope<In, Out> {
+  limits: Limits,
+): NamespaceParts<In, Out> {
   checkOptions(options, ["schema", "codec", "ttl"], "namespace");
   const { schema, ttl } = options;
-  const { limits, kept } = core;
   // Not undefined, which would stand for the store itself.
   const space = new KeySpace(name ?? "");
   if (space.prefix.length > limits.keyBytesMax) {
     const message = `the name takes ${space.prefix.length} bytes of each key; the limit is ${limits.keyBytesMax}`;
     throw new FulmarRangeError("KEY_TOO_LARGE", message);
   }
-  const { userCode } = core;
-  const codec =
-    options.codec === undefined
-      ? (core.codec as Codec<Out>)
-      : guardedCodec(resolveCodec(options.codec), userCode);
-  const reader = core.reader.within(space, codec);
+  const codec = options.codec === undefined ? undefined : resolveCodec(options.codec);
   const validate = schema === undefined ? undefined : validatorOf(schema, name);
   const ttlMs = ttl === undefined ? undefined : integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
+  return { space, codec, validate, ttlMs };
+}
+
+/** What a namespace works on. @throws as {@link namespaceParts} */
+export function namespaceScope<In, Out>(
+  core: StoreCore<unknown>,
+  name: string,
+  options: NamespaceOptions<Out> & { readonly schema?: StandardSchema<In, Out> },
+): Scope<In, Out> {
+  const { limits, kept, userCode } = core;
+  const { space, codec: own, validate, ttlMs } = namespaceParts(name, options, limits);
+  const codec = own === undefined ? (core.codec as Codec<Out>) : guardedCodec(own, userCode);
+  const reader = core.reader.within(space, codec);
+  const nowMs = (): number => reader.nowMs();
   const encoder = new WriteEncoder<In, Out>({
     space,
     codec,
@@ -114,7 +131,7 @@ export function namespaceScope<In, Out>(
     userCode,
     validate,
     ttlMs,
-    nowMs: () => reader.nowMs(),
+    nowMs,
   });
   return { core, reader, encoder, changes: new ChangeMaker(reader) };
 }

@@ -12,6 +12,7 @@ import {
   HAS_DEADLINE,
   hlcOf,
   keyLengthOf,
+  keyOf,
   keyStart,
   originOf,
   seqOf,
@@ -168,6 +169,15 @@ export class Reader<V> {
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (this.isLive(ref, nowMs)) count++;
     }
     return count;
+  }
+
+  /** The encoded key of the first record of a range that can be read, where it lies in memory. */
+  firstKey(range: KeyRange, nowMs: number): Uint8Array | undefined {
+    const cursor = this.engine.scan(range, LATEST, false);
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      if (this.isLive(ref, nowMs)) return keyOf(this.engine.slab(ref), this.engine.offset(ref));
+    }
+    return undefined;
   }
 
   /** The entry as applications see it; expired but unswept ones count as expired tombstones. */

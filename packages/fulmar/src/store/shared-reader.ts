@@ -1,49 +1,16 @@
-import { FulmarError } from "../base/errors.js";
-import type { Limits } from "../base/limits.js";
-import { checkOptions } from "../base/options.js";
-import type { Clock, ThreadChannel, Threads } from "../base/runtime/interface.js";
-import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
-import { decodeKey, encodeKey, userRanges } from "../keys/key.js";
-import { isEmptyRange, type KeyRange } from "../keys/range.js";
-import { resolveRange } from "../keys/resolve.js";
-import { NONE, type Ref } from "../memory/engine.js";
-import {
-  type Batch,
-  copyBytes,
-  copyValue,
-  isLiveAt,
-  readBatch,
-  type Wanted,
-} from "../memory/shared/batch.js";
-import { ReaderTree } from "../memory/shared/reader-tree.js";
-import { ReaderSession, type ReaderState } from "../memory/shared/session.js";
-import { SharedView } from "../memory/shared/view.js";
-import {
-  deadlineOf,
-  flagsOf,
-  hlcOf,
-  keyOf,
-  originOf,
-  seqOf,
-  valueLengthOf,
-  valueStart,
-} from "../record/entry.js";
-import { OriginTable } from "../record/origins.js";
-import { checkListOptions, type ListShape, RANGE_OPTIONS } from "./list-options.js";
-import type { AttachedMessage, OwnerMessage } from "./reader-messages.js";
-import type { Entry, Key, ListOptions, RangeOptions } from "./types.js";
-import { ValuePool } from "./value-pool.js";
-
-/** Entries that the first read of an iteration copies; each further one twice as many, up to a bound. */
-const FIRST_BATCH = 16;
-const BATCH_MAX = 1024;
+import type { Codec } from "../codec/codec.js";
+import type { KeyRange } from "../keys/range.js";
+import { type KeySpace, STORE_KEYS } from "../keys/space.js";
+import { keyOf } from "../record/entry.js";
+import { type NamespaceOptions, namespaceParts, type SchemaOptions } from "./namespace.js";
+import { namespaceNames } from "./namespaces.js";
+import type { OwnerMessage } from "./reader-messages.js";
+import type { SchemaOutput, StandardSchema } from "./schema.js";
+import { SharedReadable } from "./shared-readable.js";
+import { SharedSource, type SharedSourceParts } from "./shared-source.js";
 
 /** What a reader is made of. */
-export interface SharedReaderParts<V> {
-  readonly channel: ThreadChannel;
-  readonly attached: AttachedMessage;
-  readonly clock: Clock;
-  readonly threads: Threads;
+export interface SharedReaderParts<V> extends SharedSourceParts {
   readonly codec: Codec<V>;
 }
 
@@ -60,107 +27,73 @@ export interface SharedReaderParts<V> {
  * Every method that reads throws CLOSED when the reader or the store is closed, and REVOKED as told above or
  * when the store let go of the reader.
  */
-export class SharedReader<V = unknown> {
-  readonly #channel: ThreadChannel;
-  readonly #clock: Clock;
-  readonly #isBytes: boolean;
-  readonly #decode: RangeDecoder<V>;
-  readonly #take: (length: number) => Uint8Array;
-  readonly #limits: Limits;
-  readonly #origins = new OriginTable();
-  readonly #view: SharedView;
-  readonly #session: ReaderSession;
-  readonly #tree: ReaderTree;
-  #state: ReaderState;
-  #latestMs = 0;
+export class SharedReader<V = unknown> extends SharedReadable<V> {
+  readonly #source: SharedSource;
+  readonly #codec: Codec<V>;
 
   /** @internal Readers come from `openReader`. */
   constructor(parts: SharedReaderParts<V>) {
-    const { channel, attached, clock, threads, codec } = parts;
-    this.#channel = channel;
-    this.#clock = clock;
-    const pool = new ValuePool(threads);
-    this.#isBytes = (codec as unknown) === bytesCodec;
-    this.#decode = rangeDecoder(codec, (bytes, from, to) => pool.copy(bytes, from, to));
-    this.#take = (length) => pool.take(length);
-    this.#limits = attached.limits;
-    const learn = (): void => this.#learn();
-    this.#view = new SharedView(attached.layout, learn);
-    this.#session = new ReaderSession(attached.control, attached.block, learn);
-    this.#tree = new ReaderTree(this.#view, attached.control, this.#session);
-    for (const [kind, number, buffer] of attached.buffers) this.#view.map(kind, number, buffer);
-    for (const id of attached.origins) this.#origins.intern(id);
-    this.#state = this.#session.refresh();
-  }
-
-  /** Number of the newest commit in the state that this reader shows. */
-  get version(): number {
-    return this.#state.version;
-  }
-
-  /** Goes on to the newest state; returns {@link version}. @throws CLOSED, REVOKED, TIMEOUT */
-  refresh(): number {
-    this.#state = this.#session.refresh();
-    return this.#state.version;
-  }
-
-  /** The value of a key, or undefined; bytes as `Store.get` gives them. @throws INVALID_KEY, KEY_TOO_LARGE */
-  get(key: Key): V | undefined {
-    const encoded = this.#encode(key);
-    const bytes = this.#session.read(() => {
-      const ref = this.#findLive(encoded);
-      return ref === NONE ? undefined : copyValue(this.#view, ref, this.#take);
-    });
-    if (bytes === undefined) return undefined;
-    // The copy is nobody else's already.
-    return this.#isBytes ? (bytes as V) : this.#decode(bytes, 0, bytes.length);
-  }
-
-  /** Whether a key has a value. @throws INVALID_KEY, KEY_TOO_LARGE */
-  has(key: Key): boolean {
-    const encoded = this.#encode(key);
-    return this.#session.read(() => this.#findLive(encoded) !== NONE);
-  }
-
-  /** Value, version, stamp and deadline of a key, or undefined. @throws INVALID_KEY, KEY_TOO_LARGE */
-  entry(key: Key): Entry<V> | undefined {
-    const found = this.#copy(key);
-    return found === undefined ? undefined : this.#entry(found.bytes, 0, found.version);
+    const source = new SharedSource(parts);
+    super(source, STORE_KEYS, parts.codec);
+    this.#source = source;
+    this.#codec = parts.codec;
   }
 
   /**
-   * Entries in key order, of the state that the reader shows when the iteration begins. It throws REVOKED when
-   * the reader is refreshed meanwhile. @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION
+   * Goes on to the newest state, with all namespaces of this reader; returns {@link version}.
+   * @throws CLOSED, REVOKED, TIMEOUT
    */
-  list(options: ListOptions = {}): Iterable<Entry<V>> {
-    return this.#listing(options, "entries", ({ bytes, starts, versions }, i) =>
-      this.#entry(bytes[i], starts[i], versions[i]),
+  refresh(): number {
+    this.#source.refresh();
+    return this.version;
+  }
+
+  /**
+   * A namespace of the store, at the state that this reader shows, now and after each {@link refresh}. Options are
+   * those that the store's own `namespace` takes: give it the same ones. What is read is not validated again, so that
+   * a schema only says of which type it is; `ttl` is for writes. @throws INVALID_ARGUMENT, UNKNOWN_OPTION,
+   * KEY_TOO_LARGE
+   *
+   * @example
+   * ```ts
+   * import { open, openReader } from "fulmar";
+   *
+   * await using db = await open(undefined, { shared: true });
+   * await db.namespace<number>("ages").set("ada", 36);
+   * await using reader = await openReader(db.readerHandle()); // usually on another thread
+   * const ages = reader.namespace<number>("ages");
+   * console.log(reader.namespaces(), ages.get("ada"), reader.get("ada")); // [ 'ages' ] 36 undefined
+   * ```
+   */
+  namespace<S extends StandardSchema>(
+    name: string,
+    options: SchemaOptions<S>,
+  ): SharedNamespace<SchemaOutput<S>>;
+  namespace<T = V>(name: string, options?: NamespaceOptions<T>): SharedNamespace<T>;
+  namespace<Out>(
+    name: string,
+    options: NamespaceOptions<Out> & { readonly schema?: StandardSchema<unknown, Out> } = {},
+  ): SharedNamespace<Out> {
+    const { space, codec = this.#codec as Codec<unknown> as Codec<Out> } = namespaceParts(
+      name,
+      options,
+      this.#source.limits,
     );
+    return new SharedNamespace(name, this.#source, space, codec);
   }
 
-  /** The keys that {@link list} would give. */
-  keys(options: ListOptions = {}): Iterable<Key> {
-    return this.#listing(options, "keys", ({ bytes, starts }, i) => decodeKey(keyOf(bytes[i], starts[i])));
-  }
-
-  /** The values that {@link list} would give. */
-  values(options: ListOptions = {}): Iterable<V> {
-    return this.#listing(options, "entries", ({ bytes, starts }, i) => this.#value(bytes[i], starts[i]));
-  }
-
-  /** How many keys of a range have a value. Takes time in proportion to the range. */
-  count(options: RangeOptions = {}): number {
-    checkOptions(options, RANGE_OPTIONS, "count");
-    let count = 0;
-    const shape = { reverse: false, limit: Number.POSITIVE_INFINITY };
-    for (const batch of this.#batches(this.#ranges(options), shape, "count")) count += batch.count;
-    return count;
+  /**
+   * The names of the namespaces in which something can be read in this state, in order. Takes time in proportion to
+   * their number, and to what was deleted or has expired in front of the first entry of each.
+   */
+  namespaces(): string[] {
+    const nowMs = this.#source.nowMs();
+    return namespaceNames((range) => this.#firstKey(range, nowMs));
   }
 
   /** Lets go of the store. Idempotent. */
   close(): Promise<void> {
-    this.#session.close();
-    this.#channel.close();
+    this.#source.close();
     return Promise.resolve();
   }
 
@@ -170,127 +103,28 @@ export class SharedReader<V = unknown> {
 
   /** @internal Something that the store told. */
   receive(message: OwnerMessage): void {
-    if (message.type === "memory") this.#view.map(message.kind, message.number, message.buffer);
-    else if (message.type === "origins") for (const id of message.origins) this.#origins.intern(id);
+    this.#source.receive(message);
   }
 
-  #learn(): void {
-    for (let news = this.#channel.receive(); news !== undefined; news = this.#channel.receive()) {
-      this.receive(news as OwnerMessage);
-    }
-  }
-
-  #encode(key: Key): Uint8Array {
-    return encodeKey(key, this.#limits.keyBytesMax);
-  }
-
-  #ranges(options: RangeOptions): KeyRange[] {
-    return userRanges(resolveRange(options, this.#limits.keyBytesMax)).filter(
-      (range) => !isEmptyRange(range),
-    );
-  }
-
-  /**
-   * The machine's clock, unless the store's own was ahead of it when the state was published. It never goes back:
-   * what has expired stays so.
-   */
-  #nowMs(): number {
-    this.#latestMs = Math.max(this.#latestMs, this.#clock.wallMs(), this.#state.timeMs);
-    return this.#latestMs;
-  }
-
-  /** The record of a key if it can be read now; within a read. */
-  #findLive(encoded: Uint8Array): Ref {
-    const ref = this.#tree.find(encoded, this.#state.version);
-    if (ref === NONE) return NONE;
-    const flags = flagsOf(this.#view.slab(ref), this.#view.offset(ref));
-    // Most entries have no flag: then no clock is read.
-    return flags === 0 || isLiveAt(this.#view, ref, this.#nowMs()) ? ref : NONE;
-  }
-
-  /** A copy of the live entry of a key. */
-  #copy(key: Key): { readonly bytes: Uint8Array; readonly version: number } | undefined {
-    const encoded = this.#encode(key);
-    const view = this.#view;
-    return this.#session.read(() => {
-      const ref = this.#findLive(encoded);
-      if (ref === NONE) return undefined;
-      const length = view.checkedLength(ref, true);
-      const bytes = new Uint8Array(length);
-      copyBytes(view, ref, length, bytes, 0);
-      return { bytes, version: view.versionOf(ref) };
-    });
-  }
-
-  #value(bytes: Uint8Array, at: number): V {
-    const start = valueStart(bytes, at);
-    return this.#decode(bytes, start, start + valueLengthOf(bytes, at));
-  }
-
-  #entry(bytes: Uint8Array, at: number, version: number): Entry<V> {
-    const origin = originOf(bytes, at);
-    if (origin > this.#origins.size) this.#learn();
-    const entry = {
-      key: decodeKey(keyOf(bytes, at)),
-      value: this.#value(bytes, at),
-      version,
-      stamp: { hlc: hlcOf(bytes, at), origin: this.#origins.id(origin), seq: seqOf(bytes, at) },
-    };
-    const deadline = deadlineOf(bytes, at);
-    return Number.isFinite(deadline) ? { ...entry, expiresAt: deadline } : entry;
-  }
-
-  #listing<T>(options: ListOptions, wanted: Wanted, select: (batch: Batch, index: number) => T): Iterable<T> {
-    const shape = checkListOptions(options);
-    const ranges = this.#ranges(options);
-    const walk = (): Iterator<T, undefined> => this.#walk(ranges, shape, wanted, select);
-    return { [Symbol.iterator]: walk };
-  }
-
-  *#walk<T>(
-    ranges: readonly KeyRange[],
-    shape: ListShape,
-    wanted: Wanted,
-    select: (batch: Batch, index: number) => T,
-  ): Generator<T, undefined> {
-    const state = this.#state;
-    for (const batch of this.#batches(ranges, shape, wanted)) {
-      for (let i = 0; i < batch.count; i++) {
-        if (this.#state !== state) throw refreshed();
-        yield select(batch, i);
-      }
+  #firstKey(range: KeyRange, nowMs: number): Uint8Array | undefined {
+    const shape = { reverse: false, limit: 1 };
+    for (const { count, bytes, starts } of this.#source.batches([range], shape, "keys", nowMs)) {
+      if (count > 0) return keyOf(bytes[0], starts[0]);
     }
     return undefined;
   }
-
-  /** Each batch is a read of its own, all of one state and one moment. */
-  *#batches(ranges: readonly KeyRange[], { reverse, limit }: ListShape, wanted: Wanted): Generator<Batch> {
-    const state = this.#state;
-    const nowMs = this.#nowMs();
-    let left = limit;
-    let size = wanted === "count" ? Number.POSITIVE_INFINITY : FIRST_BATCH;
-    for (const whole of reverse ? [...ranges].reverse() : ranges) {
-      let range: KeyRange | undefined = whole;
-      while (range !== undefined && left > 0 && !isEmptyRange(range)) {
-        if (this.#state !== state) throw refreshed();
-        const request = {
-          range,
-          reverse,
-          version: state.version,
-          nowMs,
-          wanted,
-          limit: Math.min(left, size),
-        };
-        const batch: Batch = this.#session.read(() => readBatch(this.#view, this.#tree, request));
-        yield batch;
-        left -= batch.count;
-        size = Math.min(2 * size, wanted === "count" ? size : BATCH_MAX);
-        range = batch.rest;
-      }
-    }
-  }
 }
 
-function refreshed(): FulmarError {
-  return new FulmarError("REVOKED", "the reader was refreshed during this iteration: begin it again");
+/**
+ * A namespace as a reader on another thread sees it. It shows the reader's state, and ends with it. Get one from
+ * {@link SharedReader.namespace}.
+ */
+export class SharedNamespace<V = unknown> extends SharedReadable<V> {
+  readonly name: string;
+
+  /** @internal Namespaces come from readers. */
+  constructor(name: string, source: SharedSource, space: KeySpace, codec: Codec<V>) {
+    super(source, space, codec);
+    this.name = name;
+  }
 }

@@ -92,7 +92,9 @@ export class Store<V = unknown> extends Writable<V> {
    */
   namespaces(): string[] {
     this.#core.assertOpen();
-    return namespaceNames(this.#core.reader);
+    const { reader } = this.#core;
+    const nowMs = reader.nowMs();
+    return namespaceNames((range) => reader.firstKey(range, nowMs));
   }
 
   /**

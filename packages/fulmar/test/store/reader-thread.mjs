@@ -46,6 +46,24 @@ if (task === "scan") {
   }
   await reader.close();
   parentPort.postMessage({ done: true, scans, states: versions.size });
+} else if (task === "namespaces") {
+  const parts = ["a", "b", "c"].map((name) => reader.namespace(name, { codec: "text" }));
+  let states = 0;
+  let previous = -1;
+  while (!stopped()) {
+    if (reader.refresh() === previous) continue;
+    previous = reader.version;
+    const sum = reader.get("sum");
+    const names = reader.namespaces();
+    check(names.length === 1 && names[0] === "abc"[sum % 3], `namespaces ${names} with ${sum}`);
+    const found = parts.flatMap((part) => [...part.list()]);
+    check(found.length === 1 && found[0].value === String(sum), `${found.length} entries with ${sum}`);
+    check(parts[sum % 3].get(["k", sum % 7]) === String(sum), `no entry with ${sum}`);
+    states++;
+    if (states % 10 === 0) parentPort.postMessage({ states, done: false });
+  }
+  await reader.close();
+  parentPort.postMessage({ states, done: true });
 } else if (task === "forever") {
   parentPort.postMessage({ ready: true });
   for (let version = 0; ; ) version = scan(version);

@@ -11,12 +11,13 @@ import type {
   Incremented,
   Key,
   Namespace,
+  SharedNamespace,
   Snapshot,
   StandardSchema,
   Store,
   Written,
 } from "../../src/index.js";
-import { dump, open } from "../../src/index.js";
+import { dump, open, openReader } from "../../src/index.js";
 
 interface User {
   readonly name: string;
@@ -131,3 +132,27 @@ db.namespace("a", { schema: { parse: () => 1 } });
 db.namespace("a", { lifetime: 5 });
 // @ts-expect-error no namespace
 void db.transact((tx) => tx.in("users"));
+
+// A reader on another thread has what the store has, for reading.
+const reader = await openReader<User>(db.readerHandle());
+expectTypeOf(reader.get("a")).toEqualTypeOf<User | undefined>();
+expectTypeOf(reader.namespace("a")).toEqualTypeOf<SharedNamespace<User>>();
+expectTypeOf(reader.namespace<number>("a", { ttl: 1000 })).toEqualTypeOf<SharedNamespace<number>>();
+expectTypeOf(reader.namespace("a", { codec: ofTexts })).toEqualTypeOf<SharedNamespace<string>>();
+expectTypeOf(reader.namespace("lengths", { schema: lengths })).toEqualTypeOf<SharedNamespace<number>>();
+expectTypeOf(reader.namespaces()).toEqualTypeOf<string[]>();
+for (const users of [
+  reader.namespace("users", { schema: inZod }),
+  reader.namespace("users", { schema: inValibot }),
+]) {
+  expectTypeOf(users).toEqualTypeOf<SharedNamespace<Stored>>();
+  expectTypeOf(users.get("a")).toEqualTypeOf<Stored | undefined>();
+  expectTypeOf([...users.list()]).toEqualTypeOf<Entry<Stored>[]>();
+  expectTypeOf([...users.values()]).toEqualTypeOf<Stored[]>();
+  // @ts-expect-error readers do not write
+  void users.set;
+}
+// @ts-expect-error a codec for another type than the schema's output
+reader.namespace("a", { schema: lengths, codec: ofTexts });
+// @ts-expect-error no such option
+reader.namespace("a", { lifetime: 5 });
