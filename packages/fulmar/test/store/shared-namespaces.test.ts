@@ -117,7 +117,7 @@ describe("a namespace of a reader", () => {
     expect(reader.namespace("numbers").get("k")).toEqual(Uint8Array.of(248));
   });
 
-  test("takes the store's options as they are: a schema is not asked again, a lifetime is over when it is", async () => {
+  test("takes the options of the store: a schema is not asked again, a lifetime ends when it does", async () => {
     const machine = simulatedStorage({ cryptography: nodeCryptography });
     const { runtime } = machine;
     const db = await openShared({ runtime });
@@ -135,7 +135,7 @@ describe("a namespace of a reader", () => {
       { length: 5000 },
       (_, i) => ({ type: "set", key: i, value: 0, ttl: 500 }) as const,
     );
-    await db.namespace<number>("many").batch([...many, { type: "set", key: "z", value: 1, ttl: 1500 }]);
+    await db.namespace<number>("many").batch([...many, { type: "set", key: ["z"], value: 1, ttl: 1500 }]);
     reader.refresh();
     await machine.advance(500);
     expect(reader.namespaces()).toEqual(["many", "n"]);
