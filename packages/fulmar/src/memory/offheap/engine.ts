@@ -24,6 +24,7 @@ import { LeavingBytes } from "./leaving.js";
 import { OffHeapLoader } from "./loader.js";
 import { deadlineCursor, originCursor } from "./order-cursors.js";
 import { OriginBuilder } from "./origin-builder.js";
+import { Overwriting } from "./overwriting.js";
 import { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, type Records, SUPERSEDED } from "./records.js";
 import { RefQueue } from "./ref-queue.js";
@@ -76,6 +77,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** Whether vacuum has anything to do. */
   #garbage = false;
   readonly #leaving: LeavingBytes;
+  readonly #overwriting: Overwriting;
   #originBuilder: OriginBuilder | undefined;
   readonly #sharing: Sharing | undefined;
   #version = 0;
@@ -93,6 +95,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
     this.#leaving = new LeavingBytes(this.#records, this.#pins);
+    this.#overwriting = new Overwriting(this.indexes, this.#pins, this.#digests);
     this.#sharing = sharing;
     sharing?.bind(this);
     // A reader on another thread may be at any record: there they stay where they are.
@@ -215,13 +218,14 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     assert(version >= this.#version, "versions never decrease");
     assert(version > this.#settled, "a settled commit takes no more entries");
     assert(length === entryLength(bytes, at), "an entry is as long as it says");
-    const ref = this.#records.add(version, QUEUED, bytes, at, length);
     const start = keyStart(bytes, at);
     const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
-    if (newest === NONE) this.indexes.addFirst(ref);
-    else if (this.#records.versionOf(newest) < version) this.indexes.supersede(newest, ref);
-    else this.indexes.replaceNewest(newest, ref);
-    this.#leaving.put(newest, ref);
+    const isInPlace = newest !== NONE && this.#overwriting.makesWay(newest, bytes, at, length);
+    const ref = isInPlace ? newest : this.#records.add(version, QUEUED, bytes, at, length);
+    let before = newest;
+    if (isInPlace) before = this.indexes.overwrite(ref, version, bytes, at, length);
+    else this.indexes.put(newest, ref);
+    this.#leaving.put(before, ref);
     this.#version = version;
     this.#queue.push(ref);
     if (this.#garbage) this.#vacuumGarbage(VACUUMED_PER_PUT);
@@ -356,7 +360,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       if (held.size === 0) this.#released.shift();
       // Only now: as long as the mark is there, nobody else frees a record that is still listed.
       records.lower(ref, HELD);
-      if (records.has(ref, SUPERSEDED)) this.#reconsiderOld(ref, this.#newerOf(ref));
+      if (records.has(ref, SUPERSEDED)) this.#reconsiderOld(ref, this.indexes.newerOf(ref));
       else this.#reconsiderNewest(ref);
     }
   }
@@ -388,13 +392,5 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#records.raise(ref, HELD);
     pinned.held.push(ref);
     return true;
-  }
-
-  /** The version that replaced `ref`: the newest of the key leads to it. */
-  #newerOf(ref: Ref): Ref {
-    let newer = this.indexes.newestOf(ref);
-    while (newer !== NONE && this.#records.older(newer) !== ref) newer = this.#records.older(newer);
-    assert(newer !== NONE, "a replaced version is below the newest of its key");
-    return newer;
   }
 }

@@ -9,7 +9,7 @@ import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
 import { OriginOrder } from "./origin-order.js";
 import { RangeEnd } from "./range-end.js";
-import { Records, SUPERSEDED } from "./records.js";
+import { QUEUED, Records, SUPERSEDED } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
 const TWO_32 = 4294967296;
@@ -91,8 +91,23 @@ export class OffHeapIndexes {
     return this.hash.find(this.records.slab(ref), start, start + this.records.keyLength(ref));
   }
 
+  /** The version that replaced `ref`: the newest of the key leads to it. */
+  newerOf(ref: Ref): Ref {
+    let newer = this.newestOf(ref);
+    while (newer !== NONE && this.records.older(newer) !== ref) newer = this.records.older(newer);
+    assert(newer !== NONE, "a replaced version is below the newest of its key");
+    return newer;
+  }
+
+  /** Puts a version on top of the newest of its key, as the hash index just found it, or did not. */
+  put(newest: Ref, ref: Ref): void {
+    if (newest === NONE) this.#addFirst(ref);
+    else if (this.records.versionOf(newest) < this.records.versionOf(ref)) this.#supersede(newest, ref);
+    else this.#replaceNewest(newest, ref);
+  }
+
   /** Adds the first version of the key that the hash index just did not find. */
-  addFirst(ref: Ref): void {
+  #addFirst(ref: Ref): void {
     const { records } = this;
     const slab = records.slab(ref);
     const start = records.keyStart(ref);
@@ -118,7 +133,7 @@ export class OffHeapIndexes {
   }
 
   /** Puts a version above the newest of its key, which the hash index just found. */
-  supersede(newest: Ref, ref: Ref): void {
+  #supersede(newest: Ref, ref: Ref): void {
     this.#leave(newest);
     this.records.setOlder(ref, newest);
     this.records.copySlot(newest, ref);
@@ -129,8 +144,19 @@ export class OffHeapIndexes {
     if (this.tracker !== undefined) this.#tell(this.tracker, newest, ref, false);
   }
 
+  /**
+   * Puts a version above the newest of its key in the very memory of that, so that nothing that leads to the key
+   * has to be told; returns where that has moved. Neither of them is a tombstone or has a deadline.
+   */
+  overwrite(newest: Ref, version: number, bytes: Uint8Array, at: number, length: number): Ref {
+    const older = this.records.addInPlaceOf(newest, version, QUEUED, bytes, at, length);
+    this.records.raise(older, SUPERSEDED);
+    this.tracker?.replaced(older, newest);
+    return older;
+  }
+
   /** Puts a version in the place of the newest of its key, which is known to no index any more then. */
-  replaceNewest(newest: Ref, ref: Ref): void {
+  #replaceNewest(newest: Ref, ref: Ref): void {
     this.#leave(newest);
     this.origins.expel(newest);
     this.records.setOlder(ref, this.records.older(newest));

@@ -18,6 +18,7 @@ export class TreeDigests {
   readonly #word = new Uint32Array(DIGEST_WORDS);
   #sum = new Uint32Array(DIGEST_WORDS);
   #count = 0;
+  #isUsed = false;
 
   constructor(tree: KeyTree, records: Records, hash: EntryHash) {
     this.#tree = tree;
@@ -25,7 +26,13 @@ export class TreeDigests {
     this.#hash = hash;
   }
 
+  /** Whether nodes may remember digests, so that they have to be told of every change. */
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+
   digest(range: KeyRange): Digest {
+    this.#isUsed = true;
     this.#sum = new Uint32Array(DIGEST_WORDS);
     this.#count = 0;
     const { from, to } = range;

@@ -159,7 +159,7 @@ export class OffHeapLoader implements BulkLoader {
     } else if (newest === NONE) {
       hash.add(ref);
       this.#added.push(ref);
-    } else if (records.isSameSize(newest, ref)) records.moveInto(newest, ref);
+    } else if (records.fits(newest, entryLength(slab, records.offset(ref)))) records.moveInto(newest, ref);
     else {
       hash.replace(ref);
       this.#added.push(ref);

@@ -10,8 +10,13 @@ import {
 import { NONE, type Ref } from "../engine.js";
 import { Arena } from "./arena.js";
 import type { Backing } from "./backing.js";
+import { copyBytes, copyWords } from "./copying.js";
+import { fetchBytes, keepRead } from "./fetching.js";
 import { type Node, NodePool } from "./node-pool.js";
+import { DISCARDED, FREED, HELD, LINKED, QUEUED, VERSION_HIGH } from "./record-marks.js";
 import type { EngineShape } from "./shape.js";
+
+export * from "./record-marks.js";
 
 /**
  * A record is two words, one more in an engine that tracks its keys, one more in an engine whose memory is
@@ -50,31 +55,10 @@ const LINK_OLDER = 0;
 const LINK_VERSION = 1;
 const LINK_WORDS = 2;
 
-/** A newer version of the key replaced it. */
-export const SUPERSEDED = 1 << 21;
-/** Its commit is not settled: the queue of those names it. */
-export const QUEUED = 1 << 22;
-/** A pinned version's list names it. */
-export const HELD = 1 << 23;
-/** A later entry of its own commit replaced it: only the queue still knows it. */
-export const DISCARDED = 1 << 24;
-const FREED = 1 << 25;
-/** It has a link, or a meaningful word for what it replaced. */
-export const LINKED = 1 << 26;
-/** It goes when the commits are settled that are not yet. */
-export const LEAVING = 1 << 27;
-export const VERSION_HIGH = SUPERSEDED - 1;
 const TWO_32 = 4294967296;
 
-/** Up to so many bytes a loop copies faster than the view that `set` needs is made. */
-const LOOP_BYTES_MAX = 64;
 /** Offset of an entry's flags, and of its key's length. */
 const ENTRY_FLAGS = 2;
-
-const CACHE_LINE_BYTES = 64;
-/** Of longer entries the processor itself fetches the rest, because they are read in one go. */
-const FETCHED_BYTES_MAX = 512;
-const fetched = new Uint8Array(1);
 
 /** Reads and writes records in the arena. */
 export class Records {
@@ -161,13 +145,8 @@ export class Records {
       this.#unlink(words, at);
       return;
     }
-    const link = isLinked ? words[at] : this.links.take();
-    const linkWords = this.links.words(link);
-    const base = this.links.base(link);
-    linkWords[base + LINK_OLDER] = older;
-    if (isLinked) return;
-    linkWords[base + LINK_VERSION] = words[at];
-    words[at] = link;
+    if (isLinked) this.links.words(words[at])[this.links.base(words[at]) + LINK_OLDER] = older;
+    else words[at] = this.#link(older, words[at]);
     words[at + 1] |= LINKED;
   }
 
@@ -201,18 +180,20 @@ export class Records {
   /** Copies an entry into the arena. */
   add(version: number, flags: number, bytes: Uint8Array, at: number, length: number): Ref {
     const ref = this.arena.take(this.headerBytes + length);
-    const words = this.#words[ref >>> this.#slabShift];
-    const word = (ref & this.#unitMask) * 2;
-    words[word] = version >>> 0;
-    words[word + 1] = Math.floor(version / TWO_32) | flags;
-    if (this.#isTracked) words[word + SLOT_WORD] = 0;
-    const slab = this.#bytes[ref >>> this.#slabShift];
-    const offset = word * 4 + this.headerBytes;
-    if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) slab[offset + i] = bytes[at + i];
-    else slab.set(bytes.subarray(at, at + length), offset);
-    this.#count++;
-    this.#entryBytes += length;
+    if (this.#isTracked) this.setSlot(ref, 0);
+    this.#place(ref, version >>> 0, Math.floor(version / TWO_32) | flags, bytes, at, length);
     return ref;
+  }
+
+  /**
+   * Copies an entry into the cell of a record of the same key, which has room for it and makes way: it goes on
+   * elsewhere, with its slot, as what the new one replaced. Returns where. Memory must not be shared.
+   */
+  addInPlaceOf(ref: Ref, version: number, flags: number, bytes: Uint8Array, at: number, length: number): Ref {
+    const older = this.copy(ref);
+    const link = this.#link(older, version >>> 0);
+    this.#place(ref, link, Math.floor(version / TWO_32) | flags | LINKED, bytes, at, length);
+    return older;
   }
 
   /**
@@ -261,11 +242,7 @@ export class Records {
   fetch(ref: Ref): void {
     const slab = this.slab(ref);
     const offset = this.offset(ref);
-    const last = offset + Math.min(entryLength(slab, offset), FETCHED_BYTES_MAX) - 1;
-    let bits = slab[last];
-    for (let at = offset + CACHE_LINE_BYTES; at < last; at += CACHE_LINE_BYTES) bits |= slab[at];
-    // What is never used is never read.
-    fetched[0] = bits;
+    fetchBytes(slab, offset, entryLength(slab, offset));
   }
 
   /** Bytes of the cell of a record. */
@@ -302,16 +279,18 @@ export class Records {
     assert(!this.has(ref, LINKED | HELD | QUEUED | DISCARDED), "a record that others list is not moved");
     const bytes = this.headerBytes + entryLength(this.slab(ref), this.offset(ref));
     const copy = this.arena.take(bytes);
-    const from = this.arena.slabs.byteAt(ref);
-    this.slab(copy).set(this.slab(ref).subarray(from, from + bytes), this.arena.slabs.byteAt(copy));
+    const words = this.#words[ref >>> this.#slabShift];
+    const into = this.#words[copy >>> this.#slabShift];
+    // Cells are of whole words.
+    const count = (bytes + 3) >>> 2;
+    copyWords(words, (ref & this.#unitMask) * 2, into, (copy & this.#unitMask) * 2, count);
     return copy;
   }
 
-  /** Whether the cells of two records are of one size. */
-  isSameSize(a: Ref, b: Ref): boolean {
-    const aBytes = entryLength(this.slab(a), this.offset(a));
-    const bBytes = entryLength(this.slab(b), this.offset(b));
-    return aBytes === bBytes || this.bytesFor(aBytes) === this.bytesFor(bBytes);
+  /** Whether the cell of a record is of the very size for an entry of so many bytes. */
+  fits(ref: Ref, entryBytes: number): boolean {
+    const present = entryLength(this.slab(ref), this.offset(ref));
+    return present === entryBytes || this.bytesFor(present) === this.bytesFor(entryBytes);
   }
 
   /** Moves a record, with everything about it, into the cell of another of the same size, which it replaces. */
@@ -354,7 +333,7 @@ export class Records {
       const at = (ref & this.#unitMask) * 2;
       bits |= words[at + FIRST_WORD] | words[Math.min(at + KEY_END_WORD, words.length - 1)];
     }
-    fetched[0] = bits;
+    keepRead(bits);
   }
 
   /** Whether the key of a record is `bytes[from, to)`. */
@@ -373,6 +352,26 @@ export class Records {
   /** A record that nothing leads to any more needs no link. Where memory is shared, readers may still be at it. */
   #freeLink(ref: Ref): void {
     if (this.olderWord === 0) this.setOlder(ref, NONE);
+  }
+
+  /** Fills a cell, but for the slot. */
+  #place(ref: Ref, low: number, high: number, bytes: Uint8Array, at: number, length: number): void {
+    const words = this.#words[ref >>> this.#slabShift];
+    const word = (ref & this.#unitMask) * 2;
+    words[word] = low;
+    words[word + 1] = high;
+    copyBytes(bytes, at, this.#bytes[ref >>> this.#slabShift], word * 4 + this.headerBytes, length);
+    this.#count++;
+    this.#entryBytes += length;
+  }
+
+  #link(older: Ref, version: number): Node {
+    const link = this.links.take();
+    const words = this.links.words(link);
+    const base = this.links.base(link);
+    words[base + LINK_OLDER] = older;
+    words[base + LINK_VERSION] = version;
+    return link;
   }
 
   #unlink(words: Uint32Array, at: number): void {
