@@ -46,8 +46,12 @@ export class EngineRun {
   /** The version that an order by origin keeps pinned while it is being built. */
   #orderedAt: number | undefined;
 
-  constructor(engine: MemoryEngine) {
+  /** Whether nobody asked for what only replication needs: digests of the newest state, and the order by origin. */
+  #isAlone: boolean;
+
+  constructor(engine: MemoryEngine, isAlone = false) {
     this.#engine = engine;
+    this.#isAlone = isAlone;
   }
 
   run(command: Command): void {
@@ -65,6 +69,9 @@ export class EngineRun {
     this.#vacuumAll();
     this.#check();
     expect(this.#isExact).toBe(true);
+    if (!this.#isAlone) return;
+    this.#isAlone = false;
+    this.#check();
   }
 
   #vacuumAll(): void {
@@ -128,7 +135,7 @@ export class EngineRun {
         model.keepTombstones = true;
         return;
       case "order":
-        this.#order(command.steps);
+        if (!this.#isAlone) this.#order(command.steps);
     }
   }
 
@@ -288,7 +295,7 @@ export class EngineRun {
       const expected = this.#shownEntries(model.list(range, version));
       expect(this.#drain(engine.scan(range, at, false))).toEqual(expected);
       expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.reverse());
-      if (!this.#isExact) continue;
+      if (!this.#isExact || this.#isAlone) continue;
       const { count, sum } = engine.digest(range, at);
       expect({ count, sum: wordsToBigint(sum) }).toEqual(model.digest(range, version, quickHash));
     }
