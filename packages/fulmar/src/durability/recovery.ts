@@ -161,7 +161,7 @@ export async function loadStore(
     checkpointKey = read.keyId;
     if (read.header.incarnation === incarnation) found.seq = read.header.seq;
     found.coverage.advance(read.header.incarnation, read.header.seq);
-    if (loader !== undefined && !manifest.hadPeers && read.tombstones > 0) {
+    if (!manifest.hadPeers && read.tombstones > 0) {
       throw corrupt(path, 0, `of its ${entries} entries ${read.tombstones} delete what no peer has`);
     }
   }

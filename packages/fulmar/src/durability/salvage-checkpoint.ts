@@ -30,7 +30,7 @@ type FoundHead = ReturnType<typeof readBlockHead>;
 export type EntryVisitor = (bytes: Uint8Array, at: number, length: number) => void;
 
 export interface SalvagedCheckpoint {
-  /** Undefined when it is damaged. */
+  /** Undefined when it is damaged, or when it was not sealed with the dictionary behind it. */
   readonly header: CheckpointHeader | undefined;
   /** By which key it is sealed; undefined when it is plain, or when nobody can tell. */
   readonly keyId: string | undefined;
@@ -63,6 +63,7 @@ class CheckpointSalvage {
   #seal: FileSeal | undefined;
   /** Whether there is no key to read it with, because the part that tells which is damaged. */
   #isLocked = false;
+  #isProven = true;
   #saved = 0;
 
   constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
@@ -90,7 +91,12 @@ class CheckpointSalvage {
       position = await this.#block(position, head);
     }
     if (end === sizeBytes) this.#miss(sizeBytes, 0, "the end of the file, and any blocks before it");
-    return { header, keyId: this.#seal?.keyId, saved: this.#saved, lost: this.#lost };
+    return {
+      header: this.#isProven ? header : undefined,
+      keyId: this.#seal?.keyId,
+      saved: this.#saved,
+      lost: this.#lost,
+    };
   }
 
   async #header(): Promise<CheckpointHeader | undefined> {
@@ -130,7 +136,7 @@ class CheckpointSalvage {
 
   /**
    * Where the blocks begin, as far as the header tells. Whose entries they are is not asked: a damaged dictionary
-   * costs nothing.
+   * costs nothing but, where it is sealed, the word of the header that it is sealed with.
    */
   async #dictionary(header: CheckpointHeader | undefined): Promise<number> {
     if (header === undefined) return CHECKPOINT_HEADER_BYTES;
@@ -140,6 +146,7 @@ class CheckpointSalvage {
     const bytes = this.#reader.bytes.subarray(at, at + length);
     const { checksum } = this.#runtime;
     const whole = at >= 0 && readDictionary(checksum, header, bytes, this.#seal) !== undefined;
+    this.#isProven = whole || !header.sealed;
     if (!whole && !this.#isLocked) this.#miss(position, length, "the dictionary of writers");
     return position + length;
   }

@@ -34,6 +34,8 @@ test("T-FUZZ-01: a version from which none can follow is refused, by opening and
     const { ok, findings } = await verifyDirectory(storage.restart(), ROOT);
     expect([ok, findings[0]?.message]).toEqual([false, expect.stringContaining(String(version))]);
   }
+  const highest = await withVersion(NUMBERS_MAX);
+  expect((await verifyDirectory(highest.restart(), ROOT)).ok).toBe(true);
   const storage = await withVersion(NUMBERS_MAX - 2 * NUMBERS_SKIPPED);
   const store = await MiniStore.open(storage.restart());
   await store.save("b", "2");

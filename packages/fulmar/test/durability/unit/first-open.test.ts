@@ -9,11 +9,13 @@ import {
   newIdentity,
   syncAncestors,
 } from "../../../src/durability/first-open.js";
+import { withKeyring } from "../../../src/durability/keyring.js";
 import { type Layout, layoutOf } from "../../../src/durability/layout.js";
 import { NO_CHECKPOINT, readManifest } from "../../../src/durability/manifest.js";
 import { inspectSegment } from "../../../src/durability/segment-reader.js";
+import { createKeyring, type Encryption } from "../../../src/store/encryption.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
-import { MiniStore, machine } from "../harness.js";
+import { filesOf, MiniStore, machine } from "../harness.js";
 
 let storage: SimulatedStorage;
 let runtime: Runtime;
@@ -56,6 +58,18 @@ describe("the directory of a store", () => {
     expect(calls.filter((call) => call.startsWith("makeDirectory"))).toEqual([]);
   });
 
+  test("is not made below a file either where a system says that nothing is there", async () => {
+    await put("/file");
+    const status: FileSystem["status"] = async (path) =>
+      path.startsWith("/file/") ? undefined : fileSystem.status(path);
+    const unaware = { ...runtime, fileSystem: Object.assign(Object.create(fileSystem), { status }) };
+    await expect(makeRoot(unaware, "/file/b/c")).rejects.toMatchObject({
+      code: "PATH_UNUSABLE",
+      details: { path: "/file" },
+    });
+    expect(calls.filter((call) => call.startsWith("makeDirectory"))).toEqual([]);
+  });
+
   test("is durable with every directory above it, up to those that may not be opened", async () => {
     await makeRoot(runtime, "/a/b/c");
     calls.length = 0;
@@ -94,6 +108,7 @@ describe("a directory holds a store", () => {
     await expect(holdsStore(runtime, layout)).rejects.toMatchObject({
       code: "NOT_A_STORE",
       message: expect.stringContaining("unfinished restore"),
+      details: { directory: "/a/b" },
     });
     await put("/a/b/MANIFEST");
     expect(await holdsStore(runtime, layout)).toBe(true);
@@ -135,6 +150,48 @@ describe("a directory holds a store", () => {
     await fileSystem.remove("/a/b/log/000000000001.log");
     await put("/a/b/log/000000000001.log", new Uint8Array(129));
     await expect(holdsStore(runtime, layout)).rejects.toMatchObject({ code: "NOT_A_STORE" });
+  });
+});
+
+describe("a first segment that no commit is in, of an encrypted store", () => {
+  const SEALED_BYTES = 68 + 104 + 60 + 28;
+
+  async function firstSegment(encryption: Encryption | undefined): Promise<Uint8Array> {
+    const other = machine();
+    const keyring = createKeyring(other.runtime, encryption);
+    const store = await MiniStore.open(withKeyring(other.runtime, keyring), {}, "/c");
+    await store.save("a", "1");
+    await store.close();
+    return filesOf(other, ".log")[0][1];
+  }
+
+  async function isUnused(bytes: Uint8Array): Promise<boolean> {
+    const path = "/a/b/log/000000000001.log";
+    await fileSystem.makeDirectory("/a/b/log");
+    await put(path, bytes);
+    const refusal = await holdsStore(runtime, layout).catch((error: unknown) => error);
+    await fileSystem.remove(path);
+    if (refusal === false) return true;
+    expect(refusal).toMatchObject({ code: "NOT_A_STORE", message: expect.stringContaining(path) });
+    return false;
+  }
+
+  test("is longer by key section and seal", async () => {
+    const sealed = await firstSegment({ key: new Uint8Array(32).fill(1) });
+    expect(sealed.length).toBeGreaterThan(SEALED_BYTES);
+    expect(await isUnused(sealed.slice(0, SEALED_BYTES))).toBe(true);
+    expect(await isUnused(sealed.slice(0, SEALED_BYTES + 1))).toBe(false);
+    expect(await isUnused(sealed)).toBe(false);
+    sealed[17] ^= 1;
+    expect(await isUnused(sealed.slice(0, SEALED_BYTES))).toBe(false);
+  });
+
+  test("is not taken for one of a plain store, which may hold a commit in as many bytes", async () => {
+    const plain = await firstSegment(undefined);
+    expect(plain.length).toBeLessThan(SEALED_BYTES);
+    expect(await isUnused(plain)).toBe(false);
+    expect(await isUnused(plain.slice(0, 128))).toBe(true);
+    expect(await isUnused(plain.slice(0, 129))).toBe(false);
   });
 });
 

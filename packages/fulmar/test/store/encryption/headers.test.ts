@@ -4,6 +4,7 @@ import { crc32 } from "../../../src/base/crc.js";
 import { repair } from "../../../src/index.js";
 import type { SimulatedStorage } from "../../../src/testing/index.js";
 import { edit, filesOf } from "../../durability/harness.js";
+import { repairCheckpoint } from "../../fuzz/repair.js";
 import { fill, MARKER, machine, ONE, openOn, ROOT, refusal } from "./support.js";
 
 const KEY = { encryption: { key: ONE } };
@@ -71,6 +72,35 @@ describe("a repair believes of a sealed segment's header what its opening proves
     expect(lost.map(({ file }) => file)).toEqual(["log/000000000002.log"]);
     await expectAll(storage);
   });
+});
+
+describe("a repair believes of a sealed checkpoint's header what its dictionary proves", () => {
+  test.each(["a manifest", "none"])(
+    "a version that was raised hides no later commit, with %s",
+    async (manifest) => {
+      const storage = machine();
+      const db = await openOn(storage, { key: ONE });
+      await db.set("k", "early");
+      await db.checkpoint();
+      await db.set("k", "late");
+      await db.close();
+      const [[path]] = filesOf(storage, "checkpoint/");
+      await edit(storage, path, (bytes) => {
+        writeU64(bytes, 64, 2 ** 53 - 2);
+        repairCheckpoint(bytes, ONE);
+        return bytes;
+      });
+      if (manifest === "none") await storage.restart().fileSystem.remove(`${ROOT}/MANIFEST`);
+      else expect(await refusal(storage, { key: ONE })).toMatchObject({ code: "CORRUPT" });
+      const report = await repair(ROOT, { runtime: storage.restart(), ...KEY });
+      expect(report).toMatchObject({ repaired: true, entries: 1, version: 2 });
+      const lost = report.files.find(({ kind }) => kind === "checkpoint")?.lost.map(({ what }) => what);
+      expect(lost).toContain("the dictionary of writers");
+      const again = await openOn({ runtime: storage.restart() }, { key: ONE });
+      expect(again.get("k")).toBe("late");
+      await again.close();
+    },
+  );
 });
 
 describe("a header that is damaged where the salt stands", () => {
