@@ -44,11 +44,20 @@ export function isRootName(name: string): boolean {
     name === `${RESTORING}${TEMPORARY}` ||
     name === REPAIRING ||
     name === `${REPAIRING}${TEMPORARY}` ||
-    KEPT_NAME.test(name) ||
+    isKeptName(name) ||
     name === "log" ||
     name === "checkpoint" ||
     name.startsWith("LOCK")
   );
+}
+
+/** The name of the directory for the old files of the repair of this number. */
+export function keptName(number: number): string {
+  return `damaged-${number}`;
+}
+
+export function isKeptName(name: unknown): name is string {
+  return typeof name === "string" && KEPT_NAME.test(name);
 }
 
 export function segmentName(number: number): string {

@@ -14,7 +14,15 @@ import {
   writeFully,
 } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
-import { checkpointNumber, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
+import {
+  checkpointNumber,
+  isKeptName,
+  keptName,
+  type Layout,
+  layoutOf,
+  segmentNumber,
+  TEMPORARY,
+} from "./layout.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
 import { nextNumber } from "./upgrade.js";
@@ -83,9 +91,11 @@ function reportOf(layout: Layout, { sink, files }: Salvaged): RepairReport {
   return { repaired: true, damaged: true, directory: layout.root, incarnation, version, entries, files };
 }
 
-/** What has been begun: where the old files go, and the number of the new ones. */
+/** What has been begun. Names no path: the directory may be elsewhere when it is completed. */
 interface Mark {
+  /** Name of the directory that the old files go to. */
   readonly keptIn: string;
+  /** Number of the new files. */
   readonly number: number;
 }
 
@@ -98,8 +108,9 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
   await prepareNewStore({ runtime, layout, number, stopped, progress }, wholeState(state));
   const keptIn = await makeKept(runtime, layout);
-  const report = { ...reportOf(layout, state), keptIn };
-  await writeText(runtime, runtime.fileSystem.join(keptIn, REPORT), JSON.stringify(report));
+  const kept = runtime.fileSystem.join(layout.root, keptIn);
+  const report: RepairReport = { ...reportOf(layout, state), keptIn: kept };
+  await writeText(runtime, runtime.fileSystem.join(kept, REPORT), JSON.stringify(report));
   await syncDirectory(runtime.fileSystem, layout.root);
   await writeText(runtime, layout.repairing, JSON.stringify({ keptIn, number } satisfies Mark));
   return complete(runtime, layout, { keptIn, number });
@@ -119,7 +130,8 @@ function wholeState({ sink, storeId, hadPeers, compressed, usedVersion }: Salvag
 async function makeKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
   const { fileSystem } = runtime;
   for (let count = 1; ; count++) {
-    const path = fileSystem.join(layout.root, `damaged-${count}`);
+    const keptIn = keptName(count);
+    const path = fileSystem.join(layout.root, keptIn);
     // One without files is left of a repair that was interrupted before it moved anything.
     if (await hasFiles(runtime, path)) continue;
     await removeFile(fileSystem, fileSystem.join(path, REPORT));
@@ -127,7 +139,7 @@ async function makeKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
       await attempt("create", path, fileSystem.makeDirectory(fileSystem.join(path, name)));
     }
     await syncDirectory(fileSystem, path);
-    return path;
+    return keptIn;
   }
 }
 
@@ -145,23 +157,24 @@ async function hasFiles(runtime: DiskRuntime, kept: string): Promise<boolean> {
 async function complete(
   runtime: DiskRuntime,
   layout: Layout,
-  { keptIn, number }: Mark,
+  { keptIn: name, number }: Mark,
 ): Promise<RepairReport> {
   const { fileSystem } = runtime;
+  const keptIn = fileSystem.join(layout.root, name);
   const isOld = (found: number | undefined): boolean => found !== undefined && found < number;
   const moves: [string, string, (name: string) => boolean][] = [
     [layout.log, "log", (name) => isOld(segmentNumber(name))],
     [layout.checkpoints, "checkpoint", (name) => isOld(checkpointNumber(name))],
   ];
-  for (const [from, name, selects] of moves)
-    await moveAll(runtime, from, fileSystem.join(keptIn, name), selects);
+  for (const [from, to, selects] of moves) await moveAll(runtime, from, fileSystem.join(keptIn, to), selects);
   // While the new manifest has not got its name, one that stands there is the old one.
   const pending = await attempt("look at", layout.manifest, fileSystem.status(layout.manifest + TEMPORARY));
   if (pending !== undefined) await moveAll(runtime, layout.root, keptIn, (name) => name === "MANIFEST");
   await commitNewStore(runtime, layout, number);
   await removeFile(fileSystem, layout.repairing);
   await syncDirectory(fileSystem, layout.root);
-  return readJson<RepairReport>(runtime, fileSystem.join(keptIn, REPORT));
+  const report = await readJson<RepairReport>(runtime, fileSystem.join(keptIn, REPORT));
+  return { ...report, directory: layout.root, keptIn };
 }
 
 async function moveAll(
@@ -183,7 +196,14 @@ async function moveAll(
 async function readMark(runtime: DiskRuntime, layout: Layout): Promise<Mark | undefined> {
   const path = layout.repairing;
   if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return undefined;
-  return readJson<Mark>(runtime, path);
+  const mark = await readJson<Partial<Mark> | null>(runtime, path);
+  const { keptIn, number } = mark ?? {};
+  if (keptIn === undefined || !isKeptName(keptIn) || !Number.isSafeInteger(number)) throw notAMark(path);
+  return { keptIn, number: Number(number) };
+}
+
+function notAMark(path: string): FulmarError {
+  return corrupt(path, 0, "it is not what an interrupted repair left");
 }
 
 /** Reads back what {@link writeText} wrote. */
@@ -194,7 +214,7 @@ async function readJson<T>(runtime: DiskRuntime, path: string): Promise<T> {
     try {
       return JSON.parse(new TextDecoder().decode(bytes)) as T;
     } catch {
-      throw corrupt(path, 0, "it is not what an interrupted repair left");
+      throw notAMark(path);
     }
   });
 }

@@ -35,7 +35,7 @@ beforeEach(() => {
   };
 });
 
-async function put(path: string, bytes = new Uint8Array(0)): Promise<void> {
+async function put(path: string, bytes: Uint8Array = new Uint8Array(0)): Promise<void> {
   const handle = await fileSystem.open(path, "create");
   await handle.write(bytes, 0);
   await handle.close();

@@ -1,0 +1,81 @@
+import { describe, expect, test } from "vitest";
+import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
+import { open, repair } from "../../src/index.js";
+import { type SimulatedStorage, simulatedStorage } from "../../src/testing/simulated/index.js";
+import { edit, filesOf } from "./harness.js";
+
+const MARK = "/data/REPAIRING";
+
+/** A store with one damaged commit, whose repair was interrupted when it had moved the first old file. */
+async function interrupted(): Promise<SimulatedStorage> {
+  const storage = simulatedStorage({ cryptography: nodeCryptography, sectorBytes: 512, seed: 12 });
+  const db = await open<string>("/data", { runtime: storage.runtime, codec: "text" });
+  for (let n = 0; n < 4; n++) await db.set(`a${n}`, `early ${n}`);
+  await db.checkpoint();
+  for (let n = 0; n < 4; n++) await db.set(`b${n}`, `late ${n}`);
+  await db.close();
+  await edit(storage, filesOf(storage, ".log")[0][0], (bytes) => {
+    bytes[Buffer.from(bytes).indexOf("late 1")] ^= 1;
+    return bytes;
+  });
+  const remove = storage.disk.faults.add({ operations: ["rename"], path: "/data/checkpoint/", code: "EIO" });
+  await expect(repair("/data", { runtime: storage.restart() })).rejects.toMatchObject({ code: "IO_ERROR" });
+  remove();
+  expect(filesOf(storage, "/data/damaged-1/log/")).toHaveLength(1);
+  await expect(open("/data", { runtime: storage.restart() })).rejects.toMatchObject({
+    code: "CORRUPT",
+    details: { file: MARK },
+  });
+  return storage;
+}
+
+/** The same files, but for the lock, in another directory. */
+async function moved(storage: SimulatedStorage, to: string): Promise<void> {
+  const { fileSystem } = storage.restart();
+  for (const [path, bytes] of filesOf(storage, "/data/")) {
+    if (path.includes("LOCK")) continue;
+    const target = `${to}${path.slice("/data".length)}`;
+    await fileSystem.makeDirectory(fileSystem.parent(target));
+    const handle = await fileSystem.open(target, "create");
+    await handle.write(bytes, 0);
+    await handle.close();
+    await fileSystem.remove(path);
+  }
+  await fileSystem.makeDirectory(`${to}/damaged-1/checkpoint`);
+}
+
+describe("a repair that was interrupted", () => {
+  test("is completed where the directory is now", async () => {
+    const storage = await interrupted();
+    await moved(storage, "/elsewhere/data");
+    const report = await repair("/elsewhere/data", { runtime: storage.restart() });
+    const keptIn = "/elsewhere/data/damaged-1";
+    expect(report).toMatchObject({ repaired: true, directory: "/elsewhere/data", keptIn, entries: 7 });
+    const kept = filesOf(storage, `${keptIn}/`).map(([path]) => path.slice(keptIn.length + 1));
+    expect(kept).toEqual(["MANIFEST", "REPORT.json", "checkpoint/000000000001", "log/000000000001.log"]);
+    const db = await open<string>("/elsewhere/data", { runtime: storage.restart(), codec: "text" });
+    expect([...db.keys()]).toEqual(["a0", "a1", "a2", "a3", "b0", "b2", "b3"]);
+    await db.close();
+    expect(filesOf(storage, "/data/").filter(([path]) => path.startsWith("/data/damaged"))).toEqual([]);
+  });
+
+  test.each([
+    "",
+    "null",
+    "7",
+    "{}",
+    '{"keptIn":"damaged-1"}',
+    '{"keptIn":"damaged-1","number":"2"}',
+    '{"keptIn":"damaged-1","number":1.5}',
+    '{"keptIn":"../data","number":2}',
+    '{"keptIn":"/etc","number":2}',
+    '{"keptIn":["damaged-1"],"number":2}',
+  ])("touches nothing where its mark is damaged: %s", async (text) => {
+    const storage = await interrupted();
+    await edit(storage, MARK, () => new TextEncoder().encode(text));
+    const before = filesOf(storage, "/data/");
+    const refused = repair("/data", { runtime: storage.restart() });
+    await expect(refused).rejects.toMatchObject({ code: "CORRUPT", details: { file: MARK } });
+    expect(filesOf(storage, "/data/").map(([path]) => path)).toEqual(before.map(([path]) => path));
+  });
+});
