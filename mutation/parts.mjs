@@ -34,12 +34,37 @@ export const PARTS = {
     tests: UNIT_FIRST,
   },
   recovery: {
-    files: durable("recovery", "replay", "log-scan", "segment-reader", "chunk-reader", "manifest", "orphans"),
+    files: durable(
+      "recovery",
+      "replay",
+      "finish-load",
+      "log-scan",
+      "segment-reader",
+      "chunk-reader",
+      "manifest",
+      "orphans",
+    ),
     tests: UNIT_FIRST,
   },
   directory: {
     files: durable("data-directory", "first-open", "new-store", "files"),
     tests: UNIT_FIRST,
+  },
+  care: {
+    files: durable(
+      "salvage",
+      "salvage-checkpoint",
+      "salvage-segment",
+      "salvage-sink",
+      "repair",
+      "restore",
+      "verify",
+      "verify-backup",
+      "backup-reader",
+      "backup-writer",
+      "upgrade",
+    ),
+    tests: [...UNIT_FIRST, `${TESTS}/store/encryption`],
   },
   history: {
     files: durable("history", "history-cursor"),

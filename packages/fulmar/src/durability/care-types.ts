@@ -72,7 +72,10 @@ export interface RepairReport {
   /** Whether the directory needs a repair. */
   readonly damaged: boolean;
   readonly directory: string;
-  /** Where the files are kept that the store had before; with `dryRun` they stay where they are. */
+  /**
+   * Where the files are kept that the store had before; with `dryRun` they stay where they are, and it is given only if
+   * a repair that was interrupted has moved some of them there.
+   */
   readonly keptIn?: string;
   /** The store's identity: a new one, after a repair. */
   readonly incarnation: string;

@@ -56,8 +56,8 @@ export function keptName(number: number): string {
   return `damaged-${number}`;
 }
 
-export function isKeptName(name: unknown): name is string {
-  return typeof name === "string" && KEPT_NAME.test(name);
+export function isKeptName(name: string): boolean {
+  return KEPT_NAME.test(name);
 }
 
 export function segmentName(number: number): string {

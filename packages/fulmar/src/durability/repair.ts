@@ -53,12 +53,17 @@ export async function repairDirectory(context: RepairContext, path: string): Pro
   const lock = await fileSystem.lock(layout.root);
   try {
     const begun = await readMark(runtime, layout);
-    if (begun !== undefined) return await complete(runtime, layout, begun);
+    if (begun !== undefined) {
+      if (!context.dryRun) await complete(runtime, layout, begun);
+      return await begunReport(context, layout, begun);
+    }
     const sound = await verifyHeld(runtime, layout);
     if (sound?.ok === true) return unchanged(layout, sound);
     const state = await salvage({ ...context, layout, check: () => checkStopped(context) });
     if (context.dryRun) return { ...reportOf(layout, state), repaired: false };
-    return await replace(context, layout, state);
+    const mark = await replace(context, layout, state);
+    await complete(runtime, layout, mark);
+    return await begunReport(context, layout, mark);
   } finally {
     await lock.release();
   }
@@ -99,7 +104,8 @@ interface Mark {
   readonly number: number;
 }
 
-async function replace(context: RepairContext, layout: Layout, state: Salvaged): Promise<RepairReport> {
+/** Writes everything new, and the mark that leads to it. */
+async function replace(context: RepairContext, layout: Layout, state: Salvaged): Promise<Mark> {
   const { runtime, stopped } = context;
   const number = await nextNumber(runtime, layout);
   runtime.keyring?.goOnAs(state.keyId);
@@ -112,8 +118,17 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
   const report: RepairReport = { ...reportOf(layout, state), keptIn: kept };
   await writeText(runtime, runtime.fileSystem.join(kept, REPORT), JSON.stringify(report));
   await syncDirectory(runtime.fileSystem, layout.root);
-  await writeText(runtime, layout.repairing, JSON.stringify({ keptIn, number } satisfies Mark));
-  return complete(runtime, layout, { keptIn, number });
+  const mark: Mark = { keptIn, number };
+  await writeText(runtime, layout.repairing, JSON.stringify(mark));
+  return mark;
+}
+
+/** What the repair with this mark reported: written before the mark was, perhaps where the directory was then. */
+async function begunReport(context: RepairContext, layout: Layout, mark: Mark): Promise<RepairReport> {
+  const { runtime, dryRun } = context;
+  const keptIn = runtime.fileSystem.join(layout.root, mark.keptIn);
+  const report = await readJson<RepairReport>(runtime, runtime.fileSystem.join(keptIn, REPORT));
+  return { ...report, repaired: !dryRun, directory: layout.root, keptIn };
 }
 
 function wholeState({ sink, storeId, hadPeers, compressed, usedVersion }: Salvaged): WholeState {
@@ -154,11 +169,7 @@ async function hasFiles(runtime: DiskRuntime, kept: string): Promise<boolean> {
 }
 
 /** Moves the old files aside and gives the new ones their names. Can be done again after an interruption. */
-async function complete(
-  runtime: DiskRuntime,
-  layout: Layout,
-  { keptIn: name, number }: Mark,
-): Promise<RepairReport> {
+async function complete(runtime: DiskRuntime, layout: Layout, { keptIn: name, number }: Mark): Promise<void> {
   const { fileSystem } = runtime;
   const keptIn = fileSystem.join(layout.root, name);
   const isOld = (found: number | undefined): boolean => found !== undefined && found < number;
@@ -173,8 +184,6 @@ async function complete(
   await commitNewStore(runtime, layout, number);
   await removeFile(fileSystem, layout.repairing);
   await syncDirectory(fileSystem, layout.root);
-  const report = await readJson<RepairReport>(runtime, fileSystem.join(keptIn, REPORT));
-  return { ...report, directory: layout.root, keptIn };
 }
 
 async function moveAll(
@@ -196,10 +205,11 @@ async function moveAll(
 async function readMark(runtime: DiskRuntime, layout: Layout): Promise<Mark | undefined> {
   const path = layout.repairing;
   if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return undefined;
-  const mark = await readJson<Partial<Mark> | null>(runtime, path);
+  const mark = await readJson<Partial<Record<keyof Mark, unknown>> | null>(runtime, path);
   const { keptIn, number } = mark ?? {};
-  if (keptIn === undefined || !isKeptName(keptIn) || !Number.isSafeInteger(number)) throw notAMark(path);
-  return { keptIn, number: Number(number) };
+  const isMark = typeof keptIn === "string" && isKeptName(keptIn) && typeof number === "number";
+  if (!isMark || !Number.isSafeInteger(number)) throw notAMark(path);
+  return { keptIn, number };
 }
 
 function notAMark(path: string): FulmarError {

@@ -59,6 +59,16 @@ describe("a repair that was interrupted", () => {
     expect(filesOf(storage, "/data/").filter(([path]) => path.startsWith("/data/damaged"))).toEqual([]);
   });
 
+  test("is left as it is by one that only tells", async () => {
+    const storage = await interrupted();
+    const before = filesOf(storage, "/data/").filter(([path]) => !path.includes("LOCK"));
+    const told = await repair("/data", { runtime: storage.restart(), dryRun: true });
+    expect(filesOf(storage, "/data/").filter(([path]) => !path.includes("LOCK"))).toEqual(before);
+    expect(told).toMatchObject({ repaired: false, damaged: true, entries: 7, keptIn: "/data/damaged-1" });
+    const report = await repair("/data", { runtime: storage.restart() });
+    expect(report).toEqual({ ...told, repaired: true });
+  });
+
   test.each([
     "",
     "null",
