@@ -184,7 +184,8 @@ export class CheckpointWriter {
     if (this.#blockAt === 0) return;
     await this.#put(this.#buffer.subarray(0, this.#blockAt));
     this.#progress(this.#entries, this.#position);
-    if (this.#buffer.length > 4 * WRITE_BYTES && this.#filled - this.#blockAt < WRITE_BYTES) {
+    // What is behind them is less than a block.
+    if (this.#buffer.length > 4 * WRITE_BYTES) {
       const smaller = new Uint8Array(WRITE_BYTES + BLOCK_BYTES);
       smaller.set(this.#buffer.subarray(this.#blockAt, this.#filled));
       this.#buffer = smaller;

@@ -1,28 +1,27 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { readU32 } from "../../../src/base/bytes.js";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
-import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
 import {
   BLOCK_BYTES,
   BLOCK_HEAD_BYTES,
   BLOCK_TAIL_BYTES,
   FOOTER_BYTES,
 } from "../../../src/durability/checkpoint-format.js";
-import { readCheckpoint } from "../../../src/durability/checkpoint-reader.js";
-import {
-  CheckpointWriter,
-  SYNC_EVERY_BYTES,
-  type WrittenCheckpoint,
-} from "../../../src/durability/checkpoint-writer.js";
-import { createEntryHash } from "../../../src/memory/entry-hash.js";
-import { createPlainEngine } from "../../../src/memory/plain/engine.js";
+import { SYNC_EVERY_BYTES } from "../../../src/durability/checkpoint-writer.js";
 import { Coverage } from "../../../src/record/coverage.js";
-import { OriginTable } from "../../../src/record/origins.js";
-import { contents, machine } from "../harness.js";
+import { machine } from "../harness.js";
 import { entryOf, IDS, type Item, STATE } from "./checkpoint-bytes.js";
+import {
+  blockLengths,
+  PATH,
+  readBack as readWith,
+  valued,
+  type WriteOptions,
+  type Written,
+  write as writeWith,
+} from "./checkpoint-written.js";
 import { type Steady, steady } from "./steady.js";
 
-const PATH = "/checkpoint";
 const KIB = 1024;
 
 let runtime: Runtime;
@@ -33,91 +32,9 @@ beforeEach(() => {
   ({ runtime } = rig);
 });
 
-interface Written extends WrittenCheckpoint {
-  readonly file: Uint8Array;
-  readonly writes: readonly number[];
-  /** Bytes of the memory that each write was made from. */
-  readonly memory: readonly number[];
-  readonly progress: readonly (readonly [entries: number, bytes: number])[];
-  /** Bytes of the file at each sync. */
-  readonly syncs: readonly number[];
-}
-
-interface Options {
-  readonly hadPeers?: boolean;
-  readonly coverage?: Coverage;
-  readonly stopped?: () => boolean;
-  readonly compressed?: boolean;
-}
-
-/** Writes a checkpoint of these items, the first of version 1. */
-async function write(items: readonly Item[], options: Options = {}): Promise<Written> {
-  const { hadPeers = false, coverage = new Coverage(), stopped = () => false, compressed = false } = options;
-  const origins = new OriginTable();
-  for (const id of IDS) origins.intern(id);
-  const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
-  engine.keepTombstones = true;
-  for (const [i, item] of items.entries()) {
-    const entry = entryOf(item);
-    engine.put(i + 1, entry, 0, entry.length);
-  }
-  engine.settle(engine.version);
-  const version = engine.version;
-  const state = { ...STATE, hadPeers, compressed, version };
-  const source = { version, seq: 7, hlc: 1000, coverage, engine, synced: () => Promise.resolve() };
-  const handle = await runtime.fileSystem.open(PATH, "create");
-  const writes: number[] = [];
-  const memory: number[] = [];
-  const syncs: number[] = [];
-  const watched = Object.assign(Object.create(handle) as typeof handle, {
-    path: PATH,
-    write: (bytes: Uint8Array, position: number) => {
-      writes.push(bytes.length);
-      memory.push(bytes.buffer.byteLength);
-      return handle.write(bytes, position);
-    },
-    syncData: async () => {
-      syncs.push(await handle.size());
-      await handle.syncData();
-    },
-  });
-  const progress: [number, number][] = [];
-  const writer = new CheckpointWriter(runtime, watched, stopped, (...all) => progress.push(all));
-  const written = await writer.write(source, state, origins);
-  const file = new Uint8Array(await handle.size());
-  await handle.read(file, 0);
-  await handle.close();
-  return { ...written, file, writes, memory, progress, syncs };
-}
-
-/** Reads a checkpoint back, checking every byte. */
-async function readBack({ bytes, crc }: Written, version: number) {
-  const origins = new OriginTable();
-  const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
-  engine.keepTombstones = true;
-  const loader = engine.load();
-  const found = { seq: 0, hlc: 0, coverage: new Coverage() };
-  const name = { number: STATE.number, version, bytes, crc };
-  const target = { loader, origins, found, progress: () => undefined };
-  const { header, entries } = await readCheckpoint(runtime, PATH, name, STATE.storeId, target);
-  while (!loader.step());
-  loader.finish(header.version);
-  return { header, entries, found, origins, contents: contents(engine), usage: engine.usage() };
-}
-
-/** Whole lengths of the blocks of a file. */
-function blockLengths(file: Uint8Array, from: number): number[] {
-  const lengths: number[] = [];
-  for (let at = from; at < file.length - FOOTER_BYTES; ) {
-    const length = BLOCK_HEAD_BYTES + readU32(file, at) + BLOCK_TAIL_BYTES;
-    lengths.push(length);
-    at += length;
-  }
-  return lengths;
-}
-
-const valued = (count: number, bytes: number): Item[] =>
-  Array.from({ length: count }, (_, i) => ({ key: `k${1000 + i}`, value: `${i}`.padEnd(bytes, "v") }));
+const write = (items: readonly Item[], options?: WriteOptions): Promise<Written> =>
+  writeWith(runtime, items, options);
+const readBack = (file: Written, version: number) => readWith(runtime, file, version);
 
 describe("a checkpoint that is written", () => {
   test("of nothing has no blocks", async () => {
@@ -240,6 +157,24 @@ describe("a checkpoint that is written", () => {
     expect(last).toBe(second);
   });
 
+  test("is put together in the least memory again after a large entry", async () => {
+    const items = [{ key: "a", value: "v".repeat(3000 * KIB) }, ...valued(800, 1000)];
+    const { memory } = await write(items);
+    expect(memory[1]).toBeGreaterThan(3000 * KIB);
+    expect(new Set(memory.slice(2, -1))).toEqual(new Set([LEAST_BYTES]));
+  });
+
+  test("keeps what stands behind the last block that is finished when the others are written", async () => {
+    // Three blocks that almost fill a piece, and small entries that do.
+    const large = [0, 1, 2].map((i) => ({ key: `a${i}`, value: `${i}`.repeat(86_900) }));
+    const items = [...large, ...valued(40, 100)];
+    const file = await write(items);
+    expect(file.progress[0][0]).toBeGreaterThan(3);
+    expect(file.progress[0][0]).toBeLessThan(43);
+    const back = await readBack(file, 43);
+    expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
+  });
+
   test("keeps larger memory as long as that is not four times too much", async () => {
     const sizes = [600 * KIB, 10, 700 * KIB, 10];
     const items = sizes.map((bytes, i) => ({ key: `k${i}`, value: "v".repeat(bytes) }));
@@ -275,6 +210,30 @@ describe("a checkpoint that is written", () => {
       { key: "k1", value: "" },
     ]);
     expect(pieces.writes).toHaveLength(4);
+    expect(pieces.progress[0][0]).toBe(1);
+  });
+
+  test("keeps memory that is four times as large as the least write, and no more than that", async () => {
+    for (const [more, kept] of [
+      [0, true],
+      [1, false],
+    ] as const) {
+      // What an entry needs, and room for one more write.
+      const entry = 768 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES + more;
+      const large = { key: "k0", value: "v".repeat(valueBytes(entry)) };
+      const { memory } = await write([large, { key: "k1", value: "" }]);
+      expect(memory[1]).toBe(1024 * KIB + more);
+      expect(memory[2]).toBe(kept ? 1024 * KIB : LEAST_BYTES);
+      await runtime.fileSystem.remove(PATH);
+    }
+  });
+
+  test("is synced as soon as 8 MiB are written", async () => {
+    const [head] = (await write([])).writes;
+    await runtime.fileSystem.remove(PATH);
+    const entry = SYNC_EVERY_BYTES - head - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES;
+    const { syncs } = await write([{ key: "k0", value: "v".repeat(valueBytes(entry)) }]);
+    expect(syncs).toEqual([SYNC_EVERY_BYTES]);
   });
 
   test("is synced every 8 MiB, so that no sync of a commit waits for much of it", async () => {

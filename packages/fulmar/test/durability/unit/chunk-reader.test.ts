@@ -51,6 +51,41 @@ describe("a reader of chunks", () => {
     await load(reader, 0, 5000);
   });
 
+  test("finds what is needed, at the start of its memory too, or says that the file is damaged", async () => {
+    const { reader } = readerOf(5000);
+    expect(await reader.need(0, 10)).toBe(0);
+    expect(await reader.need(7, 10)).toBe(7);
+    const damaged = { code: "CORRUPT", details: { file: "file", offset: 4995 } };
+    await expect(reader.need(4995, 6)).rejects.toMatchObject(damaged);
+  });
+
+  test("reads the rest of what begins where its memory does, in the same memory if that is large enough", async () => {
+    const { reader, reads } = readerOf(2 * CHUNK_BYTES + 100);
+    await load(reader, 0, 10);
+    await load(reader, 0, CHUNK_BYTES + 10);
+    expect(reads).toEqual([
+      [0, CHUNK_BYTES],
+      [CHUNK_BYTES, 10],
+    ]);
+    const other = readerOf(2 * CHUNK_BYTES + 100);
+    const { buffer } = other.reader.bytes;
+    // Another chunk is as long; the end of the file is far shorter.
+    for (const position of [0, CHUNK_BYTES, 2 * CHUNK_BYTES]) await load(other.reader, position, 10);
+    expect(other.reader.bytes.buffer).toBe(buffer);
+    expect(other.reads.map(([, length]) => length)).toEqual([CHUNK_BYTES, CHUNK_BYTES, 100]);
+  });
+
+  test("does not read ahead unless it is told to", async () => {
+    const reads: number[] = [];
+    const read = async (target: Uint8Array, position: number): Promise<number> => {
+      reads.push(position);
+      return target.length;
+    };
+    const reader = new ChunkReader({ path: "file", read } as unknown as FileHandle, 4 * CHUNK_BYTES);
+    await reader.load(0, 10);
+    expect(reads).toEqual([0]);
+  });
+
   test("says so when the file became shorter", async () => {
     const { handle } = { handle: { path: "file", read: () => Promise.resolve(0) } as unknown as FileHandle };
     expect(await new ChunkReader(handle, 100).load(0, 10)).toBe(-1);
@@ -130,6 +165,13 @@ describe("a reader that reads ahead", () => {
     // Either the chunk after the one that was read ahead, or what is not kept is read once more.
     if (count === 3) expect(reads[2]).toEqual([2 * CHUNK_BYTES, CHUNK_BYTES]);
     else expect(reads[2][0]).toBe(CHUNK_BYTES);
+  });
+
+  test("keeps what it read ahead while what it has is asked for again", async () => {
+    const { reader, reads } = readerOf(4 * CHUNK_BYTES, true);
+    for (let i = 0; i < 2; i++) await load(reader, 0, 10);
+    await reader.stop();
+    expect(reads).toHaveLength(2);
   });
 
   test("forgets what it read ahead when another place is asked for", async () => {

@@ -49,6 +49,20 @@ describe("what stands behind the valid records", () => {
     expect(await search(new Uint8Array(300 + length), 300)).toEqual(NOTHING);
   });
 
+  test("is nothing where the file became shorter than it was, and no read is left under way", async () => {
+    const sizeBytes = 4 * 1024 * 1024;
+    const written = await runtime.fileSystem.open(PATH, "create");
+    await written.write(new Uint8Array(400).fill(1), 0);
+    await written.close();
+    const { handle, reads } = await countedReads(runtime, PATH);
+    const known = { number: 3, flags: 0, salt: SALT, storeId: ID, incarnation: ID };
+    const file: SegmentFile = { number: 3, path: PATH, sizeBytes, header: known, opening: undefined };
+    expect(await searchRemainder(runtime, handle, file, 300)).toEqual(NOTHING);
+    expect(reads.underWay).toBe(0);
+    expect(reads.begun).toBeGreaterThan(1);
+    await handle.close();
+  });
+
   test("has a last byte that is not zero, wherever that is", async () => {
     const bytes = new Uint8Array(300 + 50);
     for (let at = 300; at < bytes.length; at++) {
