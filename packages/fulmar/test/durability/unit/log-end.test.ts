@@ -49,6 +49,20 @@ describe("commits that are not synced", () => {
     expect(rig.file.waiting).toBe(0);
   });
 
+  test("synced in line when that sync has just ended are told, too", async () => {
+    const rig = new LogRig();
+    rig.onEvent = (event) => {
+      if (event === "logged 12") putUpTo(rig, 13, MAX - 1);
+    };
+    rig.put(11);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(12);
+    await rig.file.finish();
+    expect(rig.file.calls.at(-1)).toBe("syncNow");
+    expect(rig.heard()).toEqual(["logged 11", "synced 11", "logged 12", "logged 19", "synced 19"]);
+  });
+
   test("synced in line during another sync that fails are unknown", async () => {
     const rig = new LogRig();
     rig.put(11);

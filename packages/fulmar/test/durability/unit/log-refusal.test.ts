@@ -243,6 +243,22 @@ describe("a group that cannot be written", () => {
     expect(rig.records(second, SEGMENT_HEADER_BYTES, 2).map(({ version }) => version)).toEqual([11, 12]);
   });
 
+  test("of a new segment has its opening written though the next record is longer than a segment", async () => {
+    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
+    await rig.save(11);
+    const second = rig.prepare(2);
+    second.writes.push(systemError("ENOSPC"));
+    rig.put(12);
+    rig.turn();
+    await second.finish();
+    await second.finish();
+    rig.prepare(3);
+    rig.put(12, FIRST_AT + 2 * RECORD_BYTES);
+    rig.turn();
+    expect(rig.segments.count).toBe(2);
+    expect(rig.records(second, SEGMENT_HEADER_BYTES, 2).map(({ version }) => version)).toEqual([11, 12]);
+  });
+
   test("of a new segment, whose opening was written whole, ends the log durably behind that", async () => {
     const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
     await rig.save(11);

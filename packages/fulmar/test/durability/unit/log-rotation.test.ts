@@ -196,6 +196,28 @@ describe("a segment that is begun for a checkpoint", () => {
     expect(rig.segments.count).toBe(1);
   });
 
+  test("is not begun when the log has failed, or refused something, until it is prepared", async () => {
+    for (const failure of ["failed", "refused 11"]) {
+      const rig = new LogRig({ segmentBytes: 16 * least });
+      await rig.save(11);
+      let prepared = (): void => undefined;
+      rig.preparing = new Promise((resolve) => {
+        prepared = resolve;
+      });
+      const work = rig.log.startSegment();
+      if (failure !== "failed") rig.file.writes.push(systemError("ENOSPC"));
+      rig.put(12);
+      rig.log.want("synced");
+      rig.turn();
+      if (failure === "failed") await rig.file.finish(systemError("EIO"));
+      expect(rig.heard()).toContain(failure);
+      rig.prepare(2);
+      prepared();
+      await work;
+      expect(rig.segments.count, failure).toBe(1);
+    }
+  });
+
   test("is not begun once the log is closed", async () => {
     const rig = new LogRig({ segmentBytes: 16 * least });
     await rig.save(11);
