@@ -1,5 +1,6 @@
 import { compareBytes, compareRanges } from "../../base/bytes.js";
 import { isEmptyRange, type KeyRange } from "../../keys/range.js";
+import { type Beginnings, BeginningsBuilder } from "./beginnings.js";
 import { Boundaries, type Bounds } from "./boundaries.js";
 
 /** Bytes of a boundary that are compared as one number, but for their last bit: the difference of two has 32. */
@@ -35,8 +36,11 @@ export class Segments {
   #buckets = new Uint32Array(0);
   /** Of the segment before each boundary, and behind the last. */
   readonly #covered: Uint8Array;
+  /** Of the keys in what is covered. */
+  readonly #beginnings: Beginnings;
 
-  private constructor({ count, bytes, offsets }: Bounds) {
+  private constructor({ count, bytes, offsets }: Bounds, beginnings: Beginnings) {
+    this.#beginnings = beginnings;
     this.#count = count;
     this.#bytes = bytes;
     this.#offsets = offsets;
@@ -48,19 +52,22 @@ export class Segments {
 
   /** Covers no key. */
   static none(): Segments {
-    return new Segments(new Boundaries().take());
+    return new Segments(new Boundaries().take(), new BeginningsBuilder().finish());
   }
 
-  /** Ranges that do not touch each other, as their ends in order; without the last one, the last has no end. */
-  static between(bounds: Bounds): Segments {
-    const segments = new Segments(bounds);
+  /**
+   * Ranges that do not touch each other, as their ends in order; without the last one, the last has no end. And how
+   * the keys in them begin.
+   */
+  static between(bounds: Bounds, beginnings: Beginnings): Segments {
+    const segments = new Segments(bounds, beginnings);
     for (let i = 1; i <= bounds.count; i += 2) segments.#covered[i] = 1;
     return segments;
   }
 
   /** Whether some range may hold `key`. */
   covers(key: Uint8Array): boolean {
-    return this.#covered[this.#position(key)] === 1;
+    return this.#beginnings.mayHold(key) && this.#covered[this.#position(key)] === 1;
   }
 
   /** From now on it covers a range, too. */
@@ -68,6 +75,7 @@ export class Segments {
     if (isEmptyRange(range)) return;
     const last = range.to === undefined ? this.#count : this.#position(range.to);
     this.#covered.fill(1, this.#position(range.from), last + 1);
+    this.#beginnings.addRange(range);
   }
 
   /** How many boundaries are not above `key`. */
@@ -215,6 +223,7 @@ function headOf(bytes: Uint8Array, from: number, to: number): number {
 /** Makes {@link Segments} of ranges that come in the order of their lower ends. */
 export class SegmentsBuilder {
   readonly #boundaries = new Boundaries();
+  readonly #beginnings = new BeginningsBuilder();
   #open: KeyRange | undefined;
 
   add(range: KeyRange): void {
@@ -233,11 +242,12 @@ export class SegmentsBuilder {
   /** To be called once. */
   finish(): Segments {
     if (this.#open !== undefined) this.#close(this.#open);
-    return Segments.between(this.#boundaries.take());
+    return Segments.between(this.#boundaries.take(), this.#beginnings.finish());
   }
 
-  #close({ from, to }: KeyRange): void {
-    this.#boundaries.push(from);
-    if (to !== undefined) this.#boundaries.push(to);
+  #close(range: KeyRange): void {
+    this.#boundaries.push(range.from);
+    if (range.to !== undefined) this.#boundaries.push(range.to);
+    this.#beginnings.add(range);
   }
 }

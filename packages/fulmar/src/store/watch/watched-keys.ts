@@ -1,4 +1,5 @@
 import { equalBytes } from "../../base/bytes.js";
+import { bitsOf, hashOf } from "./hashing.js";
 
 /** Keys for each word of the filter, at most. Of keys that are not in it one in fifty passes then, fewer before. */
 const WORD_KEYS = 4;
@@ -79,31 +80,4 @@ export class WatchedKeys<T> {
     this.#gone = 0;
     for (const hash of this.#places.keys()) this.#mark(hash);
   }
-}
-
-/** Three bits of a word, chosen by what does not choose the word. */
-function bitsOf(hash: number): number {
-  const mix = Math.imul(hash, 0x9e3779b1);
-  return (1 << (mix >>> 27)) | (1 << (mix >>> 22)) | (1 << (mix >>> 17));
-}
-
-/** Four bytes at a time, unlike what byte by byte would do with long keys. */
-function hashOf(key: Uint8Array): number {
-  const { length } = key;
-  let hash = length;
-  let at = 0;
-  for (; at + 4 <= length; at += 4) {
-    hash = mixed(hash, key[at] | (key[at + 1] << 8) | (key[at + 2] << 16) | (key[at + 3] << 24));
-  }
-  let last = 0;
-  for (; at < length; at++) last = (last << 8) | key[at];
-  hash = Math.imul(hash ^ last, 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
-}
-
-function mixed(hash: number, word: number): number {
-  const product = Math.imul(word, 0xcc9e2d51);
-  const next = hash ^ Math.imul((product << 15) | (product >>> 17), 0x1b873593);
-  return (Math.imul((next << 13) | (next >>> 19), 5) + 0x6b64e654) | 0;
 }

@@ -28,6 +28,8 @@ export class Watchers {
   /** Wait for more to be published than was when they looked. */
   #waiting: (() => void)[] = [];
   #added = 0;
+  /** One for all times: V8 would compile commits anew for another one. */
+  readonly #interest = (changed: Changed): boolean => this.#concerns(changed);
 
   constructor(parts: WatchersParts) {
     this.#parts = parts;
@@ -81,7 +83,7 @@ export class Watchers {
     this.#all.add(one);
     for (const range of subscriber.ranges) this.#interests.add(range, one);
     const { committer } = this.#parts;
-    committer.interest ??= (changed) => this.#concerns(changed);
+    committer.interest = this.#interest;
     if (committer.failure !== undefined) subscriber.end(failed(committer.failure));
     return subscriber;
   }
