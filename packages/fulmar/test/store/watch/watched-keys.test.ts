@@ -35,6 +35,47 @@ test("few keys that nobody watches get past the filter, however many come and go
   expect(passed(keys)).toBe(0);
 });
 
+test("keys of lengths that nobody watches are not even hashed, also when keys of such lengths were watched before", () => {
+  const keys = new WatchedKeys<number>();
+  const name = (length: number, end = 0): Uint8Array => new Uint8Array(length).fill(end, -1);
+  /** Whether more of a key is looked at than its length. */
+  const isHashed = (length: number): boolean => {
+    const proxy = new Proxy(name(length, 1), {
+      get: (target, property) => {
+        if (property !== "length") throw new Error("looked at");
+        return target.length;
+      },
+    });
+    try {
+      return keys.some(proxy, () => true);
+    } catch {
+      return true;
+    }
+  };
+  for (const length of [3, 31, 32, 100]) keys.add(name(length), length);
+  expect([3, 4, 31, 32, 33, 36, 68, 100].map(isHashed)).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+    true,
+    true,
+    true,
+  ]);
+  for (const length of [3, 31, 32, 100]) expect(keys.some(name(length), () => true)).toBe(true);
+  // 32 and 64 have the same last bits.
+  for (const length of [31, 32, 100]) keys.remove(name(length), length);
+  keys.remove(name(3), 3);
+  expect([3, 4, 31, 32, 100].map(isHashed)).toEqual([false, false, false, false, false]);
+  // Half of what the filter holds is gone: what is left is all that it knows.
+  keys.add(name(5), 0);
+  for (let i = 0; i < 129; i++) keys.add(Uint8Array.of(i, i), i);
+  for (let i = 0; i < 129; i++) keys.remove(Uint8Array.of(i, i), i);
+  expect([2, 5].map(isHashed)).toEqual([false, true]);
+  expect(keys.some(name(5), () => true)).toBe(true);
+});
+
 test("everybody who watches a key is asked until one says yes, and nobody who left", () => {
   const keys = new WatchedKeys<string>();
   for (const item of ["a", "b", "c"]) keys.add(key(1), item);
