@@ -5,7 +5,7 @@ export function mixed(hash: number, word: number): number {
   return (Math.imul((next << 13) | (next >>> 19), 5) + 0x6b64e654) | 0;
 }
 
-/** The hash of the first `length` bytes, of which those before `at` are in `hash` already, and at most three are not. */
+/** The hash of the first `length` bytes, of which those before `at` are in `hash` already; at most three are not. */
 export function finished(hash: number, bytes: Uint8Array, at: number, length: number): number {
   let last = length;
   for (let i = at; i < length; i++) last = (last << 8) | bytes[i];

@@ -35,7 +35,7 @@ test("few keys that nobody watches get past the filter, however many come and go
   expect(passed(keys)).toBe(0);
 });
 
-test("keys of lengths that nobody watches are not even hashed, also when keys of such lengths were watched before", () => {
+test("keys of lengths that nobody watches are not even hashed, also when such lengths were watched before", () => {
   const keys = new WatchedKeys<number>();
   const name = (length: number, end = 0): Uint8Array => new Uint8Array(length).fill(end, -1);
   /** Whether more of a key is looked at than its length. */
