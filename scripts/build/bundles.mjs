@@ -9,6 +9,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** Where a package keeps its bundle, and in there what the bundle was made from. */
 const OUTPUT = "dist/bundle";
 const FINGERPRINT = ".fingerprint";
+const TRIES_MAX = 10;
 
 /** The packages whose published code is a bundle: each entry becomes a file of its name. */
 export const BUNDLES = [
@@ -70,10 +71,25 @@ async function make(bundle, fingerprint) {
   try {
     for (const [name, content] of await filesOf(bundle, output)) writeFileSync(join(fresh, name), content);
     writeFileSync(join(fresh, FINGERPRINT), fingerprint);
-    rmSync(output, { recursive: true, force: true });
-    renameSync(fresh, output);
+    replaceDirectory(output, fresh);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Another build may do the same at the same time: the last one stays. */
+function replaceDirectory(path, fresh) {
+  for (let triesLeft = TRIES_MAX; ; triesLeft -= 1) {
+    const former = `${fresh}.former`;
+    try {
+      if (existsSync(path)) renameSync(path, former);
+      return renameSync(fresh, path);
+    } catch (error) {
+      const met = ["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code);
+      if (!met || triesLeft === 0) throw error;
+    } finally {
+      rmSync(former, { recursive: true, force: true });
+    }
   }
 }
 
