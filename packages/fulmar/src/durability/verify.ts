@@ -5,7 +5,15 @@ import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf, unfinishedRepair } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
 import type { DiskRuntime } from "./keyring.js";
-import { checkpointNumber, isRootName, isTemporary, type Layout, layoutOf, segmentNumber } from "./layout.js";
+import {
+  checkpointNumber,
+  isRootName,
+  isTemporary,
+  type Layout,
+  layoutOf,
+  segmentName,
+  segmentNumber,
+} from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
@@ -88,7 +96,8 @@ async function verify(
   if (load !== undefined && load.scan.cutBytes > 0) {
     const { segment, position } = load.scan.end;
     const message = `a torn tail of ${load.scan.cutBytes} bytes, never synced, will be cut off at the next open`;
-    findings.push({ severity: "note", file: `log/${segment}`, offset: position, message });
+    const file = runtime.fileSystem.join(layout.log, segmentName(segment));
+    findings.push({ severity: "note", file, offset: position, message });
   }
   const first = load?.scan.live[0].file.opening;
   const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);

@@ -376,6 +376,8 @@ describe("verification", () => {
       true,
       ["note", "note", "note"],
     ]);
+    const torn = noted.findings.find(({ message }) => message.includes("torn tail"));
+    expect(torn?.file).toBe(LOG);
     storage.disk.rot(LOG, { bits: [FIRST_RECORD_AT * 8 + 400] });
     const damaged = await verifyDirectory(storage.restart(), ROOT);
     expect(damaged.ok).toBe(false);
