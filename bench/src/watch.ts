@@ -28,8 +28,11 @@ const BLOCK_SETS = 1000;
  * for what V8 puts off at a collection that was asked for.
  */
 const FIRST_SETS = 20_000;
-/** The store with a directory, as it is called in the output. */
-const DURABLE = "with a directory, at relaxed";
+/** Where and what is written, as it is called in the output. */
+const DURABLE = "with a directory, at relaxed, 100,000 keys in random order";
+const IN_MEMORY = "in memory, 100,000 keys in random order";
+const HOT = "in memory, a thousand keys again and again";
+const HOT_KEYS = 1000;
 /** Rounds that are not counted. */
 const WARM_UPS = 2;
 
@@ -54,6 +57,13 @@ const CASES: readonly (readonly [string, number, Watched])[] = [
   ["100,000 ranges", MOST, aRange],
 ];
 
+/** What is written, and where: each of `keys` in turn. */
+interface Written {
+  readonly db: Store<Uint8Array>;
+  readonly value: (index: number) => Uint8Array;
+  readonly keys: number;
+}
+
 /** Nanoseconds for a `set`. */
 interface Pair {
   readonly without: number;
@@ -61,16 +71,17 @@ interface Pair {
 }
 
 /** All pairs of one process, by case. */
-async function measuredPairs(rounds: number, directory: string | undefined): Promise<Pair[][]> {
-  const value = valuePool(100);
+async function measuredPairs(rounds: number, where: string, directory?: string): Promise<Pair[][]> {
   // One store for all: two of the same contents are not equally fast.
   const durability = directory === undefined ? "memory" : "relaxed";
   const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
-  await set(db, value, KEYS);
+  const all = { db, value: valuePool(100), keys: KEYS };
+  await set(all, KEYS);
+  const written = where === HOT ? { ...all, keys: HOT_KEYS } : all;
   const pairs: Pair[][] = CASES.map(() => []);
   for (let round = -WARM_UPS; round < rounds; round++) {
     for (const [i, one] of CASES.entries()) {
-      const pair = await measuredPair(db, value, one);
+      const pair = await measuredPair(written, one);
       if (round >= 0) pairs[i].push(pair);
     }
   }
@@ -79,45 +90,37 @@ async function measuredPairs(rounds: number, directory: string | undefined): Pro
 }
 
 /** Without, with, with, without: what the machine drifts by meanwhile is in both alike. */
-async function measuredPair(
-  db: Store<Uint8Array>,
-  value: (index: number) => Uint8Array,
-  [name, count, watched]: (typeof CASES)[number],
-): Promise<Pair> {
+async function measuredPair(written: Written, [name, count, watched]: (typeof CASES)[number]): Promise<Pair> {
   let shown = 0;
-  const first = await measured(db, value);
+  const first = await measured(written);
   const watches = Array.from({ length: count }, (_, index) =>
-    db.watch(watched(Math.floor((index * KEYS) / count)), () => shown++),
+    written.db.watch(watched(Math.floor((index * KEYS) / count)), () => shown++),
   );
-  const both = (await measured(db, value)) + (await measured(db, value));
+  const both = (await measured(written)) + (await measured(written));
   for (const watch of watches) watch.close();
-  const last = await measured(db, value);
+  const last = await measured(written);
   if (shown > 0) throw new Error(`${name}: a watch was shown something`);
   return { without: (first + last) / 2, watched: both / 2 };
 }
 
 /** Nanoseconds of processor time for a `set`. */
-async function measured(db: Store<Uint8Array>, value: (index: number) => Uint8Array): Promise<number> {
+async function measured(written: Written): Promise<number> {
   // What opened and closed watches left behind is no part of it.
   globalThis.gc?.();
-  await set(db, value, FIRST_SETS);
+  await set(written, FIRST_SETS);
   const blocks: number[] = [];
   while (blocks.length < BLOCKS) {
     const start = process.cpuUsage();
-    await set(db, value, BLOCK_SETS);
+    await set(written, BLOCK_SETS);
     const { user, system } = process.cpuUsage(start);
     blocks.push(((user + system) * 1000) / BLOCK_SETS);
   }
   return median(blocks);
 }
 
-async function set(
-  db: Store<Uint8Array>,
-  value: (index: number) => Uint8Array,
-  count: number,
-): Promise<void> {
+async function set({ db, value, keys }: Written, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const done = db.set(keyAt((i * STRIDE) % KEYS), value(i));
+    const done = db.set(keyAt((i * STRIDE) % keys), value(i));
     if (i % 100 === 99) await done;
   }
 }
@@ -158,7 +161,7 @@ function pairsOfProcess(rounds: number, where: string): Pair[][] {
 async function measureAlone(rounds: number, where: string): Promise<void> {
   const directory = where === DURABLE ? mkdtempSync(join(tmpdir(), "fulmar-bench-watch-")) : undefined;
   try {
-    console.log(JSON.stringify(await measuredPairs(rounds, directory)));
+    console.log(JSON.stringify(await measuredPairs(rounds, where, directory)));
   } finally {
     if (directory !== undefined) rmSync(directory, { recursive: true });
   }
@@ -167,7 +170,7 @@ async function measureAlone(rounds: number, where: string): Promise<void> {
 const [first, second, third] = process.argv.slice(2);
 if (first === "pairs") await measureAlone(Number(second), third);
 else
-  for (const where of [DURABLE, "in memory"]) {
+  for (const where of [DURABLE, IN_MEMORY, HOT]) {
     const all = Array.from({ length: Number(first ?? 3) }, () => pairsOfProcess(Number(second ?? 6), where));
     console.log(`\n${where}:\n`);
     print(CASES.map((_, i) => all.flatMap((pairs) => pairs[i])));
