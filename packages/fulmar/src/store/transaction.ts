@@ -1,3 +1,4 @@
+import { EMPTY_BYTES } from "../base/bytes.js";
 import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
 import { NONE } from "../memory/engine.js";
 import { TOMBSTONE } from "../record/entry.js";
@@ -39,6 +40,11 @@ export type TransactionEntry<V = unknown> = Pick<Entry<V>, "key" | "value" | "ve
 export class Transaction<In = unknown, Out = In> {
   readonly #state: TransactionState;
   readonly #scope: Scope<In, Out>;
+  /** The two strings that were encoded last, and their bytes: what is read is mostly written next. */
+  #name: string | undefined;
+  #nameBytes: Uint8Array = EMPTY_BYTES;
+  #otherName: string | undefined;
+  #otherBytes: Uint8Array = EMPTY_BYTES;
 
   /** @internal */
   constructor(state: TransactionState, scope: Scope<In, Out>) {
@@ -120,14 +126,14 @@ export class Transaction<In = unknown, Out = In> {
   set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = NO_OPTIONS): void {
     checkOptions(options, SET_OPTIONS, "set");
     this.#state.assertOpen();
-    const write = this.#scope.encoder.keptSetting(key, value, options);
+    const write = this.#scope.encoder.keptSetting(key, value, options, this.#encoded(key));
     this.#state.put(write.key, { kind: "write", write });
   }
 
   /** Deletes a key at the commit; no error if it is absent. */
   delete(key: Key): void {
     this.#state.assertOpen();
-    const write = this.#scope.encoder.deletion(key);
+    const write = this.#scope.encoder.removal(this.#encoded(key));
     this.#state.put(write.key, { kind: "write", write });
   }
 
@@ -140,7 +146,7 @@ export class Transaction<In = unknown, Out = In> {
   increment(key: Key, by: number | bigint = 1): void {
     this.#state.assertOpen();
     const step = checkStep(by, key);
-    const encoded = this.#scope.encoder.key(key);
+    const encoded = this.#encoded(key);
     const wish = this.#state.writes.get(encoded)?.what;
     this.#state.put(encoded, raised(this.#scope, key, encoded, wish, step));
   }
@@ -158,11 +164,24 @@ export class Transaction<In = unknown, Out = In> {
     this.#state.rollbackTo(savepoint);
   }
 
+  /** The bytes of a key, which nobody changes any more. */
+  #encoded(key: Key): Uint8Array {
+    if (typeof key !== "string") return this.#scope.encoder.key(key);
+    if (key === this.#name) return this.#nameBytes;
+    if (key === this.#otherName) return this.#otherBytes;
+    const bytes = this.#scope.encoder.key(key);
+    this.#otherName = this.#name;
+    this.#otherBytes = this.#nameBytes;
+    this.#name = key;
+    this.#nameBytes = bytes;
+    return bytes;
+  }
+
   /** What there is of a key, noted as read; undefined when it has no value. */
   #step(key: Key, options: TransactionReadOptions): Step | undefined {
     checkOptions(options, READ_OPTIONS, "get");
     this.#state.assertOpen();
-    const encoded = this.#scope.encoder.key(key);
+    const encoded = this.#encoded(key);
     const wish = this.#state.writes.get(encoded)?.what;
     if (wish?.kind === "write") return isRemoval(wish.write) ? undefined : { key: encoded, ref: NONE, wish };
     const tracked = options.conflict ?? true;

@@ -54,9 +54,12 @@ export class WriteEncoder<In, Out = In> {
     return this.renewal(this.key(key), this.#encodeValue(key, this.#validated(key, value)), lifetime);
   }
 
-  /** The same with bytes that stay as they are, for writes that are applied later than they are encoded. */
-  keptSetting(key: Key, value: In, lifetime: Lifetime): LocalWrite {
-    return this.renewal(this.key(key), this.stored(key, this.#validated(key, value)), lifetime);
+  /**
+   * The same with bytes that stay as they are, for writes that are applied later than they are encoded. `encoded` is
+   * the key, if somebody has its bytes.
+   */
+  keptSetting(key: Key, value: In, lifetime: Lifetime, encoded = this.key(key)): LocalWrite {
+    return this.renewal(encoded, this.stored(key, this.#validated(key, value)), lifetime);
   }
 
   /** The same for a sum, which the schema, if there is one, must take and leave as it is. */

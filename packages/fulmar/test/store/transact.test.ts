@@ -19,6 +19,19 @@ describe("a transaction", () => {
     expect([db.get("a"), db.get("b"), db.version]).toEqual([2, 3, before + 1]);
   });
 
+  it("keeps keys apart that are named in turns, here and in namespaces", async () => {
+    await using db = await open<string>();
+    const others = db.namespace<string>("others");
+    const turns = ["a", "b", "a", "c", "b", "a", "c", "c", "a", "b"];
+    await db.transact((tx) => {
+      for (const own of [tx, tx.in(others)])
+        for (const key of turns) own.set(key, `${own.get(key) ?? key} ${key}`);
+      for (const key of ["a", "d", "d", "a"]) tx.in(others).delete(key);
+    });
+    expect([...db.list()].map(({ value }) => value)).toEqual(["a a a a a", "b b b b", "c c c c"]);
+    expect([...others.list()].map(({ value }) => value)).toEqual(["b b b b", "c c c c"]);
+  });
+
   it("does nothing when its function throws, and rejects with what was thrown", async () => {
     await using db = await open<number>();
     const error = new Error("no");

@@ -32,6 +32,7 @@ export class KeyedList<T extends { readonly key: Uint8Array }> {
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = a.length - 1; i >= 0; i--) if (a[i] !== b[i]) return false;
   return true;
