@@ -3,7 +3,7 @@ import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
 import type { EngineShape } from "./shape.js";
 import { SizeClasses } from "./size-classes.js";
-import { NO_RUN, RUN_DATA, type Run, Slabs } from "./slabs.js";
+import { RUN_DATA, type Run, Slabs } from "./slabs.js";
 
 /** What the arena notes on the first page of a run. */
 const CLASS = RUN_DATA;
@@ -84,10 +84,12 @@ export class Arena {
     if (units <= this.#cellUnitsMax) return this.#takeCell(this.#classes.classOf(units));
     if (bytes >= this.#ownBytesMin) return this.slabs.takeOwn(bytes);
     const run = this.slabs.takeRun(Math.ceil(bytes / this.#pageBytes));
-    const pages = this.slabs.pages[this.slabs.slabOf(run)];
+    const slab = this.slabs.slabOf(run);
+    const pages = this.slabs.pages[slab];
     const base = this.slabs.pageBase(run);
     pages[base + CLASS] = WHOLE;
     pages[base + LIVE] = 1;
+    this.slabs.liveUnits[slab] += this.#unitsOf(run, WHOLE);
     return this.#refAt(run, this.slabs.firstUnit(run));
   }
 
@@ -101,7 +103,8 @@ export class Arena {
     if (count === 1 || units > this.#cellUnitsMax) return this.take(bytes);
     const index = this.#classes.classOf(units);
     const run = this.#open[index] === 0 ? this.#addSpan(index) : this.#open[index];
-    const pages = this.slabs.pages[this.slabs.slabOf(run)];
+    const slab = this.slabs.slabOf(run);
+    const pages = this.slabs.pages[slab];
     const base = this.slabs.pageBase(run);
     // Cells that were given back stand anywhere.
     if (pages[base + FREE] !== 0) return this.take(bytes);
@@ -110,6 +113,7 @@ export class Arena {
     this.#taken = Math.min(count, Math.floor((this.#endUnit(run, index) - unit) / size));
     pages[base + FRESH] = unit + this.#taken * size;
     pages[base + LIVE] += this.#taken;
+    this.slabs.liveUnits[slab] += this.#taken * size;
     this.#usedBytes += this.#taken * size * 8;
     if (this.#isFull(pages, base, run, index)) this.#unlist(run, index);
     return this.#refAt(run, unit);
@@ -151,6 +155,7 @@ export class Arena {
     const isListed = isSpan && !slabs.isRetired(slab);
     const wasFull = isSpan && this.#isFull(pages, base, run, index);
     assert(pages[base + LIVE] > 0, "memory is given back once");
+    slabs.liveUnits[slab] -= this.#unitsOf(run, index);
     if (--pages[base + LIVE] === 0) {
       if (isListed && this.#mayRest(index)) this.#rest(run, index, wasFull);
       else {
@@ -168,17 +173,7 @@ export class Arena {
 
   /** Bytes of a shared slab that are handed out. */
   liveBytes(slab: number): number {
-    const { slabs } = this;
-    const pages = slabs.pages[slab];
-    let bytes = 0;
-    // Asked of every slab at once, so without an object for each run.
-    for (let run = slabs.firstRun(slab); run !== NO_RUN; run = slabs.runBehind(run)) {
-      const base = slabs.pageBase(run);
-      const index = pages[base + CLASS];
-      if (index === WHOLE) bytes += slabs.runPages(run) * this.#pageBytes;
-      else bytes += pages[base + LIVE] * this.#classes.units[index] * 8;
-    }
-    return bytes;
+    return this.slabs.liveUnits[slab] * 8;
   }
 
   /** Hands nothing out from a slab from now on: it goes when the last that is in it is given back. */
@@ -205,17 +200,21 @@ export class Arena {
       live++;
       bytes += this.slabs.bytes[slab].length;
     }
+    const units = this.slabs.bytes.map(() => 0);
     for (const run of this.slabs.runs()) {
       const pages = this.slabs.pages[this.slabs.slabOf(run)];
       const base = this.slabs.pageBase(run);
       live += pages[base + LIVE];
       bytes += pages[base + LIVE] * this.sizeOf(this.#refAt(run, this.slabs.firstUnit(run)));
+      units[this.slabs.slabOf(run)] += pages[base + LIVE] * this.#unitsOf(run, pages[base + CLASS]);
       if (pages[base + CLASS] === WHOLE) assert(pages[base + LIVE] === 1, "a run for one record holds one");
       else if (this.#verifySpan(run, pages, base) && !this.slabs.isRetired(this.slabs.slabOf(run))) open++;
     }
     for (const [index, first] of this.#open.entries()) open -= this.#verifyList(index, first);
     assert(this.#idle.length <= IDLE_MAX, "few spans are kept that are not in use");
     assert(open === 0, "spans with room are listed, others are not");
+    const isCounted = units.every((count, slab) => count === this.slabs.liveUnits[slab]);
+    assert(isCounted, "what is handed out of each slab is counted");
     assert(bytes === this.#usedBytes + this.#waitingBytes, "bytes that are handed out are counted");
     return live;
   }
@@ -297,6 +296,7 @@ export class Arena {
       pages[base + FREE] = slabs.words[slab][unit << 1];
     }
     pages[base + LIVE]++;
+    slabs.liveUnits[slab] += this.#classes.units[index];
     if (this.#isFull(pages, base, run, index)) this.#unlist(run, index);
     return this.#refAt(run, unit);
   }
@@ -315,6 +315,11 @@ export class Arena {
     return (
       pages[base + FREE] === 0 && pages[base + FRESH] + this.#classes.units[index] > this.#endUnit(run, index)
     );
+  }
+
+  /** Units of each piece of a run of this class. */
+  #unitsOf(run: Run, index: number): number {
+    return index === WHOLE ? (this.slabs.runPages(run) * this.#pageBytes) >>> 3 : this.#classes.units[index];
   }
 
   #endUnit(run: Run, index: number): number {

@@ -20,6 +20,8 @@ const ROOM = 1.1;
 /** How many small records a look at a leaf counts for, and so many bytes of a large one for one more. */
 const LEAF_COST = 8;
 const BYTES_COST = 4096;
+/** How many small records it counts for to retire or to restore a slab: all of its spans with room are listed. */
+const SLAB_COST = 256;
 const FROM_THE_START = new Uint8Array(0);
 
 /**
@@ -34,8 +36,12 @@ export class Compaction {
   readonly #indexes: OffHeapIndexes;
   readonly #pins: PinSet;
   readonly #slabBytes: number;
-  /** Slabs that this round empties; those that went since are among them. None between rounds. */
+  /** Slabs that this round is going to retire. */
+  #chosen: number[] = [];
+  /** Slabs that this round empties; those that went since are among them. */
   readonly #retired: number[] = [];
+  /** What a round does at present: one slab, or one leaf, after the other. */
+  #phase: "rest" | "retire" | "walk" | "restore" = "rest";
   /** The round goes on at this key. */
   #from: Uint8Array = FROM_THE_START;
   /** Waste when a round ended, or could not begin: it makes no sense to try again before that changes. */
@@ -54,13 +60,10 @@ export class Compaction {
 
   /** Moves about so many records at most, fewer large ones; true if there are more to move. */
   step(records: number): boolean {
-    if (this.#retired.length === 0 && !this.#begin()) return false;
+    if (this.#phase === "rest" && !this.#begin()) return false;
     for (let left = records; left > 0; ) {
-      left -= LEAF_COST + this.#compactLeaf(left);
-      if (this.#from === FROM_THE_START) {
-        this.#end();
-        return this.#isDue();
-      }
+      left -= this.#advance(left);
+      if (this.#phase === "rest") return this.#isDue();
     }
     return true;
   }
@@ -86,7 +89,7 @@ export class Compaction {
     return Math.abs(waste - this.#triedWaste) >= this.#slabBytes * RETRY;
   }
 
-  /** Retires the emptiest slabs, if at least one is gained by that. */
+  /** Chooses the emptiest slabs, if at least one is gained by emptying them. */
   #begin(): boolean {
     if (!this.#isDue()) return false;
     this.#triedWaste = this.#waste();
@@ -95,24 +98,56 @@ export class Compaction {
     const { arena } = this.#indexes.records;
     const shared = [...arena.slabs.bytes.keys()].filter((slab) => arena.slabs.isShared(slab));
     const sparse = shared
-      .map((slab) => ({ slab, live: arena.liveBytes(slab) }))
-      .filter(({ live }) => live <= SPARSE * this.#slabBytes)
-      .sort((a, b) => a.live - b.live)
+      .filter((slab) => this.#isSparse(slab))
+      .sort((a, b) => arena.liveBytes(a) - arena.liveBytes(b))
       .slice(0, Math.max(RETIRED_MIN, Math.floor(shared.length * RETIRED_SHARE)));
-    const live = sparse.reduce((sum, slab) => sum + slab.live, 0);
+    const live = sparse.reduce((sum, slab) => sum + arena.liveBytes(slab), 0);
     // What is waste elsewhere takes some of it; half, because its cells are of other sizes.
     const elsewhere = Math.max(0, this.#waste() - (sparse.length * this.#slabBytes - live)) / 2;
     if (live * ROOM > (sparse.length - 1) * this.#slabBytes + elsewhere) return false;
-    for (const { slab } of sparse) {
-      arena.retire(slab);
-      this.#retired.push(slab);
-    }
+    this.#chosen = sparse;
+    this.#phase = "retire";
     return true;
   }
 
-  #end(): void {
+  #isSparse(slab: number): boolean {
+    return this.#indexes.records.arena.liveBytes(slab) <= SPARSE * this.#slabBytes;
+  }
+
+  /** Takes the next step of the round and returns what it cost. */
+  #advance(limit: number): number {
+    if (this.#phase === "retire") return this.#retireNext();
+    if (this.#phase === "restore") return this.#restoreNext();
+    const cost = LEAF_COST + this.#compactLeaf(limit);
+    // Records that were deleted meanwhile may have been the last in the slabs.
+    const isOver = this.#from === FROM_THE_START || !this.#indexes.records.arena.slabs.hasRetired;
+    if (isOver) this.#phase = "restore";
+    return cost;
+  }
+
+  #retireNext(): number {
     const { arena } = this.#indexes.records;
-    for (const slab of this.#retired.splice(0)) if (arena.slabs.isRetired(slab)) arena.restore(slab);
+    const slab = this.#chosen.shift();
+    // It was chosen some steps ago: it may have gone since, and its number may stand for another.
+    if (slab !== undefined && arena.slabs.isShared(slab) && this.#isSparse(slab)) {
+      arena.retire(slab);
+      this.#retired.push(slab);
+    }
+    if (this.#chosen.length === 0) this.#phase = this.#retired.length === 0 ? "restore" : "walk";
+    return SLAB_COST;
+  }
+
+  #restoreNext(): number {
+    const { arena } = this.#indexes.records;
+    const slab = this.#retired.pop();
+    if (slab !== undefined && arena.slabs.isRetired(slab)) arena.restore(slab);
+    if (this.#retired.length === 0) this.#end();
+    return SLAB_COST;
+  }
+
+  #end(): void {
+    this.#phase = "rest";
+    this.#from = FROM_THE_START;
     // A round that gained something may be followed by another at once.
     const isWorthIt = this.#isFreed || this.#begunWaste - this.#waste() >= this.#slabBytes / 2;
     this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#waste();

@@ -19,7 +19,7 @@ export const RUN_DATA = 2;
 
 /** A run of pages: slab number times pages a slab, plus the first page. Never 0. */
 export type Run = number;
-export const NO_RUN: Run = 0;
+const NO_RUN: Run = 0;
 
 /**
  * The memory of the arena: slabs of one size, cut into runs of pages, and slabs made to measure for what
@@ -31,6 +31,8 @@ export class Slabs {
   readonly words: Uint32Array[] = [new Uint32Array(0)];
   /** {@link PAGE_WORDS} words for each page of a shared slab. */
   readonly pages: Uint32Array[] = [new Uint32Array(0)];
+  /** Units that are handed out of each shared slab. Whoever takes runs counts them. */
+  readonly liveUnits: number[] = [0];
   /** A reference shifted right by this is its slab's number. */
   readonly slabShift: number;
   readonly unitMask: number;
@@ -131,6 +133,11 @@ export class Slabs {
     return this.#retired.size > 0 && this.#retired.has(slab);
   }
 
+  /** Whether any slab is retired. */
+  get hasRetired(): boolean {
+    return this.#retired.size > 0;
+  }
+
   /** Hands nothing out from a shared slab from now on. */
   retire(slab: number): void {
     assert(this.isShared(slab), "a slab that is retired has something in it");
@@ -183,17 +190,11 @@ export class Slabs {
 
   /** The runs in use of one slab. */
   *runsIn(slab: number): IterableIterator<Run> {
-    for (let run = this.firstRun(slab); run !== NO_RUN; run = this.runBehind(run)) yield run;
-  }
-
-  /** The first run in use of a slab; {@link NO_RUN} if there is none. */
-  firstRun(slab: number): Run {
-    return this.#runFrom(slab, 0);
-  }
-
-  /** The next one in the same slab; {@link NO_RUN} if there is none. */
-  runBehind(run: Run): Run {
-    return this.#runFrom(this.slabOf(run), (run % this.pagesPerSlab) + this.runPages(run));
+    let run = this.#runFrom(slab, 0);
+    while (run !== NO_RUN) {
+      yield run;
+      run = this.#runFrom(slab, (run % this.pagesPerSlab) + this.runPages(run));
+    }
   }
 
   #runFrom(slab: number, from: number): Run {
@@ -247,6 +248,7 @@ export class Slabs {
     this.words[slab] = new Uint32Array(buffer, 0, byteLength / 4);
     this.bytes[slab] = new Uint8Array(buffer, 0, byteLength);
     this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
+    this.liveUnits[slab] = 0;
     this.#freeRun[slab] = 0;
     this.#firstFree[slab] = 0;
     this.#tail[slab] = 0;
