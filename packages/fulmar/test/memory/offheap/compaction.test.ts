@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../../../src/memory/engine.js";
+import { Arena } from "../../../src/memory/offheap/arena.js";
 import { createEngine } from "../../../src/memory/offheap/engine.js";
 import { ascii, entry, keyAt, put, quickHash, read } from "../fixtures.js";
 import { SMALL } from "./shapes.js";
@@ -33,6 +34,10 @@ beforeEach(() => {
   });
   for (let i = 0; i < KEYS; i++)
     write(i, entry(keyOf(i), { value: new Uint8Array(400).fill(i), deadline: i + 1 }));
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 function write(_index: number, bytes: Uint8Array): void {
@@ -91,6 +96,31 @@ describe("memory of deleted records", () => {
       engine.verify();
     }
     expect(moves).toBeGreaterThan(10);
+  });
+
+  it("comes back a slab at a time, however many are emptied", () => {
+    const retired = vi.spyOn(Arena.prototype, "retire");
+    const restored = vi.spyOn(Arena.prototype, "restore");
+    const pin = engine.pin(engine.version);
+    deleteMost();
+    // What the pin keeps is moved neither: so slabs are left that have to be restored.
+    const later = engine.pin(engine.version);
+    pin.release();
+    let steps = 0;
+    for (let before = 0, more = true; more; steps++) {
+      expect(engine.vacuum(0)).toBe(true);
+      expect(retired.mock.calls.length + restored.mock.calls.length).toBe(before);
+      more = engine.vacuum(1);
+      const after = retired.mock.calls.length + restored.mock.calls.length;
+      expect(after - before).toBeLessThanOrEqual(1);
+      before = after;
+      if (steps % 50 === 0) engine.verify();
+    }
+    expect(retired.mock.calls.length).toBeGreaterThan(4);
+    expect(restored.mock.calls.length).toBeGreaterThan(4);
+    later.release();
+    while (engine.vacuum(100));
+    engine.verify();
   });
 
   it("begins in a small store before a slab and three quarters are free", () => {
