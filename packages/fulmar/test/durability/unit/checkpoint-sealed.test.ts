@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { readU32, writeU32 } from "../../../src/base/bytes.js";
+import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import {
   BLOCK_HEAD_BYTES,
   CHECKPOINT_HEADER_BYTES,
@@ -9,7 +11,7 @@ import { KEY_SECTION_BYTES } from "../../../src/durability/key-section.js";
 import { type DiskRuntime, Keyring, withKeyring } from "../../../src/durability/keyring.js";
 import { machine } from "../harness.js";
 import { entryOf } from "./checkpoint-bytes.js";
-import { readBack, valued, write } from "./checkpoint-written.js";
+import { PATH, readBack, replaceFile, valued, write } from "./checkpoint-written.js";
 import { steady } from "./steady.js";
 
 const KIB = 1024;
@@ -57,5 +59,55 @@ describe("a checkpoint that is encrypted", () => {
     const runtime = sealing();
     const written = await write(runtime, [{ key: "k", value }]);
     expect((await readBack(runtime, written, 1)).contents).toEqual(new Map([["k", value]]));
+  });
+
+  const corrupt = (offset: number) => ({ code: "CORRUPT", details: { file: PATH, offset } });
+
+  test("tells its key, and how many deletions it holds", async () => {
+    const runtime = sealing();
+    const items = [...valued(3, 10), { key: "k1000" }, { key: "k1001" }];
+    const written = await write(runtime, items, { hadPeers: true });
+    expect((await readBack(runtime, written, 5)).read).toMatchObject({
+      entries: 3,
+      tombstones: 2,
+      keyId: "one",
+    });
+  });
+
+  test("is damaged when its key section, its dictionary or the seal of its footer is another one", async () => {
+    const runtime = sealing();
+    const written = await write(runtime, valued(3, 10));
+    const { file } = written;
+    const dictionary = CHECKPOINT_HEADER_BYTES + KEY_SECTION_BYTES;
+    const footer = file.length - FOOTER_BYTES;
+    for (const [at, offset] of [
+      [CHECKPOINT_HEADER_BYTES + 1, CHECKPOINT_HEADER_BYTES],
+      [dictionary + 1, dictionary],
+      [footer - 1, footer],
+      [footer - SEAL_BYTES, footer],
+    ]) {
+      const changed = file.slice();
+      changed[at] ^= 1;
+      await replaceFile(runtime, changed);
+      await expect(readBack(runtime, written, 3), `byte ${at}`).rejects.toMatchObject(corrupt(offset));
+    }
+  });
+
+  test("is damaged when a block is not what was sealed there, though its checksum is right", async () => {
+    const runtime = sealing();
+    const written = await write(runtime, valued(3, 10));
+    const file = written.file.slice();
+    const [at] = written.writes;
+    const end = at + BLOCK_HEAD_BYTES + readU32(file, at);
+    file[end - 1] ^= 1;
+    writeU32(file, end, nodeChecksum.crc32(file, at + BLOCK_HEAD_BYTES, end, readU32(file, at + 12)));
+    await replaceFile(runtime, file);
+    await expect(readBack(runtime, written, 3)).rejects.toMatchObject(corrupt(at));
+  });
+
+  test("is what a store wants that refuses plain ones", async () => {
+    const runtime = sealing();
+    const written = await write({ ...runtime, keyring: undefined }, valued(3, 10));
+    await expect(readBack(runtime, written, 3)).rejects.toMatchObject({ code: "NOT_ENCRYPTED" });
   });
 });

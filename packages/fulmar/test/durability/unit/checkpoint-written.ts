@@ -87,10 +87,11 @@ export async function readBack(runtime: DiskRuntime, { bytes, crc }: Written, ve
   const found = { seq: 0, hlc: 0, coverage: new Coverage() };
   const name = { number: STATE.number, version, bytes, crc };
   const target = { loader, origins, found, progress: () => undefined };
-  const { header, entries } = await readCheckpoint(runtime, PATH, name, STATE.storeId, target);
+  const read = await readCheckpoint(runtime, PATH, name, STATE.storeId, target);
+  const { header, entries } = read;
   while (!loader.step());
   loader.finish(header.version);
-  return { header, entries, found, origins, contents: contents(engine), usage: engine.usage() };
+  return { read, header, entries, found, origins, contents: contents(engine), usage: engine.usage() };
 }
 
 /** Whole lengths of the blocks of a file. */
@@ -106,3 +107,10 @@ export function blockLengths(file: Uint8Array, from: number): number[] {
 
 export const valued = (count: number, bytes: number): Item[] =>
   Array.from({ length: count }, (_, i) => ({ key: `k${1000 + i}`, value: `${i}`.padEnd(bytes, "v") }));
+
+/** Puts other bytes in the place of the checkpoint that was written. */
+export async function replaceFile(runtime: DiskRuntime, bytes: Uint8Array): Promise<void> {
+  const handle = await runtime.fileSystem.open(PATH, "update");
+  await handle.write(bytes, 0);
+  await handle.close();
+}
