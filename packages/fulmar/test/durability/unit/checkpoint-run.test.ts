@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FileSystem, Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeCryptography } from "../../../src/base/runtime/node/cryptography.js";
+import { CHECKPOINT_HEADER_BYTES, readCheckpointHeader } from "../../../src/durability/checkpoint-format.js";
 import { writeCheckpoint } from "../../../src/durability/checkpoint-run.js";
 import { checkpointName, layoutOf } from "../../../src/durability/layout.js";
 import type { Manifest } from "../../../src/durability/manifest.js";
@@ -51,6 +52,8 @@ function write(options: Options = {}) {
     engine.put(i + 1, entry, 0, entry.length);
   }
   engine.settle(2);
+  const coverage = new Coverage();
+  coverage.set(IDS[1], { upTo: 9, holes: [] });
   const context = {
     runtime: { ...runtime, fileSystem },
     layout: layoutOf(fileSystem, "/store"),
@@ -63,7 +66,7 @@ function write(options: Options = {}) {
     version: 2,
     seq: 7,
     hlc: 1000,
-    coverage: new Coverage(),
+    coverage,
     engine,
     synced,
   });
@@ -81,8 +84,14 @@ describe("a checkpoint of a directory", () => {
     const written = await write({ number: 4 });
     expect(written).toMatchObject({ number: 5, version: 2, entries: 1 });
     expect(await names()).toEqual([checkpointName(5)]);
-    const status = await runtime.fileSystem.status(runtime.fileSystem.join(directory, checkpointName(5)));
-    expect(status?.sizeBytes).toBe(written.bytes);
+    const path = runtime.fileSystem.join(directory, checkpointName(5));
+    expect((await runtime.fileSystem.status(path))?.sizeBytes).toBe(written.bytes);
+    const handle = await runtime.fileSystem.open(path, "read");
+    const head = new Uint8Array(CHECKPOINT_HEADER_BYTES);
+    await handle.read(head, 0);
+    await handle.close();
+    const header = readCheckpointHeader(runtime.checksum, head);
+    expect(header).toMatchObject({ number: 5, version: 2, isBackup: false, hadPeers: false, storeId });
   });
 
   test("has a number that no file has, whatever else is there", async () => {
