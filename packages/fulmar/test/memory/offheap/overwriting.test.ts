@@ -102,6 +102,18 @@ describe("an overwrite of the same size", () => {
     }
   });
 
+  it("is none if only the cells have the same size", () => {
+    const plain = (): Uint8Array => written(2, { size: 1 });
+    // Deadline and value together are as long as a value alone; a tombstone is one byte shorter.
+    for (const bytes of [written(3, { size: 1, deadline: 9 }), entry(KEY)]) {
+      const engine = settledEngine();
+      put(engine, 2, bytes.length === plain().length - 1 ? plain() : written(2));
+      engine.settle(2);
+      expect(engine.bytesFor(bytes.length)).toBe(engine.bytesOf(find(engine)));
+      expect(staysFor(engine, bytes)).toBe(false);
+    }
+  });
+
   it("copies no large values twice", () => {
     const engine = settledEngine();
     put(engine, 2, written(2, { size: 1100 }));
