@@ -5,7 +5,7 @@ import { isEmptyRange, type KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import {
   type Batch,
-  copyBytes,
+  copyEntry,
   copyValue,
   isLiveAt,
   readBatch,
@@ -114,7 +114,7 @@ export class SharedSource {
       if (ref === NONE) return undefined;
       const length = view.checkedLength(ref, true);
       const bytes = new Uint8Array(length);
-      copyBytes(view, ref, length, bytes, 0);
+      copyEntry(view, ref, length, bytes, 0);
       return { bytes, version: view.versionOf(ref) };
     });
   }

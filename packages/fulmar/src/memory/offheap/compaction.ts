@@ -3,7 +3,7 @@ import type { OffHeapIndexes } from "./indexes.js";
 import { COUNT, NEXT } from "./key-nodes.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./records.js";
+import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { EngineShape } from "./shape.js";
 
 /** It begins when so much of the slabs is not in use, beside half a slab, and at least a whole one. */

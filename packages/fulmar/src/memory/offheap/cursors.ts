@@ -6,7 +6,7 @@ import { COUNT, NEXT, PREVIOUS } from "./key-nodes.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import { COUNT as ITEM_COUNT, NEXT as NEXT_ITEMS } from "./order-nodes.js";
 import type { OrderTree } from "./order-tree.js";
-import { SUPERSEDED } from "./records.js";
+import { SUPERSEDED } from "./record-marks.js";
 
 /** A cursor over nothing. */
 export const NOTHING: Cursor = Object.freeze({ next: () => NONE });

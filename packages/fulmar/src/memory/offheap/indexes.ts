@@ -9,7 +9,8 @@ import type { OrderSorter } from "./order-sorter.js";
 import { OrderTree } from "./order-tree.js";
 import { OriginOrder } from "./origin-order.js";
 import { RangeEnd } from "./range-end.js";
-import { QUEUED, Records, SUPERSEDED } from "./records.js";
+import { QUEUED, SUPERSEDED } from "./record-marks.js";
+import { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
 const TWO_32 = 4294967296;

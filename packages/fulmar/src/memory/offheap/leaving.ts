@@ -1,6 +1,7 @@
 import { LATEST, NONE, type Ref } from "../engine.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, LEAVING, QUEUED, type Records, SUPERSEDED } from "./records.js";
+import { DISCARDED, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
+import type { Records } from "./records.js";
 
 /**
  * Marks the records that go when the commits which are not settled are, and counts their bytes: what these

@@ -2,7 +2,7 @@ import { NONE, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
 import { compareKeys, sortByKey } from "./key-sorter.js";
 import { OrderSorter } from "./order-sorter.js";
-import { DISCARDED } from "./records.js";
+import { DISCARDED } from "./record-marks.js";
 import type { RefList } from "./ref-list.js";
 
 /** Records that are put into the order of keys in one step. */

@@ -3,7 +3,7 @@ import { LATEST, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, LINKED, QUEUED } from "./records.js";
+import { DISCARDED, HELD, LINKED, QUEUED } from "./record-marks.js";
 
 /** Copying larger entries once more would cost about what it saves. */
 const ENTRY_BYTES_MAX = 1024;

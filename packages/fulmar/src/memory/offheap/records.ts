@@ -16,8 +16,6 @@ import { type Node, NodePool } from "./node-pool.js";
 import { DISCARDED, FREED, HELD, LINKED, QUEUED, VERSION_HIGH } from "./record-marks.js";
 import type { EngineShape } from "./shape.js";
 
-export * from "./record-marks.js";
-
 /**
  * A record is two words, one more in an engine that tracks its keys, one more in an engine whose memory is
  * shared, and then its encoded entry:

@@ -1,5 +1,6 @@
 import type { Ref } from "../engine.js";
-import { DISCARDED, type Records } from "./records.js";
+import { DISCARDED } from "./record-marks.js";
+import type { Records } from "./records.js";
 
 const PAGE_EXPONENT = 14;
 const PAGE_REFS = 2 ** PAGE_EXPONENT;

@@ -8,7 +8,7 @@ import type { LeavingBytes } from "./leaving.js";
 import { verifyOrder } from "./order-verify.js";
 import { verifyOrigins } from "./origin-verify.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, LEAVING, QUEUED, SUPERSEDED } from "./records.js";
+import { DISCARDED, HELD, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { RefQueue } from "./ref-queue.js";
 
 /** The whole state of an off-heap engine. */

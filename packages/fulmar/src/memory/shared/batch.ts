@@ -1,6 +1,7 @@
 import { type KeyRange, successor } from "../../keys/range.js";
 import { deadlineOf, flagsOf, HAS_DEADLINE, keyOf, TOMBSTONE } from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
+import { copyBytes } from "../offheap/copying.js";
 import type { ReaderTree } from "./reader-tree.js";
 import { type SharedView, TornRead } from "./view.js";
 
@@ -9,8 +10,6 @@ const KEYS_MAX = 4096;
 const BYTES_MAX = 256 << 10;
 /** What is copied shares arrays of this size. */
 const COPY_BYTES = 16 << 10;
-/** Up to so many bytes a loop copies faster than the view that `set` needs is made. */
-const LOOP_BYTES_MAX = 64;
 
 /** What of entries is wanted: how many there are, their keys, or all of them. */
 export type Wanted = "count" | "keys" | "entries";
@@ -66,7 +65,7 @@ export function readBatch(view: SharedView, tree: ReaderTree, request: BatchRequ
           room = new Uint8Array(Math.max(COPY_BYTES, length));
           used = 0;
         }
-        copyBytes(view, ref, length, room, used);
+        copyEntry(view, ref, length, room, used);
         batch.bytes.push(room);
         batch.starts.push(used);
         batch.versions.push(view.versionOf(ref));
@@ -91,8 +90,8 @@ function copyKey(view: SharedView, ref: Ref): Uint8Array {
 }
 
 /** Copies the beginning of an entry, as long as `length` says. */
-export function copyBytes(view: SharedView, ref: Ref, length: number, into: Uint8Array, at: number): void {
-  copyRange(view.slab(ref), view.offset(ref), length, into, at);
+export function copyEntry(view: SharedView, ref: Ref, length: number, into: Uint8Array, at: number): void {
+  copyBytes(view.slab(ref), view.offset(ref), into, at, length);
 }
 
 /** A copy of the value of an entry, in an array of so many bytes that `take` gives. */
@@ -102,11 +101,6 @@ export function copyValue(view: SharedView, ref: Ref, take: (length: number) => 
   const length = view.checkedLength(ref, true) - keyEnd;
   if (length < 0) throw new TornRead("an entry ends before its key");
   const value = take(length);
-  copyRange(view.slab(ref), view.offset(ref) + keyEnd, length, value, 0);
+  copyBytes(view.slab(ref), view.offset(ref) + keyEnd, value, 0, length);
   return value;
-}
-
-function copyRange(slab: Uint8Array, from: number, length: number, into: Uint8Array, at: number): void {
-  if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) into[at + i] = slab[from + i];
-  else into.set(slab.subarray(from, from + length), at);
 }

@@ -1,7 +1,7 @@
 import { ENTRY_HEADER_BYTES, entryLength, keyLengthOf, keyStart } from "../../record/entry.js";
 import type { Ref } from "../engine.js";
 import type { Node } from "../offheap/node-pool.js";
-import { LINKED, VERSION_HIGH } from "../offheap/records.js";
+import { LINKED, VERSION_HIGH } from "../offheap/record-marks.js";
 import type { MemoryKind } from "./buffers.js";
 import type { SharedLayout } from "./sharing.js";
 

@@ -20,6 +20,20 @@ async function refused(wholeBytes = 0): Promise<LogRig> {
   return rig;
 }
 
+/** A log whose second segment had no room for its first group, so that not even its opening is there; a third waits. */
+async function refusedOpening() {
+  const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
+  await rig.save(11);
+  const second = rig.prepare(2);
+  second.writes.push(systemError("ENOSPC"));
+  rig.put(12);
+  rig.turn();
+  await second.finish();
+  await second.finish();
+  rig.prepare(3);
+  return { rig, second };
+}
+
 describe("a group that cannot be written", () => {
   test("is refused, and its traces are cut off durably before anything else is written", async () => {
     const rig = await refused();
@@ -228,15 +242,7 @@ describe("a group that cannot be written", () => {
   });
 
   test("of a new segment, after which nothing came, has its opening written before another segment", async () => {
-    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
-    await rig.save(11);
-    const second = rig.prepare(2);
-    second.writes.push(systemError("ENOSPC"));
-    rig.put(12);
-    rig.turn();
-    await second.finish();
-    await second.finish();
-    rig.prepare(3);
+    const { rig, second } = await refusedOpening();
     rig.put(12);
     expect(rig.segments.count).toBe(2);
     rig.turn();
@@ -244,15 +250,7 @@ describe("a group that cannot be written", () => {
   });
 
   test("of a new segment has its opening written though the next record is longer than a segment", async () => {
-    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
-    await rig.save(11);
-    const second = rig.prepare(2);
-    second.writes.push(systemError("ENOSPC"));
-    rig.put(12);
-    rig.turn();
-    await second.finish();
-    await second.finish();
-    rig.prepare(3);
+    const { rig, second } = await refusedOpening();
     rig.put(12, FIRST_AT + 2 * RECORD_BYTES);
     rig.turn();
     expect(rig.segments.count).toBe(2);
