@@ -6,8 +6,10 @@ import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { EngineShape } from "./shape.js";
 
-/** It begins when so much of the slabs is not in use, beside half a slab, and at least a whole one. */
+/** It begins when so much of the slabs is not in use, beside half a slab ... */
 const WASTE = 1 / 8;
+/** ... and so many slabs at least: a store that grows has one that was just begun, and some cells beside it. */
+const WASTE_SLABS_MIN = 1 + 1 / 8;
 /** It is tried again when waste has changed by this part of a slab. */
 const RETRY = 1 / 4;
 /** A slab is emptied if no more than this part of it is in use. */
@@ -79,13 +81,14 @@ export class Compaction {
   /** Bytes of slabs that no record needs. */
   #waste(): number {
     const { arena } = this.#indexes.records;
-    return arena.slabs.allocatedBytes - arena.usedBytes;
+    return arena.slabs.dataBytes - arena.usedBytes;
   }
 
   #isDue(): boolean {
     const waste = this.#waste();
-    const allocated = this.#indexes.records.arena.slabs.allocatedBytes;
-    if (waste < Math.max(this.#slabBytes, this.#slabBytes / 2 + allocated * WASTE)) return false;
+    const allocated = this.#indexes.records.arena.slabs.dataBytes;
+    const least = Math.max(this.#slabBytes * WASTE_SLABS_MIN, this.#slabBytes / 2 + allocated * WASTE);
+    if (waste < least) return false;
     return Math.abs(waste - this.#triedWaste) >= this.#slabBytes * RETRY;
   }
 

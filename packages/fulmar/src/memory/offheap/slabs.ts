@@ -52,6 +52,7 @@ export class Slabs {
   readonly #retired = new Set<number>();
   #empty = 0;
   #allocatedBytes = 0;
+  #notesBytes = 0;
 
   constructor(shape: EngineShape, backing: Backing = PRIVATE_BACKING) {
     this.#shape = shape;
@@ -66,6 +67,11 @@ export class Slabs {
   /** Bytes of all slabs and of what is noted about them. */
   get allocatedBytes(): number {
     return this.#allocatedBytes;
+  }
+
+  /** Bytes of all slabs. */
+  get dataBytes(): number {
+    return this.#allocatedBytes - this.#notesBytes;
   }
 
   /** Takes `count` pages in a row. */
@@ -253,7 +259,8 @@ export class Slabs {
     this.#firstFree[slab] = 0;
     this.#tail[slab] = 0;
     this.#usedPages[slab] = -1;
-    this.#allocatedBytes += buffer.byteLength + this.pages[slab].length * 4;
+    this.#notesBytes += this.pages[slab].byteLength;
+    this.#allocatedBytes += buffer.byteLength + this.pages[slab].byteLength;
     this.#backing.added(slab, buffer);
     return slab;
   }
@@ -261,7 +268,8 @@ export class Slabs {
   #drop(slab: number): void {
     const { buffer } = this.bytes[slab];
     this.#retired.delete(slab);
-    this.#allocatedBytes -= buffer.byteLength + this.pages[slab].length * 4;
+    this.#notesBytes -= this.pages[slab].byteLength;
+    this.#allocatedBytes -= buffer.byteLength + this.pages[slab].byteLength;
     this.bytes[slab] = this.bytes[0];
     this.words[slab] = this.words[0];
     this.pages[slab] = this.pages[0];
