@@ -4,9 +4,11 @@ import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import { BLOCK_HEAD_BYTES, BLOCK_TAIL_BYTES } from "../../../src/durability/checkpoint-format.js";
 import { machine } from "../harness.js";
+import { entryOf } from "./checkpoint-bytes.js";
 import { PATH, readBack, replaceFile, valued, type Written, write } from "./checkpoint-written.js";
 import { steady } from "./steady.js";
 
+const KIB = 1024;
 const PACKED = 2 ** 31;
 
 let runtime: Runtime;
@@ -57,6 +59,13 @@ describe("a packed checkpoint", () => {
     expect(unpacking).toEqual({ now: 0, most: 2, total: 6 });
   });
 
+  test("is unpacked one block at a time where each has a MiB", async () => {
+    const around = 8 + entryOf({ key: "k1000", value: "" }).length;
+    const written = await write(runtime, valued(3, 1024 * KIB - around), { compressed: true });
+    expect((await readBack(runtime, written, 3)).contents.size).toBe(3);
+    expect(unpacking).toEqual({ now: 0, most: 1, total: 3 });
+  });
+
   test("is damaged where a block does not become again what it was", async () => {
     const items = valued(200, 1000);
     const written = await write(runtime, items, { compressed: true });
@@ -85,8 +94,13 @@ describe("a packed checkpoint", () => {
     const [first] = blocksOf(written);
     const file = written.file.slice();
     const seed = nodeChecksum.crc32(file, 0, 104, 0);
+    const payload = first + BLOCK_HEAD_BYTES;
+    const end = payload + readU32(file, first);
     writeU32(file, first, readU32(file, first) + PACKED);
-    writeU32(file, first + 12, nodeChecksum.crc32(file, first, first + 12, seed));
+    // All checksums are right.
+    const headCrc = nodeChecksum.crc32(file, first, first + 12, seed);
+    writeU32(file, first + 12, headCrc);
+    writeU32(file, end, nodeChecksum.crc32(file, payload, end, headCrc));
     await replaceFile(runtime, file);
     await expect(readBack(runtime, written, 3)).rejects.toMatchObject(corrupt(first));
     expect(unpacking.total).toBe(0);

@@ -275,6 +275,7 @@ describe("a checkpoint is refused that", () => {
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[2]));
     expect((await read(checkpointOf([blockOf(A), blockOf(), blockOf(B)]))).entries).toBe(2);
     expect((await read(checkpointOf([blockOf(), blockOf(A)]))).entries).toBe(1);
+    expect((await read(checkpointOf([blockOf(), blockOf({ key: "\u0001" })]))).entries).toBe(1);
   });
 });
 

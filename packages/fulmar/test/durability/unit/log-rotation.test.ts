@@ -117,6 +117,15 @@ describe("the next segment", () => {
 describe("a segment that is begun for a checkpoint", () => {
   const least = FIRST_AT + RECORD_BYTES;
 
+  /** Has whoever waits for the next segment wait until what this returns is called. */
+  function holdPreparing(rig: LogRig): () => void {
+    let end = (): void => undefined;
+    rig.preparing = new Promise((resolve) => {
+      end = resolve;
+    });
+    return end;
+  }
+
   test("starts with its opening, on stable storage before anybody is told", async () => {
     const rig = new LogRig({ segmentBytes: 16 * least });
     await rig.save(11);
@@ -184,10 +193,7 @@ describe("a segment that is begun for a checkpoint", () => {
   test("is waited for until it is prepared, and done without when it cannot be", async () => {
     const rig = new LogRig({ segmentBytes: 16 * least });
     await rig.save(11);
-    let prepared = (): void => undefined;
-    rig.preparing = new Promise((resolve) => {
-      prepared = resolve;
-    });
+    const prepared = holdPreparing(rig);
     const work = rig.log.startSegment();
     await settled();
     expect([rig.prepares, rig.segments.count]).toEqual([1, 1]);
@@ -200,10 +206,7 @@ describe("a segment that is begun for a checkpoint", () => {
     for (const failure of ["failed", "refused 11"]) {
       const rig = new LogRig({ segmentBytes: 16 * least });
       await rig.save(11);
-      let prepared = (): void => undefined;
-      rig.preparing = new Promise((resolve) => {
-        prepared = resolve;
-      });
+      const prepared = holdPreparing(rig);
       const work = rig.log.startSegment();
       if (failure !== "failed") rig.file.writes.push(systemError("ENOSPC"));
       rig.put(12);
