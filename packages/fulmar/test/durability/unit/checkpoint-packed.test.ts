@@ -66,6 +66,20 @@ describe("a packed checkpoint", () => {
     expect(unpacking).toEqual({ now: 0, most: 1, total: 3 });
   });
 
+  test("has a block as it is where packing would not make it shorter", async () => {
+    let packings = 0;
+    const deflate: typeof runtime.compression.deflate = async (bytes) =>
+      packings++ === 0 ? bytes.slice() : runtime.compression.deflate(bytes);
+    const packing = { ...runtime, compression: { ...runtime.compression, deflate } };
+    const items = valued(200, 1000);
+    const written = await write(packing, items, { compressed: true });
+    const lengths = blocksOf(written).map((at) => readU32(written.file, at));
+    expect(lengths.map((length) => length >= PACKED)).toEqual([false, true, true, true]);
+    const back = await readBack(runtime, written, items.length);
+    expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
+    expect(unpacking.total).toBe(3);
+  });
+
   test("is damaged where a block does not become again what it was", async () => {
     const items = valued(200, 1000);
     const written = await write(runtime, items, { compressed: true });

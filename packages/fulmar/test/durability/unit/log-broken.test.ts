@@ -195,6 +195,26 @@ describe("steps off the event loop", () => {
     expect(run.working).toBeUndefined();
   });
 
+  test("can be waited for one by one", async () => {
+    const ends: (() => void)[] = [];
+    const step = (): Promise<void> => new Promise((resolve) => ends.push(resolve));
+    const nothing = (): void => undefined;
+    const next = () => (ends.length < 2 ? step : undefined);
+    const run = new LogSteps({ next, between: nothing, ended: nothing, broken: nothing });
+    run.start();
+    let ended = 0;
+    void run.step?.then(() => ended++);
+    await settled();
+    expect([ended, ends.length]).toEqual([0, 1]);
+    ends[0]();
+    await settled();
+    expect([ended, ends.length]).toEqual([1, 2]);
+    expect(run.working).toBeDefined();
+    ends[1]();
+    await run.working;
+    expect(run.working).toBeUndefined();
+  });
+
   test("are none when there is nothing to do", () => {
     const { run, seen } = steps([]);
     run.start();
