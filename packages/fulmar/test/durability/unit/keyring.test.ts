@@ -106,6 +106,13 @@ describe("a keyring", () => {
     expect(seal.keyId).toBe(keyId);
   });
 
+  test("names a key on one line, whatever a damaged file calls it", async () => {
+    const { section } = await sectionOf(new Keyring(runtime, source()));
+    const named = { ...section, keyId: 'a\n"b\u001b' };
+    const found = new Keyring(runtime, source()).find("/a", named, "checkpoint", HEADER);
+    await expect(found).rejects.toThrow('"a\\n\\"b\\u001b"');
+  });
+
   test("asks for a key once, and again for what it could not get", async () => {
     const asked: string[] = [];
     let works = false;
