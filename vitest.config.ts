@@ -21,7 +21,7 @@ export default defineConfig({
     globalSetup: ["scripts/test/bundles.mjs"],
     include: ["{packages/*,simulator,bench}/test/**/*.test.ts"],
     // Long enough for a machine that does other things too: it ends what hangs, and judges no speed.
-    testTimeout: 120_000,
-    hookTimeout: 30_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

@@ -4,7 +4,7 @@ import { runCommand } from "../test/command.mjs";
 import { bundleChanged } from "./bundles.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const COMPILE_TIMEOUT_MS = 10 * 60_000;
+const COMPILE_TIMEOUT_MS = 30 * 60_000;
 
 /** Compiles some projects of the workspace, or all, and makes the bundles anew. Resolves to an exit code. */
 export async function build(projects = []) {

@@ -17,7 +17,7 @@ import { PUBLISHED, root } from "../package/pack.mjs";
 import { programsOf } from "./blocks.mjs";
 import { commentsOf } from "./comments.mjs";
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 300_000;
 /** Inside the workspace, so that `import "fulmar"` finds the built package. */
 const compiled = join(root, ".cache", "documentation");
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { environmentWithoutNpm, runCommand } from "./command.mjs";
 
-const INSTALL_TIMEOUT_MS = 8 * 60_000;
+const INSTALL_TIMEOUT_MS = 30 * 60_000;
 
 /** Installs what package-lock.json holds. Whether that is there now. */
 export async function installLocked(root) {

@@ -21,7 +21,7 @@ test("finds what is not known, in new directories too, and never through links",
   looks.mark("link");
   await vi.waitFor(
     () => expect([...found].sort()).toEqual(["new", "new/deep", "new/deep/f", "unknown"]),
-    10_000,
+    100_000,
   );
   looks.close();
 });
@@ -39,11 +39,11 @@ test("a look that is under way when it is closed asks nothing any more", async (
   const isKnown = vi.fn(() => true);
   const looks = new DirectoryLooks(root, isKnown, () => {});
   looks.mark("");
-  await vi.waitFor(() => expect(asked).toHaveBeenCalled(), 10_000);
+  await vi.waitFor(() => expect(asked).toHaveBeenCalled(), 100_000);
   const listed = vi.spyOn(root, "absolute");
   looks.close();
   release();
-  await vi.waitFor(() => expect(listed).toHaveBeenCalled(), 10_000);
+  await vi.waitFor(() => expect(listed).toHaveBeenCalled(), 100_000);
   // The directory is read off the event loop; whatever follows it has run once this read is through.
   await Root.open(root.directory);
   expect(isKnown).not.toHaveBeenCalled();

@@ -14,7 +14,7 @@ test("a path is worked on once at a time, and again if it was asked for meanwhil
   queue.add("a");
   expect(started).toEqual(["a"]);
   releases.shift()?.();
-  await vi.waitFor(() => expect(started).toEqual(["a", "a"]));
+  await vi.waitFor(() => expect(started).toEqual(["a", "a"]), 100_000);
   releases.shift()?.();
   await queue.idle();
   expect(queue.size).toBe(0);
@@ -109,9 +109,9 @@ test("a budget bounds what is held at once, in order, and lets an oversized requ
   expect(log).toEqual(["a", "b"]);
   releases.shift()?.();
   releases.shift()?.();
-  await vi.waitFor(() => expect(log).toEqual(["a", "b", "huge"]));
+  await vi.waitFor(() => expect(log).toEqual(["a", "b", "huge"]), 100_000);
   releases.shift()?.();
-  await vi.waitFor(() => expect(log).toEqual(["a", "b", "huge", "c"]));
+  await vi.waitFor(() => expect(log).toEqual(["a", "b", "huge", "c"]), 100_000);
   releases.shift()?.();
   await Promise.all(all);
 });

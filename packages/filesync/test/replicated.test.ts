@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { compareTrees } from "../src/compare.js";
 import { type BytesStore, memoryStore, mirrorNode, type Node } from "./harness.js";
 
-const PATIENCE = { timeout: 25_000, interval: 20 };
+const PATIENCE = { timeout: 100_000, interval: 20 };
 
 interface Member extends Node {
   readonly store: BytesStore;

@@ -5,7 +5,7 @@ import { expect, test, vi } from "vitest";
 import { compareTrees } from "../src/compare.js";
 import { memoryStore, mirrorNode, temporaryDirectory } from "./harness.js";
 
-const PATIENCE = { timeout: 20_000, interval: 10 };
+const PATIENCE = { timeout: 100_000, interval: 10 };
 
 test("changes are noticed without a rescan, in both directions", async () => {
   const store = await memoryStore();

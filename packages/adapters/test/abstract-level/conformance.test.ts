@@ -19,7 +19,7 @@ describe("the tests of abstract-level", () => {
     rmSync(parent, { recursive: true, force: true });
   });
 
-  it("pass, all of them, with nothing disclaimed", { timeout: 400_000 }, async () => {
+  it("pass, all of them, with nothing disclaimed", { timeout: 900_000 }, async () => {
     const directory = () => mkdtempSync(join(parent, "store-"));
     // Hundreds of databases are open at a time.
     const store = { segmentBytes: 65_536, durability: "relaxed" } as const;

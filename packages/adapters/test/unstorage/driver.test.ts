@@ -10,7 +10,7 @@ import {
   type StorageValue,
   snapshot,
 } from "unstorage";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type FulmarDriverOptions, fulmarDriver } from "../../src/unstorage/index.js";
 
 let store: Store<Uint8Array>;
@@ -19,7 +19,10 @@ beforeEach(async () => {
   store = await open<Uint8Array>(undefined, { codec: "bytes" });
 });
 
-afterEach(() => store.close());
+afterEach(async () => {
+  vi.useRealTimers();
+  await store.close();
+});
 
 function storageOf(options: FulmarDriverOptions = {}): Storage {
   return createStorage({ driver: fulmarDriver({ store, ...options }) });
@@ -157,15 +160,16 @@ describe("the driver", () => {
   });
 
   it("gives deadlines to the store: seconds, of the item before those of the driver", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
     const storage = storageOf({ ttl: 100 });
     await storage.setItem("default", 1);
     await storage.setItem("own", 1, { ttl: 10.5 });
     await storage.setItem("for ever", 1, { ttl: 0 });
     await storage.setItemRaw("raw", Uint8Array.of(1), { ttl: 10 });
     await storage.setItems([{ key: "many", value: 1, options: { ttl: 5 } }], { ttl: 50 });
-    const left = async (key: string) => Math.ceil((await storage.getMeta(key)).ttl ?? 0);
+    const left = async (key: string) => (await storage.getMeta(key)).ttl ?? 0;
     expect(await left("default")).toBe(100);
-    expect(await left("own")).toBe(11);
+    expect(await left("own")).toBe(10.5);
     expect(await left("for ever")).toBe(0);
     expect(await left("raw")).toBe(10);
     expect(await left("many")).toBe(5);

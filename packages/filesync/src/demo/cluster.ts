@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { NodeProcess } from "./node-process.js";
 import type { Workspace } from "./workspace.js";
 
-const START_MS_MAX = 60_000;
+const START_MS_MAX = 300_000;
 /** A condition is asked again at least this often. */
 const WAIT_MS_MAX = 5_000;
 

@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { DemoFailure } from "./cluster.js";
 
 const LOOK_EVERY_MS = 2;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 export interface Latency {
   readonly p50Ms: number;

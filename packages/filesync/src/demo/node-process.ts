@@ -9,7 +9,7 @@ import type { Workspace } from "./workspace.js";
 
 const PROGRAM = fileURLToPath(new URL("../main.js", import.meta.url));
 const REPORT_INTERVAL_MS = 200;
-const STOP_MS_MAX = 10_000;
+const STOP_MS_MAX = 60_000;
 
 /** One `fulmar-filesync run` as a process of its own. */
 export class NodeProcess {

@@ -106,4 +106,4 @@ by half (seed ${SEED})`, async ({ skip }) => {
     await checkAll(data, oracle);
     await checkFiles(data);
   }
-}, 600_000);
+}, 1_800_000);

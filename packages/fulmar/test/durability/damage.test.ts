@@ -159,7 +159,7 @@ describe("corruption", () => {
     }
     expect(cut).toBeGreaterThan(100);
     expect(cut).toBeLessThan((bytes.length * 8) / 3);
-  }, 60_000);
+  }, 600_000);
 
   test("T-WAL-09: after an orderly close every single flipped bit of the log is refused", async () => {
     const { storage } = await killed(2, { clean: true });
@@ -169,7 +169,7 @@ describe("corruption", () => {
       rotten.disk.rot(LOG, { bits: [bit] });
       expect((await refusal(rotten)).code).toBe("CORRUPT");
     }
-  }, 60_000);
+  }, 600_000);
 
   test("T-SNAP-01, T-REC-02: every flipped bit and every shorter length of a checkpoint is refused", async () => {
     const storage = machine();
@@ -188,7 +188,7 @@ describe("corruption", () => {
       await edit(rotten, path, (whole) => whole.slice(0, length));
       expect((await refusal(rotten)).code).toBe("CORRUPT");
     }
-  }, 60_000);
+  }, 600_000);
 
   test("T-META-01: every flipped bit of one manifest slot is survived, in both slots it is refused", async () => {
     const { storage, written } = await killed(2, { clean: true });
@@ -205,7 +205,7 @@ describe("corruption", () => {
       both.disk.rot(path, { bits: [bit, bit + 4096 * 8] });
       expect((await refusal(both)).code).toBe("CORRUPT");
     }
-  }, 60_000);
+  }, 600_000);
 
   test("T-META-02: a manifest cut at any length never opens as an empty store", async () => {
     const { storage, written } = await killed(2);

@@ -91,4 +91,4 @@ test(`T-FUZZ-01: a repair of any damage ends in a store of true values, or says 
     await db.close();
   }
   expect(outcomes.get("repaired true") ?? 0).toBeGreaterThan(ROUNDS / 3);
-}, 300_000);
+}, 900_000);

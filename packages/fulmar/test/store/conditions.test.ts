@@ -12,7 +12,7 @@ describe("create", () => {
     expect(outcomes[1]).toMatchObject({ ok: false, current: { key: "k", value: "a", version: 1 } });
     expect([db.get("k"), db.version]).toEqual(["a", 1]);
     await db.delete("k");
-    expect(await db.create("k", "d", { ttl: 1000 })).toMatchObject({ ok: true, version: 3 });
+    expect(await db.create("k", "d", { ttl: 3_600_000 })).toMatchObject({ ok: true, version: 3 });
     expect(db.ttl("k")).toBeGreaterThan(0);
   });
 });

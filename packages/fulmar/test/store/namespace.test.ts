@@ -218,10 +218,10 @@ test("a namespace has snapshots, conditions and lifetimes as a store has", async
 
 test("a lifetime of the namespace counts when a write gives none, and only then", async () => {
   await using db = await open();
-  const short = db.namespace<number>("short", { ttl: 1000 });
+  const short = db.namespace<number>("short", { ttl: 3_600_000 });
   const lives = (key: string) => {
     const left = short.ttl(key);
-    return left !== undefined && left > 500 && left <= 1000;
+    return left !== undefined && left > 1_800_000 && left <= 3_600_000;
   };
   await short.set("set", 1);
   await short.create("create", 1);
@@ -242,8 +242,8 @@ test("a lifetime of the namespace counts when a write gives none, and only then"
   expect(short.get("ttl")).toBe(4);
   await short.persist("set");
   expect(short.ttl("set")).toBe(forEver);
-  await short.set("set", 2, { ttl: 100_000 });
-  expect(short.ttl("set")).toBeGreaterThan(90_000);
+  await short.set("set", 2, { ttl: 36_000_000 });
+  expect(short.ttl("set")).toBeGreaterThan(18_000_000);
 });
 
 test("each namespace has a codec of its own, and else the store's", async () => {

@@ -68,9 +68,20 @@ if (task === "scan") {
   parentPort.postMessage({ ready: true });
   for (let version = 0; ; ) version = scan(version);
 } else if (task === "block") {
-  const before = reader.get(["account", 0]);
-  const walk = reader.list()[Symbol.iterator]();
-  walk.next();
+  let before;
+  let walk;
+  // On a machine that does other things, too, it may stand still for too long before it has begun.
+  while (walk === undefined) {
+    try {
+      reader.refresh();
+      before = reader.get(["account", 0]);
+      const begun = reader.list()[Symbol.iterator]();
+      begun.next();
+      walk = begun;
+    } catch (error) {
+      if (error.code !== "REVOKED") throw error;
+    }
+  }
   parentPort.postMessage({ ready: true });
   Atomics.wait(stop, 0, 0);
   let code;

@@ -11,7 +11,8 @@ import { Prng } from "../../src/testing/index.js";
 const KEYS = 6;
 const AT_ONCE = 5;
 const ROUNDS = Number(process.env.FULMAR_ROUNDS ?? 80);
-const SEEDS = [1, 2, 3, 4, 5, 6, Number(process.env.FULMAR_SEED ?? Date.now() % 2 ** 31)];
+const FIXED = [1, 2, 3, 4, 5, 6];
+const SEEDS = [...FIXED, Number(process.env.FULMAR_SEED ?? Date.now() % 2 ** 31)];
 
 /** What a step can do, in a transaction and on a plain map. */
 interface Accessor {
@@ -181,11 +182,12 @@ describe("random transactions", () => {
       const state = replay(writers, readers);
       const left = [...db.list(NUMBERS)].map(({ key, value }) => [key, value]);
       expect(left).toEqual([...state].sort(([a], [b]) => a - b));
+      expect(db.status().memory.oldVersions).toBe(0);
       // Otherwise the test would show nothing: some waited for each other, and most came through.
+      if (!FIXED.includes(seed)) return;
       expect(conflicts).toBeGreaterThan(0);
       expect(writers.length).toBeGreaterThan(conflicts / 2);
       expect(readers.length).toBeGreaterThan(0);
-      expect(db.status().memory.oldVersions).toBe(0);
     });
   }
 });

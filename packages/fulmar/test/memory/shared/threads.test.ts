@@ -117,4 +117,4 @@ test(`two threads read right, or not at all, when every read is taken back (seed
     ...told.map((t) => t.failed),
   ]);
   engine.verify();
-}, 120_000);
+}, 600_000);

@@ -27,7 +27,8 @@ describe("nonces", () => {
     const { cryptography, sealed } = spying();
     const storage = machine(cryptography, seed);
     const prng = new Prng(`nonces ${seed}`);
-    for (let life = 0; life < 25; life++) {
+    // As many lives as it takes to seal enough, with any seed; the cap ends a run that seals nothing.
+    for (let life = 0; life < 25 || (sealed.size <= 300 && life < 1000); life++) {
       const db = await openOn({ runtime: storage.restart() }, { key: ONE });
       for (let i = prng.below(12); i >= 0; i--) {
         if (prng.chance(0.2)) {
@@ -67,8 +68,11 @@ describe("nonces", () => {
     const storage = machine(cryptography, seed);
     const prng = new Prng(`crashes ${seed}`);
     const images: SimulatedDisk[] = [];
+    // Any moments, but never far from each other, so that no seed has too few of them.
+    let left = prng.below(80);
     storage.disk.onOperation = (operation, phase) => {
-      if (phase !== "before" || !operation.mutates || !prng.chance(0.02)) return;
+      if (phase !== "before" || !operation.mutates || left-- > 0) return;
+      left = prng.below(80);
       images.push(storage.disk.fork(), ...storage.disk.durableImages(1, prng));
     };
     // Segments that are used again, a checkpoint that is cut off, a disk that refuses.

@@ -237,7 +237,7 @@ describe("nothing that is not certain is shown", () => {
       }
     }
     await db.close();
-  }, 120_000);
+  }, 600_000);
 
   test("T-WATCH-04: a version that a power cut took back is not silently continued", async () => {
     const storage = machine();
