@@ -1,10 +1,10 @@
 import type { Runtime, Timer } from "../base/runtime/interface.js";
-import { Slice } from "./slice.js";
+import { COMMITS_MS, Slice } from "./slice.js";
 
 /** Keys that one commit evicts. */
-const ENTRIES_PER_STEP = 100;
+const ENTRIES_PER_STEP = 32;
 /** Keys that are evicted in one turn of the event loop at most. */
-const ENTRIES_PER_TURN = 500;
+const ENTRIES_PER_TURN = 512;
 /** After the log refused something, a full disk mostly, it rests so long, in ms. */
 const RETRY_MS = 1000;
 
@@ -58,7 +58,7 @@ export class Evictor {
 
   /** Whether there may be more, unless the log refused some of it at once. */
   #evictSlice(): boolean {
-    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN);
+    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN, COMMITS_MS);
     while (this.#source.isTight() && this.#source.evict(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
       if (slice.isOver(ENTRIES_PER_STEP) || this.#timer !== undefined) return true;
     }

@@ -2,6 +2,8 @@ import type { Clock } from "../base/runtime/interface.js";
 
 /** Background work gives the event loop back after so long, in ms: several such pieces may meet in one turn. */
 const SLICE_MS = 2;
+/** ... and commits do after so long: to log and to settle them takes as much again, in the same turn. */
+export const COMMITS_MS = 1;
 
 /**
  * What one turn of the event loop does of some work in the background, in small steps. A count alone does not
@@ -13,10 +15,10 @@ export class Slice {
   readonly #untilMs: number;
   #left: number;
 
-  /** Begins now, and is over after `count` pieces of work at the latest. */
-  constructor(clock: Clock, count: number) {
+  /** Begins now, and is over after `count` pieces of work, or `timeMs`, at the latest. */
+  constructor(clock: Clock, count: number, timeMs = SLICE_MS) {
     this.#clock = clock;
-    this.#untilMs = clock.monotonicMs() + SLICE_MS;
+    this.#untilMs = clock.monotonicMs() + timeMs;
     this.#left = count;
   }
 

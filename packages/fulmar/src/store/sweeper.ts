@@ -1,10 +1,10 @@
 import type { Runtime, Timer } from "../base/runtime/interface.js";
-import { Slice } from "./slice.js";
+import { COMMITS_MS, Slice } from "./slice.js";
 
 /** Entries that one commit of the sweeper turns into tombstones. */
-export const ENTRIES_PER_STEP = 100;
+export const ENTRIES_PER_STEP = 32;
 /** Entries that it sweeps in one turn of the event loop at most. */
-export const ENTRIES_PER_TURN = 500;
+export const ENTRIES_PER_TURN = 512;
 /** The sweeper looks again at the latest after so long, in ms, in case the clock was set. */
 const REST_MS_MAX = 60_000;
 /** ... and at the earliest after so long, so that many close deadlines share a step. */
@@ -63,7 +63,7 @@ export class Sweeper {
 
   /** Whether there may be more, unless the log refused some of it at once. */
   #sweepSlice(): boolean {
-    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN);
+    const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN, COMMITS_MS);
     while (this.#source.sweep(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
       if (slice.isOver(ENTRIES_PER_STEP) || this.#isRetrying) return true;
     }

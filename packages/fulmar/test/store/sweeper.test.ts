@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Timers } from "../../src/base/runtime/interface.js";
 import { Evictor } from "../../src/store/evictor.js";
+import { COMMITS_MS } from "../../src/store/slice.js";
 import { ENTRIES_PER_STEP, ENTRIES_PER_TURN, Sweeper } from "../../src/store/sweeper.js";
 
 /** A clock and timers that move on when the test says so; each `work` takes `stepMs`. */
@@ -66,8 +67,9 @@ describe.each(["sweeper", "evictor"] as const)("%s", (kind) => {
   });
 
   it("ends a turn when its time is over, however few entries that took", () => {
-    const left = turns(kind, 6 * ENTRIES_PER_STEP, 1.5);
+    const left = turns(kind, 6 * ENTRIES_PER_STEP, COMMITS_MS * 0.6);
     expect(left.slice(0, 3)).toEqual([4 * ENTRIES_PER_STEP, 2 * ENTRIES_PER_STEP, 0]);
+    expect(turns(kind, 2 * ENTRIES_PER_STEP, COMMITS_MS).slice(0, 2)).toEqual([ENTRIES_PER_STEP, 0]);
   });
 });
 
