@@ -166,10 +166,11 @@ describe("an error that nobody expected stops the log and is told", () => {
 
 describe("steps off the event loop", () => {
   /** Steps that note when they begin, and end when the test says so. */
-  function steps(names: string[], throwAt = "") {
+  function steps(names: string[], throwAt = "", then: (what: string) => void = () => undefined) {
     const seen: string[] = [];
     const note = (what: string): void => {
       seen.push(what);
+      then(what);
       if (what === throwAt) throw BUG;
     };
     const run = new LogSteps({
@@ -235,6 +236,18 @@ describe("steps off the event loop", () => {
   });
 
   test("that come up at the end are run, too", async () => {
+    const names = ["a"];
+    const { run, seen } = steps(names, "", (what) => {
+      if (what === "ended" && seen.length < 4) names.push("b");
+    });
+    run.start();
+    await run.working;
+    await run.working;
+    expect(seen).toEqual(["a", "between", "ended", "b", "between", "ended"]);
+    expect(run.working).toBeUndefined();
+  });
+
+  test("begin again after they have ended", async () => {
     const names = ["a"];
     const { run, seen } = steps(names);
     run.start();
