@@ -197,9 +197,12 @@ describe("a segment that is begun for a checkpoint", () => {
     const work = rig.log.startSegment();
     await settled();
     expect([rig.prepares, rig.segments.count]).toEqual([1, 1]);
+    rig.put(12);
     prepared();
     await work;
     expect(rig.segments.count).toBe(1);
+    // Nobody asked for a sync of what was written meanwhile.
+    expect(rig.file.calls).toEqual([`write ${RECORD_BYTES} at ${least}`]);
   });
 
   test("is not begun when the log has failed, or refused something, until it is prepared", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
+import type { FileSeal } from "../../../src/durability/file-seal.js";
 import { endOf, type LogSegment, LogSegments, liveSegment } from "../../../src/durability/log-segments.js";
 import { SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
 import { ManualFile, segment, settled, systemError } from "./log-rig.js";
@@ -47,6 +48,12 @@ describe("the live segments", () => {
       [2, 300],
     ]);
     expect(list).toHaveLength(2);
+  });
+
+  test("tell the keys that they are encrypted under, and which are plain", () => {
+    const seal = { keyId: "one" } as FileSeal;
+    const list = [segment(1, undefined), segment(2, undefined, { seal }), segment(3, undefined)];
+    expect(new LogSegments(runtime, list).keyIds).toEqual([undefined, "one", undefined]);
   });
 
   test("end where the manifest says", () => {

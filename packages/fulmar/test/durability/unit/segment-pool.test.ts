@@ -1,8 +1,15 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FileHandle, Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
+import { readKeySection } from "../../../src/durability/key-section.js";
+import { Keyring, withKeyring } from "../../../src/durability/keyring.js";
 import { type Layout, layoutOf } from "../../../src/durability/layout.js";
-import { RECYCLED, readSegmentHeader, SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
+import {
+  RECYCLED,
+  readSegmentHeader,
+  SEALED,
+  SEGMENT_HEADER_BYTES,
+} from "../../../src/durability/segment-format.js";
 import { newSalt, type PreparedSegment, SegmentPool } from "../../../src/durability/segment-pool.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { machine } from "../harness.js";
@@ -104,6 +111,15 @@ describe("a segment that is prepared", () => {
     expect(await names()).toEqual(["000000000007.log"]);
     expect(pool.take()?.number).toBe(7);
     expect((await prepared(pool)).number).toBe(8);
+  });
+
+  test("can be waited for, also when it cannot be made", async () => {
+    const pool = newPool();
+    await pool.prepared();
+    expect(pool.take()?.number).toBe(7);
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    await pool.prepared();
+    expect([pool.ready, await names()]).toEqual([false, ["000000000007.log"]]);
   });
 
   test("begins with 64 KiB of zeros, or as many as it may have", async () => {
@@ -210,6 +226,27 @@ describe("an old segment", () => {
     await pool.retire(`${LOG}/missing.log`);
     expect((await prepared(pool)).number).toBe(7);
   });
+});
+
+test("segments of an encrypted store have their key section behind their header, new and old ones", async () => {
+  const keyring = new Keyring(runtime, {
+    current: "one",
+    refusesPlain: true,
+    asFound: false,
+    key: () => new Uint8Array(32).fill(1),
+    erase: () => undefined,
+  });
+  const pool = new SegmentPool(withKeyring(runtime, keyring), layout, IDENTITY, 4096, 7);
+  await pool.retire(await writeFile("000000000003.log", new Uint8Array(8192).fill(9)));
+  for (const flags of [RECYCLED | SEALED, SEALED]) {
+    const segment = await prepared(pool);
+    const bytes = await contents(segment.handle);
+    expect(readSegmentHeader(nodeChecksum, bytes)).toMatchObject({ flags, salt: segment.salt });
+    const section = readKeySection(nodeChecksum, bytes.subarray(SEGMENT_HEADER_BYTES));
+    expect([section?.keyId, segment.seal?.keyId]).toEqual(["one", "one"]);
+    expect(segment.seal?.header).toEqual(bytes.subarray(0, SEGMENT_HEADER_BYTES));
+    await segment.handle.close();
+  }
 });
 
 describe("a segment for a log that must go on at once", () => {
