@@ -4,11 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { FulmarError } from "../../src/base/errors.js";
+import type { DirectoryLock } from "../../src/base/runtime/interface.js";
 import { lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
 import { Contender, compileContender } from "./lock-support.js";
 
-/** Short enough to not make the suite slow, long enough for a live answer. */
+/** For who never answers: short enough to not make the suite slow. */
 const IMPATIENT = { answerMs: 300, settleMs: 300 };
+/** For who answers, however long a busy machine takes for it. */
+const PATIENT = { answerMs: 100_000, settleMs: 100_000 };
 const LOW = `LOCK-${"0".repeat(32)}`;
 const HIGH = `LOCK-${"f".repeat(32)}`;
 
@@ -36,6 +39,8 @@ afterEach(async () => {
   for (const server of servers.splice(0)) server.close();
   rmSync(root, { recursive: true, force: true });
 });
+
+const lockPatiently = (path: string): Promise<DirectoryLock> => lockDirectory(path, PATIENT);
 
 function child(): Contender {
   const contender = new Contender(script);
@@ -79,18 +84,18 @@ async function refusal(attempt: Promise<unknown>): Promise<FulmarError> {
 }
 
 test("a second opener in the same process is refused with its own pid, and let in after the release", async () => {
-  const lock = await lockDirectory(directory);
-  const error = await refusal(lockDirectory(directory));
+  const lock = await lockPatiently(directory);
+  const error = await refusal(lockPatiently(directory));
   expect(error.code).toBe("LOCKED");
   expect(error.details).toMatchObject({ pid: process.pid, directory });
   await lock.release();
   await lock.release();
   expect(readdirSync(directory)).toEqual([]);
-  await (await lockDirectory(directory)).release();
+  await (await lockPatiently(directory)).release();
 });
 
 test("of two openers at once in one process exactly one gets the lock", async () => {
-  const results = await Promise.allSettled([lockDirectory(directory), lockDirectory(directory)]);
+  const results = await Promise.allSettled([lockPatiently(directory), lockPatiently(directory)]);
   expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"]);
   for (const result of results) if (result.status === "fulfilled") await result.value.release();
 });
@@ -99,7 +104,7 @@ test("another process is refused with the holder's pid, and let in after the rel
   const [first, second] = [child(), child()];
   expect(await first.order(`take ${directory}`)).toBe("held");
   expect(await second.order(`take ${directory}`)).toBe(`refused LOCKED ${first.pid}`);
-  const error = await refusal(lockDirectory(directory));
+  const error = await refusal(lockPatiently(directory));
   expect(error.message).toContain(`process ${first.pid}`);
   expect(await first.order("release")).toBe("released");
   expect(await second.order(`take ${directory}`)).toBe("held");
@@ -112,7 +117,7 @@ test("a holder killed with SIGKILL leaves no obstacle and, after the next releas
     await holder.kill();
     expect(readdirSync(directory)).toHaveLength(1);
   }
-  const lock = await lockDirectory(directory);
+  const lock = await lockPatiently(directory);
   expect(readdirSync(directory)).toHaveLength(1);
   await lock.release();
   expect(readdirSync(directory)).toEqual([]);
@@ -123,7 +128,7 @@ test("a held lock does not keep its process alive", async () => {
   expect(await holder.order(`take ${directory}`)).toBe("held");
   holder.dismiss();
   await holder.exited;
-  await (await lockDirectory(directory)).release();
+  await (await lockPatiently(directory)).release();
 });
 
 test("a temporary socket left by a dead process is removed, other files are not", async () => {
@@ -135,7 +140,7 @@ test("a temporary socket left by a dead process is removed, other files are not"
   await new Promise((resolve) => dying.close(resolve));
   expect(readdirSync(directory)).toEqual([temporary]);
   writeFileSync(join(directory, "LOCK-notes"), "");
-  const lock = await lockDirectory(directory);
+  const lock = await lockPatiently(directory);
   expect(readdirSync(directory).filter((name) => name.startsWith("LOCKING"))).toEqual([]);
   await lock.release();
   expect(readdirSync(directory)).toEqual(["LOCK-notes"]);
@@ -147,9 +152,9 @@ test("a path far longer than a socket's works, and is the same lock", async () =
   const holder = child();
   expect(await holder.order(`take ${long}`)).toBe("held");
   expect(readdirSync(long)).toHaveLength(1);
-  expect((await refusal(lockDirectory(long))).details.pid).toBe(holder.pid);
+  expect((await refusal(lockPatiently(long))).details.pid).toBe(holder.pid);
   await holder.kill();
-  const lock = await lockDirectory(long);
+  const lock = await lockPatiently(long);
   await lock.release();
   expect(readdirSync(long)).toEqual([]);
 });
@@ -157,9 +162,9 @@ test("a path far longer than a socket's works, and is the same lock", async () =
 test("a symbolic link to the directory is the same lock", async () => {
   const link = join(root, "link");
   symlinkSync(directory, link, "dir");
-  const lock = await lockDirectory(link);
-  expect((await refusal(lockDirectory(directory))).code).toBe("LOCKED");
-  expect((await refusal(lockDirectory(link))).details).toEqual({ pid: process.pid, directory });
+  const lock = await lockPatiently(link);
+  expect((await refusal(lockPatiently(directory))).code).toBe("LOCKED");
+  expect((await refusal(lockPatiently(link))).details).toEqual({ pid: process.pid, directory });
   expect(await child().order(`take ${directory}`)).toBe(`refused LOCKED ${process.pid}`);
   await lock.release();
   expect(await child().order(`take ${link}`)).toBe("held");
@@ -184,7 +189,7 @@ test("a holder whose event loop is blocked still holds", async () => {
 
 test("a smaller candidate makes us withdraw at once", async () => {
   await announced(LOW, { pid: 7, state: "candidate" });
-  const error = await refusal(lockDirectory(directory));
+  const error = await refusal(lockPatiently(directory));
   expect([error.code, error.details.pid]).toEqual(["LOCKED", 7]);
   expect(readdirSync(directory)).toEqual([LOW]);
 });
@@ -192,7 +197,7 @@ test("a smaller candidate makes us withdraw at once", async () => {
 test("we wait for a greater candidate to withdraw", async () => {
   const other = await announced(HIGH, { pid: 7, state: "candidate" });
   let decided = false;
-  const attempt = lockDirectory(directory).finally(() => {
+  const attempt = lockPatiently(directory).finally(() => {
     decided = true;
   });
   await other.asked;
@@ -203,7 +208,7 @@ test("we wait for a greater candidate to withdraw", async () => {
 
 test("who asks while we are a candidate is told when we become holder", async () => {
   const other = await announced(HIGH, { pid: 7, state: "candidate" });
-  const attempt = lockDirectory(directory);
+  const attempt = lockPatiently(directory);
   await other.asked;
   const ours = readdirSync(directory).find((name) => name !== HIGH)!;
   const asker = connect(join(directory, ours)).setEncoding("utf8");
@@ -221,24 +226,24 @@ test("who asks while we are a candidate is told when we become holder", async ()
 
 test("a greater candidate that becomes holder makes us withdraw", async () => {
   const other = await announced(HIGH, { pid: 7, state: "candidate" });
-  const attempt = refusal(lockDirectory(directory));
+  const attempt = refusal(lockPatiently(directory));
   (await other.asked).write(`${JSON.stringify({ pid: 7, state: "holder" })}\n`);
   expect((await attempt).details.pid).toBe(7);
 });
 
 test("a holder in another container is no other for having our process number", async () => {
   await announced(HIGH, { pid: process.pid, state: "holder" });
-  const error = await refusal(lockDirectory(directory));
+  const error = await refusal(lockPatiently(directory));
   expect(error.details.pid).toBe(process.pid);
   expect(error.message).toContain(`process ${process.pid}`);
 });
 
 test("a candidate that never decides, is silent or talks nonsense counts as holding", async () => {
   const undecided = await announced(HIGH, { pid: 7, state: "candidate" });
-  expect((await refusal(lockDirectory(directory, IMPATIENT))).details.pid).toBe(7);
+  expect((await refusal(lockDirectory(directory, { ...PATIENT, settleMs: 300 }))).details.pid).toBe(7);
   undecided.withdraw();
   await announced(HIGH, { hello: 1 });
-  expect((await refusal(lockDirectory(directory))).code).toBe("LOCKED");
+  expect((await refusal(lockPatiently(directory))).code).toBe("LOCKED");
   expect(readdirSync(directory)).toEqual([HIGH]);
 });
 
@@ -263,7 +268,7 @@ test("racers killed in the midst of it leave a lock that can be taken", async ()
     }
     await Promise.all(racers.map((racer) => racer.kill()));
     rmSync(marker, { force: true });
-    await (await lockDirectory(directory)).release();
+    await (await lockPatiently(directory)).release();
     expect(readdirSync(directory)).toEqual([]);
   }
 });
