@@ -17,6 +17,8 @@ export class PagedBytes {
   #pages: Map<number, Uint8Array>;
   /** Pages that no other copy sees. */
   #owned = new Set<number>();
+  /** Of the pages as they are, while nothing changes them. */
+  #digest: { readonly sizeBytes: number; readonly text: string } | undefined;
 
   constructor(pages = new Map<number, Uint8Array>()) {
     this.#pages = pages;
@@ -26,6 +28,7 @@ export class PagedBytes {
   fork(): PagedBytes {
     const copy = new PagedBytes(new Map(this.#pages));
     copy.sizeBytes = this.sizeBytes;
+    copy.#digest = this.#digest;
     this.#owned.clear();
     return copy;
   }
@@ -71,10 +74,17 @@ export class PagedBytes {
       if (index > first) {
         this.#pages.delete(index);
         this.#owned.delete(index);
+        this.#digest = undefined;
       } else if (index === first) {
-        this.#own(index).fill(0, position % PAGE_BYTES);
+        this.#clearPage(index, position % PAGE_BYTES);
       }
     }
+  }
+
+  /** Most ends are clear already, and then the page stays shared. */
+  #clearPage(index: number, within: number): void {
+    if (isZero(this.#pages.get(index) as Uint8Array, within, PAGE_BYTES)) return;
+    this.#own(index).fill(0, within);
   }
 
   /** Inverts one bit, counted from the start of the file. */
@@ -93,6 +103,12 @@ export class PagedBytes {
 
   /** A fingerprint of the bytes before `sizeBytes`; unwritten and zero-filled space are the same. */
   digest(): string {
+    const { sizeBytes } = this;
+    if (this.#digest?.sizeBytes !== sizeBytes) this.#digest = { sizeBytes, text: this.#computeDigest() };
+    return this.#digest.text;
+  }
+
+  #computeDigest(): string {
     let low = 0;
     let high = 0;
     for (const index of [...this.#pages.keys()].sort((a, b) => a - b)) {
@@ -106,6 +122,7 @@ export class PagedBytes {
   }
 
   #own(index: number): Uint8Array {
+    this.#digest = undefined;
     const present = this.#pages.get(index);
     if (present !== undefined && this.#owned.has(index)) return present;
     const page = present === undefined ? new Uint8Array(PAGE_BYTES) : present.slice();

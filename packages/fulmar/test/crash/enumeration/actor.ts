@@ -1,10 +1,9 @@
 import { codeOf } from "../../../src/base/errors.js";
 import { type Durability, type OpenOptions, open, type Store, type Written } from "../../../src/index.js";
 import type { SimulatedDisk, SimulatedStorage } from "../../../src/testing/index.js";
+import { ROOT } from "./machine.js";
 import { type Change, type Commit, candidates, type Expectation, readable, type State } from "./oracle.js";
 import { record } from "./recorder.js";
-
-export const ROOT = "/place/data";
 
 /** A disk at one moment of a workload, and what must hold of whatever a crash leaves of it. */
 export interface Moment {

@@ -1,4 +1,4 @@
-import { ENCRYPTION, FORMER_KEY } from "./check.js";
+import { ENCRYPTION, FORMER_KEY } from "./machine.js";
 import type { Workload } from "./workloads.js";
 
 const LEVELS = ["memory", "relaxed", "full"] as const;

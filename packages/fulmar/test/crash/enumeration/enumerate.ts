@@ -1,6 +1,8 @@
-import { type DiskProfile, nodeCryptography, Prng, simulatedStorage } from "../../../src/testing/index.js";
+import { type DiskProfile, Prng, simulatedStorage } from "../../../src/testing/index.js";
 import { Actor, type Moment } from "./actor.js";
 import { checkImage, type Depth } from "./check.js";
+import { CRYPTOGRAPHY } from "./machine.js";
+import { Sequels } from "./sequels.js";
 import type { Workload } from "./workloads.js";
 
 /** What an enumeration looked at. */
@@ -23,26 +25,28 @@ export async function enumerate(
     ...shape,
     seed: prng.word(),
     staleGarbage: prng.chance(0.3),
-    cryptography: nodeCryptography,
+    cryptography: CRYPTOGRAPHY,
   });
   const actor = new Actor(storage, workload.options ?? {}, workload.records ?? false);
   await workload.run(actor);
   actor.note("the end");
   storage.disk.onOperation = undefined;
   let images = 0;
-  let opened = 0;
+  const sequels = new Sequels();
+  const promises = new Map<string, number>();
   const seen = new Set<string>();
   const every = workload.records === true ? depth.recordedEvery : 1;
   for (const [index, moment] of actor.moments.entries()) {
     if ((actor.moments.length - 1 - index) % every !== 0) continue;
+    const promise = promiseOf(moment, promises);
     for (const { image, end } of imagesOf(moment, depth, prng)) {
-      const { keptByKill, keptByPower, commits } = moment.expectation;
-      const promise = `${keptByKill} ${keptByPower} ${JSON.stringify(commits)}`;
-      const mark = `${end} ${end === "kill" ? index : image.fingerprint()} ${promise}`;
+      const print = end === "kill" ? undefined : image.fingerprint();
+      const mark = `${end} ${print ?? index} ${promise}`;
       if (seen.has(mark)) continue;
       seen.add(mark);
       try {
-        opened += await checkImage(image, moment, end, depth, prng, workload.holds);
+        const { holds } = workload;
+        await checkImage(image, print, { moment, end, depth, prng, sequels, holds });
       } catch (error) {
         const where = `"${workload.name}" on ${profile} (seed ${seed}), ${end} ${moment.label}, operation ${index}`;
         throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
@@ -52,7 +56,16 @@ export async function enumerate(
       images++;
     }
   }
-  return { moments: actor.moments.length, images, opened };
+  return { moments: actor.moments.length, images, opened: sequels.opened };
+}
+
+/** A number for what must hold at a moment: what was promised may be long, and is compared for each image. */
+function promiseOf({ expectation }: Moment, promises: Map<string, number>): number {
+  const { keptByKill, keptByPower, commits } = expectation;
+  const promise = `${keptByKill} ${keptByPower} ${JSON.stringify(commits)}`;
+  const number = promises.get(promise) ?? promises.size;
+  promises.set(promise, number);
+  return number;
 }
 
 function* imagesOf(moment: Moment, depth: Depth, prng: Prng) {

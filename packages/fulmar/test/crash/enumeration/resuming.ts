@@ -1,15 +1,12 @@
 import { codeOf } from "../../../src/base/errors.js";
 import type { CommitEvent, Store, WatchStream } from "../../../src/index.js";
 import type { Prng } from "../../../src/testing/index.js";
+import { must } from "./machine.js";
 import type { Commit, Expectation } from "./oracle.js";
 
 /** Reading the history takes a few turns of the event loop for each commit; this many mean that nothing comes. */
 const TURNS_MAX = 2000;
 const LIVE = "~ live";
-
-function must(condition: boolean, what: string): asserts condition {
-  if (!condition) throw new Error(what);
-}
 
 /**
  * A watch that resumes after the crash shows every commit that was found behind its version, once, whole and in

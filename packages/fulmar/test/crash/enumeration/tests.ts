@@ -1,7 +1,8 @@
+import { writeSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { DiskProfile } from "../../../src/testing/index.js";
 import type { Depth } from "./check.js";
-import { enumerate } from "./enumerate.js";
+import { type Count, enumerate } from "./enumerate.js";
 import { WORKLOADS } from "./workloads.js";
 
 /**
@@ -15,6 +16,13 @@ const DEPTH: Depth = FULL
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
 
+/** What one program came to, as soon as it has ended: the runner shows what is logged when a file has ended. */
+function report(what: string, { moments, images, opened }: Count): void {
+  const { user, system } = process.cpuUsage();
+  const spent = `${Math.round((user + system) / 1e6)} s of one core so far`;
+  writeSync(2, `${what}: ${moments} moments, ${images} images, ${opened} openings, ${spent}\n`);
+}
+
 /** Crashes after every disk operation of each workload, on one kind of disk. */
 export function enumerationTests(profile: DiskProfile): void {
   describe(`crashes after every disk operation, ${profile}`, () => {
@@ -22,11 +30,9 @@ export function enumerationTests(profile: DiskProfile): void {
       "$name",
       async (workload) => {
         for (const seed of SEEDS) {
-          const { moments, images, opened } = await enumerate(workload, profile, seed, DEPTH);
-          if (FULL) {
-            const size = `${moments} moments, ${images} images, ${opened} openings`;
-            console.log(`${profile}, ${workload.name}, seed ${seed}: ${size}`);
-          }
+          const count = await enumerate(workload, profile, seed, DEPTH);
+          const { moments, images } = count;
+          if (FULL) report(`${profile}, ${workload.name}, seed ${seed}`, count);
           expect(images).toBeGreaterThan(FULL || workload.records !== true ? moments : moments / 5);
         }
       },
