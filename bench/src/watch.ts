@@ -1,177 +1,214 @@
 /**
- * What watches cost commits that none of them wants: processor time of a `set` with many watches and without
- * any, in turn, in the same store of the same process, and that in several processes, as V8 does not compile the same
- * twice; of a store with a directory, at `relaxed`, and of one in memory, whose commits cost less.
- * `npm run bench:watch [processes] [rounds]`.
+ * What watches cost commits that none of them wants: processor time of a `set` of a store with many watches, and of
+ * one of the same contents without any, a few thousand at a time in turn, so that whatever else the machine
+ * does meanwhile falls on both alike. Halfway they change places: two stores of the same contents are not equally fast.
+ * And that in several processes, as V8 does not compile the same twice.
+ * `npm run bench:watch [processes] [rounds] [where]`.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { open, type RangeOptions, type Store } from "fulmar";
+import { type Durability, open, type RangeOptions, type Store } from "fulmar";
 import { keyAt, median, valuePool } from "./measure.js";
 
 const MANY = 10_000;
-const MOST = 100_000;
 const KEYS = 100_000;
 /** From one key that is written to the next: each comes once, and none is near the one before. */
 const STRIDE = 48_271;
+/** Sets of a store before its turn is measured: the processor's caches were the other store's. */
+const WARM_SETS = 1000;
 /**
- * Of several blocks the median counts. A block is shorter than the turn of a process, so that what other processes do
- * to the processor's caches is in few of them; and so are collections of garbage, which fall on any of them by chance.
+ * In its turn the median of some blocks counts. A block is shorter than the turn of a process, so that what others do
+ * to the caches is in few of them; and so are collections of garbage, which fall on any of them by chance.
  */
-const BLOCKS = 20;
-const BLOCK_SETS = 1000;
-/**
- * Before each measurement: they make new what is searched, bring what they need into the processor's caches, and pay
- * for what V8 puts off at a collection that was asked for.
- */
+const BLOCKS = 5;
+const BLOCK_SETS = 400;
+/** Sets that are waited for at once. */
+const GROUP_SETS = 100;
+/** Before watches are measured: by then what is searched is made new, and V8 has compiled it. */
 const FIRST_SETS = 20_000;
-/** Where and what is written, as it is called in the output. */
-const DURABLE = "with a directory, at relaxed, 100,000 keys in random order";
-const IN_MEMORY = "in memory, 100,000 keys in random order";
-const HOT = "in memory, a thousand keys again and again";
-const HOT_KEYS = 1000;
-/** Rounds that are not counted. */
-const WARM_UPS = 2;
+
+/** Where is written, as it is called on the command line, and how. */
+interface Place {
+  readonly name: string;
+  readonly durability: Durability;
+  /** Keys that are written in turn, of {@link KEYS} that are there. */
+  readonly keys: number;
+  /** What the rounds asked for are divided by, as each waits for the disk. */
+  readonly slowness: number;
+}
+
+const PLACES: Readonly<Record<string, Place>> = {
+  hot: { name: "in memory, a thousand keys again and again", durability: "memory", keys: 1000, slowness: 1 },
+  memory: { name: "in memory, 100,000 keys in random order", durability: "memory", keys: KEYS, slowness: 1 },
+  relaxed: {
+    name: "with a directory, at relaxed, 100,000 keys in random order",
+    durability: "relaxed",
+    keys: KEYS,
+    slowness: 2,
+  },
+  full: {
+    name: "with a directory, at full, 100,000 keys in random order",
+    durability: "full",
+    keys: KEYS,
+    slowness: 5,
+  },
+};
 
 type Watched = (index: number) => string | RangeOptions;
 
-const aKey: Watched = (index) => `${keyAt(index)}!`;
-const aPrefix: Watched = (index) => ({ prefix: `${keyAt(index)}:` });
-const aRange: Watched = (index) => ({ gte: `${keyAt(index)}a`, lt: `${keyAt(index)}m` });
+const aKey: Watched = (index) => `${keyAt(10 * index)}!`;
+const asLong: Watched = (index) => `${keyAt(10 * index).slice(0, -1)}x`;
+const aPrefix: Watched = (index) => ({ prefix: `${keyAt(10 * index)}:` });
+const shorter: Watched = (index) => ({ prefix: keyAt(10 * index).slice(0, -2) + "abcdefghij"[index % 10] });
+const aRange: Watched = (index) => ({ gte: `${keyAt(10 * index)}a`, lt: `${keyAt(10 * index)}m` });
 const manyKeys: Watched = (index) => ({ gte: keyAt(KEYS + index), lt: keyAt(KEYS + index + 5000) });
 
-/** Near the keys that are written, so that nothing is decided by the first bytes; none: what a figure may be off by. */
+/** Between the keys that are written, but for the last, so that the first bytes decide nothing. */
 const CASES: readonly (readonly [string, number, Watched])[] = [
-  ["none", 0, aKey],
-  ["1 key", 1, aKey],
-  ["1 range", 1, aRange],
+  ["none: what the others may be off by", 0, aKey],
   ["10,000 keys", MANY, aKey],
-  ["10,000 keys of the same length", MANY, (index) => keyAt(KEYS + index)],
-  ["10,000 prefixes", MANY, aPrefix],
+  ["10,000 keys of the same length", MANY, asLong],
+  ["10,000 prefixes longer than the keys", MANY, aPrefix],
+  ["10,000 prefixes shorter than the keys", MANY, shorter],
   ["10,000 ranges", MANY, aRange],
   ["10,000 ranges, one over the other", MANY, manyKeys],
-  ["100,000 keys", MOST, aKey],
-  ["100,000 ranges", MOST, aRange],
 ];
 
-/** What is written, and where: each of `keys` in turn. */
+/** A store, and how many sets it has seen. */
 interface Written {
   readonly db: Store<Uint8Array>;
+  readonly place: Place;
   readonly value: (index: number) => Uint8Array;
-  readonly keys: number;
+  sets: number;
 }
 
-/** Nanoseconds for a `set`. */
-interface Pair {
+/** One row of one process: nanoseconds for a `set` without watches, and the share that they add. */
+interface Row {
   readonly without: number;
-  readonly watched: number;
+  readonly more: number;
 }
 
-/** All pairs of one process, by case. */
-async function measuredPairs(rounds: number, where: string, directory?: string): Promise<Pair[][]> {
-  // One store for all: two of the same contents are not equally fast.
-  const durability = directory === undefined ? "memory" : "relaxed";
-  const db = await open<Uint8Array>(directory, { codec: "bytes", durability });
-  const all = { db, value: valuePool(100), keys: KEYS };
-  await set(all, KEYS);
-  const written = where === HOT ? { ...all, keys: HOT_KEYS } : all;
-  const pairs: Pair[][] = CASES.map(() => []);
-  for (let round = -WARM_UPS; round < rounds; round++) {
-    for (const [i, one] of CASES.entries()) {
-      const pair = await measuredPair(written, one);
-      if (round >= 0) pairs[i].push(pair);
-    }
+/** Each case once, in one process. */
+async function measuredRows(place: Place, rounds: number, directory: string): Promise<Row[]> {
+  const { durability } = place;
+  const stores: Written[] = [];
+  for (const name of ["a", "b"]) {
+    const at = durability === "memory" ? undefined : join(directory, name);
+    const db = await open<Uint8Array>(at, { codec: "bytes", durability });
+    const store = { db, place: { ...place, keys: KEYS }, value: valuePool(100), sets: 0 };
+    await set(store, KEYS);
+    stores.push({ ...store, place });
   }
-  await db.close();
-  return pairs;
+  const [a, b] = stores;
+  const rows: Row[] = [];
+  for (const one of CASES) {
+    const half = Math.max(1, Math.round(rounds / place.slowness / 2));
+    const first = await measuredRow(one, a, b, half);
+    const second = await measuredRow(one, b, a, half);
+    rows.push({ without: (first.without + second.without) / 2, more: (first.more + second.more) / 2 });
+  }
+  for (const { db } of stores) await db.close();
+  return rows;
 }
 
-/** Without, with, with, without: what the machine drifts by meanwhile is in both alike. */
-async function measuredPair(written: Written, [name, count, watched]: (typeof CASES)[number]): Promise<Pair> {
+async function measuredRow(
+  [name, count, watched]: (typeof CASES)[number],
+  store: Written,
+  other: Written,
+  rounds: number,
+): Promise<Row> {
   let shown = 0;
-  const first = await measured(written);
-  const watches = Array.from({ length: count }, (_, index) =>
-    written.db.watch(watched(Math.floor((index * KEYS) / count)), () => shown++),
-  );
-  const both = (await measured(written)) + (await measured(written));
+  const watches = Array.from({ length: count }, (_, index) => store.db.watch(watched(index), () => shown++));
+  for (const one of [store, other]) await set(one, FIRST_SETS);
+  // What opening them left behind is no part of it.
+  globalThis.gc?.();
+  const without: number[] = [];
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    // With, without, without, with: what the machine drifts by meanwhile is in both alike.
+    const first = await measured(store);
+    const both = (await measured(other)) + (await measured(other));
+    const last = await measured(store);
+    without.push(both / 2);
+    ratios.push((first + last) / both - 1);
+  }
   for (const watch of watches) watch.close();
-  const last = await measured(written);
   if (shown > 0) throw new Error(`${name}: a watch was shown something`);
-  return { without: (first + last) / 2, watched: both / 2 };
+  return { without: median(without), more: median(ratios) };
 }
 
-/** Nanoseconds of processor time for a `set`. */
-async function measured(written: Written): Promise<number> {
-  // What opened and closed watches left behind is no part of it.
-  globalThis.gc?.();
-  await set(written, FIRST_SETS);
+/** Nanoseconds of processor time for a `set`, of all threads. */
+async function measured(store: Written): Promise<number> {
+  await set(store, WARM_SETS);
   const blocks: number[] = [];
   while (blocks.length < BLOCKS) {
     const start = process.cpuUsage();
-    await set(written, BLOCK_SETS);
+    await set(store, BLOCK_SETS);
     const { user, system } = process.cpuUsage(start);
     blocks.push(((user + system) * 1000) / BLOCK_SETS);
   }
   return median(blocks);
 }
 
-async function set({ db, value, keys }: Written, count: number): Promise<void> {
-  for (let i = 0; i < count; i++) {
-    const done = db.set(keyAt((i * STRIDE) % keys), value(i));
-    if (i % 100 === 99) await done;
+async function set(store: Written, count: number): Promise<void> {
+  const { db, value, place } = store;
+  for (let i = 1; i <= count; i++) {
+    const done = db.set(keyAt((store.sets * STRIDE) % place.keys), value(store.sets));
+    store.sets++;
+    if (i % GROUP_SETS === 0) await done;
   }
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const inOrder = [...values].sort((a, b) => a - b);
-  return inOrder[Math.round(share * (inOrder.length - 1))];
 }
 
 function percent(ratio: number): string {
   return `${(100 * ratio).toFixed(1)} %`;
 }
 
-function print(pairs: readonly (readonly Pair[])[]): void {
-  console.log("| watches, none of which wants it | ns a set without | ns more | more | half of the pairs |");
+function print(processes: readonly (readonly Row[])[]): void {
+  console.log(
+    "| watches, none of which wants it | ns a set without | ns more | more | least and most of a process |",
+  );
   console.log("|---|--:|--:|--:|--:|");
   for (const [i, [name]] of CASES.entries()) {
-    const without = median(pairs[i].map((pair) => pair.without));
-    const ratios = pairs[i].map((pair) => pair.watched / pair.without - 1);
-    const more = median(ratios);
-    const spread = `${percent(quantile(ratios, 0.25))} to ${percent(quantile(ratios, 0.75))}`;
-    const ns = [without, more * without].map((one) => one.toFixed(0)).join(" | ");
-    console.log(`| ${name} | ${ns} | ${percent(more)} | ${spread} |`);
+    const rows = processes.map((one) => one[i]);
+    const without = median(rows.map((row) => row.without));
+    const all = rows.map((row) => row.more).sort((x, y) => x - y);
+    const more = median(all);
+    const spread = `${percent(all[0])} to ${percent(all[all.length - 1])}`;
+    console.log(
+      `| ${name} | ${without.toFixed(0)} | ${(more * without).toFixed(0)} | ${percent(more)} | ${spread} |`,
+    );
   }
 }
 
 /** The same program again, told so by the first argument. */
-function pairsOfProcess(rounds: number, where: string): Pair[][] {
-  const args = ["--expose-gc", fileURLToPath(import.meta.url), "pairs", String(rounds), where];
+function rowsOfProcess(rounds: number, where: string): Row[] {
+  const args = ["--expose-gc", fileURLToPath(import.meta.url), "rows", String(rounds), where];
   const { status, stdout } = spawnSync(process.execPath, args, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
   if (status !== 0) throw new Error(`a process that measures ended with ${status}`);
-  return JSON.parse(stdout) as Pair[][];
+  return JSON.parse(stdout) as Row[];
 }
 
 async function measureAlone(rounds: number, where: string): Promise<void> {
-  const directory = where === DURABLE ? mkdtempSync(join(tmpdir(), "fulmar-bench-watch-")) : undefined;
+  const directory = mkdtempSync(join(tmpdir(), "fulmar-bench-watch-"));
   try {
-    console.log(JSON.stringify(await measuredPairs(rounds, where, directory)));
+    console.log(JSON.stringify(await measuredRows(PLACES[where], rounds, directory)));
   } finally {
-    if (directory !== undefined) rmSync(directory, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 }
 
 const [first, second, third] = process.argv.slice(2);
-if (first === "pairs") await measureAlone(Number(second), third);
+if (first === "rows") await measureAlone(Number(second), third);
 else
-  for (const where of [DURABLE, IN_MEMORY, HOT]) {
-    const all = Array.from({ length: Number(first ?? 3) }, () => pairsOfProcess(Number(second ?? 6), where));
-    console.log(`\n${where}:\n`);
-    print(CASES.map((_, i) => all.flatMap((pairs) => pairs[i])));
+  for (const [where, { name }] of Object.entries(PLACES)) {
+    if (third !== undefined && third !== where) continue;
+    const all = Array.from({ length: Number(first ?? 5) }, () => rowsOfProcess(Number(second ?? 100), where));
+    console.log(`\n${name}:\n`);
+    print(all);
   }
