@@ -15,6 +15,7 @@ import { contents, machine } from "../harness.js";
 import { blockOf, type Checkpoint, checkpointOf, IDS, payloadOf, STATE } from "./checkpoint-bytes.js";
 import { countedReads, type Steady, steady } from "./steady.js";
 
+const MIB = 1024 * 1024;
 const PATH = "/000000000004";
 
 let runtime: Runtime;
@@ -238,11 +239,20 @@ describe("a checkpoint is refused that", () => {
     const checkpoint = checkpointOf([blockOf({ ...A, version: 0 }), ...blocks]);
     const { fileSystem } = runtime;
     let reads = { begun: 0, underWay: 0 };
+    let underWayAtClose = -1;
     const open: typeof fileSystem.open = async (path, mode) => {
       if (mode !== "read") return fileSystem.open(path, mode);
-      const counted = await countedReads(rig.runtime, path);
+      // What is read ahead takes longer than the rest.
+      const counted = await countedReads(rig.runtime, path, (position) => (position === MIB ? 9 : 1));
+      const { handle } = counted;
+      const close = handle.close.bind(handle);
       reads = counted.reads;
-      return counted.handle;
+      return Object.assign(handle, {
+        close: () => {
+          underWayAtClose = reads.underWay;
+          return close();
+        },
+      });
     };
     const watched = new Proxy(fileSystem, {
       get: (target, key) => {
@@ -255,6 +265,7 @@ describe("a checkpoint is refused that", () => {
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[0]));
     // The first MiB, the footer, and what is read ahead.
     expect(reads).toEqual({ begun: 3, underWay: 0 });
+    expect(underWayAtClose).toBe(0);
   });
 
   test("has a version of its own at most, and the highest origin", async () => {

@@ -9,8 +9,9 @@ import {
 import { NONCE_BYTES, SEAL_BYTES } from "../../../src/durability/file-seal.js";
 import { KEY_SECTION_BYTES } from "../../../src/durability/key-section.js";
 import { type DiskRuntime, Keyring, withKeyring } from "../../../src/durability/keyring.js";
+import { Coverage } from "../../../src/record/coverage.js";
 import { machine } from "../harness.js";
-import { entryOf } from "./checkpoint-bytes.js";
+import { entryOf, IDS } from "./checkpoint-bytes.js";
 import { PATH, readBack, replaceFile, valued, write } from "./checkpoint-written.js";
 import { steady } from "./steady.js";
 
@@ -91,6 +92,27 @@ describe("a checkpoint that is encrypted", () => {
       await replaceFile(runtime, changed);
       await expect(readBack(runtime, written, 3), `byte ${at}`).rejects.toMatchObject(corrupt(offset));
     }
+  });
+
+  test("holds its origins and what they have covered", async () => {
+    const runtime = sealing();
+    const coverage = new Coverage();
+    coverage.set(IDS[1], { upTo: 9, holes: [{ from: 2, to: 3 }] });
+    const back = await readBack(runtime, await write(runtime, valued(3, 10), { coverage }), 3);
+    expect([1, 2].map((number) => back.origins.id(number))).toEqual(IDS);
+    expect([...back.found.coverage.origins()]).toEqual([...coverage.origins()]);
+  });
+
+  test("is damaged when its dictionary is not what was sealed, though its checksum is right", async () => {
+    const runtime = sealing();
+    const written = await write(runtime, valued(3, 10));
+    const file = written.file.slice();
+    const dictionary = CHECKPOINT_HEADER_BYTES + KEY_SECTION_BYTES;
+    const end = written.writes[0] - 4;
+    file[end - 1] ^= 1;
+    writeU32(file, end, nodeChecksum.crc32(file, dictionary, end, readU32(file, 104)));
+    await replaceFile(runtime, file);
+    await expect(readBack(runtime, written, 3)).rejects.toMatchObject(corrupt(dictionary));
   });
 
   test("is damaged when a block is not what was sealed there, though its checksum is right", async () => {

@@ -27,10 +27,11 @@ export function steady(simulated: Runtime): Steady {
   return Object.assign(state, { runtime });
 }
 
-/** A file with its reads counted. */
+/** A file with its reads counted; each ends so many turns later as `turns` says of its position. */
 export async function countedReads(
   runtime: Runtime,
   path: string,
+  turns: (position: number) => number = () => 1,
 ): Promise<{ handle: FileHandle; reads: { begun: number; underWay: number } }> {
   const opened = await runtime.fileSystem.open(path, "read");
   const reads = { begun: 0, underWay: 0 };
@@ -43,7 +44,8 @@ export async function countedReads(
       reads.underWay++;
       const count = await opened.read(target, position);
       // As long as a disk takes: whoever does not wait for it is seen.
-      await new Promise((resolve) => setImmediate(resolve));
+      for (let left = turns(position); left > 0; left--)
+        await new Promise((resolve) => setImmediate(resolve));
       reads.underWay--;
       return count;
     },
