@@ -42,6 +42,7 @@ export async function checkImage(
   const resumes = expectation.past !== undefined && prng.chance(depth.resuming);
   const resumed = resumes ? image.fork() : undefined;
   const storage = machineOn(image, expectation.wallMs);
+  const isRoomy = image.quotaBytes === Number.POSITIVE_INFINITY;
   const inner: SimulatedDisk[] = [];
   let operations = prng.below(depth.innerEvery);
   image.onOperation = (operation, phase) => {
@@ -53,7 +54,7 @@ export async function checkImage(
   sequels.count(1);
   const found = look(db, storage);
   const shown = readable(judge(found, expectation, end, holds), found.wallMs);
-  if (mark !== undefined) sequels.remember(mark, expectation.wallMs, found);
+  if (mark !== undefined && isRoomy) sequels.remember(mark, expectation.wallMs, found);
   await checkInner(inner, found, examination);
   const { nextSeq } = found;
   const { given } = expectation;
