@@ -1,7 +1,7 @@
 import { compareRanges, readU64 } from "../base/bytes.js";
 import type { FileHandle } from "../base/runtime/interface.js";
 import type { BulkLoader } from "../memory/engine.js";
-import { hlcOf, isTombstone, keyLengthOf, keyStart } from "../record/entry.js";
+import { ENTRY_HEADER_BYTES, hlcOf, isTombstone, keyLengthOf, keyStart } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
 import { type Block, BlockReader } from "./checkpoint-blocks.js";
 import {
@@ -24,6 +24,9 @@ import { readKeySection } from "./key-section.js";
 import { type DiskRuntime, findSeal } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
+
+/** An entry takes at least so much of a checkpoint that is not compressed. */
+const ENTRY_BYTES_MIN = 8 + ENTRY_HEADER_BYTES;
 
 export interface LoadTarget {
   /** Undefined to check everything and keep nothing. */
@@ -92,7 +95,9 @@ class CheckpointReading {
     const seal = await this.#readSeal(header);
     const mapping = await this.#dictionary(header, seal, target);
     const footer = await this.#footer(header, seal, name);
-    target.loader?.announce(footer.entryCount);
+    target.loader?.announce(
+      Math.min(footer.entryCount, sizeBytes / (header.compressed ? 1 : ENTRY_BYTES_MIN)),
+    );
     await this.#blocks(header, footer, seal, mapping, target);
     seal?.erase();
     target.found.hlc = Math.max(target.found.hlc, header.hlc);

@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { equalBytes, fromHex, isU53, readU32, readU64, toHex, writeU32, writeU64 } from "../base/bytes.js";
 import type { FulmarError } from "../base/errors.js";
+import { NUMBERS_MAX } from "../base/limits.js";
 import type { Checksum, FileHandle } from "../base/runtime/interface.js";
 import { attempt, corrupt, formatNewer, formatOlder, readFully, syncFile, writeFully } from "./files.js";
 
@@ -116,7 +117,9 @@ export function decodeSlot(
     seq: readU64(bytes, 160),
     hlc: readU64(bytes, 168),
   };
-  return { manifest, generation: readU64(bytes, 16) };
+  const generation = readU64(bytes, 16);
+  // None could follow it.
+  return generation > NUMBERS_MAX ? undefined : { manifest, generation };
 }
 
 export interface ManifestReading {

@@ -1,4 +1,4 @@
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle, FileSystem, Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import { createEntryHash } from "../memory/entry-hash.js";
 import { createEngine } from "../memory/offheap/engine.js";
@@ -68,7 +68,7 @@ export async function prepareNewStore(context: NewStoreContext, state: WholeStat
 /** Gives a prepared store its names, the manifest last. Can be done again after an interruption. */
 export async function commitNewStore(runtime: DiskRuntime, layout: Layout, number: number): Promise<void> {
   const { fileSystem } = runtime;
-  const [checkpoint, segment] = pathsOf(runtime, layout, number);
+  const [checkpoint, segment] = pathsOf(runtime.fileSystem, layout, number);
   for (const path of [checkpoint, segment, layout.manifest]) {
     if ((await attempt("look at", path, fileSystem.status(path + TEMPORARY))) === undefined) continue;
     await attempt("rename", path, fileSystem.rename(path + TEMPORARY, path));
@@ -76,8 +76,8 @@ export async function commitNewStore(runtime: DiskRuntime, layout: Layout, numbe
   }
 }
 
-function pathsOf(runtime: DiskRuntime, layout: Layout, number: number): [string, string] {
-  const { fileSystem } = runtime;
+/** Where checkpoint and segment of a store with this number will be. */
+export function pathsOf(fileSystem: FileSystem, layout: Layout, number: number): [string, string] {
   const checkpoint = fileSystem.join(layout.checkpoints, checkpointName(number));
   return [checkpoint, fileSystem.join(layout.log, segmentName(number))];
 }
@@ -109,7 +109,7 @@ async function writeSegmentFile(
     previousEnd: 0,
   };
   const segment = await openedSegment(runtime, { storeId, incarnation }, number, opening);
-  const [, path] = pathsOf(runtime, layout, number);
+  const [, path] = pathsOf(runtime.fileSystem, layout, number);
   await writeTemporary(runtime, path, (file) => writeFully(file, segment.bytes, 0));
   return { end: segment.bytes.length, crc: segment.crc };
 }
@@ -122,7 +122,7 @@ async function writeCheckpointFile(context: NewStoreContext, state: WholeState):
   const head = { ...shape, salt, storeId, incarnation, version, seq, hlc };
   const source = { version, seq, hlc, coverage, engine, synced: () => Promise.resolve() };
   const written: WrittenCheckpoint[] = [];
-  const [path] = pathsOf(runtime, layout, number);
+  const [path] = pathsOf(runtime.fileSystem, layout, number);
   await writeTemporary(runtime, path, async (file) => {
     written.push(await new CheckpointWriter(runtime, file, stopped, progress).write(source, head, origins));
   });

@@ -2,6 +2,7 @@ import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
 import { Coverage } from "../record/coverage.js";
 import type { CareProgress, RepairReport } from "./care-types.js";
+import { checkPrepared } from "./check-prepared.js";
 import type { VerifyReport } from "./directory-types.js";
 import {
   attempt,
@@ -113,6 +114,7 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
   const progress = (entries: number, bytes: number): void =>
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
   await prepareNewStore({ runtime, layout, number, stopped, progress }, wholeState(state));
+  await checkPrepared(runtime, layout, number);
   const keptIn = await makeKept(runtime, layout);
   const kept = runtime.fileSystem.join(layout.root, keptIn);
   const report: RepairReport = { ...reportOf(layout, state), keptIn: kept };

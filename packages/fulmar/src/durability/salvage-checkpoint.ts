@@ -1,6 +1,12 @@
 import { readU32 } from "../base/bytes.js";
-import { ORIGINS_MAX } from "../base/limits.js";
-import type { FileHandle } from "../base/runtime/interface.js";
+import type { Checksum, FileHandle } from "../base/runtime/interface.js";
+import {
+  isTombstone,
+  ORIGIN_NUMBER_MAX,
+  valueChecksumOf,
+  valueLengthOf,
+  valueStart,
+} from "../record/entry.js";
 import type { LostPart } from "./care-types.js";
 import {
   BLOCK_HEAD_BYTES,
@@ -57,13 +63,16 @@ class CheckpointSalvage {
   readonly #visit: EntryVisitor;
   readonly #pacer: Pacer;
   readonly #lost: LostPart[] = [];
+  /** Which blocks were taken: numbers may be wrong, but the same block twice is a copy. */
+  readonly #taken = new Set<string>();
   /** What the checksums of heads may be seeded with; one is left once a head was found. */
   #seeds: number[] = [];
-  #nextIndex = 0;
   #seal: FileSeal | undefined;
   /** Whether there is no key to read it with, because the part that tells which is damaged. */
   #isLocked = false;
   #isProven = true;
+  /** The checksum behind the last payload. */
+  #crcBehind = 0;
   #saved = 0;
 
   constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
@@ -135,8 +144,8 @@ class CheckpointSalvage {
   }
 
   /**
-   * Where the blocks begin, as far as the header tells. Whose entries they are is not asked: a damaged dictionary
-   * costs nothing but, where it is sealed, the word of the header that it is sealed with.
+   * Where the blocks begin. Whose entries they are is not asked: a damaged dictionary costs nothing but, where it is
+   * sealed, the word of the header that it is sealed with.
    */
   async #dictionary(header: CheckpointHeader | undefined): Promise<number> {
     if (header === undefined) return CHECKPOINT_HEADER_BYTES;
@@ -147,8 +156,11 @@ class CheckpointSalvage {
     const { checksum } = this.#runtime;
     const whole = at >= 0 && readDictionary(checksum, header, bytes, this.#seal) !== undefined;
     this.#isProven = whole || !header.sealed;
-    if (!whole && !this.#isLocked) this.#miss(position, length, "the dictionary of writers");
-    return position + length;
+    if (whole) return position + length;
+    // The length may be what is wrong.
+    const blocksAt = await this.#search(position, this.#reader.sizeBytes);
+    if (!this.#isLocked) this.#miss(position, blocksAt - position, "the dictionary of writers");
+    return blocksAt;
   }
 
   /** Where the blocks end: before the footer, if there is one. */
@@ -182,9 +194,8 @@ class CheckpointSalvage {
 
   #checkedHead(bytes: Uint8Array, at: number, left: number): FoundHead | undefined {
     const head = readBlockHead(bytes, at);
-    const { index, payloadLength, crc } = head;
-    if (index < this.#nextIndex || BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES > left)
-      return undefined;
+    const { payloadLength, crc } = head;
+    if (BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES > left) return undefined;
     const { checksum } = this.#runtime;
     const seed = this.#seeds.find((candidate) => checksum.crc32(bytes, at, at + 12, candidate) === crc);
     if (seed === undefined) return undefined;
@@ -209,14 +220,30 @@ class CheckpointSalvage {
     return end;
   }
 
+  /** Takes what is whole of a block; where the next one is to be looked for. */
   async #block(position: number, head: FoundHead): Promise<number> {
     const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
     const entries = await this.#payload(position, head);
-    this.#nextIndex = head.index + 1;
-    if (entries !== undefined) this.#items(entries, 0, entries.length, position);
-    else this.#miss(position, whole, `block ${head.index} of ${head.entryCount} entries`);
     if (this.#pacer.worked(whole)) await this.#pacer.rest();
-    return position + whole;
+    if (entries === undefined) {
+      this.#miss(position, whole, `block ${head.index} of ${head.entryCount} entries`);
+      return position + whole;
+    }
+    const name = `${head.crc} ${this.#crcBehind}`;
+    if (this.#taken.has(name)) {
+      this.#miss(position, whole, `a copy of block ${head.index}`);
+      return position + whole;
+    }
+    this.#taken.add(name);
+    const end = this.#items(entries, position, head.entryCount);
+    if (end === entries.length) return position + whole;
+    const own = this.#seal === undefined && !head.packed;
+    // A length may be what is wrong, and other blocks may stand in what it takes for entries.
+    const from = position + BLOCK_HEAD_BYTES + end;
+    const next = own ? await this.#search(from, position + whole) : position + whole;
+    const left = own ? Math.min(next - from, entries.length - end) : entries.length - end;
+    this.#miss(from, left, "entries that are malformed");
+    return next;
   }
 
   /** The entries of a block that is whole. */
@@ -227,7 +254,9 @@ class CheckpointSalvage {
     const payload = at + BLOCK_HEAD_BYTES;
     const end = payload + payloadLength;
     const { checksum } = this.#runtime;
-    const valid = at >= 0 && readU32(bytes, end) === checksum.crc32(bytes, payload, end, head.crc);
+    const crc = at < 0 ? 0 : checksum.crc32(bytes, payload, end, head.crc);
+    const valid = at >= 0 && readU32(bytes, end) === crc;
+    this.#crcBehind = crc;
     if (!valid || this.#isLocked) return undefined;
     const seal = this.#seal;
     const opened =
@@ -237,20 +266,54 @@ class CheckpointSalvage {
     return opened !== undefined && packed ? unpack(this.#runtime, opened) : opened;
   }
 
-  #items(bytes: Uint8Array, from: number, end: number, position: number): void {
-    for (let next = from; next < end; ) {
-      const length = checkedItemLength(bytes, next, end, ORIGINS_MAX);
-      if (length === 0) {
-        this.#miss(position + BLOCK_HEAD_BYTES + next - from, end - next, "entries that are malformed");
-        return;
-      }
-      this.#visit(bytes, next + 8, length - 8);
+  /**
+   * Takes the entries up to the first that is none, and returns where that is. Where they are not as many bytes and
+   * as many as the block has, a length is wrong, and the value tells whose.
+   */
+  #items(bytes: Uint8Array, position: number, count: number): number {
+    const all = this.#parse(bytes, () => true);
+    const exact = all.end === bytes.length && all.count === count;
+    const isSound = (at: number): boolean => exact || hasItsValue(this.#runtime.checksum, bytes, at);
+    const taken = exact ? all : this.#parse(bytes, isSound);
+    this.#parse(bytes.subarray(0, taken.end), (at, length) => {
+      this.#visit(bytes, at, length);
       this.#saved++;
-      next += length;
+      return true;
+    });
+    if (taken.end === bytes.length && taken.count !== count) {
+      this.#miss(
+        position + 4,
+        4,
+        `the number of its entries: it says ${count}, and there are ${taken.count}`,
+      );
     }
+    return taken.end;
+  }
+
+  /** How many entries stand one after the other that a check accepts, and where they end. */
+  #parse(
+    bytes: Uint8Array,
+    accept: (at: number, length: number) => boolean,
+  ): { readonly end: number; readonly count: number } {
+    let [end, count] = [0, 0];
+    while (end < bytes.length) {
+      const length = checkedItemLength(bytes, end, bytes.length, ORIGIN_NUMBER_MAX);
+      if (length === 0 || !accept(end + 8, length - 8)) break;
+      end += length;
+      count++;
+    }
+    return { end, count };
   }
 
   #miss(offset: number, bytes: number, what: string): void {
     this.#lost.push({ offset, bytes, what });
   }
+}
+
+/** Whether the value of an entry is the one that it was written with: a length that is wrong shows in that. */
+function hasItsValue(checksum: Checksum, bytes: Uint8Array, at: number): boolean {
+  // A tombstone may name the checksum of what it deleted.
+  if (isTombstone(bytes, at)) return true;
+  const value = valueStart(bytes, at);
+  return checksum.crc32(bytes, value, value + valueLengthOf(bytes, at), 0) === valueChecksumOf(bytes, at);
 }

@@ -1,9 +1,8 @@
 import { readU32 } from "../base/bytes.js";
 import { codeOf } from "../base/errors.js";
-import { ORIGINS_MAX } from "../base/limits.js";
 import type { FileHandle } from "../base/runtime/interface.js";
-import { readCommit } from "../record/commit.js";
-import { entryLength } from "../record/entry.js";
+import { type CommitView, readCommit } from "../record/commit.js";
+import { entryLength, ORIGIN_NUMBER_MAX } from "../record/entry.js";
 import type { LostPart } from "./care-types.js";
 import { ChunkReader } from "./chunk-reader.js";
 import type { FileSeal } from "./file-seal.js";
@@ -11,6 +10,7 @@ import { attempt, formatNewer, Pacer, withFile } from "./files.js";
 import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
 import { type DiskRuntime, findSeal } from "./keyring.js";
 import type { EntryVisitor } from "./salvage-checkpoint.js";
+import { trueVersions } from "./salvage-versions.js";
 import {
   DEFINITION_BYTES,
   firstCommitAt,
@@ -19,6 +19,7 @@ import {
   KIND_OPENING,
   RECORD_HEAD_BYTES,
   RECORD_SALT_AT,
+  RECORD_TAIL_BYTES,
   type RecordHead,
   readRecordHead,
   readSegmentHeader,
@@ -34,6 +35,8 @@ import { readOpening } from "./segment-reader.js";
 /** Where the salt stands in a segment's header. */
 const HEADER_SALT_AT = 24;
 const WINDOW_BYTES = 64 * 1024;
+/** Where the version stands in the head of a record. */
+const RECORD_VERSION_AT = 16;
 
 export interface SegmentVisitor {
   /** Whether the commit of this version is wanted; its entries follow if it is. */
@@ -49,19 +52,27 @@ export interface SalvagedSegment {
   readonly end: number;
 }
 
+/** Where something else says that the records of a segment end. */
+export interface SegmentLimit {
+  readonly position: number;
+  /** Checksum and version of the record that ends there. */
+  readonly crc: number;
+  readonly version: number;
+}
+
 /**
- * Reads every record of a segment that is whole, up to `limit`, where the next segment says that it goes on
- * (the file's size if none does). Rejects with FORMAT_NEWER or an error of the disk.
+ * Reads every record of a segment that is whole, up to `limit` (the file's size without one). Where that is wrong, as
+ * the records that name each other tell, up to the one that it names. Rejects with FORMAT_NEWER or an error of the disk.
  */
 export async function salvageSegment(
   runtime: DiskRuntime,
   path: string,
-  limit: number,
+  limit: SegmentLimit | undefined,
   visitor: SegmentVisitor,
 ): Promise<SalvagedSegment> {
   return withFile(runtime.fileSystem, path, "read", async (handle) => {
     const sizeBytes = await attempt("look at", path, handle.size());
-    return new SegmentSalvage(runtime, handle, Math.min(limit, sizeBytes), visitor).run();
+    return new SegmentSalvage(runtime, handle, sizeBytes, limit, visitor).run();
   });
 }
 
@@ -75,13 +86,27 @@ class SegmentSalvage {
   #salt: Uint8Array = new Uint8Array(SALT_BYTES);
   #seal: FileSeal | undefined;
   #saved = 0;
+  readonly #limit: SegmentLimit | undefined;
+  /** Of each whole record: where it begins, what it says, and whether it follows the one before directly. */
+  readonly #positions: number[] = [];
+  readonly #versions: number[] = [];
+  readonly #linked: boolean[] = [];
+  /** How many bytes each record has that is whole and holds no commit, by where it begins. */
+  readonly #malformed = new Map<number, number>();
   #lastVersion = 0;
   #end = 0;
 
-  constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visitor: SegmentVisitor) {
+  constructor(
+    runtime: DiskRuntime,
+    handle: FileHandle,
+    sizeBytes: number,
+    limit: SegmentLimit | undefined,
+    visitor: SegmentVisitor,
+  ) {
     this.#runtime = runtime;
     this.#path = handle.path;
     this.#reader = new ChunkReader(handle, sizeBytes);
+    this.#limit = limit;
     this.#visitor = visitor;
     this.#pacer = new Pacer(runtime);
   }
@@ -92,14 +117,38 @@ class SegmentSalvage {
     else if (header === undefined) await this.#readSalt();
     else await this.#compareOpening(header);
     // A salt never begins with a zero: without one there is nothing to know records by.
-    const sizeBytes = this.#salt[0] === 0 ? 0 : this.#reader.sizeBytes;
-    for (let position = headerBytes(this.#seal); position < sizeBytes; ) {
-      const next = await this.#next(position);
-      if (next === undefined) break;
-      if (next.position > position) this.#miss(position, next);
-      position = await this.#take(next);
+    if (this.#salt[0] !== 0) await this.#find();
+    const after = this.#limit === undefined ? undefined : this.#limit.version + 1;
+    const versions = trueVersions(this.#versions, this.#linked, after);
+    let from = headerBytes(this.#seal);
+    for (const [i, position] of this.#positions.entries()) {
+      if (position > from) this.#miss(from, position, versions[i]);
+      from = await this.#take(position, versions[i]);
     }
+    const behind = this.#malformed.get(from);
+    if (behind !== undefined) this.#miss(from, from + behind, undefined);
     return { saved: this.#saved, lost: this.#lost, end: this.#end };
+  }
+
+  /** Finds all whole records. */
+  async #find(): Promise<void> {
+    let [end, crc] = [-1, 0];
+    for (let position = headerBytes(this.#seal); ; ) {
+      const next = await this.#next(position);
+      if (next === undefined) return;
+      const { head } = next;
+      const linked = next.position === end && head.predecessorCrc === crc;
+      // A limit that is not where it should be is not taken for one; what follows directly is no older bytes.
+      const limit = this.#limit;
+      const behind = limit !== undefined && next.position + recordBytes(head.payloadLength) > limit.position;
+      const isFirst = next.position === headerBytes(this.#seal);
+      if (behind && !isFirst && (!linked || crc === limit.crc)) return;
+      this.#positions.push(next.position);
+      this.#versions.push(head.version);
+      this.#linked.push(linked);
+      crc = next.crc;
+      end = position = next.position + recordBytes(head.payloadLength);
+    }
   }
 
   async #header(): Promise<SegmentHeader | undefined> {
@@ -163,14 +212,15 @@ class SegmentSalvage {
   }
 
   /** The next whole record from `from` on. */
-  async #next(from: number): Promise<{ position: number; head: RecordHead } | undefined> {
+  async #next(from: number): Promise<FoundRecord | undefined> {
     for (
       let position = await this.#candidate(from);
       position >= 0;
       position = await this.#candidate(position + 1)
     ) {
       const head = await this.#headAt(position);
-      if (head !== undefined && (await this.#isWhole(position, head))) return { position, head };
+      const crc = head === undefined ? undefined : await this.#wholeCrc(position, head);
+      if (head !== undefined && crc !== undefined) return { position, head, crc };
     }
     return undefined;
   }
@@ -197,62 +247,93 @@ class SegmentSalvage {
     return at < 0 ? undefined : readRecordHead(this.#runtime.checksum, this.#reader.bytes, at, this.#salt);
   }
 
-  async #isWhole(position: number, head: RecordHead): Promise<boolean> {
+  /** The checksum of a record; undefined if it is not whole, or holds no commit that its number of bytes fits. */
+  async #wholeCrc(position: number, head: RecordHead): Promise<number | undefined> {
     const at = await this.#reader.load(position, recordBytes(head.payloadLength));
-    if (at < 0) return false;
+    if (at < 0) return undefined;
+    if (this.#pacer.worked(recordBytes(head.payloadLength))) await this.#pacer.rest();
     const { bytes } = this.#reader;
     const payload = at + RECORD_HEAD_BYTES;
     const end = payload + head.payloadLength;
-    return readU32(bytes, end) === this.#runtime.checksum.crc32(bytes, payload, end, head.headCrc);
+    const crc = this.#runtime.checksum.crc32(bytes, payload, end, head.headCrc);
+    if (readU32(bytes, end) !== crc) return undefined;
+    if (head.kind === KIND_OPENING && position === headerBytes(this.#seal)) return crc;
+    if (head.kind === KIND_COMMIT && this.#commit(position, at, head) !== undefined) return crc;
+    this.#malformed.set(position, end + RECORD_TAIL_BYTES - at);
+    return undefined;
   }
 
-  async #take({ position, head }: { position: number; head: RecordHead }): Promise<number> {
-    const length = recordBytes(head.payloadLength);
+  /** Hands on what a record holds, and returns where it ends. */
+  async #take(position: number, version: number | undefined): Promise<number> {
+    const head = await this.#headAt(position);
+    const length = recordBytes(head?.payloadLength ?? 0);
     const at = await this.#reader.load(position, length);
-    this.#lastVersion = Math.max(this.#lastVersion, head.version);
-    if (head.kind === KIND_COMMIT && this.#visitor.wants(head.version)) {
-      if (this.#commit(head, at, position)) this.#saved++;
-      else this.#lost.push({ offset: position, bytes: length, what: "a commit that is malformed" });
-    }
+    const commit = head?.kind === KIND_COMMIT && at >= 0 ? this.#commit(position, at, head) : undefined;
     this.#end = position + length;
     if (this.#pacer.worked(length)) await this.#pacer.rest();
+    if (version !== undefined) this.#lastVersion = version;
+    if (commit === undefined || head === undefined) return this.#end;
+    const wanted = this.#visitor.wants(version ?? head.version);
+    if (wanted && version !== head.version) this.#missVersion(position, length, head.version, version);
+    if (!wanted || version === undefined) return this.#end;
+    let next = commit.view.entriesAt;
+    for (let i = 0; i < commit.view.entryCount; i++) {
+      const entryBytes = entryLength(commit.bytes, next);
+      this.#visitor.entry(version, commit.bytes, next, entryBytes);
+      next += entryBytes;
+    }
+    this.#saved++;
     return this.#end;
   }
 
-  #commit({ version, payloadLength }: RecordHead, recordAt: number, position: number): boolean {
+  #missVersion(offset: number, bytes: number, stated: number, version: number | undefined): void {
+    if (version === undefined) {
+      const what = `a commit of version ${stated}, which does not fit those around it`;
+      this.#lost.push({ offset, bytes, what });
+      return;
+    }
+    const what = `the version of a commit: it says ${stated}, and counts as ${version}`;
+    this.#lost.push({ offset: offset + RECORD_VERSION_AT, bytes: 8, what });
+  }
+
+  /** What a record holds; undefined if that is no commit. */
+  #commit(
+    position: number,
+    at: number,
+    { payloadLength }: RecordHead,
+  ): { bytes: Uint8Array; view: CommitView } | undefined {
     const read = this.#reader.bytes;
-    const payload = recordAt + RECORD_HEAD_BYTES;
+    const payload = at + RECORD_HEAD_BYTES;
     const seal = this.#seal;
     const bytes =
       seal === undefined
         ? read.subarray(payload, payload + payloadLength)
-        : unsealPayload(read, recordAt, payloadLength, { seal, position });
-    return bytes !== undefined && this.#entries(version, bytes);
+        : unsealPayload(read, at, payloadLength, { seal, position });
+    const view = bytes === undefined ? undefined : this.#view(bytes);
+    return bytes === undefined || view === undefined ? undefined : { bytes, view };
   }
 
-  #entries(version: number, bytes: Uint8Array): boolean {
-    const [at, end] = [0, bytes.length];
-    if (end - at < 4 || readU32(bytes, at) > (end - at - 4) / DEFINITION_BYTES) return false;
-    const start = at + 4 + readU32(bytes, at) * DEFINITION_BYTES;
-    const view = readCommit(bytes, start, end, ORIGINS_MAX);
-    if (view === undefined) return false;
-    let next = view.entriesAt;
-    for (let i = 0; i < view.entryCount; i++) {
-      const length = entryLength(bytes, next);
-      this.#visitor.entry(version, bytes, next, length);
-      next += length;
-    }
-    return true;
+  #view(bytes: Uint8Array): CommitView | undefined {
+    const end = bytes.length;
+    if (end < 4 || readU32(bytes, 0) > (end - 4) / DEFINITION_BYTES) return undefined;
+    const start = 4 + readU32(bytes, 0) * DEFINITION_BYTES;
+    return readCommit(bytes, start, end, ORIGIN_NUMBER_MAX);
   }
 
-  #miss(from: number, next: { position: number; head: RecordHead }): void {
-    const versions = { from: this.#lastVersion + 1, to: next.head.version - 1 };
+  #miss(from: number, to: number, next: number | undefined): void {
+    const versions = { from: this.#lastVersion + 1, to: (next ?? 0) - 1 };
     const known = this.#lastVersion > 0 && versions.from <= versions.to;
     this.#lost.push({
       offset: from,
-      bytes: next.position - from,
-      what: "bytes that are no record",
+      bytes: to - from,
+      what: this.#malformed.has(from) ? "a commit that is malformed" : "bytes that are no record",
       ...(known ? { versions } : {}),
     });
   }
+}
+
+interface FoundRecord {
+  readonly position: number;
+  readonly head: RecordHead;
+  readonly crc: number;
 }

@@ -1,9 +1,10 @@
 import type { Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
-import { hlcOf, setOrigin, setSeq } from "../record/entry.js";
+import { hlcOf, setHlc, setOrigin, setSeq } from "../record/entry.js";
 import { type OriginId, OriginTable } from "../record/origins.js";
 import { newIdentity } from "./first-open.js";
 import { newEngine } from "./new-store.js";
+import { SALVAGED_NUMBERS_MAX } from "./salvage-versions.js";
 
 /** Overwritten versions are let go of after so many entries. */
 const SETTLE_EVERY_ENTRIES = 4096;
@@ -20,6 +21,8 @@ export class SalvageSink {
   seq = 0;
   hlc = 0;
   version = 0;
+  /** Entries whose time no store reaches. */
+  timesLost = 0;
   #lastHlc = -1;
   #unsettled = 0;
 
@@ -33,7 +36,12 @@ export class SalvageSink {
 
   /** Takes an entry of a commit, changing writer and number in place. Versions never decrease. */
   add(version: number, bytes: Uint8Array, at: number, length: number): void {
-    const hlc = hlcOf(bytes, at);
+    let hlc = hlcOf(bytes, at);
+    if (hlc > SALVAGED_NUMBERS_MAX) {
+      hlc = this.hlc;
+      setHlc(bytes, at, hlc);
+      this.timesLost++;
+    }
     // Entries of one commit and one time share a number, as entries of one local commit do.
     if (version !== this.version || hlc !== this.#lastHlc) this.seq++;
     this.version = version;

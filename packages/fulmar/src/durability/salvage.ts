@@ -7,10 +7,19 @@ import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, checkpointNumber, type Layout, segmentName, segmentNumber } from "./layout.js";
 import { type Manifest, readManifest } from "./manifest.js";
 import { type SalvagedCheckpoint, salvageCheckpoint } from "./salvage-checkpoint.js";
-import { type SalvagedSegment, type SegmentVisitor, salvageSegment } from "./salvage-segment.js";
+import {
+  type SalvagedSegment,
+  type SegmentLimit,
+  type SegmentVisitor,
+  salvageSegment,
+} from "./salvage-segment.js";
 import { SalvageSink } from "./salvage-sink.js";
+import { SALVAGED_NUMBERS_MAX } from "./salvage-versions.js";
 import { readSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import { inspectSegment, type SegmentFile } from "./segment-reader.js";
+
+/** Where the version stands in the header of a checkpoint. */
+const CHECKPOINT_VERSION_AT = 64;
 
 export interface SalvageContext {
   readonly runtime: DiskRuntime;
@@ -36,6 +45,8 @@ export interface Salvaged {
 
 interface Segment {
   readonly number: number;
+  /** The number in its name. */
+  readonly named: number;
   readonly path: string;
   /** Undefined when the header is damaged. */
   readonly inspected: SegmentFile | undefined;
@@ -61,15 +72,15 @@ class Salvage {
     const { layout, runtime } = this.#context;
     this.#manifest = await this.#readManifest();
     const segments = await this.#listSegments();
-    const path = await this.#chooseCheckpoint();
+    const path = await this.#chooseCheckpoint(segments);
     const checkpoint = path === undefined ? undefined : await this.#readCheckpoint(path, segments);
-    if (path === undefined && (this.#manifest?.checkpoint.number ?? 0) > 0) this.#missingCheckpoint();
     await this.#readLog(segments, (version) => version > this.#sink.version, true);
     this.#sink.settle();
     const header = checkpoint?.header;
     const known = segments.find(({ inspected }) => inspected?.header !== undefined)?.inspected?.header;
     const newest = segments.findLast(({ inspected }) => inspected?.header !== undefined)?.inspected;
     const manifest = this.#manifest;
+    const used = [this.#sink.version, manifest?.version ?? 0, header?.version ?? 0];
     return {
       sink: this.#sink,
       files: this.#files.map((file) => ({ ...file, file: relative(layout, runtime, file.file) })),
@@ -77,7 +88,7 @@ class Salvage {
       compressed: header?.compressed ?? false,
       keyId: newest === undefined ? checkpoint?.keyId : newest.seal?.keyId,
       hadPeers: manifest?.hadPeers ?? header?.hadPeers ?? true,
-      usedVersion: Math.max(this.#sink.version, manifest?.version ?? 0, header?.version ?? 0),
+      usedVersion: Math.max(...used.filter((version) => version <= SALVAGED_NUMBERS_MAX)),
     };
   }
 
@@ -103,16 +114,26 @@ class Salvage {
   async #listSegments(): Promise<Segment[]> {
     const { runtime, layout } = this.#context;
     const { fileSystem } = runtime;
-    const segments: Segment[] = [];
+    const found: Segment[] = [];
     for (const name of await listIfThere(runtime, layout.log)) {
       const number = segmentNumber(name);
-      if (number === undefined || number < (this.#manifest?.firstSegment ?? 0)) continue;
+      if (number === undefined) continue;
       const segment = await inspect(runtime, fileSystem.join(layout.log, name), number);
       const storeId = segment.inspected?.header?.storeId;
-      if (storeId === undefined || storeId === (this.#manifest?.storeId ?? storeId)) segments.push(segment);
-      else this.#foreign(segment.path);
+      if (storeId === undefined || storeId === (this.#manifest?.storeId ?? storeId)) found.push(segment);
+      else if (number >= this.#firstSegment) this.#foreign(segment.path);
     }
-    return segments.sort((a, b) => a.number - b.number);
+    const segments = found.map((segment) => ({ ...segment, number: numberOf(segment, found) }));
+    segments.sort((a, b) => a.number - b.number);
+    const first = segments.find(({ number }) => number === this.#firstSegment);
+    const base = first?.inspected?.opening?.base ?? 0;
+    // Those before the first are history, unless it is not the first.
+    const isFirst = first !== undefined && base <= (this.#manifest?.checkpoint.version ?? 0);
+    return isFirst ? segments.filter(({ number }) => number >= this.#firstSegment) : segments;
+  }
+
+  get #firstSegment(): number {
+    return this.#manifest?.firstSegment ?? 0;
   }
 
   #foreign(file: string): void {
@@ -120,13 +141,15 @@ class Salvage {
     this.#files.push({ file, kind: "segment", saved: 0, lost });
   }
 
-  /** The one that the manifest names, or the newest one where there is no manifest to ask. */
-  async #chooseCheckpoint(): Promise<string | undefined> {
+  /** The one that the manifest names, or the newest one where that is not there and something must have been. */
+  async #chooseCheckpoint(segments: readonly Segment[]): Promise<string | undefined> {
     const { runtime, layout } = this.#context;
     const names = await listIfThere(runtime, layout.checkpoints);
     const numbers = names.map(checkpointNumber).filter((number) => number !== undefined);
-    const live = this.#manifest?.checkpoint.number;
-    const chosen = live === undefined ? Math.max(0, ...numbers) : numbers.includes(live) ? live : 0;
+    const live = this.#manifest?.checkpoint.number ?? -1;
+    const isNeeded = live !== 0 || segments.every(({ inspected }) => inspected?.opening?.base !== 0);
+    const chosen = numbers.includes(live) ? live : isNeeded ? Math.max(0, ...numbers) : 0;
+    if (live > 0 && chosen !== live) this.#missingCheckpoint();
     return chosen === 0 ? undefined : runtime.fileSystem.join(layout.checkpoints, checkpointName(chosen));
   }
 
@@ -147,9 +170,15 @@ class Salvage {
   async #readCheckpoint(path: string, segments: readonly Segment[]): Promise<SalvagedCheckpoint | undefined> {
     let newest = 0;
     const probe = await this.#scanCheckpoint(path, (bytes, at) => {
-      newest = Math.max(newest, readU64(bytes, at - 8));
+      const version = readU64(bytes, at - 8);
+      if (version <= SALVAGED_NUMBERS_MAX) newest = Math.max(newest, version);
     });
-    const version = probe.header?.version ?? this.#manifest?.checkpoint.version ?? newest;
+    const version = this.#checkpointVersion(probe, newest);
+    const lost = [...probe.lost];
+    if (probe.header !== undefined && probe.header.version !== version) {
+      const what = `its version: it says ${probe.header.version}, and counts as ${version}`;
+      lost.push({ offset: CHECKPOINT_VERSION_AT, bytes: 8, what });
+    }
     const sink = this.#sink;
     if (probe.lost.length > 0)
       await this.#readLog(segments, (at) => at > sink.version && at <= version, false);
@@ -157,8 +186,30 @@ class Salvage {
     const at = Math.max(1, version, sink.version);
     await this.#scanCheckpoint(path, (bytes, from, length) => sink.add(at, bytes, from, length));
     sink.version = Math.max(sink.version, version);
-    this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, lost: probe.lost });
+    lost.push(...this.#timesLost());
+    this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, lost });
     return probe;
+  }
+
+  /**
+   * What header and manifest say, where they agree. Otherwise the lower one is right enough: every entry is older, and
+   * commits of the log between the two are in the checkpoint already or only delete.
+   */
+  #checkpointVersion({ header }: SalvagedCheckpoint, newest: number): number {
+    const stated = [header?.version, this.#manifest?.checkpoint.version].filter((each) => each !== undefined);
+    const [first, second] = stated;
+    if (stated.length === 2 && first === second && first <= SALVAGED_NUMBERS_MAX) return first;
+    const possible = stated.filter((each) => each >= newest && each <= SALVAGED_NUMBERS_MAX);
+    return possible.length === 0 ? newest : Math.min(...possible);
+  }
+
+  /** What became of times that no store reaches, since the last call. */
+  #timesLost(): LostPart[] {
+    const count = this.#sink.timesLost;
+    this.#sink.timesLost = 0;
+    if (count === 0) return [];
+    const what = `the times of ${count} entries, which no store reaches: they count as the newest one before them`;
+    return [{ offset: 0, bytes: 0, what }];
   }
 
   #scanCheckpoint(path: string, visit: Parameters<typeof salvageCheckpoint>[2]): Promise<SalvagedCheckpoint> {
@@ -174,8 +225,13 @@ class Salvage {
     wants: (version: number) => boolean,
     reports: boolean,
   ): Promise<void> {
+    const before = this.#sink.version;
+    let late = 0;
     const visitor: SegmentVisitor = {
-      wants,
+      wants: (version) => {
+        if (version > before && version <= this.#sink.version) late++;
+        return wants(version);
+      },
       entry: (version, bytes, at, length) => this.#sink.add(version, bytes, at, length),
     };
     let bytes = 0;
@@ -185,28 +241,34 @@ class Salvage {
       this.#context.check();
       const limit = this.#limitOf(segment, segments);
       const { runtime, progress } = this.#context;
-      const read = await salvageSegment(runtime, segment.path, limit ?? Number.MAX_SAFE_INTEGER, visitor);
-      if (reports) this.#report(segment, read, limit);
+      const read = await salvageSegment(runtime, segment.path, limit, visitor);
+      const lost = [...read.lost, ...this.#timesLost(), ...lateParts(late)];
+      if (reports) this.#report(segment, { ...read, lost }, limit);
+      late = 0;
       bytes += segment.inspected?.sizeBytes ?? 0;
       progress({ phase: "read", entries: this.#sink.seq, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
     }
   }
 
   /** Where the records of a segment end, as the next segment or the manifest says; undefined if none does. */
-  #limitOf(segment: Segment, segments: readonly Segment[]): number | undefined {
+  #limitOf(segment: Segment, segments: readonly Segment[]): SegmentLimit | undefined {
     for (const { inspected } of segments) {
-      if (inspected?.opening?.previousSegment === segment.number) return inspected.opening.previousEnd;
+      const opening = inspected?.opening;
+      if (opening?.previousSegment !== segment.number) continue;
+      const { base, predecessorCrc, previousEnd } = opening;
+      return { position: previousEnd, crc: predecessorCrc, version: base };
     }
     const { clean, synced } = this.#manifest ?? {};
-    return clean === true && synced?.segment === segment.number ? synced.position : undefined;
+    return clean === true && synced?.segment === segment.number ? synced : undefined;
   }
 
-  #report(segment: Segment, read: SalvagedSegment, limit: number | undefined): void {
+  #report(segment: Segment, read: SalvagedSegment, limit: SegmentLimit | undefined): void {
     const { synced } = this.#manifest ?? {};
     const lost = [...read.lost];
-    const least = limit ?? (synced?.segment === segment.number ? synced.position : 0);
+    const isSynced = synced?.segment === segment.number;
+    const least = limit?.position ?? (isSynced ? synced.position : 0);
     if (read.end < least) {
-      const until = synced?.segment === segment.number && synced.version > this.#sink.version;
+      const until = isSynced && synced.version > this.#sink.version;
       const versions = until ? { versions: { from: this.#sink.version + 1, to: synced.version } } : {};
       lost.push({ offset: read.end, bytes: least - read.end, what: "bytes that were synced", ...versions });
     }
@@ -247,7 +309,19 @@ async function inspect(runtime: DiskRuntime, path: string, named: number): Promi
     return undefined;
   });
   const proven = inspected !== undefined && (inspected.seal === undefined || inspected.opening !== undefined);
-  return { number: proven ? stated : named, path, inspected };
+  return { number: proven ? stated : named, named, path, inspected };
+}
+
+/** What a header says, unless the segment behind is one that goes on from the number in the name. */
+function numberOf({ number, named }: Segment, segments: readonly Segment[]): number {
+  const goesOn = (from: number): boolean =>
+    segments.some(({ inspected }) => inspected?.opening?.previousSegment === from);
+  return !goesOn(number) && goesOn(named) ? named : number;
+}
+
+function lateParts(count: number): LostPart[] {
+  const what = `${count} commits of versions that commits before them have as well`;
+  return count === 0 ? [] : [{ offset: 0, bytes: 0, what }];
 }
 
 export async function listIfThere(runtime: DiskRuntime, directory: string): Promise<string[]> {

@@ -134,6 +134,11 @@ export function hlcOf(bytes: Uint8Array, at: number): number {
   return readU56(bytes, at + HLC);
 }
 
+/** Gives the entry another time, in place. */
+export function setHlc(bytes: Uint8Array, at: number, hlc: number): void {
+  writeU56(bytes, at + HLC, hlc);
+}
+
 /** Gives the entry another sequence number, in place. */
 export function setSeq(bytes: Uint8Array, at: number, seq: number): void {
   writeU56(bytes, at + SEQ, seq);

@@ -1,4 +1,5 @@
 import { writeU64 } from "../../../src/base/bytes.js";
+import { crc32 } from "../../../src/base/crc.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import {
   addBlockCrc,
@@ -46,7 +47,8 @@ export function entryOf({ key, value, origin = 1, hlc = 10 }: Item): Uint8Array 
   const [keyBytes, valueBytes] = [encoder.encode(key), encoder.encode(value ?? "")];
   const flags = value === undefined ? TOMBSTONE : 0;
   const bytes = new Uint8Array(entryBytes(keyBytes.length, valueBytes.length, flags));
-  const numbers = { origin, hlc, seq: 1, deadline: 0, valueChecksum: 0 };
+  const valueChecksum = crc32(valueBytes, 0, valueBytes.length, 0);
+  const numbers = { origin, hlc, seq: 1, deadline: 0, valueChecksum };
   writeEntry(bytes, 0, { key: keyBytes, value: valueBytes, flags, ...numbers });
   return bytes;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { writeU32 } from "../../../src/base/bytes.js";
+import { NUMBERS_MAX } from "../../../src/base/limits.js";
 import type { FileHandle } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import {
@@ -93,9 +94,11 @@ describe("a slot", () => {
     for (const clean of [true, false]) {
       for (const hadPeers of [true, false]) {
         const manifest = { ...MANIFEST, clean, hadPeers };
-        const bytes = encode(manifest, U53_MAX);
+        const bytes = encode(manifest, NUMBERS_MAX);
         expect(bytes.length).toBe(SLOT_BYTES);
-        expect(decode(bytes)).toEqual({ manifest, generation: U53_MAX });
+        expect(decode(bytes)).toEqual({ manifest, generation: NUMBERS_MAX });
+        // None that could be written could follow it.
+        expect(decode(encode(manifest, NUMBERS_MAX + 1))).toBeUndefined();
       }
     }
   });

@@ -2,7 +2,11 @@ import { describe, expect, test } from "vitest";
 import { readU32, writeU32 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
 import { withKeyring } from "../../../src/durability/keyring.js";
-import { type SalvagedSegment, salvageSegment } from "../../../src/durability/salvage-segment.js";
+import {
+  type SalvagedSegment,
+  type SegmentLimit,
+  salvageSegment,
+} from "../../../src/durability/salvage-segment.js";
 import { keyOf } from "../../../src/record/entry.js";
 import { createKeyring, type Encryption } from "../../../src/store/encryption.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
@@ -42,7 +46,7 @@ interface Saved extends SalvagedSegment {
 
 async function salvaged(
   { storage, keys }: Log,
-  { limit = Number.MAX_SAFE_INTEGER, from = 1 }: { limit?: number; from?: number } = {},
+  { limit, from = 1 }: { limit?: SegmentLimit; from?: number } = {},
 ): Promise<Saved> {
   const entries: string[] = [];
   const runtime = storage.restart();
@@ -85,10 +89,23 @@ describe.each([
 
   test("is read up to where the next one goes on from, but not behind its own end", async () => {
     const log = await segmentOf(["a", "b", "c"], keys);
-    expect(await salvaged(log, { limit: log.ends[2] })).toMatchObject({ saved: 2, end: log.ends[2] });
-    expect(await salvaged(log, { limit: log.ends[2] - 1 })).toMatchObject({ saved: 1, end: log.ends[1] });
     const [[, bytes]] = filesOf(log.storage, PATH);
-    expect(await salvaged(log, { limit: bytes.length + 1 })).toMatchObject({ saved: 3, lost: [] });
+    const [, , two, three] = log.ends;
+    const crc = readU32(bytes, two - 4);
+    const limit = { position: two, crc, version: 2 };
+    expect(await salvaged(log, { limit })).toMatchObject({ saved: 2, lost: [], end: two });
+    const last = { position: bytes.length + 1, crc: readU32(bytes, three - 4), version: 3 };
+    expect(await salvaged(log, { limit: last })).toMatchObject({ saved: 3, lost: [] });
+    // Where the position is wrong, the record that is named tells the end; where that is, those that go on do.
+    for (const position of [0, log.ends[1], two - 1]) {
+      const wrong = { ...limit, position };
+      expect(await salvaged(log, { limit: wrong })).toMatchObject({ saved: 2, lost: [], end: two });
+    }
+    expect(await salvaged(log, { limit: { position: two, crc: crc ^ 1, version: 3 } })).toMatchObject({
+      saved: 3,
+    });
+    await damage(log, flip(two - 1));
+    expect(await salvaged(log, { limit })).toMatchObject({ saved: 1, end: log.ends[1] });
   });
 
   test("is passed over where nothing is wanted", async () => {
@@ -164,9 +181,8 @@ describe.each([
     });
     const { saved, lost, end, entries } = await salvaged(log);
     expect([saved, end, entries]).toEqual([2, log.ends[3], ["1 k1", "3 k3"]]);
-    expect(lost).toEqual([{ offset: one, bytes: two - one, what: "a commit that is malformed" }]);
-    // What nobody wants is not looked into.
-    expect(await salvaged(log, { from: 3 })).toMatchObject({ saved: 1, lost: [] });
+    const part = { offset: one, bytes: two - one, what: "a commit that is malformed" };
+    expect(lost).toEqual([{ ...part, versions: { from: 2, to: 2 } }]);
   });
 
   test("of a later format is not touched", async () => {
@@ -210,7 +226,7 @@ describe("records behind many bytes that are none", () => {
     await damage(log, flip(log.ends[1] + 5));
     const rig = steady(log.storage.restart());
     const nothing = { wants: () => true, entry: () => undefined };
-    const read = await salvageSegment(rig.runtime, PATH, Number.MAX_SAFE_INTEGER, nothing);
+    const read = await salvageSegment(rig.runtime, PATH, undefined, nothing);
     expect([read.saved, read.end]).toEqual([2, log.ends[3]]);
     expect(rig.turns).toBeGreaterThanOrEqual(2);
     expect(rig.turns).toBeLessThan(6);
@@ -239,11 +255,11 @@ describe("records behind many bytes that are none", () => {
 test("many records that are whole are read with turns for other work", async () => {
   const log = await segmentOf(Array(5).fill("x".repeat(600_000)));
   const rig = steady(log.storage.restart());
-  const read = await salvageSegment(rig.runtime, PATH, log.ends[5], {
+  const read = await salvageSegment(rig.runtime, PATH, undefined, {
     wants: () => true,
     entry: () => undefined,
   });
-  expect([read.saved, rig.turns]).toEqual([5, 2]);
+  expect([read.saved, rig.turns]).toEqual([5, 6]);
 });
 
 describe("a key section", () => {
