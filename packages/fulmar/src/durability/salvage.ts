@@ -123,13 +123,18 @@ class Salvage {
       if (storeId === undefined || storeId === (this.#manifest?.storeId ?? storeId)) found.push(segment);
       else if (number >= this.#firstSegment) this.#foreign(segment.path);
     }
-    const segments = found.map((segment) => ({ ...segment, number: numberOf(segment, found) }));
+    const segments = found.map((segment) => ({
+      ...segment,
+      number: numberOf(segment, found, this.#manifest?.synced.segment ?? 0),
+    }));
     segments.sort((a, b) => a.number - b.number);
     const first = segments.find(({ number }) => number === this.#firstSegment);
     const base = first?.inspected?.opening?.base ?? 0;
     // Those before the first are history, unless it is not the first.
     const isFirst = first !== undefined && base <= (this.#manifest?.checkpoint.version ?? 0);
-    return isFirst ? segments.filter(({ number }) => number >= this.#firstSegment) : segments;
+    const isLive = ({ number, inspected }: Segment): boolean =>
+      number >= this.#firstSegment || (inspected?.opening?.base ?? 0) > base;
+    return isFirst ? segments.filter(isLive) : segments;
   }
 
   get #firstSegment(): number {
@@ -312,11 +317,12 @@ async function inspect(runtime: DiskRuntime, path: string, named: number): Promi
   return { number: proven ? stated : named, named, path, inspected };
 }
 
-/** What a header says, unless the segment behind is one that goes on from the number in the name. */
-function numberOf({ number, named }: Segment, segments: readonly Segment[]): number {
-  const goesOn = (from: number): boolean =>
-    segments.some(({ inspected }) => inspected?.opening?.previousSegment === from);
-  return !goesOn(number) && goesOn(named) ? named : number;
+/** What a header says, unless the segment behind it, or the manifest, knows the number in the name instead. */
+function numberOf({ number, named }: Segment, segments: readonly Segment[], synced: number): number {
+  const isKnown = (each: number): boolean =>
+    each > 0 &&
+    (each === synced || segments.some(({ inspected }) => inspected?.opening?.previousSegment === each));
+  return isKnown(named) && !isKnown(number) ? named : number;
 }
 
 function lateParts(count: number): LostPart[] {

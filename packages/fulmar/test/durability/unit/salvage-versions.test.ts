@@ -22,8 +22,8 @@ test("one that does not fit among the others is the one between them", () => {
 });
 
 test("several that do not fit count upwards, as far as there is room", () => {
-  expect(trueVersions([4, 0, 0, 7, 8], LINKED, undefined)).toEqual([4, 5, 6, 7, 8]);
-  expect(trueVersions([4, 0, 0, 6, 7], LINKED, undefined)).toEqual([4, 5, undefined, 6, 7]);
+  expect(trueVersions([4, 1000, 1000, 7, 8], LINKED, undefined)).toEqual([4, 5, 6, 7, 8]);
+  expect(trueVersions([4, 1000, 1000, 6, 7], LINKED, undefined)).toEqual([4, 5, undefined, 6, 7]);
 });
 
 test("one that does not fit behind bytes that nobody could read is not known", () => {
