@@ -62,7 +62,8 @@ export interface SegmentLimit {
 
 /**
  * Reads every record of a segment that is whole, up to `limit` (the file's size without one). Where that is wrong, as
- * the records that name each other tell, up to the one that it names. Rejects with FORMAT_NEWER or an error of the disk.
+ * the records that name each other tell, up to the one that it names. Rejects with FORMAT_NEWER or an error of the
+ * disk.
  */
 export async function salvageSegment(
   runtime: DiskRuntime,

@@ -127,7 +127,7 @@ class Trial {
   }
 }
 
-test("T-FUZZ-01: a forged number with right checksums is refused, and a repair saves the rest and tells what not", async () => {
+test("T-FUZZ-01: a forged number with right checksums is refused, and a repair saves the rest and tells", async () => {
   const { storage, commits } = await written();
   const files = new Map(
     filesOf(storage, `${ROOT}/`)
