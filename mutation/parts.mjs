@@ -12,6 +12,7 @@ export const PARTS = {
     files: durable(
       "log-writer",
       "log-steps",
+      "log-errors",
       "log-rotation",
       "log-segments",
       "flush-interval",
@@ -30,8 +31,13 @@ export const PARTS = {
       "checkpoint-reader",
       "checkpoint-run",
       "checkpoint-writer",
+      "packing",
     ),
     tests: UNIT_FIRST,
+  },
+  encryption: {
+    files: durable("file-seal", "key-section", "keyring"),
+    tests: [...UNIT_FIRST, `${TESTS}/store/encryption`],
   },
   recovery: {
     files: durable(
