@@ -137,21 +137,26 @@ test("T-WAL-07: after a failed sync waiting commits are unknown, memory still re
   expect(failures).toHaveLength(1);
 });
 
-test("a commit that memory cannot take leaves nothing of itself, and the store takes no more", async () => {
-  const { committer, engine, read } = committerFixture();
-  void committer.commit([setting("a", "1")], "memory");
-  const put = engine.put.bind(engine);
-  let left = 1;
-  engine.put = (...entry) => {
-    if (left-- === 0) throw new RangeError("out of memory");
-    put(...entry);
-  };
-  const failed = expect.objectContaining({ code: "STORE_FAILED" });
-  expect(() => committer.commit([setting("a", "2"), setting("b", "2")], "full")).toThrow(failed);
-  expect([read("a"), read("b")]).toEqual(["1", undefined]);
-  expect(() => committer.commit([setting("a", "3")], "memory")).toThrow(failed);
-  await expect(committer.flush()).rejects.toMatchObject({ code: "STORE_FAILED" });
-});
+test.each([1, 5])(
+  "a commit that memory cannot take leaves nothing of itself, and the store takes no more: after %i",
+  async (fitting) => {
+    const { committer, engine, read } = committerFixture();
+    void committer.commit([setting("a", "1")], "memory");
+    const put = engine.put.bind(engine);
+    let left = fitting;
+    engine.put = (...entry) => {
+      if (left-- === 0) throw new RangeError("out of memory");
+      put(...entry);
+    };
+    const failed = expect.objectContaining({ code: "STORE_FAILED" });
+    const names = ["a", "b", "c", "d", "e", "f"].slice(0, fitting + 1);
+    const writes = names.map((name) => setting(name, "2"));
+    expect(() => committer.commit(writes, "full")).toThrow(failed);
+    expect(names.map((name) => read(name))).toEqual(names.map((name) => (name === "a" ? "1" : undefined)));
+    expect(() => committer.commit([setting("a", "3")], "memory")).toThrow(failed);
+    await expect(committer.flush()).rejects.toMatchObject({ code: "STORE_FAILED" });
+  },
+);
 
 test("a commit that the log cannot take any more fails the store, and whoever waits is told", async () => {
   const { committer, log, failures } = committerFixture();
