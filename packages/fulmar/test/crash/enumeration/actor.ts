@@ -154,6 +154,14 @@ export class Actor {
     }
   }
 
+  /** More segments were given names than were made. */
+  mustHaveRecycled(): void {
+    const [made, named] = ["create", "rename"].map((kind) => {
+      return this.moments.filter(({ label }) => label.startsWith(`before ${kind} ${ROOT}/log/`)).length;
+    });
+    if (named <= made) throw new Error("no segment was used again");
+  }
+
   async turns(count: number): Promise<void> {
     for (let i = 0; i < count; i++) await this.storage.runtime.timers.turn();
   }

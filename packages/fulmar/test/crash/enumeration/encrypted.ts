@@ -33,7 +33,7 @@ export const ENCRYPTED: readonly Workload[] = [
   },
   {
     name: "encrypted: the key changes, over several segments that are used again",
-    options: { encryption: { key: FORMER_KEY } },
+    options: { encryption: { key: FORMER_KEY }, historyBytes: 0 },
     async run(actor) {
       await actor.open();
       await actor.write("full", ["a", "1"], ["b", "1"]);
@@ -46,6 +46,8 @@ export const ENCRYPTED: readonly Workload[] = [
       await actor.db.checkpoint();
       await actor.roll(1);
       await actor.db.checkpoint();
+      await actor.roll(2);
+      actor.mustHaveRecycled();
       await actor.write("full", ["b", undefined]);
       await actor.close();
     },
