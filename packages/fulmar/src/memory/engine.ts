@@ -193,8 +193,6 @@ export interface MemoryEngine {
    * commit come one after the other without a reader between; of two for the same key the later stays.
    */
   put(version: number, bytes: Uint8Array, at: number, length: number): void;
-  /** Applies the entries of commit `version` that stand back to back in `bytes[at, end)`, as {@link put} each. */
-  putAll(version: number, bytes: Uint8Array, at: number, end: number): void;
   /**
    * Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs
    * it. A version above the newest, of a commit without entries, becomes the newest.

@@ -10,7 +10,6 @@ import {
 } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
-import { applyEntries } from "./apply-entries.js";
 import { bodyOf, type CommitBody, type CommitExtras, inFront, NO_EXTRAS, NOBODY } from "./commit-body.js";
 import type {
   Changed,
@@ -333,13 +332,18 @@ export class Committer implements LogObserver {
   #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
+    const { entryCount } = body;
     const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
     const { bytes, at } = this.#log.begin(version, length);
     const before = engine.version;
     try {
-      const first = writeCommitHead(bytes, at, body.entryCount, changes);
-      const end = applyEntries(engine, version, body, bytes, first);
-      assert(end === at + length, "a commit fills exactly the space reserved for it");
+      let next = writeCommitHead(bytes, at, entryCount, changes);
+      for (let i = 0; i < entryCount; i++) {
+        const end = body.write(i, bytes, next);
+        engine.put(version, bytes, next, end - next);
+        next = end;
+      }
+      assert(next === at + length, "a commit fills exactly the space reserved for it");
     } catch (cause) {
       // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
       engine.rollback(before);

@@ -49,8 +49,9 @@ export interface OffHeapOptions extends EngineOptions {
 const VACUUMED_PER_PUT = 2;
 
 /**
- * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap, with no
- * object for a key or a record, so that the garbage collector has nothing to do however many there are.
+ * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap,
+ * with no object for a key or a record, so that the garbage collector has nothing to do however many
+ * there are.
  */
 export function createEngine(options: OffHeapOptions): MemoryEngine {
   return new OffHeapEngine(options);
@@ -230,10 +231,6 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#queue.push(ref);
     if (this.#garbage) this.#vacuumGarbage(VACUUMED_PER_PUT);
     this.#sharing?.reclaim();
-  }
-
-  putAll(version: number, bytes: Uint8Array, at: number, end: number): void {
-    this.indexes.foresight.each(bytes, at, end, (next, length) => this.put(version, bytes, next, length));
   }
 
   settle(version: number): void {

@@ -64,11 +64,6 @@ export class HashIndex {
     return this.#partOf(hash).find(hash, bytes, from, to);
   }
 
-  /** A record that a key of this hash may have, if it is where most are; or NONE. */
-  candidate(hash: number): Ref {
-    return this.#partOf(hash).candidate(hash);
-  }
-
   /** Like {@link find}; what is found can be replaced or removed, and what is not can be added. */
   locate(bytes: Uint8Array, from: number, to: number): Ref {
     const hash = this.#hash.of(bytes, from, to);

@@ -81,11 +81,6 @@ export class HashPart {
     return place === NO_PLACE ? NONE : table.ref(place);
   }
 
-  /** A record that a key of this hash may have, if it is where most are; or NONE. */
-  candidate(hash: number): Ref {
-    return this.#tableOf(hash).candidate(hash);
-  }
-
   /** Like {@link find}; what is found can be replaced or removed, and what is not can be added. */
   locate(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
     this.#step();

@@ -132,14 +132,6 @@ export class HashTable {
     return NO_PLACE;
   }
 
-  /** A record that a key of this hash may have, if it is where most are; or NONE. */
-  candidate(hash: number): Ref {
-    const group = this.home(hash);
-    const base = (group & this.#chunkMask) << TAG_EXPONENT;
-    const marks = marksOf(this.#tags[group >>> this.#chunkShift], base, Math.imul(tagOf(hash), EACH_BYTE));
-    return marks === 0 ? NONE : this.ref((group << SLOT_EXPONENT) + firstSlot(marks));
-  }
-
   ref(place: Place): Ref {
     const group = place >>> SLOT_EXPONENT;
     const base = (group & this.#chunkMask) * GROUP_SLOTS;

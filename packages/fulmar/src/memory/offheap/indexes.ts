@@ -2,7 +2,6 @@ import { assert } from "../../base/assert.js";
 import { deadlineOf, entryLength, isTombstone } from "../../record/entry.js";
 import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
 import type { SharedBuffers } from "../shared/buffers.js";
-import { Foresight } from "./foresight.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
 import { type Node, NodePool } from "./node-pool.js";
@@ -36,7 +35,6 @@ export class OffHeapIndexes {
   readonly deadlines: OrderTree;
   /** Pages of queues. */
   readonly pages: NodePool;
-  readonly foresight: Foresight;
   /** Is told of every key that gets or loses its value. */
   tracker: KeyTracker | undefined;
   readonly #shared: SharedBuffers | undefined;
@@ -57,7 +55,6 @@ export class OffHeapIndexes {
     this.origins = new OriginOrder(this.records, shape);
     this.deadlines = new OrderTree(shape);
     this.pages = new NodePool(shape);
-    this.foresight = new Foresight(this);
   }
 
   usage(): MemoryUsage {

@@ -1,8 +1,7 @@
 import { assert } from "../../base/assert.js";
 import { compareRanges } from "../../base/bytes.js";
-import { NONE, type Ref } from "../engine.js";
+import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
-import { keepRead } from "./fetching.js";
 import { commonLength, firstHeadFrom, headOf } from "./key-heads.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
@@ -23,8 +22,6 @@ export const PREVIOUS = 9;
 /** First of the heads; behind them the references, and in an inner node the children. */
 export const HEADS = 10;
 
-/** Words of a line of memory. */
-const LINE_WORDS = 16;
 /** Bytes before the key of a separator: its length. */
 export const SEPARATOR_HEADER_BYTES = 4;
 /** Heads are made anew only when they gain so many bytes: each looks at all keys of a node. */
@@ -153,28 +150,6 @@ export class KeyNodes {
       else end = middle;
     }
     return low;
-  }
-
-  /** Reads the lines of some nodes, independent of each other, so that they are at hand when looked at in turn. */
-  touch(nodes: Uint32Array, count: number): void {
-    let bits = 0;
-    for (let i = 0; i < count; i++) {
-      const words = this.pool.words(nodes[i]);
-      const end = this.pool.base(nodes[i]) + this.pool.nodeWords;
-      for (let at = this.pool.base(nodes[i]); at < end; at += LINE_WORDS) bits |= words[at];
-    }
-    keepRead(bits);
-  }
-
-  /** The record of a leaf that a search for the key `bytes[from, to)` looks at; NONE in an empty leaf. */
-  nearest(leaf: Node, bytes: Uint8Array, from: number, to: number): Ref {
-    const words = this.pool.words(leaf);
-    const base = this.pool.base(leaf);
-    const count = words[base + COUNT];
-    if (count === 0) return NONE;
-    const head = headOf(bytes, from + words[base + PREFIX], to);
-    const index = firstHeadFrom(words, base + HEADS, 0, count, head);
-    return words[base + HEADS + this.leafMax + Math.min(index, count - 1)];
   }
 
   /** The index of `ref` in a leaf: the record of the key `bytes[from, to)`, which is surely in that leaf. */

@@ -164,12 +164,6 @@ class PlainEngine implements MemoryEngine {
     this.#unsettled.push(this.#insert(version, bytes, at, length));
   }
 
-  putAll(version: number, bytes: Uint8Array, at: number, end: number): void {
-    for (let next = at; next < end; next += entryLength(bytes, next)) {
-      this.put(version, bytes, next, entryLength(bytes, next));
-    }
-  }
-
   settle(version: number): void {
     if (version <= this.#settled) return;
     this.#settled = version;
