@@ -160,20 +160,20 @@ export class Member {
     const operations = keys.map((key) =>
       deletes ? ({ type: "delete", key } as const) : ({ type: "set", key, value } as const),
     );
-    const before = db.version;
+    const { incarnation, nextSeq } = db.status();
     const done = db.batch(operations, { durability: level });
-    if (db.version === before) {
-      // Refused before it was applied: the store is full for the moment, or failed.
-      done.catch(() => undefined);
-      return;
-    }
     const { oracle } = this.#context;
-    const writes = keys.map((key) => {
-      const entry = db.entry(key, { tombstones: true });
-      if (entry === undefined) fail(`${this.name} does not show what it has just written`);
+    const shown = keys.map((key) => ({ key, entry: db.entry(key, { tombstones: true }) }));
+    // By its number, as versions tell nothing here: a full disk may take back what came before it, too.
+    const writes = shown.flatMap(({ key, entry }) => {
+      if (entry === undefined || entry.stamp.origin !== incarnation || entry.stamp.seq < nextSeq) return [];
       oracle.number(`${this.#storeId} version ${entry.version}`, entry.stamp);
       return oracle.issue(key, entry.stamp, deletes ? undefined : value);
     });
+    if (writes.length < keys.length) {
+      this.#expectRefusal(done);
+      return;
+    }
     this.#follow(done, writes, level === "full");
   }
 
@@ -184,6 +184,15 @@ export class Member {
 
   digest(): string | undefined {
     return this.#db?.digest();
+  }
+
+  /** Refused before it was applied, or taken back at once: the store is full for the moment, or failed. */
+  #expectRefusal(done: Promise<unknown>): void {
+    const life = this.#life;
+    done.then(
+      () => this.#complain(life, "a write was acknowledged that is not shown"),
+      () => undefined,
+    );
   }
 
   #follow(done: Promise<unknown>, writes: IssuedWrite[], synced: boolean): void {
