@@ -27,7 +27,6 @@ export class Member {
   #db: Store<string> | undefined;
   #replicator: Replicator | undefined;
   #storeId = "";
-  readonly #incarnations = new Set<string>();
   /** Where the data is; another one after the disk was lost. */
   #directory = "/data";
   /** Counts processes, so that a late continuation of a dead one knows that it is dead. */
@@ -58,6 +57,11 @@ export class Member {
     return this.#life;
   }
 
+  /** The disk that it has now. */
+  get #disk(): string {
+    return `${this.name}:${this.#directory}`;
+  }
+
   get up(): boolean {
     return this.#db !== undefined;
   }
@@ -84,13 +88,11 @@ export class Member {
       checkpoint: { everyCommits: scenario.checkpointCommits },
     });
     if (life !== this.#life) return;
-    const { incarnation, storeId } = db.status();
-    this.#storeId = storeId;
-    this.#incarnations.add(incarnation);
+    this.#storeId = db.status().storeId;
     oracle.checkNothingLost(
       (key) => db.entry(key, { tombstones: true }),
       `${this.name} after recovery`,
-      incarnation,
+      this.#disk,
     );
     checkPairs(db, scenario.pairs, `${this.name} after recovery`);
     this.#watch(db);
@@ -131,8 +133,7 @@ export class Member {
   /** The machine loses its disk: what only it had is gone, and it comes back as another writer. */
   wipe(): void {
     this.crash("power cut");
-    this.#context.oracle.forgetOnlyAt(this.#incarnations);
-    this.#incarnations.clear();
+    this.#context.oracle.loseDisk(this.#disk);
     this.#directory = `${this.#directory}-again`;
   }
 
@@ -168,7 +169,7 @@ export class Member {
     const writes = shown.flatMap(({ key, entry }) => {
       if (entry === undefined || entry.stamp.origin !== incarnation || entry.stamp.seq < nextSeq) return [];
       oracle.number(`${this.#storeId} version ${entry.version}`, entry.stamp);
-      return oracle.issue(key, entry.stamp, deletes ? undefined : value);
+      return oracle.issue(key, entry.stamp, deletes ? undefined : value, this.#disk);
     });
     if (writes.length < keys.length) {
       this.#expectRefusal(done);
@@ -217,6 +218,7 @@ export class Member {
 
   #watch(db: Store<string>): void {
     const { oracle, report } = this.#context;
+    const disk = this.#disk;
     db.watch({}, (event) => {
       try {
         checkEvent(event, this.name);
@@ -225,7 +227,7 @@ export class Member {
         if (event.version > (event.remote ? synced : logged))
           fail(`${this.name} showed ${event.version} too early`);
         if (!event.remote) return;
-        for (const { key, stamp } of event.changes) oracle.seenElsewhere(key, stamp, this.name);
+        for (const { key, stamp } of event.changes) oracle.seenElsewhere(key, stamp, this.name, disk);
       } catch (error) {
         report(error);
       }

@@ -10,10 +10,10 @@ export interface IssuedWrite {
   /** Undefined for a deletion. */
   readonly value: string | undefined;
   outcome: Outcome;
-  /** Whether no crash may lose it: acknowledged on stable storage, or seen on another node. */
-  safe: boolean;
-  /** Whether another node has shown it. */
-  seen: boolean;
+  /** The disk of its writer. */
+  readonly home: string;
+  /** The disks that hold it, or something newer, through every crash. What only lost disks held may be lost. */
+  readonly holders: Set<string>;
 }
 
 export class SimulationFailure extends Error {
@@ -41,6 +41,7 @@ export function stampName({ hlc, origin, seq }: Stamp): string {
 export class Oracle {
   readonly #writes = new Map<string, Map<string, IssuedWrite>>();
   readonly #numbers = new Map<string, string>();
+  readonly #lostDisks = new Set<string>();
   #issued = 0;
   #acknowledged = 0;
 
@@ -52,9 +53,10 @@ export class Oracle {
     return this.#acknowledged;
   }
 
-  issue(key: Key, stamp: Stamp, value: string | undefined): IssuedWrite {
+  /** `home` names the disk of the writer. */
+  issue(key: Key, stamp: Stamp, value: string | undefined, home: string): IssuedWrite {
     const name = keyName(key);
-    const write: IssuedWrite = { key: name, stamp, value, outcome: "unknown", safe: false, seen: false };
+    const write: IssuedWrite = { key: name, stamp, value, outcome: "unknown", home, holders: new Set() };
     const ofKey = this.#writes.get(name) ?? new Map<string, IssuedWrite>();
     this.#writes.set(name, ofKey);
     const id = stampName(stamp);
@@ -69,7 +71,7 @@ export class Oracle {
     this.#acknowledged += writes.length;
     for (const write of writes) {
       write.outcome = "acknowledged";
-      if (synced) write.safe = true;
+      if (synced) write.holders.add(write.home);
     }
   }
 
@@ -77,12 +79,13 @@ export class Oracle {
     for (const write of writes) write.outcome = "refused";
   }
 
-  /** Another node shows a write: its writer must have had it on stable storage. */
-  seenElsewhere(key: Key, stamp: Stamp, where: string): void {
+  /** A node shows a merged write: its own disk has it, and its writer had it on stable storage before. */
+  seenElsewhere(key: Key, stamp: Stamp, where: string, disk: string): void {
     const write = this.#find(keyName(key), stamp);
     if (write === undefined) fail(`${where} shows a write of ${keyName(key)} that nobody issued`);
-    write.safe = true;
-    write.seen = true;
+    for (const holder of [disk, write.home]) {
+      if (!this.#lostDisks.has(holder)) write.holders.add(holder);
+    }
   }
 
   /** A number stands for one commit for ever, whatever crashes in between. */
@@ -93,11 +96,11 @@ export class Oracle {
     this.#numbers.set(name, id);
   }
 
-  /** The disk of these writers is gone: what nobody else has shown may be lost. */
-  forgetOnlyAt(origins: ReadonlySet<string>): void {
+  /** A disk is gone for good, and with it what no other holds. */
+  loseDisk(disk: string): void {
+    this.#lostDisks.add(disk);
     for (const writes of this.#writes.values()) {
-      for (const write of writes.values())
-        if (!write.seen && origins.has(write.stamp.origin)) write.safe = false;
+      for (const write of writes.values()) write.holders.delete(disk);
     }
   }
 
@@ -112,14 +115,14 @@ export class Oracle {
     if (write.outcome === "refused") fail(`${where} shows a refused write of ${keyName(key)}`);
   }
 
-  /** Whether nothing safe is newer than what a node shows for each key. With `origin`, only that writer's. */
-  checkNothingLost(read: (key: Key) => Entry | undefined, where: string, origin?: string): void {
+  /** Whether nothing that some disk holds is newer than what a node shows. With `disk`, only what that one holds. */
+  checkNothingLost(read: (key: Key) => Entry | undefined, where: string, disk?: string): void {
     for (const [name, writes] of this.#writes) {
       const key = JSON.parse(name) as Key;
       const entry = read(key);
       this.checkShown(key, entry, where);
       for (const write of writes.values()) {
-        if (!write.safe || (origin !== undefined && write.stamp.origin !== origin)) continue;
+        if (disk === undefined ? write.holders.size === 0 : !write.holders.has(disk)) continue;
         if (entry !== undefined && compareStamps(entry.stamp, write.stamp) >= 0) continue;
         const shown = entry === undefined ? "nothing" : stampName(entry.stamp);
         fail(`${where} lost a safe write of ${name} at ${stampName(write.stamp)}: shows ${shown}`);

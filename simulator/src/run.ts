@@ -146,7 +146,7 @@ class Run {
     });
   }
 
-  /** One disk at a time is lost, and only while both others are up: then one of them has what was seen. */
+  /** One disk at a time is lost, and only while both others are up, so that somebody can bring it up to date. */
   #wipe(): void {
     const [member, ...others] = this.#prng.shuffle([...this.#members]);
     if (!others.every((other) => other.up)) return;
