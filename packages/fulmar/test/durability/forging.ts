@@ -26,6 +26,8 @@ export interface Field {
   readonly name: string;
 }
 
+const MANIFEST = "MANIFEST";
+
 /** Files by their paths below the root of a store. */
 export type Files = ReadonlyMap<string, Uint8Array>;
 
@@ -34,19 +36,65 @@ interface Sum {
   readonly file: string;
   readonly from: number;
   readonly to: number;
-  readonly seedAt?: number;
-  readonly into: readonly { readonly file: string; readonly at: number }[];
+  readonly seedAt: number | undefined;
+  readonly into: readonly Place[];
 }
 
-const ENTRY_FIELDS: readonly (readonly [string, number, number])[] = [
-  ["keyLength", 0, 2],
-  ["flags", 2, 1],
-  ["origin", 3, 3],
-  ["valueLength", 6, 4],
-  ["valueChecksum", 10, 4],
-  ["hlc", 14, 7],
-  ["seq", 21, 7],
-];
+interface Place {
+  readonly file: string;
+  readonly at: number;
+}
+
+/** Where each number is, counted from the beginning of the part, and how many bytes it takes. */
+type Part = Readonly<Record<string, readonly [number, number]>>;
+
+/** What follows the magic in every kind of file. */
+const PREAMBLE = { format: [8, 4], flags: [12, 4] } as const;
+const CHECKPOINT_CRC_AT = 120;
+const SYNCED_CRC_AT = 124;
+const SLOT: Part = {
+  ...PREAMBLE,
+  generation: [16, 8],
+  ...numbersFrom(88, "firstSegment", "checkpointNumber", "checkpointVersion", "checkpointBytes"),
+  checkpointCrc: [CHECKPOINT_CRC_AT, 4],
+  syncedCrc: [SYNCED_CRC_AT, 4],
+  ...numbersFrom(128, "syncedSegment", "syncedPosition", "syncedVersion", "version", "seq", "hlc"),
+};
+const SEGMENT_HEADER: Part = { ...PREAMBLE, number: [16, 8] };
+/** Where the head of a record has the checksum of the record before it, and its own. */
+const PREDECESSOR_CRC_AT = 32;
+const HEAD_CRC_AT = 36;
+const RECORD_HEAD: Part = {
+  payloadLength: [0, 4],
+  kind: [4, 4],
+  ...numbersFrom(16, "version", "syncedThrough"),
+  predecessorCrc: [PREDECESSOR_CRC_AT, 4],
+};
+const OPENING = numbersFrom(0, "previousSegment", "previousEnd");
+const CHECKPOINT_HEADER: Part = {
+  ...SEGMENT_HEADER,
+  ...numbersFrom(64, "version", "seq", "hlc"),
+  originCount: [88, 4],
+  coverageCount: [92, 4],
+  dictionaryBytes: [96, 8],
+};
+const COVERAGE: Part = { origin: [0, 4], holeCount: [4, 4], upTo: [8, 8] };
+const BLOCK_HEAD: Part = { payloadLength: [0, 4], entryCount: [4, 4], index: [8, 4] };
+const FOOTER = numbersFrom(8, "blockCount", "entryCount", "fileBytes");
+const ENTRY: Part = {
+  keyLength: [0, 2],
+  flags: [2, 1],
+  origin: [3, 3],
+  valueLength: [6, 4],
+  valueChecksum: [10, 4],
+  hlc: [14, 7],
+  seq: [21, 7],
+};
+
+/** Numbers of eight bytes, one after the other. */
+function numbersFrom(at: number, ...names: readonly string[]): Part {
+  return Object.fromEntries(names.map((name, i) => [name, [at + 8 * i, 8] as const]));
+}
 
 /**
  * Finds every number in the files of a plain, uncompressed store that was closed, and changes one of them with all
@@ -55,9 +103,8 @@ const ENTRY_FIELDS: readonly (readonly [string, number, number])[] = [
 export class Forger {
   readonly fields: Field[] = [];
   readonly #files: Files;
+  /** In an order in which each comes after those that are among its bytes, or its seed. */
   readonly #sums: Sum[] = [];
-  /** Checksums of the whole, kept in the manifest, come last. */
-  readonly #manifestSums: Sum[] = [];
 
   constructor(files: Files) {
     this.#files = files;
@@ -73,7 +120,7 @@ export class Forger {
     const files = new Map([...this.#files].map(([name, bytes]) => [name, bytes.slice()]));
     const forged = files.get(file) as Uint8Array;
     writeNumber(forged, at, width, value);
-    for (const { file: name, from, to, seedAt, into } of [...this.#sums, ...this.#manifestSums]) {
+    for (const { file: name, from, to, seedAt, into } of this.#sums) {
       const bytes = files.get(name) as Uint8Array;
       const sum = crc32(bytes, from, to, seedAt === undefined ? 0 : readU32(bytes, seedAt));
       for (const place of into) {
@@ -92,256 +139,128 @@ export class Forger {
     return value;
   }
 
-  #add(
+  #add(file: string, base: number, label: string, part: Part): void {
+    for (const [name, [at, width]] of Object.entries(part))
+      this.fields.push({ file, at: base + at, width, name: `${label} ${name}` });
+  }
+
+  /** A checksum of a part of a file, which stands right behind that unless said otherwise. */
+  #sum(
     file: string,
-    base: number,
-    fields: readonly (readonly [string, number, number])[],
-    part: string,
+    from: number,
+    to: number,
+    seedAt?: number,
+    into: readonly Place[] = [{ file, at: to }],
   ): void {
-    for (const [name, at, width] of fields)
-      this.fields.push({ file, at: base + at, width, name: `${part} ${name}` });
+    this.#sums.push({ file, from, to, seedAt, into });
   }
 
   #manifest(): void {
-    const file = "MANIFEST";
-    const checkpoint = ["checkpointNumber", "checkpointVersion", "checkpointBytes"];
-    const synced = ["syncedSegment", "syncedPosition", "syncedVersion", "version", "seq", "hlc"];
     for (const slot of [0, SLOT_BYTES]) {
-      this.#add(
-        file,
-        slot,
-        [
-          ["format", 8, 4],
-          ["flags", 12, 4],
-          ["generation", 16, 8],
-        ],
-        "manifest",
-      );
-      this.#add(
-        file,
-        slot,
-        ["firstSegment", ...checkpoint].map((name, i) => [name, 88 + 8 * i, 8]),
-        "manifest",
-      );
-      this.#add(
-        file,
-        slot,
-        [
-          ["checkpointCrc", 120, 4],
-          ["syncedCrc", 124, 4],
-        ],
-        "manifest",
-      );
-      this.#add(
-        file,
-        slot,
-        synced.map((name, i) => [name, 128 + 8 * i, 8]),
-        "manifest",
-      );
-      const end = slot + SLOT_BYTES - 4;
-      this.#manifestSums.push({ file, from: slot, to: end, into: [{ file, at: end }] });
+      this.#add(MANIFEST, slot, "manifest", SLOT);
+      this.#sum(MANIFEST, slot, slot + SLOT_BYTES - 4);
     }
   }
 
   #segment(file: string, next: string | undefined): void {
     const bytes = this.#files.get(file) as Uint8Array;
-    this.#add(
-      file,
-      0,
-      [
-        ["format", 8, 4],
-        ["flags", 12, 4],
-        ["number", 16, 8],
-      ],
-      "segment",
-    );
-    const end = SEGMENT_HEADER_BYTES - 4;
-    this.#sums.push({ file, from: 0, to: end, into: [{ file, at: end }] });
+    this.#add(file, 0, "segment", SEGMENT_HEADER);
+    this.#sum(file, 0, SEGMENT_HEADER_BYTES - 4);
+    const isRecord = (at: number): boolean => readU32(bytes, at + 4) !== 0;
     let at = SEGMENT_HEADER_BYTES;
-    while (readU32(bytes, at + 4) !== 0 && at + RECORD_HEAD_BYTES < bytes.length) {
-      const length = readU32(bytes, at);
-      const part = at === SEGMENT_HEADER_BYTES ? "opening" : "record";
-      this.#add(
-        file,
-        at,
-        [
-          ["payloadLength", 0, 4],
-          ["kind", 4, 4],
-          ["version", 16, 8],
-          ["syncedThrough", 24, 8],
-        ],
-        part,
-      );
-      this.#add(file, at, [["predecessorCrc", 32, 4]], part);
-      if (part === "opening") {
-        this.#add(
-          file,
-          at + RECORD_HEAD_BYTES,
-          [
-            ["previousSegment", 0, 8],
-            ["previousEnd", 8, 8],
-          ],
-          part,
-        );
-      } else this.#commit(file, at + RECORD_HEAD_BYTES);
-      this.#sums.push({ file, from: at, to: at + 36, into: [{ file, at: at + 36 }] });
-      const tail = at + RECORD_HEAD_BYTES + length;
-      const following = tail + RECORD_TAIL_BYTES;
-      const isLast = readU32(bytes, following + 4) === 0;
-      const link = isLast
-        ? next === undefined
-          ? [
-              { file: "MANIFEST", at: 124 },
-              { file: "MANIFEST", at: SLOT_BYTES + 124 },
-            ]
-          : [{ file: next, at: SEGMENT_HEADER_BYTES + 32 }]
-        : [{ file, at: following + 32 }];
-      this.#sums.push({
-        file,
-        from: at + RECORD_HEAD_BYTES,
-        to: tail,
-        seedAt: at + 36,
-        into: [{ file, at: tail }, ...link],
-      });
-      at = following;
+    while (isRecord(at) && at + RECORD_HEAD_BYTES < bytes.length) {
+      const payload = at + RECORD_HEAD_BYTES;
+      const tail = payload + readU32(bytes, at);
+      const isOpening = at === SEGMENT_HEADER_BYTES;
+      this.#add(file, at, isOpening ? "opening" : "record", RECORD_HEAD);
+      if (isOpening) this.#add(file, payload, "opening", OPENING);
+      else this.#commit(file, payload);
+      const headCrc = at + HEAD_CRC_AT;
+      this.#sum(file, at, headCrc);
+      at = tail + RECORD_TAIL_BYTES;
+      const links = isRecord(at) ? [{ file, at: at + PREDECESSOR_CRC_AT }] : linksBehind(next);
+      this.#sum(file, payload, tail, headCrc, [{ file, at: tail }, ...links]);
     }
   }
 
   #commit(file: string, payload: number): void {
     const bytes = this.#files.get(file) as Uint8Array;
     const definitions = readU32(bytes, payload);
-    this.#add(file, payload, [["definitionCount", 0, 4]], "commit");
+    this.#add(file, payload, "commit", { definitionCount: [0, 4] });
     for (let i = 0; i < definitions; i++) {
-      this.#add(file, payload + 4 + i * DEFINITION_BYTES, [["definedOrigin", 0, 4]], "commit");
+      this.#add(file, payload + 4 + i * DEFINITION_BYTES, "commit", { definedOrigin: [0, 4] });
     }
     const commit = payload + 4 + definitions * DEFINITION_BYTES;
-    this.#add(
-      file,
-      commit,
-      [
-        ["entryCount", 0, 4],
-        ["coverageCount", 4, 4],
-      ],
-      "commit",
-    );
+    this.#add(file, commit, "commit", { entryCount: [0, 4], coverageCount: [4, 4] });
     let at = commit + 8;
     for (let count = readU32(bytes, commit); count > 0; count--) at = this.#entry(file, at, "commit's entry");
   }
 
-  #entry(file: string, at: number, part: string): number {
+  #entry(file: string, at: number, label: string): number {
     const bytes = this.#files.get(file) as Uint8Array;
-    this.#add(file, at, ENTRY_FIELDS, part);
-    if ((bytes[at + 2] & HAS_DEADLINE) !== 0) this.#add(file, at, [["deadline", 28, 7]], part);
+    this.#add(file, at, label, ENTRY);
+    if ((bytes[at + 2] & HAS_DEADLINE) !== 0) this.#add(file, at, label, { deadline: [28, 7] });
     return at + entryLength(bytes, at);
   }
 
   #checkpoint(file: string): void {
     const bytes = this.#files.get(file) as Uint8Array;
-    this.#add(
-      file,
-      0,
-      [
-        ["format", 8, 4],
-        ["flags", 12, 4],
-        ["number", 16, 8],
-      ],
-      "checkpoint",
-    );
-    this.#add(
-      file,
-      64,
-      [
-        ["version", 0, 8],
-        ["seq", 8, 8],
-        ["hlc", 16, 8],
-      ],
-      "checkpoint",
-    );
-    this.#add(
-      file,
-      88,
-      [
-        ["originCount", 0, 4],
-        ["coverageCount", 4, 4],
-        ["dictionaryBytes", 8, 8],
-      ],
-      "checkpoint",
-    );
-    const headerSum = CHECKPOINT_HEADER_BYTES - 4;
-    this.#sums.push({ file, from: 0, to: headerSum, into: [{ file, at: headerSum }] });
+    this.#add(file, 0, "checkpoint", CHECKPOINT_HEADER);
+    const headerCrc = CHECKPOINT_HEADER_BYTES - 4;
+    this.#sum(file, 0, headerCrc);
     const dictionaryEnd = CHECKPOINT_HEADER_BYTES + readU64(bytes, 96);
     let at = CHECKPOINT_HEADER_BYTES + 16 * readU32(bytes, 88);
     for (let count = readU32(bytes, 92); count > 0; count--) {
-      this.#add(
-        file,
-        at,
-        [
-          ["origin", 0, 4],
-          ["holeCount", 4, 4],
-          ["upTo", 8, 8],
-        ],
-        "coverage",
-      );
+      this.#add(file, at, "coverage", COVERAGE);
       at += 16 + 16 * readU32(bytes, at + 4);
     }
-    const into = [{ file, at: dictionaryEnd }];
-    this.#sums.push({ file, from: CHECKPOINT_HEADER_BYTES, to: dictionaryEnd, seedAt: headerSum, into });
-    const footer = bytes.length - FOOTER_BYTES;
+    this.#sum(file, CHECKPOINT_HEADER_BYTES, dictionaryEnd, headerCrc);
+    const tails = this.#blocks(file, dictionaryEnd + 4, headerCrc);
+    this.#footer(file, tails, headerCrc);
+  }
+
+  /** Where the checksums of the blocks stand that begin at `at`. */
+  #blocks(file: string, from: number, headerCrc: number): number[] {
+    const bytes = this.#files.get(file) as Uint8Array;
     const tails: number[] = [];
-    at = dictionaryEnd + 4;
-    while (at < footer) {
-      const tail = at + BLOCK_HEAD_BYTES + readU32(bytes, at);
-      this.#add(
-        file,
-        at,
-        [
-          ["payloadLength", 0, 4],
-          ["entryCount", 4, 4],
-          ["index", 8, 4],
-        ],
-        "block",
-      );
-      for (let item = at + BLOCK_HEAD_BYTES; item < tail; ) {
-        this.#add(file, item, [["version", 0, 8]], "checkpoint's entry");
+    for (let at = from; at < bytes.length - FOOTER_BYTES; ) {
+      const payload = at + BLOCK_HEAD_BYTES;
+      const tail = payload + readU32(bytes, at);
+      this.#add(file, at, "block", BLOCK_HEAD);
+      for (let item = payload; item < tail; ) {
+        this.#add(file, item, "checkpoint's entry", { version: [0, 8] });
         item = this.#entry(file, item + 8, "checkpoint's entry");
       }
-      // The sum of a head is seeded with the header's, which is not at a fixed distance from it.
-      this.#sums.push({ file, from: at, to: at + 12, seedAt: headerSum, into: [{ file, at: at + 12 }] });
-      this.#sums.push({
-        file,
-        from: at + BLOCK_HEAD_BYTES,
-        to: tail,
-        seedAt: at + 12,
-        into: [{ file, at: tail }],
-      });
+      this.#sum(file, at, at + 12, headerCrc);
+      this.#sum(file, payload, tail, at + 12);
       tails.push(tail);
       at = tail + BLOCK_TAIL_BYTES;
     }
-    this.#footer(file, footer, tails, headerSum);
+    return tails;
   }
 
-  #footer(file: string, footer: number, tails: readonly number[], headerSum: number): void {
-    this.#add(
-      file,
-      footer,
-      [
-        ["blockCount", 8, 8],
-        ["entryCount", 16, 8],
-        ["fileBytes", 24, 8],
-      ],
-      "footer",
-    );
-    let seedAt: number | undefined;
-    for (const tail of tails) {
-      const seed = seedAt === undefined ? {} : { seedAt };
-      this.#sums.push({ file, from: tail, to: tail + 4, ...seed, into: [{ file, at: footer + 32 }] });
-      seedAt = footer + 32;
+  #footer(file: string, tails: readonly number[], headerCrc: number): void {
+    const footer = (this.#files.get(file) as Uint8Array).length - FOOTER_BYTES;
+    this.#add(file, footer, "footer", FOOTER);
+    // One checksum over those of all blocks.
+    const blocksCrc = footer + 32;
+    for (const [i, tail] of tails.entries()) {
+      const seedAt = i === 0 ? undefined : blocksCrc;
+      this.#sum(file, tail, tail + 4, seedAt, [{ file, at: blocksCrc }]);
     }
-    const sumAt = footer + 36;
-    this.#sums.push({ file, from: footer, to: sumAt, seedAt: headerSum, into: [{ file, at: sumAt }] });
-    const into = [0, SLOT_BYTES].map((slot) => ({ file: "MANIFEST", at: slot + 120 }));
-    this.#manifestSums.unshift({ file, from: footer, to: footer + FOOTER_BYTES, into });
+    this.#sum(file, footer, blocksCrc + 4, headerCrc);
+    this.#sum(file, footer, footer + FOOTER_BYTES, undefined, inBothSlots(CHECKPOINT_CRC_AT));
   }
+}
+
+/** Who names the checksum of the last record of a segment: the opening of the next one, or the manifest. */
+function linksBehind(next: string | undefined): Place[] {
+  if (next === undefined) return inBothSlots(SYNCED_CRC_AT);
+  return [{ file: next, at: SEGMENT_HEADER_BYTES + PREDECESSOR_CRC_AT }];
+}
+
+function inBothSlots(at: number): Place[] {
+  return [0, SLOT_BYTES].map((slot) => ({ file: MANIFEST, at: slot + at }));
 }
 
 function writeNumber(bytes: Uint8Array, at: number, width: number, value: number): void {
