@@ -20,14 +20,22 @@ async function refused(wholeBytes = 0): Promise<LogRig> {
   return rig;
 }
 
-/** A log whose second segment had no room for its first group, so that not even its opening is there; a third waits. */
-async function refusedOpening() {
+/** A log whose second segment had no room for its first group, but for so many bytes; it is being cut off there. */
+async function refusedGroup(wholeBytes = 0) {
   const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
   await rig.save(11);
   const second = rig.prepare(2);
+  if (wholeBytes > 0) second.writes.push(wholeBytes);
   second.writes.push(systemError("ENOSPC"));
   rig.put(12);
   rig.turn();
+  expect(rig.heard()).toEqual(["refused 11"]);
+  return { rig, second };
+}
+
+/** The same, certain by now: not even the opening is there, and a third segment waits. */
+async function refusedOpening() {
+  const { rig, second } = await refusedGroup();
   await second.finish();
   await second.finish();
   rig.prepare(3);
@@ -215,13 +223,7 @@ describe("a group that cannot be written", () => {
   });
 
   test("of a new segment leaves its opening to be written with the next group", async () => {
-    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
-    await rig.save(11);
-    const second = rig.prepare(2);
-    second.writes.push(systemError("ENOSPC"));
-    rig.put(12);
-    rig.turn();
-    expect(rig.heard()).toEqual(["refused 11"]);
+    const { rig, second } = await refusedGroup();
     expect(rig.segments.count).toBe(2);
     // Nothing goes over to another segment while the refusal is not certain.
     rig.prepare(3);
@@ -258,13 +260,7 @@ describe("a group that cannot be written", () => {
   });
 
   test("of a new segment, whose opening was written whole, ends the log durably behind that", async () => {
-    const rig = new LogRig({ capacity: FIRST_AT + RECORD_BYTES });
-    await rig.save(11);
-    const second = rig.prepare(2);
-    second.writes.push(OPENING_BYTES + 5, systemError("ENOSPC"));
-    rig.put(12);
-    rig.turn();
-    expect(rig.heard()).toEqual(["refused 11"]);
+    const { rig, second } = await refusedGroup(OPENING_BYTES + 5);
     expect(rig.log.syncedEnd.segment).toBe(1);
     await second.finish();
     await second.finish();
