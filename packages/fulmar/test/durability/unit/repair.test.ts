@@ -1,0 +1,372 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { NUMBERS_SKIPPED } from "../../../src/base/limits.js";
+import type { CareProgress, RepairReport } from "../../../src/durability/care-types.js";
+import { repairDirectory } from "../../../src/durability/repair.js";
+import { verifyDirectory } from "../../../src/durability/verify.js";
+import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
+import { edit, filesOf, MiniStore, machine, ROOT } from "../harness.js";
+
+const KEPT = `${ROOT}/damaged-1`;
+/** Commits of which the third is damaged. */
+const VALUES = ["one", "two", "three", "four"];
+const LEFT = new Map(VALUES.filter((value) => value !== "three").map((value) => [value, value]));
+const decoder = new TextDecoder();
+
+let storage: SimulatedStorage;
+
+beforeEach(() => {
+  storage = machine();
+});
+
+/** A store that was closed, with the first commits in a checkpoint, and one damaged one behind that. */
+async function damaged(checkpointed = 1): Promise<void> {
+  const store = await MiniStore.open(storage.runtime);
+  for (const [i, value] of VALUES.entries()) {
+    await store.save(value, value);
+    if (i + 1 === checkpointed) await store.checkpoint();
+  }
+  await store.close();
+  const log = filesOf(storage, ".log").at(-1)?.[0] ?? "";
+  await edit(storage, log, (bytes) => {
+    bytes[Buffer.from(bytes).indexOf("three")] ^= 1;
+    return bytes;
+  });
+}
+
+interface Options {
+  readonly dryRun?: boolean;
+  readonly stopped?: () => boolean;
+  readonly progress?: (progress: CareProgress) => void;
+}
+
+function repaired(options: Options = {}, root = ROOT): Promise<RepairReport> {
+  const context = {
+    runtime: storage.restart(),
+    dryRun: false,
+    stopped: () => false,
+    progress: () => undefined,
+  };
+  return repairDirectory({ ...context, ...options }, root);
+}
+
+async function create(path: string): Promise<void> {
+  const { fileSystem } = storage.restart();
+  await fileSystem.makeDirectory(fileSystem.parent(path));
+  await (await fileSystem.open(path, "create")).close();
+}
+
+const names = (): string[] =>
+  filesOf(storage, `${ROOT}/`)
+    .map(([path]) => path.slice(ROOT.length + 1))
+    .filter((name) => !name.startsWith("LOCK"));
+
+async function contents(): Promise<Map<string, string>> {
+  const store = await MiniStore.open(storage.restart());
+  const found = store.contents();
+  await store.close();
+  return found;
+}
+
+describe("a directory that is damaged", () => {
+  test("is told of in the same words before and after, and as it was kept", async () => {
+    await damaged();
+    const before = storage.disk.fingerprint();
+    const told = await repaired({ dryRun: true });
+    expect(storage.disk.fingerprint()).toBe(before);
+    const { incarnation, files } = told;
+    const [log] = filesOf(storage, ".log")[0];
+    const offset = files[0].lost[0]?.offset;
+    expect(told).toEqual({
+      repaired: false,
+      damaged: true,
+      directory: ROOT,
+      incarnation,
+      version: 4,
+      entries: 3,
+      files: [
+        { file: "checkpoint/000000000001", kind: "checkpoint", saved: 1, lost: [] },
+        {
+          file: log.slice(ROOT.length + 1),
+          kind: "segment",
+          saved: 2,
+          lost: [
+            {
+              offset: expect.any(Number),
+              bytes: expect.any(Number),
+              what: "bytes that are no record",
+              versions: { from: 3, to: 3 },
+            },
+          ],
+        },
+      ],
+    });
+    expect(offset).toBeUndefined();
+    const report = await repaired();
+    expect(report.incarnation).not.toBe(incarnation);
+    expect(report).toEqual({ ...told, repaired: true, keptIn: KEPT, incarnation: report.incarnation });
+    const [[, kept]] = filesOf(storage, `${KEPT}/REPORT.json`);
+    expect(JSON.parse(decoder.decode(kept))).toEqual(report);
+    expect(await contents()).toEqual(LEFT);
+  });
+
+  test("keeps its old files under their names, and the new ones are whole", async () => {
+    await damaged();
+    const old = filesOf(storage, `${ROOT}/`).filter(([path]) => !path.includes("LOCK"));
+    await repaired();
+    for (const [path, bytes] of old) {
+      const [[, kept]] = filesOf(storage, path.replace(ROOT, KEPT));
+      expect(Buffer.from(kept).equals(bytes), path).toBe(true);
+    }
+    const present = names().filter((name) => !name.startsWith("damaged-1/"));
+    expect(present.map((name) => name.replace(/\d{12}/, "N"))).toEqual([
+      "MANIFEST",
+      "checkpoint/N",
+      "log/N.log",
+    ]);
+    expect(present[1]).toBe("checkpoint/000000000002");
+    expect(await verifyDirectory(storage.restart(), ROOT)).toMatchObject({ ok: true, findings: [] });
+  });
+
+  test("goes on with numbers that were never given out, and claims its own commits only", async () => {
+    await damaged();
+    const report = await repaired();
+    const store = await MiniStore.open(storage.restart());
+    const { version, seq, hlc, incarnation, coverage, clean, hadPeers } = store.directory.recovered;
+    expect({ version, seq, hlc, incarnation, clean, hadPeers }).toEqual({
+      version: 4 + NUMBERS_SKIPPED,
+      seq: 3,
+      hlc: 4,
+      incarnation: report.incarnation,
+      clean: true,
+      hadPeers: false,
+    });
+    expect([...coverage.origins()]).toEqual([[incarnation, { upTo: 3, holes: [] }]]);
+    await store.close();
+  });
+
+  test("of which nothing is left becomes a store without commits", async () => {
+    await damaged(0);
+    for (const [path] of filesOf(storage, ".log")) {
+      await edit(storage, path, (bytes) => {
+        bytes.fill(0);
+        return bytes;
+      });
+    }
+    expect(await repaired()).toMatchObject({ repaired: true, version: 0, entries: 0 });
+    const store = await MiniStore.open(storage.restart());
+    const { coverage, seq } = store.directory.recovered;
+    expect([[...coverage.origins()], seq, store.contents().size]).toEqual([[], 0, 0]);
+    await store.save("k", "v");
+    await store.close();
+  });
+
+  test("is changed in an order that a crash may interrupt anywhere", async () => {
+    await damaged();
+    const told = new Set(["create", "sync", "rename", "syncDirectory", "remove", "makeDirectory", "unlock"]);
+    const calls: string[] = [];
+    storage.disk.onOperation = ({ kind, path }, phase) => {
+      if (phase !== "before" || !told.has(kind)) return;
+      calls.push(`${kind} ${path.slice(ROOT.length).replace(/^\/|LOCK.*/g, "")}`);
+    };
+    await repaired();
+    const [newName] = names().filter((name) => name.startsWith("log/"));
+    const old = names()
+      .find((name) => name.startsWith("damaged-1/log/"))
+      ?.slice("damaged-1/".length);
+    const number = newName.slice("log/".length, -".log".length);
+    const made = (path: string): string[] => [`create ${path}.tmp`, `sync ${path}.tmp`];
+    expect(calls.filter((call) => call !== "create ")).toEqual([
+      // Everything new, under temporary names.
+      "makeDirectory log",
+      "makeDirectory checkpoint",
+      ...made(`checkpoint/${number}`),
+      ...made(newName),
+      ...made("MANIFEST"),
+      "syncDirectory log",
+      "syncDirectory checkpoint",
+      "syncDirectory ",
+      // Where the old files go, with the report, before the mark.
+      "makeDirectory damaged-1/log",
+      "makeDirectory damaged-1/checkpoint",
+      "syncDirectory damaged-1",
+      ...made("damaged-1/REPORT.json"),
+      "rename damaged-1/REPORT.json",
+      "syncDirectory damaged-1",
+      "syncDirectory ",
+      ...made("REPAIRING"),
+      "rename REPAIRING",
+      "syncDirectory ",
+      // The exchange.
+      `rename damaged-1/${old}`,
+      "syncDirectory damaged-1/log",
+      "syncDirectory log",
+      "rename damaged-1/checkpoint/000000000001",
+      "syncDirectory damaged-1/checkpoint",
+      "syncDirectory checkpoint",
+      "rename damaged-1/MANIFEST",
+      "syncDirectory damaged-1",
+      "syncDirectory ",
+      `rename checkpoint/${number}`,
+      "syncDirectory checkpoint",
+      `rename ${newName}`,
+      "syncDirectory log",
+      "rename MANIFEST",
+      "syncDirectory ",
+      "remove REPAIRING",
+      "syncDirectory ",
+      "unlock ",
+    ]);
+  });
+
+  test("is completed by the next repair wherever this one failed", async () => {
+    let [failed, completed] = [0, 0];
+    for (let nth = 1; ; nth += 5) {
+      storage = machine();
+      await damaged();
+      const operations = ["rename", "remove", "syncDirectory", "sync", "makeDirectory"] as const;
+      const remove = storage.disk.faults.add({ operations, nth, code: "EIO" });
+      const outcome = await repaired().catch((error: { code: string }) => error.code);
+      remove();
+      if (typeof outcome !== "string") break;
+      expect(["IO_ERROR", "DURABILITY_UNKNOWN"], `call ${nth}`).toContain(outcome);
+      failed++;
+      const again = await repaired();
+      if (again.repaired) completed++;
+      expect(await contents(), `call ${nth}`).toEqual(LEFT);
+      const left = names().filter((name) => !name.startsWith("damaged-1/"));
+      expect(left, `call ${nth}`).toHaveLength(3);
+      expect(
+        names().filter((name) => name.startsWith("damaged-1/")),
+        `call ${nth}`,
+      ).toHaveLength(4);
+    }
+    expect([failed > 5, completed > 5]).toEqual([true, true]);
+  });
+
+  test("is let go of when a repair fails, and when it ends", async () => {
+    await damaged();
+    const runtime = storage.restart();
+    const context = { runtime, dryRun: false, stopped: () => false, progress: () => undefined };
+    const remove = storage.disk.faults.add({ operations: ["write"], nth: 1, code: "EIO" });
+    await expect(repairDirectory(context, ROOT)).rejects.toMatchObject({ code: "IO_ERROR" });
+    remove();
+    expect(await repairDirectory(context, ROOT)).toMatchObject({ repaired: true });
+    await (await MiniStore.open(runtime)).close();
+  });
+
+  test("is left as it was when the repair is stopped, at the latest before it writes", async () => {
+    await damaged();
+    const before = names();
+    for (let calls = 1; ; calls++) {
+      let left = calls;
+      const outcome = await repaired({ stopped: () => --left < 0 }).catch(
+        (error: { code: string }) => error.code,
+      );
+      if (typeof outcome !== "string") break;
+      expect(outcome).toBe("CLOSED");
+      expect(names().filter((name) => !name.endsWith(".tmp"))).toEqual(before);
+    }
+    expect(await contents()).toEqual(LEFT);
+    await expect(repaired({ stopped: () => true })).resolves.toMatchObject({ repaired: false });
+  });
+
+  test("tells how far it is, first with reading and then with writing", async () => {
+    await damaged();
+    const told: CareProgress[] = [];
+    await repaired({ progress: (progress) => told.push(progress) });
+    const phases = told.map(({ phase }) => phase);
+    expect(phases).toEqual([...phases].sort());
+    expect(new Set(phases)).toEqual(new Set(["read", "write"]));
+    const last = told.at(-1);
+    expect(last).toMatchObject({ phase: "write", entries: 3 });
+    for (const { bytes, bytesTotal } of told) expect(bytesTotal).toBeGreaterThanOrEqual(bytes);
+    expect(last?.bytesTotal).toBeGreaterThan(0);
+  });
+});
+
+describe("where the old files go", () => {
+  test.each(["MANIFEST", "log/000000000001.log", "checkpoint/000000000001"])(
+    "is a new directory if one holds %s already",
+    async (name) => {
+      await damaged();
+      await create(`${KEPT}/${name}`);
+      const report = await repaired();
+      expect(report).toMatchObject({ repaired: true, keptIn: `${ROOT}/damaged-2` });
+      expect(names().filter((path) => path.startsWith("damaged-1/"))).toEqual([`damaged-1/${name}`]);
+      expect(names()).toContain("damaged-2/MANIFEST");
+      expect(await contents()).toEqual(LEFT);
+    },
+  );
+
+  test("is one that an earlier repair made and put nothing in but a report", async () => {
+    await damaged();
+    await create(`${KEPT}/REPORT.json`);
+    await storage.runtime.fileSystem.makeDirectory(`${KEPT}/log`);
+    const { keptIn, entries } = await repaired();
+    expect([keptIn, entries]).toEqual([KEPT, 3]);
+    const [[, report]] = filesOf(storage, `${KEPT}/REPORT.json`);
+    expect(JSON.parse(decoder.decode(report))).toMatchObject({ keptIn: KEPT });
+  });
+});
+
+describe("a directory that needs no repair", () => {
+  test("is told of as it is, and not touched", async () => {
+    const store = await MiniStore.open(storage.runtime);
+    await store.save("a", "1");
+    await store.close();
+    const { incarnation } = store.directory.recovered;
+    const before = storage.disk.fingerprint();
+    expect(await repaired()).toEqual({
+      repaired: false,
+      damaged: false,
+      directory: ROOT,
+      incarnation,
+      version: 1,
+      entries: 1,
+      files: [],
+    });
+    expect(storage.disk.fingerprint()).toBe(before);
+  });
+
+  test("or is none, is refused and not touched", async () => {
+    const refused = (code: string, root = ROOT): Promise<void> =>
+      expect(repaired({}, root)).rejects.toMatchObject({ code });
+    await refused("PATH_UNUSABLE");
+    await create("/file");
+    await refused("PATH_UNUSABLE", "/file");
+    await storage.runtime.fileSystem.makeDirectory(ROOT);
+    await refused("NOT_A_STORE");
+    for (const stranger of ["thesis.txt", "log/notes", "checkpoint/12"]) {
+      await create(`${ROOT}/${stranger}`);
+      await refused("NOT_A_STORE");
+    }
+    // What an interrupted restore left was never a store.
+    await create(`${ROOT}/RESTORING`);
+    await create(`${ROOT}/log/000000000001.log`);
+    await refused("NOT_A_STORE");
+    expect(names()).toHaveLength(5);
+    // Nobody holds a lock behind any of these.
+    await storage.runtime.fileSystem.remove(`${ROOT}/RESTORING`);
+    expect(await repaired({ dryRun: true })).toMatchObject({ damaged: true, entries: 0 });
+  });
+
+  test.each(["log", "checkpoint"])("lost its manifest: it has files in %s, and needs one", async (part) => {
+    await damaged();
+    const other = part === "log" ? "/checkpoint/" : "/log/";
+    const { fileSystem } = storage.restart();
+    await fileSystem.remove(`${ROOT}/MANIFEST`);
+    for (const [path] of filesOf(storage, other)) await fileSystem.remove(path);
+    const report = await repaired();
+    expect(report).toMatchObject({ repaired: true, entries: part === "log" ? 3 : 1 });
+    expect(await verifyDirectory(storage.restart(), ROOT)).toMatchObject({ ok: true, findings: [] });
+  });
+
+  test("with a mark alone is one whose repair was interrupted", async () => {
+    await storage.runtime.fileSystem.makeDirectory(ROOT);
+    await create(`${ROOT}/REPAIRING`);
+    await expect(repaired()).rejects.toMatchObject({
+      code: "CORRUPT",
+      details: { file: `${ROOT}/REPAIRING`, offset: 0 },
+    });
+  });
+});
