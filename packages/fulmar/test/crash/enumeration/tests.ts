@@ -15,24 +15,27 @@ const DEPTH: Depth = FULL
   : { images: 2, innerEvery: 37, innerImages: 2, recordedEvery: 7, resuming: 0.2 };
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
+/** Which of how many parts this worker runs; all of it by default. */
+const [PART, PARTS] = (process.env.FULMAR_CRASH_PART ?? "0/1").split("/").map(Number) as [number, number];
 
 /** What one program came to, as soon as it has ended: the runner shows what is logged when a file has ended. */
-function report(what: string, { moments, images, opened }: Count): void {
-  const { user, system } = process.cpuUsage();
-  const spent = `${Math.round((user + system) / 1e6)} s of one core so far`;
+function report(what: string, { moments, images, opened }: Count, since: NodeJS.CpuUsage): void {
+  const { user, system } = process.cpuUsage(since);
+  const spent = `${((user + system) / 1e6).toFixed(1)} s of one core`;
   writeSync(2, `${what}: ${moments} moments, ${images} images, ${opened} openings, ${spent}\n`);
 }
 
 /** Crashes after every disk operation of each workload, on one kind of disk. */
 export function enumerationTests(profile: DiskProfile): void {
   describe(`crashes after every disk operation, ${profile}`, () => {
-    test.each(WORKLOADS)(
+    test.each(WORKLOADS.filter((_, index) => index % PARTS === PART))(
       "$name",
       async (workload) => {
         for (const seed of SEEDS) {
+          const since = process.cpuUsage();
           const count = await enumerate(workload, profile, seed, DEPTH);
           const { moments, images } = count;
-          if (FULL) report(`${profile}, ${workload.name}, seed ${seed}`, count);
+          if (FULL) report(`${profile}, ${workload.name}, seed ${seed}`, count, since);
           if (seed === SEEDS[0])
             expect(images).toBeGreaterThan(FULL || workload.records !== true ? moments : moments / 5);
         }
