@@ -5,11 +5,18 @@ function key(index: number): Uint8Array {
   return new TextEncoder().encode(`user:${index}`);
 }
 
-/** How many of 10,000 keys that nobody watches the filter lets through, so that a table is asked. */
-function passed(keys: WatchedKeys<number>): number {
+/** As long as {@link key}, and another one. */
+function unwatched(index: number): Uint8Array {
+  return new TextEncoder().encode(`peer:${index}`);
+}
+
+/** How many of some keys that nobody watches, as long as others, get past the filter, so that a table is asked. */
+function passed(keys: WatchedKeys<number>, from = 0, to = 10_000): number {
   const asked = vi.spyOn(Map.prototype, "get");
   try {
-    for (let i = 0; i < 10_000; i++) keys.some(key(1_000_000 + i), () => true);
+    let wanted = 0;
+    for (let i = from; i < to; i++) wanted += Number(keys.some(unwatched(i), () => true));
+    expect(wanted).toBe(0);
     return asked.mock.calls.length;
   } finally {
     asked.mockRestore();
@@ -33,6 +40,32 @@ test("few keys that nobody watches get past the filter, however many come and go
   for (let i = 0; i < 100; i++) expect(keys.some(key(i), () => true)).toBe(true);
   for (let i = 0; i < 100; i++) keys.remove(key(i), i);
   expect(passed(keys)).toBe(0);
+});
+
+test("keys that left do not fill the filter for those that take their places", () => {
+  const keys = new WatchedKeys<number>();
+  // As many as the smallest filter holds.
+  for (let i = 100; i < 228; i++) keys.add(key(i), i);
+  for (let i = 228; i < 356; i++) {
+    keys.remove(key(i - 128), i - 128);
+    keys.add(key(i), i);
+    expect(passed(keys, 100, 1000)).toBeLessThan(60);
+  }
+});
+
+test("nothing is kept of keys that nobody watches any more", () => {
+  const stored = vi.spyOn(Map.prototype, "set");
+  const tables = new Set<Map<unknown, unknown>>();
+  try {
+    const keys = new WatchedKeys<number>();
+    for (let i = 0; i < 300; i++) keys.add(key(i), i);
+    for (const table of stored.mock.contexts) tables.add(table);
+    expect([...tables].map(({ size }) => size)).toEqual([300]);
+    for (let i = 0; i < 300; i++) keys.remove(key(i), i);
+  } finally {
+    stored.mockRestore();
+  }
+  expect([...tables].map(({ size }) => size)).toEqual([0]);
 });
 
 test("keys of lengths that nobody watches are not even hashed, also when such lengths were watched before", () => {
@@ -71,7 +104,10 @@ test("keys of lengths that nobody watches are not even hashed, also when such le
   // Half of what the filter holds is gone: what is left is all that it knows.
   keys.add(name(5), 0);
   for (let i = 0; i < 129; i++) keys.add(Uint8Array.of(i, i), i);
-  for (let i = 0; i < 129; i++) keys.remove(Uint8Array.of(i, i), i);
+  for (let i = 0; i < 128; i++) keys.remove(Uint8Array.of(i, i), i);
+  // It is not made anew before more are gone than it is worth.
+  expect([2, 5].map(isHashed)).toEqual([true, true]);
+  keys.remove(Uint8Array.of(128, 128), 128);
   expect([2, 5].map(isHashed)).toEqual([false, true]);
   expect(keys.some(name(5), () => true)).toBe(true);
 });
