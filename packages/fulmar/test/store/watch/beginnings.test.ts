@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { inRange, isEmptyRange, type KeyRange, prefixRange } from "../../../src/keys/range.js";
-import { type Beginnings, BeginningsBuilder } from "../../../src/store/watch/beginnings.js";
+import { Beginnings, BeginningsBuilder } from "../../../src/store/watch/beginnings.js";
 
 function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
@@ -70,16 +70,71 @@ describe("beginnings of ranges", () => {
     expect(held(beginningsOf(ranges))).toBeLessThan(500);
   });
 
-  test("of six lengths are looked up at four, of which the shortest and the most frequent are", () => {
-    const ranges = [prefixRange(encode("w")), prefixRange(encode("user"))];
-    for (let i = 0; i < 100; i++) {
-      for (const end of ["", ":x", ":xx"]) ranges.push(prefixRange(encode(`user:${10_000 + i}${end}`)));
+  /** Which beginnings stand for a range. */
+  function those(one: KeyRange): Uint8Array[] {
+    const add = vi.spyOn(Beginnings.prototype, "add");
+    try {
+      beginningsOf([one]);
+      return add.mock.calls.map(([beginning]) => beginning);
+    } finally {
+      add.mockRestore();
     }
-    ranges.push(prefixRange(encode("zz")));
+  }
+
+  const branches = (text: string, first: number, last: number): Uint8Array[] =>
+    Array.from({ length: last - first + 1 }, (_, i) => Uint8Array.of(...encode(text), first + i));
+  test.each<[string, KeyRange, Uint8Array[]]>([
+    ["a prefix, by itself", prefixRange(encode("user:")), [encode("user:")]],
+    ["a prefix of one byte, by itself", prefixRange(encode("u")), [encode("u")]],
+    ["what begins with its lower end, by that", between("ab", "abz"), [encode("ab")]],
+    ["what begins at the first key, by nothing", between("", "z"), [new Uint8Array()]],
+    ["all keys, by nothing", between("", undefined), [new Uint8Array()]],
+    ["what ends with the byte that tells, without it", between("xy:a", "xy:f"), branches("xy:", 97, 101)],
+    ["what ends behind that byte, with it", between("xy:a", "xy:f\u0000"), branches("xy:", 97, 102)],
+    ["sixteen branches", between("xy:a", "xy:q"), branches("xy:", 97, 112)],
+    ["no more of them behind two bytes", between("xya", "xyr"), [encode("xy")]],
+    ["any number of them behind one byte", between("xa", "xz"), branches("x", 97, 121)],
+    ["without an end, all first bytes from the lower end on", between("b", undefined), branches("", 98, 255)],
+  ])("tell %s", (_, one, expected) => {
+    expect(those(one)).toEqual(expected);
+  });
+
+  test("of five lengths are looked up at four: the shortest, and the most frequent of the others", () => {
+    // Of the same ones again and again, so that the filter is large for what is in it, and tells them from all others.
+    const ranges = Array.from({ length: 20 }, () => prefixRange(encode("w")));
+    for (const [letter, length, count] of [
+      ["e", 5, 60],
+      ["f", 6, 40],
+      ["m", 7, 100],
+      ["h", 8, 80],
+    ] as const) {
+      for (let i = 0; i < count; i++) ranges.push(prefixRange(encode(letter.repeat(length - 1) + (i % 2))));
+    }
     const beginnings = beginningsOf(ranges);
-    for (const text of ["w", "wa", "zz", "user:10001", "user:10001:x"]) {
-      expect(beginnings.mayHold(encode(text)), text).toBe(true);
+    for (const one of ranges) expect(beginnings.mayHold(one.from)).toBe(true);
+    const other = (text: string): boolean => beginnings.mayHold(encode(text));
+    // Those of six bytes are told by five of them, and all others by as many as they have.
+    expect(["fffff?", "fffff9999"].map(other)).toEqual([true, true]);
+    expect(["eeee?", "mmmmmm?", "hhhhhhh?", "ffff?", "v"].map(other)).toEqual(Array(5).fill(false));
+    // A key that is shorter than a beginning does not begin with it, whatever it ends with.
+    beginnings.add(encode("zzzzzz\u0000"));
+    expect(["zzzzzz", "zzzzz", "zzzzzz\u0000", "zzzzzz\u00001"].map(other)).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+  });
+
+  test("added to what knows no length let every key pass, and to what knows longer ones, too", () => {
+    expect(beginningsOf([]).mayHold(encode("a"))).toBe(false);
+    for (const ranges of [[], [prefixRange(encode("user:"))]]) {
+      const beginnings = beginningsOf(ranges);
+      expect(beginnings.mayHold(encode("peer:1"))).toBe(false);
+      beginnings.addRange(prefixRange(encode("p")));
+      expect(["peer:1", "p", "q", ""].map((text) => beginnings.mayHold(encode(text)))).toEqual(
+        Array(4).fill(true),
+      );
     }
-    expect(beginnings.mayHold(encode("v"))).toBe(false);
   });
 });

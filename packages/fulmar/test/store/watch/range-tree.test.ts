@@ -120,3 +120,23 @@ test("among thousands that were added in order, or that remain of more, a look c
   expect(found(tree, Uint8Array.of(0, 8, 1), 1)).toEqual({ items: [8], stopped: true });
   expect(found(tree, Uint8Array.of(0, 9, 1), 1)).toEqual({ items: [], stopped: false });
 });
+
+test("a few ranges out of the middle of thousands are handed out without a look at the others", () => {
+  let looks = 0;
+  const tree = new RangeTree<number>();
+  const ranges = Array.from({ length: 4000 }, (_, i): KeyRange => {
+    const from = new Proxy(Uint8Array.of(i >> 8, i & 255), {
+      get: (target, property) => {
+        if (property === "length") looks++;
+        const value: unknown = Reflect.get(target, property);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    return { from, to: undefined };
+  });
+  for (const [i, one] of ranges.entries()) tree.add(one, i);
+  looks = 0;
+  expect(tree.next(ranges[1999], 3)).toEqual(ranges.slice(2000, 2003));
+  expect(looks).toBeLessThan(500);
+  expect(looks).toBeGreaterThan(0);
+});
