@@ -60,7 +60,7 @@ test("nothing is kept of keys that nobody watches any more", () => {
   try {
     const keys = new WatchedKeys<number>();
     for (let i = 0; i < 300; i++) keys.add(key(i), i);
-    for (const table of stored.mock.contexts) tables.add(table);
+    for (const table of stored.mock.contexts) tables.add(table as Map<unknown, unknown>);
     expect([...tables].map(({ size }) => size)).toEqual([300]);
     for (let i = 0; i < 300; i++) keys.remove(key(i), i);
   } finally {
