@@ -21,6 +21,8 @@ export const DEADLINE_MS_MAX = Number.MAX_SAFE_INTEGER;
 export const NUMBERS_SKIPPED = 2 ** 20;
 /** Highest version, sequence number or time in a data directory: what counts on from it must stay below 2^53. */
 export const NUMBERS_MAX = 2 ** 53 - 2 ** 40;
+/** Highest that a repair or a backup may give a new store: one jump behind it is still opened. */
+export const ADOPTED_NUMBERS_MAX = NUMBERS_MAX - NUMBERS_SKIPPED;
 /** Most un-synced commits: half the jump, so that the skipped numbers always cover what a crash forgot. */
 export const UNSYNCED_COMMITS_MAX = NUMBERS_SKIPPED / 2;
 /** A group of commits is handed to the operating system at the latest when it holds so many bytes. */

@@ -1,5 +1,5 @@
 import { FulmarError } from "../base/errors.js";
-import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../base/limits.js";
+import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
 import type { FileHandle } from "../base/runtime/interface.js";
 import {
   CHECKPOINT_HEADER_BYTES,
@@ -55,8 +55,7 @@ export async function readBackup(
   const read = await readCheckpoint(runtime, path, head.name, head.header.storeId, target);
   const { version, seq } = head.header;
   const highest = Math.max(version, seq, target.found.hlc);
-  // What is restored goes on behind a jump.
-  if (highest > NUMBERS_MAX - NUMBERS_SKIPPED) {
+  if (highest > ADOPTED_NUMBERS_MAX) {
     throw corrupt(path, 0, `it holds the number ${highest}, which no store reaches`);
   }
   return read;

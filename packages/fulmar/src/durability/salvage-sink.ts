@@ -1,10 +1,10 @@
+import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import { hlcOf, setHlc, setOrigin, setSeq } from "../record/entry.js";
 import { type OriginId, OriginTable } from "../record/origins.js";
 import { newIdentity } from "./first-open.js";
 import { newEngine } from "./new-store.js";
-import { SALVAGED_NUMBERS_MAX } from "./salvage-versions.js";
 
 /** Overwritten versions are let go of after so many entries. */
 const SETTLE_EVERY_ENTRIES = 4096;
@@ -37,7 +37,7 @@ export class SalvageSink {
   /** Takes an entry of a commit, changing writer and number in place. Versions never decrease. */
   add(version: number, bytes: Uint8Array, at: number, length: number): void {
     let hlc = hlcOf(bytes, at);
-    if (hlc > SALVAGED_NUMBERS_MAX) {
+    if (hlc > ADOPTED_NUMBERS_MAX) {
       hlc = this.hlc;
       setHlc(bytes, at, hlc);
       this.timesLost++;

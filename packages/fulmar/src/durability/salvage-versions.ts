@@ -1,7 +1,4 @@
-import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../base/limits.js";
-
-/** Highest number that a repaired store goes on from: the jump behind it stays below what opening refuses. */
-export const SALVAGED_NUMBERS_MAX = NUMBERS_MAX - NUMBERS_SKIPPED;
+import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
 
 /**
  * Versions of the records of a segment, in their order. Writers number upwards, so what does not fit among the others
@@ -37,7 +34,7 @@ function risingMost(numbers: readonly number[]): number[] {
   const ends: number[] = [];
   const before: number[] = [];
   for (const [i, number] of numbers.entries()) {
-    if (number > SALVAGED_NUMBERS_MAX) continue;
+    if (number > ADOPTED_NUMBERS_MAX) continue;
     let [low, high] = [0, ends.length];
     while (low < high) {
       const middle = (low + high) >> 1;

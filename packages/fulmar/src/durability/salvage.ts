@@ -1,5 +1,6 @@
 import { readU64 } from "../base/bytes.js";
 import { codeOf } from "../base/errors.js";
+import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
 import type { CareProgress, LostPart, RepairedFile } from "./care-types.js";
 import { attempt, readFully, withFile } from "./files.js";
 import { newIdentity } from "./first-open.js";
@@ -14,7 +15,6 @@ import {
   salvageSegment,
 } from "./salvage-segment.js";
 import { SalvageSink } from "./salvage-sink.js";
-import { SALVAGED_NUMBERS_MAX } from "./salvage-versions.js";
 import { readSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import { inspectSegment, type SegmentFile } from "./segment-reader.js";
 
@@ -88,7 +88,7 @@ class Salvage {
       compressed: header?.compressed ?? false,
       keyId: newest === undefined ? checkpoint?.keyId : newest.seal?.keyId,
       hadPeers: manifest?.hadPeers ?? header?.hadPeers ?? true,
-      usedVersion: Math.max(...used.filter((version) => version <= SALVAGED_NUMBERS_MAX)),
+      usedVersion: Math.max(...used.filter((version) => version <= ADOPTED_NUMBERS_MAX)),
     };
   }
 
@@ -176,7 +176,7 @@ class Salvage {
     let newest = 0;
     const probe = await this.#scanCheckpoint(path, (bytes, at) => {
       const version = readU64(bytes, at - 8);
-      if (version <= SALVAGED_NUMBERS_MAX) newest = Math.max(newest, version);
+      if (version <= ADOPTED_NUMBERS_MAX) newest = Math.max(newest, version);
     });
     const version = this.#checkpointVersion(probe, newest);
     const lost = [...probe.lost];
@@ -203,8 +203,8 @@ class Salvage {
   #checkpointVersion({ header }: SalvagedCheckpoint, newest: number): number {
     const stated = [header?.version, this.#manifest?.checkpoint.version].filter((each) => each !== undefined);
     const [first, second] = stated;
-    if (stated.length === 2 && first === second && first <= SALVAGED_NUMBERS_MAX) return first;
-    const possible = stated.filter((each) => each >= newest && each <= SALVAGED_NUMBERS_MAX);
+    if (stated.length === 2 && first === second && first <= ADOPTED_NUMBERS_MAX) return first;
+    const possible = stated.filter((each) => each >= newest && each <= ADOPTED_NUMBERS_MAX);
     return possible.length === 0 ? newest : Math.min(...possible);
   }
 

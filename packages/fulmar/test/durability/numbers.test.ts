@@ -1,13 +1,15 @@
 import { expect, test } from "vitest";
 import { writeU32, writeU64 } from "../../src/base/bytes.js";
 import { crc32 } from "../../src/base/crc.js";
-import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../../src/base/limits.js";
+import { ADOPTED_NUMBERS_MAX, NUMBERS_MAX, NUMBERS_SKIPPED } from "../../src/base/limits.js";
 import { FIRST_RECORD_AT } from "../../src/durability/log-scan.js";
 import { SLOT_BYTES } from "../../src/durability/manifest.js";
 import { verifyDirectory } from "../../src/durability/verify.js";
+import { open, restore, verify } from "../../src/index.js";
 import type { SimulatedStorage } from "../../src/testing/simulated/index.js";
 import { repairSegment } from "../fuzz/repair.js";
 import { edit, MiniStore, machine, ROOT, refusal } from "./harness.js";
+import { blockOf, checkpointOf } from "./unit/checkpoint-bytes.js";
 
 async function killed(): Promise<SimulatedStorage> {
   const storage = machine();
@@ -59,3 +61,29 @@ test.each([
   });
   expect(await refusal(storage)).toMatchObject({ code: "CORRUPT" });
 });
+
+test.each(["version", "seq", "hlc"])(
+  "T-FUZZ-01: a backup with a %s from which none can follow is refused",
+  async (name) => {
+    const block = blockOf({ key: "k", value: "v", version: 20 });
+    for (const number of [ADOPTED_NUMBERS_MAX, ADOPTED_NUMBERS_MAX + 1]) {
+      const { runtime } = machine();
+      const { bytes } = checkpointOf([block], { state: { isBackup: true, [name]: number } });
+      const handle = await runtime.fileSystem.open("/backup", "create");
+      await handle.write(bytes, 0);
+      await handle.close();
+      const { ok, findings } = await verify("/backup", { runtime });
+      const restored = restore("/backup", ROOT, { runtime });
+      if (number > ADOPTED_NUMBERS_MAX) {
+        expect([ok, findings[0]?.message]).toEqual([false, expect.stringContaining(String(number))]);
+        await expect(restored).rejects.toMatchObject({ code: "CORRUPT", details: { file: "/backup" } });
+      } else {
+        expect([ok, findings]).toEqual([true, []]);
+        await restored;
+        const db = await open<string>(ROOT, { runtime, codec: "text" });
+        await db.set("after", "works");
+        await db.close();
+      }
+    }
+  },
+);

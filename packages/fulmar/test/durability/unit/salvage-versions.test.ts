@@ -1,16 +1,17 @@
 import { expect, test } from "vitest";
-import { SALVAGED_NUMBERS_MAX, trueVersions } from "../../../src/durability/salvage-versions.js";
+import { ADOPTED_NUMBERS_MAX } from "../../../src/base/limits.js";
+import { trueVersions } from "../../../src/durability/salvage-versions.js";
 
 const LINKED = [false, true, true, true, true];
 
 test("versions that rise are true", () => {
   expect(trueVersions([], [], undefined)).toEqual([]);
   expect(trueVersions([0, 1, 2, 9], LINKED, undefined)).toEqual([0, 1, 2, 9]);
-  expect(trueVersions([5, SALVAGED_NUMBERS_MAX], LINKED, undefined)).toEqual([5, SALVAGED_NUMBERS_MAX]);
+  expect(trueVersions([5, ADOPTED_NUMBERS_MAX], LINKED, undefined)).toEqual([5, ADOPTED_NUMBERS_MAX]);
 });
 
 test("one that does not fit among the others is the one between them", () => {
-  for (const wrong of [0, 4, 7, 8, 1000, SALVAGED_NUMBERS_MAX + 1, Number.MAX_SAFE_INTEGER]) {
+  for (const wrong of [0, 4, 7, 8, 1000, ADOPTED_NUMBERS_MAX + 1, Number.MAX_SAFE_INTEGER]) {
     const told = [4, 5, wrong, 7, 8];
     expect(trueVersions(told, LINKED, undefined), String(wrong)).toEqual([4, 5, 6, 7, 8]);
   }
