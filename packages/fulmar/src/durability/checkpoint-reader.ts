@@ -95,9 +95,9 @@ class CheckpointReading {
     const seal = await this.#readSeal(header);
     const mapping = await this.#dictionary(header, seal, target);
     const footer = await this.#footer(header, seal, name);
-    target.loader?.announce(
-      Math.min(footer.entryCount, sizeBytes / (header.compressed ? 1 : ENTRY_BYTES_MIN)),
-    );
+    // A count that is forged must not take more memory than the file can fill.
+    const entriesMax = Math.floor(sizeBytes / (header.compressed ? 1 : ENTRY_BYTES_MIN));
+    target.loader?.announce(Math.min(footer.entryCount, entriesMax));
     await this.#blocks(header, footer, seal, mapping, target);
     seal?.erase();
     target.found.hlc = Math.max(target.found.hlc, header.hlc);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { writeU32 } from "../../../src/base/bytes.js";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
@@ -10,6 +10,7 @@ import type { FoundNumbers } from "../../../src/durability/replay.js";
 import { createEntryHash } from "../../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
+import { ENTRY_HEADER_BYTES } from "../../../src/record/entry.js";
 import { OriginTable } from "../../../src/record/origins.js";
 import { contents, machine } from "../harness.js";
 import { blockOf, type Checkpoint, checkpointOf, IDS, payloadOf, STATE } from "./checkpoint-bytes.js";
@@ -20,8 +21,11 @@ const PATH = "/000000000004";
 
 let runtime: Runtime;
 let rig: Steady;
+/** How many entries loaders were told to expect. */
+let announced: number[];
 
 beforeEach(() => {
+  announced = [];
   rig = steady(machine().runtime);
   ({ runtime } = rig);
 });
@@ -53,6 +57,7 @@ async function read({ bytes, name }: Omit<Checkpoint, "starts">, wanted: Wanted 
   const engine = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
   engine.keepTombstones = true;
   const loader = wanted.keep === false ? undefined : engine.load();
+  if (loader !== undefined) vi.spyOn(loader, "announce").mockImplementation((count) => announced.push(count));
   const found: FoundNumbers = { seq: 0, hlc: wanted.hlc ?? 0, coverage: new Coverage() };
   const progress: [number, number, number][] = [];
   const target = {
@@ -191,6 +196,22 @@ describe("a checkpoint is refused that", () => {
   test("has bytes between its blocks and its footer", async () => {
     const checkpoint = checkpointOf([blockOf(A)], { between: 1 });
     await expect(read(checkpoint)).rejects.toMatchObject(corrupt(checkpoint.starts[1]));
+  });
+
+  test("has fewer entries than its footer says, and no room is made for more than its bytes can hold", async () => {
+    const whole = checkpointOf([blockOf(A, B)]);
+    expect((await read(whole)).entries).toBe(2);
+    expect(announced).toEqual([2]);
+    for (const compressed of [false, true]) {
+      const forged = checkpointOf([blockOf(A, B)], {
+        state: { compressed },
+        footer: { entryCount: 2 ** 40 },
+      });
+      await expect(read(forged)).rejects.toMatchObject({ code: "CORRUPT" });
+      const most = Math.floor(forged.bytes.length / (compressed ? 1 : 8 + ENTRY_HEADER_BYTES));
+      expect(announced.pop()).toBe(most);
+    }
+    expect(announced).toEqual([2]);
   });
 
   test("has the footer of another one", async () => {
