@@ -61,6 +61,8 @@ class Salvage {
   readonly #context: SalvageContext;
   readonly #sink: SalvageSink;
   readonly #files: RepairedFile[] = [];
+  /** What was found in each segment when it stood in for lost blocks of the checkpoint. */
+  readonly #earlier = new Map<string, SalvagedSegment>();
   #manifest: Manifest | undefined;
 
   constructor(context: SalvageContext) {
@@ -247,8 +249,9 @@ class Salvage {
       const limit = this.#limitOf(segment, segments);
       const { runtime, progress } = this.#context;
       const read = await salvageSegment(runtime, segment.path, limit, visitor);
-      const lost = [...read.lost, ...this.#timesLost(), ...lateParts(late)];
-      if (reports) this.#report(segment, { ...read, lost }, limit);
+      const found = { ...read, lost: [...read.lost, ...this.#timesLost(), ...lateParts(late)] };
+      if (reports) this.#report(segment, withEarlier(found, this.#earlier.get(segment.path)), limit);
+      else this.#earlier.set(segment.path, found);
       late = 0;
       bytes += segment.inspected?.sizeBytes ?? 0;
       progress({ phase: "read", entries: this.#sink.seq, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
@@ -323,6 +326,14 @@ function numberOf({ number, named }: Segment, segments: readonly Segment[], sync
     each > 0 &&
     (each === synced || segments.some(({ inspected }) => inspected?.opening?.previousSegment === each));
   return isKnown(named) && !isKnown(number) ? named : number;
+}
+
+/** What two readings of a segment saved together, and what either could not. */
+function withEarlier(read: SalvagedSegment, earlier: SalvagedSegment | undefined): SalvagedSegment {
+  if (earlier === undefined) return read;
+  const known = new Set(read.lost.map((part) => JSON.stringify(part)));
+  const more = earlier.lost.filter((part) => !known.has(JSON.stringify(part)));
+  return { ...read, saved: earlier.saved + read.saved, lost: [...more, ...read.lost] };
 }
 
 function lateParts(count: number): LostPart[] {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { NUMBERS_MAX } from "../../src/base/limits.js";
 import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
 import { open, repair, verify } from "../../src/index.js";
 import { type SimulatedStorage, simulatedStorage } from "../../src/testing/simulated/index.js";
@@ -27,6 +28,21 @@ async function written(): Promise<{ storage: SimulatedStorage; commits: Written[
   }
   await db.close();
   return { storage, commits };
+}
+
+function below(storage: SimulatedStorage): Files {
+  return new Map(
+    filesOf(storage, `${ROOT}/`)
+      .filter(([path]) => !path.includes("LOCK"))
+      .map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]),
+  );
+}
+
+async function replaceFiles(storage: SimulatedStorage, before: Files, after: Files): Promise<void> {
+  for (const [name, bytes] of after) {
+    const same = Buffer.compare(bytes, before.get(name) as Uint8Array) === 0;
+    if (!same) await edit(storage, `${ROOT}/${name}`, () => bytes);
+  }
 }
 
 interface Case {
@@ -68,10 +84,7 @@ class Trial {
   /** What is wrong with what becomes of a store with one number forged. */
   async run({ field, value }: Case): Promise<string[]> {
     const storage = this.#fork(this.#whole);
-    for (const [name, bytes] of this.#forger.forged(field, value)) {
-      const same = Buffer.compare(bytes, this.#files.get(name) as Uint8Array) === 0;
-      if (!same) await edit(storage, `${ROOT}/${name}`, () => bytes);
-    }
+    await replaceFiles(storage, this.#files, this.#forger.forged(field, value));
     const { ok, findings } = await verify(ROOT, { runtime: storage.restart() });
     const opening = await this.#open(this.#fork(storage));
     if (ok)
@@ -129,11 +142,7 @@ class Trial {
 
 test("T-FUZZ-01: a forged number with right checksums is refused, and a repair saves the rest and tells", async () => {
   const { storage, commits } = await written();
-  const files = new Map(
-    filesOf(storage, `${ROOT}/`)
-      .filter(([path]) => !path.includes("LOCK"))
-      .map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]),
-  );
+  const files = below(storage);
   const forger = new Forger(files);
   const [first] = forger.fields;
   // The checksums that are made right are those that are there.
@@ -147,3 +156,43 @@ test("T-FUZZ-01: a forged number with right checksums is refused, and a repair s
   }
   expect(wrong).toEqual([]);
 }, 300_000);
+
+const TIMES = "the times of 1 entries, which no store reaches";
+
+test.each([
+  ["record version", NUMBERS_MAX + 1, "the version of a commit: it says"],
+  ["record version", 0, "the version of a commit: it says 0"],
+  ["commit's entry hlc", NUMBERS_MAX + 1, TIMES],
+  ["checkpoint version", NUMBERS_MAX + 1, "its version: it says"],
+  ["checkpoint's entry hlc", NUMBERS_MAX + 1, TIMES],
+  ["block entryCount", 2, "the number of its entries: it says 2"],
+])("T-FUZZ-01: a %s that is forged to %i is named by the report", async (name, value, what) => {
+  const { storage } = await written();
+  const files = below(storage);
+  const forger = new Forger(files);
+  const fields = forger.fields.filter((field) => field.name === name);
+  const field = fields[fields.length >> 1];
+  await replaceFiles(storage, files, forger.forged(field, value));
+  const report = await repair(ROOT, { runtime: storage.restart(), dryRun: true });
+  const told = report.files.flatMap(({ file, lost }) => lost.map((part) => `${file}: ${part.what}`));
+  expect(told).toContainEqual(expect.stringContaining(`${field.file}: ${what}`));
+});
+
+test("T-FUZZ-01: what is wrong in commits that stand in for lost blocks is in the report, too", async () => {
+  const { storage } = await written();
+  const files = below(storage);
+  const forger = new Forger(files);
+  const field = forger.fields.find(({ name }) => name === "commit's entry hlc") as Field;
+  await replaceFiles(storage, files, forger.forged(field, NUMBERS_MAX + 1));
+  await edit(storage, `${ROOT}/MANIFEST`, (bytes) => bytes.fill(0));
+  const inBlock = forger.fields.find(({ name }) => name === "checkpoint's entry version") as Field;
+  await edit(storage, `${ROOT}/${inBlock.file}`, (bytes) => {
+    bytes[inBlock.at] ^= 1;
+    return bytes;
+  });
+  const report = await repair(ROOT, { runtime: storage.restart(), dryRun: true });
+  const told = report.files.flatMap(({ lost }) => lost.map(({ what }) => what));
+  expect(told).toContain(`${TIMES}: they count as the newest one before them`);
+  // Commits that the checkpoint held, and those behind it.
+  expect(report.files.find(({ file }) => file === field.file)).toMatchObject({ saved: 21 });
+});
