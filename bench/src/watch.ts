@@ -40,7 +40,7 @@ interface Place {
   readonly slowness: number;
 }
 
-const PLACES: Readonly<Record<string, Place>> = {
+const PLACES: Readonly<Record<string, Place | undefined>> = {
   hot: { name: "in memory, a thousand keys again and again", durability: "memory", keys: 1000, slowness: 1 },
   memory: { name: "in memory, 100,000 keys in random order", durability: "memory", keys: KEYS, slowness: 1 },
   relaxed: {
@@ -183,6 +183,12 @@ function print(processes: readonly (readonly Row[])[]): void {
   }
 }
 
+function placeOf(where: string): Place {
+  const place = PLACES[where];
+  if (place === undefined) throw new Error(`${where} is none of ${Object.keys(PLACES).join(", ")}`);
+  return place;
+}
+
 /** The same program again, told so by the first argument. */
 function rowsOfProcess(rounds: number, where: string): Row[] {
   const args = ["--expose-gc", fileURLToPath(import.meta.url), "rows", String(rounds), where];
@@ -197,7 +203,7 @@ function rowsOfProcess(rounds: number, where: string): Row[] {
 async function measureAlone(rounds: number, where: string): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "fulmar-bench-watch-"));
   try {
-    console.log(JSON.stringify(await measuredRows(PLACES[where], rounds, directory)));
+    console.log(JSON.stringify(await measuredRows(placeOf(where), rounds, directory)));
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -206,8 +212,8 @@ async function measureAlone(rounds: number, where: string): Promise<void> {
 const [first, second, third] = process.argv.slice(2);
 if (first === "rows") await measureAlone(Number(second), third);
 else
-  for (const [where, { name }] of Object.entries(PLACES)) {
-    if (third !== undefined && third !== where) continue;
+  for (const where of third === undefined ? Object.keys(PLACES) : [third]) {
+    const { name } = placeOf(where);
     const all = Array.from({ length: Number(first ?? 5) }, () => rowsOfProcess(Number(second ?? 100), where));
     console.log(`\n${name}:\n`);
     print(all);
