@@ -4,6 +4,7 @@ import type { AfterSync } from "../../../src/testing/index.js";
 import type { Actor } from "./actor.js";
 import { ENCRYPTED } from "./encrypted.js";
 import { MIXED } from "./mixed.js";
+import { PROBE } from "./sequels.js";
 
 /** A short program whose every step is examined. */
 export interface Workload {
@@ -37,6 +38,17 @@ const plain: readonly Workload[] = [
       await actor.write("memory", ["", ""]);
       await actor.flush();
       await actor.write("relaxed", ["k3", "last"]);
+    },
+  },
+  {
+    // What is written after the crash ends where a record of these begins: nothing may take up with that.
+    name: "unsynced records as long as the next one after the crash",
+    async run(actor) {
+      await actor.open();
+      for (let i = 0; i < 4; i++) await actor.write("relaxed", [`${PROBE.slice(0, -1)}${i}`, `${i}`]);
+      actor.kill();
+      await actor.open();
+      for (let i = 0; i < 3; i++) await actor.write("relaxed", [`${PROBE.slice(0, -1)}${i}`, "y"]);
     },
   },
   {
