@@ -7,12 +7,12 @@ import { WORKLOADS } from "./workloads.js";
 
 /**
  * `npm test` looks at a sample. `npm run crash` opens every image of a moment that has at most 128 of them, and
- * 128 of the others.
+ * 128 of the others. Of three images one is neither of the extremes, so that a write of several sectors is torn.
  */
 const FULL = process.env.FULMAR_CRASH === "full";
 const DEPTH: Depth = FULL
-  ? { images: 128, innerEvery: 4, innerImages: 2, recordedEvery: 1, resuming: 1 }
-  : { images: 2, innerEvery: 37, innerImages: 2, recordedEvery: 7, resuming: 0.2 };
+  ? { images: 128, innerEvery: 4, innerImages: 3, recordedEvery: 1, resuming: 1 }
+  : { images: 3, innerEvery: 37, innerImages: 3, recordedEvery: 7, resuming: 0.2 };
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
 /** Which of how many parts this worker runs; all of it by default. */
