@@ -4,7 +4,8 @@ import base from "../../../../vitest.config.ts";
 
 /**
  * What `npm run crash` runs on: one worker for each core. The programs are dealt out in several parts for each, and
- * whichever worker is free takes the next part, as some programs take a hundred times as long as others.
+ * whichever worker is free takes the next part, as some programs take a hundred times as long as others. There are no
+ * more parts than programs.
  */
 const CORES = availableParallelism();
 const PARTS = Math.min(36, 4 * CORES);
