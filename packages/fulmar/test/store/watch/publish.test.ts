@@ -99,7 +99,7 @@ function settled(): Promise<void> {
 }
 
 describe("a published commit", () => {
-  test("is shown to whom it concerns, in the order in which they came, each key once and none that is not there", () => {
+  test("is shown to whom it concerns, in the order in which they came, each key once, and none that is gone", () => {
     const here = held(["a", "1"], ["b", "2"], ["c", "3"]);
     const seen: unknown[] = [];
     here.listen("b", (commit) => seen.push(["first", ...brief(commit)]));
