@@ -55,9 +55,12 @@ describe("where a backup goes", () => {
 
   test("is in a directory that exists", async () => {
     await put(new Uint8Array(1), "/file");
-    for (const parent of ["/none", "/file"]) {
+    for (const [parent, told] of [
+      ["/none", "/none"],
+      ["/file", "/file/one"],
+    ]) {
       const target = prepareTarget(runtime, `${parent}/one`, source);
-      await expect(target).rejects.toMatchObject({ code: "PATH_UNUSABLE" });
+      await expect(target).rejects.toMatchObject({ code: "PATH_UNUSABLE", details: { path: told } });
     }
     expect(paths()).toEqual(["/file"]);
   });
@@ -279,6 +282,8 @@ describe("the numbers of a backup", () => {
     ] as const) {
       const state = { isBackup: true, [name]: value };
       await put(checkpointOf([blockOf({ key: "a", value: "1" })], { state }).bytes);
+      const { ok, findings } = await verifyBackup(runtime, BACKUP);
+      expect([ok, findings.length]).toEqual(fits ? [true, 0] : [false, 1]);
       if (fits) await read();
       else
         await expect(read()).rejects.toMatchObject({ code: "CORRUPT", details: { file: BACKUP, offset: 0 } });
