@@ -18,15 +18,19 @@ export interface Origin {
   readonly context: BackupContext;
 }
 
+export interface OriginOptions extends Partial<BackupContext> {
+  readonly hadPeers?: boolean;
+  /** Its own identity, and those of others. */
+  readonly ids?: readonly string[];
+  /** Of which others it has commits, in this order. */
+  readonly covered?: readonly string[];
+}
+
 /** A store of these items, the first of version 1, whose own commits are numbered up to 11. */
 export function originOf(
   runtime: Runtime,
   items: readonly Item[],
-  {
-    hadPeers = false,
-    ids = [WRITER],
-    ...context
-  }: Partial<BackupContext> & { hadPeers?: boolean; ids?: readonly string[] } = {},
+  { hadPeers = false, ids = [WRITER], covered = ids.slice(1), ...context }: OriginOptions = {},
 ): Origin {
   const origins = new OriginTable();
   for (const id of ids) origins.intern(id);
@@ -38,7 +42,7 @@ export function originOf(
   }
   engine.settle(items.length);
   const coverage = new Coverage();
-  for (const id of ids.slice(1)) coverage.set(id, { upTo: 9, holes: [{ from: 3, to: 4 }] });
+  for (const id of covered) coverage.set(id, { upTo: 9, holes: [{ from: 3, to: 4 }] });
   const numbers = { version: items.length, seq: 11, hlc: 99 };
   return {
     source: { ...numbers, storeId: STORE_ID, incarnation: WRITER, coverage, engine },

@@ -1,10 +1,14 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { NUMBERS_SKIPPED } from "../../../src/base/limits.js";
+import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import type { CareProgress, RepairReport } from "../../../src/durability/care-types.js";
+import { encodeSlot, SLOT_BYTES } from "../../../src/durability/manifest.js";
 import { repairDirectory } from "../../../src/durability/repair.js";
 import { verifyDirectory } from "../../../src/durability/verify.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
-import { edit, filesOf, MiniStore, machine, ROOT } from "../harness.js";
+import { edit, filesOf, MiniStore, machine, machineOn, ROOT } from "../harness.js";
+
+import { manifestIn } from "./manifests.js";
 
 const KEPT = `${ROOT}/damaged-1`;
 /** Commits of which the third is damaged. */
@@ -144,6 +148,21 @@ describe("a directory that is damaged", () => {
     await store.close();
   });
 
+  test("skips the numbers that only its manifest knows of", async () => {
+    await damaged();
+    await edit(storage, `${ROOT}/MANIFEST`, (bytes) => {
+      const { manifest, generation } = manifestIn(bytes);
+      const slot = encodeSlot(nodeChecksum, { ...manifest, version: 1000 }, generation + 1);
+      bytes.set(slot);
+      bytes.set(slot, SLOT_BYTES);
+      return bytes;
+    });
+    expect((await repaired()).version).toBe(4);
+    const store = await MiniStore.open(storage.restart());
+    expect(store.directory.recovered.version).toBe(1000 + NUMBERS_SKIPPED);
+    await store.close();
+  });
+
   test("of which nothing is left becomes a store without commits", async () => {
     await damaged(0);
     for (const [path] of filesOf(storage, ".log")) {
@@ -243,6 +262,41 @@ describe("a directory that is damaged", () => {
     expect([failed > 5, completed > 5]).toEqual([true, true]);
   });
 
+  test("is not exchanged for what cannot be opened", async () => {
+    await damaged();
+    const before = names();
+    let rotten = false;
+    storage.disk.onOperation = ({ kind, path }, phase) => {
+      if (rotten || kind !== "syncDirectory" || phase !== "after" || path !== ROOT) return;
+      rotten = true;
+      const [written] = filesOf(storage, ".tmp").find(([name]) => name.includes("/checkpoint/")) ?? [""];
+      storage.disk.rot(written, { bits: [8 * 110] });
+    };
+    await expect(repaired()).rejects.toMatchObject({ code: "CORRUPT" });
+    storage.disk.onOperation = undefined;
+    expect([rotten, names().filter((name) => !name.endsWith(".tmp"))]).toEqual([true, before]);
+    await repaired();
+    expect(await contents()).toEqual(LEFT);
+  });
+
+  test("keeps its new manifest where only the mark was left to be removed", async () => {
+    await damaged();
+    const remove = storage.disk.faults.add({ operations: ["remove"], path: "REPAIRING", code: "EIO" });
+    await expect(repaired()).rejects.toMatchObject({ code: "IO_ERROR" });
+    remove();
+    const [[, kept]] = filesOf(storage, `${KEPT}/MANIFEST`);
+    const forked = storage.disk.fork();
+    expect(await repaired()).toMatchObject({ repaired: true, entries: 3 });
+    expect(filesOf(storage, `${KEPT}/MANIFEST`)).toEqual([[`${KEPT}/MANIFEST`, kept]]);
+    expect(await contents()).toEqual(LEFT);
+    // A report that is damaged is not told as if it were one; the store is whole all the same.
+    storage = machineOn(forked);
+    await edit(storage, `${KEPT}/REPORT.json`, (bytes) => bytes.slice(1));
+    const file = `${KEPT}/REPORT.json`;
+    await expect(repaired()).rejects.toMatchObject({ code: "CORRUPT", details: { file } });
+    expect(await contents()).toEqual(LEFT);
+  });
+
   test("is let go of when a repair fails, and when it ends", async () => {
     await damaged();
     const runtime = storage.restart();
@@ -257,14 +311,16 @@ describe("a directory that is damaged", () => {
   test("is left as it was when the repair is stopped, at the latest before it writes", async () => {
     await damaged();
     const before = names();
-    for (let calls = 1; ; calls++) {
+    for (let calls = 0; ; calls++) {
       let left = calls;
       const outcome = await repaired({ stopped: () => --left < 0 }).catch(
         (error: { code: string }) => error.code,
       );
       if (typeof outcome !== "string") break;
       expect(outcome).toBe("CLOSED");
-      expect(names().filter((name) => !name.endsWith(".tmp"))).toEqual(before);
+      // While it reads nothing is made at all.
+      const present = calls === 0 ? names() : names().filter((name) => !name.endsWith(".tmp"));
+      expect(present).toEqual(before);
     }
     expect(await contents()).toEqual(LEFT);
     await expect(repaired({ stopped: () => true })).resolves.toMatchObject({ repaired: false });
@@ -330,7 +386,10 @@ describe("a directory that needs no repair", () => {
 
   test("or is none, is refused and not touched", async () => {
     const refused = (code: string, root = ROOT): Promise<void> =>
-      expect(repaired({}, root)).rejects.toMatchObject({ code });
+      expect(repaired({}, root)).rejects.toMatchObject({
+        code,
+        details: code === "NOT_A_STORE" ? { directory: root } : { path: root },
+      });
     await refused("PATH_UNUSABLE");
     await create("/file");
     await refused("PATH_UNUSABLE", "/file");

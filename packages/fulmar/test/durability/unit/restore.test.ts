@@ -1,9 +1,13 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { FulmarError } from "../../../src/base/errors.js";
 import { NUMBERS_SKIPPED } from "../../../src/base/limits.js";
 import type { CareProgress, RestoreSummary } from "../../../src/durability/care-types.js";
 import { readCheckpointHeader } from "../../../src/durability/checkpoint-format.js";
 import { type RestoreContext, restoreBackup } from "../../../src/durability/restore.js";
 import { verifyDirectory } from "../../../src/durability/verify.js";
+import { ALL_KEYS } from "../../../src/keys/range.js";
+import { LATEST, NONE } from "../../../src/memory/engine.js";
+import { originOf as originNumberOf } from "../../../src/record/entry.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { filesOf, MiniStore, machine } from "../harness.js";
 import { BACKUP, backUp, FOREIGN, type Origin, originOf, STORE_ID, WRITER } from "./backups.js";
@@ -94,6 +98,27 @@ describe("what is restored", () => {
     expect(store.contents()).toEqual(CONTENTS);
     expect(store.engine.usage().tombstones).toBe(hadPeers ? 1 : 0);
     await store.close();
+  });
+
+  test("keeps the writer of each entry, in whichever order their commits are told of", async () => {
+    const third = "d4".repeat(16);
+    const items = [
+      { key: "a", value: "1", origin: 3 },
+      { key: "b", value: "2", origin: 2 },
+      { key: "c", value: "3", origin: 4 },
+    ];
+    const ids = [WRITER, FOREIGN, third, "e5".repeat(16)];
+    await backUp(originOf(storage.runtime, items, { hadPeers: true, ids, covered: [third, FOREIGN] }));
+    await restored();
+    const { engine, origins, directory } = await opened();
+    const writers: string[] = [];
+    const cursor = engine.scan(ALL_KEYS, LATEST, false);
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
+      writers.push(origins.id(originNumberOf(engine.slab(ref), engine.offset(ref))));
+    }
+    expect(writers).toEqual([third, FOREIGN, ids[3]]);
+    expect(directory.recovered.hadPeers).toBe(true);
+    storage.kill();
   });
 
   test.each([true, false])("is compressed as the backup is: %s", async (compressed) => {
@@ -226,10 +251,9 @@ describe("a restore", () => {
   test("needs a directory, or a place for one", async () => {
     await backedUp();
     await create("/file");
-    await expect(restored({}, "/file")).rejects.toMatchObject({
-      code: "PATH_UNUSABLE",
-      details: { path: "/file" },
-    });
+    const error = await restored({}, "/file").catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "PATH_UNUSABLE" });
+    expect((error as FulmarError).details).toEqual({ path: "/file" });
   });
 
   test("of a damaged backup leaves nothing", async () => {
