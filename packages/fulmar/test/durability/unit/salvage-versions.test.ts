@@ -20,6 +20,14 @@ test("one that does not fit among the others is the one between them", () => {
   expect(trueVersions([4, 5, 1000], LINKED, 7)).toEqual([4, 5, 6]);
   expect(trueVersions([4, 5, 1000], LINKED, undefined)).toEqual([4, 5, 1000]);
   expect(trueVersions([4, 5, 6], LINKED, 1)).toEqual([4, 5, 6]);
+  expect(trueVersions([4, 5, 4], LINKED, undefined)).toEqual([4, 5, 6]);
+});
+
+test("one that no store reaches is not known where it follows nothing", () => {
+  const apart = [false, false, false];
+  expect(trueVersions([5], apart, undefined)).toEqual([5]);
+  expect(trueVersions([4, SALVAGED_NUMBERS_MAX + 1], apart, undefined)).toEqual([4, undefined]);
+  expect(trueVersions([SALVAGED_NUMBERS_MAX + 1], apart, undefined)).toEqual([undefined]);
 });
 
 test("several that do not fit count upwards, as far as there is room", () => {
