@@ -363,7 +363,7 @@ test("a header and an opening that were not sealed together cost no commit, and 
 describe("records behind many bytes that are none", () => {
   test("are found wherever they begin", async () => {
     const WINDOW = 64 * 1024;
-    for (let shift = -50; shift <= 50; shift += shift > -6 && shift < 6 ? 1 : 7) {
+    for (let shift = -50; shift <= 50; shift += shift >= -8 && shift < 6 ? 1 : 7) {
       const log = await segmentOf(["a", "x".repeat(WINDOW - 44 - 76 + shift), "c"]);
       const [, one, two] = log.ends;
       await damage(log, flip(one + 5));
