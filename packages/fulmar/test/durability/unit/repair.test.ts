@@ -1,75 +1,17 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { NUMBERS_SKIPPED } from "../../../src/base/limits.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
-import type { CareProgress, RepairReport } from "../../../src/durability/care-types.js";
+import type { CareProgress } from "../../../src/durability/care-types.js";
 import { encodeSlot, SLOT_BYTES } from "../../../src/durability/manifest.js";
 import { repairDirectory } from "../../../src/durability/repair.js";
 import { verifyDirectory } from "../../../src/durability/verify.js";
-import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
-import { edit, filesOf, MiniStore, machine, machineOn, ROOT } from "../harness.js";
+import { edit, filesOf, MiniStore, machineOn, ROOT } from "../harness.js";
 
 import { manifestIn } from "./manifests.js";
 
-const KEPT = `${ROOT}/damaged-1`;
-/** Commits of which the third is damaged. */
-const VALUES = ["one", "two", "three", "four"];
-const LEFT = new Map(VALUES.filter((value) => value !== "three").map((value) => [value, value]));
-const decoder = new TextDecoder();
+import { begin, contents, damaged, decoder, KEPT, LEFT, names, repaired, storage } from "./repair-rig.js";
 
-let storage: SimulatedStorage;
-
-beforeEach(() => {
-  storage = machine();
-});
-
-/** A store that was closed, with the first commits in a checkpoint, and one damaged one behind that. */
-async function damaged(checkpointed = 1): Promise<void> {
-  const store = await MiniStore.open(storage.runtime);
-  for (const [i, value] of VALUES.entries()) {
-    await store.save(value, value);
-    if (i + 1 === checkpointed) await store.checkpoint();
-  }
-  await store.close();
-  const log = filesOf(storage, ".log").at(-1)?.[0] ?? "";
-  await edit(storage, log, (bytes) => {
-    bytes[Buffer.from(bytes).indexOf("three")] ^= 1;
-    return bytes;
-  });
-}
-
-interface Options {
-  readonly dryRun?: boolean;
-  readonly stopped?: () => boolean;
-  readonly progress?: (progress: CareProgress) => void;
-}
-
-function repaired(options: Options = {}, root = ROOT): Promise<RepairReport> {
-  const context = {
-    runtime: storage.restart(),
-    dryRun: false,
-    stopped: () => false,
-    progress: () => undefined,
-  };
-  return repairDirectory({ ...context, ...options }, root);
-}
-
-async function create(path: string): Promise<void> {
-  const { fileSystem } = storage.restart();
-  await fileSystem.makeDirectory(fileSystem.parent(path));
-  await (await fileSystem.open(path, "create")).close();
-}
-
-const names = (): string[] =>
-  filesOf(storage, `${ROOT}/`)
-    .map(([path]) => path.slice(ROOT.length + 1))
-    .filter((name) => !name.startsWith("LOCK"));
-
-async function contents(): Promise<Map<string, string>> {
-  const store = await MiniStore.open(storage.restart());
-  const found = store.contents();
-  await store.close();
-  return found;
-}
+beforeEach(() => begin());
 
 describe("a directory that is damaged", () => {
   test("is told of in the same words before and after, and as it was kept", async () => {
@@ -240,7 +182,7 @@ describe("a directory that is damaged", () => {
   test("is completed by the next repair wherever this one failed", async () => {
     let [failed, completed] = [0, 0];
     for (let nth = 1; ; nth += 5) {
-      storage = machine();
+      begin();
       await damaged();
       const operations = ["rename", "remove", "syncDirectory", "sync", "makeDirectory"] as const;
       const remove = storage.disk.faults.add({ operations, nth, code: "EIO" });
@@ -290,7 +232,7 @@ describe("a directory that is damaged", () => {
     expect(filesOf(storage, `${KEPT}/MANIFEST`)).toEqual([[`${KEPT}/MANIFEST`, kept]]);
     expect(await contents()).toEqual(LEFT);
     // A report that is damaged is not told as if it were one; the store is whole all the same.
-    storage = machineOn(forked);
+    begin(machineOn(forked));
     await edit(storage, `${KEPT}/REPORT.json`, (bytes) => bytes.slice(1));
     const file = `${KEPT}/REPORT.json`;
     await expect(repaired()).rejects.toMatchObject({ code: "CORRUPT", details: { file } });
@@ -337,95 +279,5 @@ describe("a directory that is damaged", () => {
     expect(last).toMatchObject({ phase: "write", entries: 3 });
     for (const { bytes, bytesTotal } of told) expect(bytesTotal).toBeGreaterThanOrEqual(bytes);
     expect(last?.bytesTotal).toBeGreaterThan(0);
-  });
-});
-
-describe("where the old files go", () => {
-  test.each(["MANIFEST", "log/000000000001.log", "checkpoint/000000000001"])(
-    "is a new directory if one holds %s already",
-    async (name) => {
-      await damaged();
-      await create(`${KEPT}/${name}`);
-      const report = await repaired();
-      expect(report).toMatchObject({ repaired: true, keptIn: `${ROOT}/damaged-2` });
-      expect(names().filter((path) => path.startsWith("damaged-1/"))).toEqual([`damaged-1/${name}`]);
-      expect(names()).toContain("damaged-2/MANIFEST");
-      expect(await contents()).toEqual(LEFT);
-    },
-  );
-
-  test("is one that an earlier repair made and put nothing in but a report", async () => {
-    await damaged();
-    await create(`${KEPT}/REPORT.json`);
-    await storage.runtime.fileSystem.makeDirectory(`${KEPT}/log`);
-    const { keptIn, entries } = await repaired();
-    expect([keptIn, entries]).toEqual([KEPT, 3]);
-    const [[, report]] = filesOf(storage, `${KEPT}/REPORT.json`);
-    expect(JSON.parse(decoder.decode(report))).toMatchObject({ keptIn: KEPT });
-  });
-});
-
-describe("a directory that needs no repair", () => {
-  test("is told of as it is, and not touched", async () => {
-    const store = await MiniStore.open(storage.runtime);
-    await store.save("a", "1");
-    await store.close();
-    const { incarnation } = store.directory.recovered;
-    const before = storage.disk.fingerprint();
-    expect(await repaired()).toEqual({
-      repaired: false,
-      damaged: false,
-      directory: ROOT,
-      incarnation,
-      version: 1,
-      entries: 1,
-      files: [],
-    });
-    expect(storage.disk.fingerprint()).toBe(before);
-  });
-
-  test("or is none, is refused and not touched", async () => {
-    const refused = (code: string, root = ROOT): Promise<void> =>
-      expect(repaired({}, root)).rejects.toMatchObject({
-        code,
-        details: code === "NOT_A_STORE" ? { directory: root } : { path: root },
-      });
-    await refused("PATH_UNUSABLE");
-    await create("/file");
-    await refused("PATH_UNUSABLE", "/file");
-    await storage.runtime.fileSystem.makeDirectory(ROOT);
-    await refused("NOT_A_STORE");
-    for (const stranger of ["thesis.txt", "log/notes", "checkpoint/12"]) {
-      await create(`${ROOT}/${stranger}`);
-      await refused("NOT_A_STORE");
-    }
-    // What an interrupted restore left was never a store.
-    await create(`${ROOT}/RESTORING`);
-    await create(`${ROOT}/log/000000000001.log`);
-    await refused("NOT_A_STORE");
-    expect(names()).toHaveLength(5);
-    // Nobody holds a lock behind any of these.
-    await storage.runtime.fileSystem.remove(`${ROOT}/RESTORING`);
-    expect(await repaired({ dryRun: true })).toMatchObject({ damaged: true, entries: 0 });
-  });
-
-  test.each(["log", "checkpoint"])("lost its manifest: it has files in %s, and needs one", async (part) => {
-    await damaged();
-    const other = part === "log" ? "/checkpoint/" : "/log/";
-    const { fileSystem } = storage.restart();
-    await fileSystem.remove(`${ROOT}/MANIFEST`);
-    for (const [path] of filesOf(storage, other)) await fileSystem.remove(path);
-    const report = await repaired();
-    expect(report).toMatchObject({ repaired: true, entries: part === "log" ? 3 : 1 });
-    expect(await verifyDirectory(storage.restart(), ROOT)).toMatchObject({ ok: true, findings: [] });
-  });
-
-  test("with a mark alone is one whose repair was interrupted", async () => {
-    await storage.runtime.fileSystem.makeDirectory(ROOT);
-    await create(`${ROOT}/REPAIRING`);
-    await expect(repaired()).rejects.toMatchObject({
-      code: "CORRUPT",
-      details: { file: `${ROOT}/REPAIRING`, offset: 0 },
-    });
   });
 });

@@ -26,8 +26,8 @@ test("one that does not fit among the others is the one between them", () => {
 test("one that no store reaches is not known where it follows nothing", () => {
   const apart = [false, false, false];
   expect(trueVersions([5], apart, undefined)).toEqual([5]);
-  expect(trueVersions([4, SALVAGED_NUMBERS_MAX + 1], apart, undefined)).toEqual([4, undefined]);
-  expect(trueVersions([SALVAGED_NUMBERS_MAX + 1], apart, undefined)).toEqual([undefined]);
+  expect(trueVersions([4, ADOPTED_NUMBERS_MAX + 1], apart, undefined)).toEqual([4, undefined]);
+  expect(trueVersions([ADOPTED_NUMBERS_MAX + 1], apart, undefined)).toEqual([undefined]);
 });
 
 test("several that do not fit count upwards, as far as there is room", () => {

@@ -1,139 +1,34 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { readU32, writeU32, writeU64 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
-import { NUMBERS_MAX } from "../../../src/base/limits.js";
-import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
+import { ADOPTED_NUMBERS_MAX } from "../../../src/base/limits.js";
 import type { CareProgress, RepairedFile } from "../../../src/durability/care-types.js";
-import { withKeyring } from "../../../src/durability/keyring.js";
 import { layoutOf } from "../../../src/durability/layout.js";
-import { encodeSlot, type Manifest, SLOT_BYTES } from "../../../src/durability/manifest.js";
-import { type Salvaged, salvage } from "../../../src/durability/salvage.js";
-import { SALVAGED_NUMBERS_MAX } from "../../../src/durability/salvage-versions.js";
-import { createKeyring, type Encryption } from "../../../src/store/encryption.js";
-import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
-import { repairCheckpoint } from "../../fuzz/repair.js";
-import { contents, edit, filesOf, MiniStore, machine, ROOT } from "../harness.js";
-import { manifestIn } from "./manifests.js";
+import { SLOT_BYTES } from "../../../src/durability/manifest.js";
+import { salvage } from "../../../src/durability/salvage.js";
+import { MiniStore, ROOT } from "../harness.js";
 
-const LARGE = { segmentBytes: 4 * 1024 * 1024 };
-/** A segment with less than a sixteenth of it used goes on at a checkpoint. */
-const SMALL = { segmentBytes: 8192 };
-const MISSING = "the file is missing";
-const segment = (number: number): string => `log/${String(number).padStart(12, "0")}.log`;
-const checkpoint = (number: number): string => `checkpoint/${String(number).padStart(12, "0")}`;
-const whole = (number: number, saved: number): RepairedFile => ({
-  file: segment(number),
-  kind: "segment",
-  saved,
-  lost: [],
-});
+import {
+  begin,
+  build,
+  bytesOf,
+  checkpoint,
+  damage,
+  endsOf,
+  keysOf,
+  LARGE,
+  MISSING,
+  put,
+  remove,
+  restate,
+  restateHeader,
+  salvaged,
+  segment,
+  storage,
+  whole,
+} from "./salvage-rig.js";
 
-let storage: SimulatedStorage;
-
-beforeEach(() => {
-  storage = machine();
-});
-
-interface Plan {
-  /** How many commits each segment holds. */
-  readonly segments?: readonly number[];
-  /** Behind which commits there is a checkpoint. */
-  readonly checkpoints?: readonly number[];
-  readonly killed?: boolean;
-  readonly keys?: Encryption;
-}
-
-/** A store whose n-th commit sets the key kn, closed unless it is killed. */
-async function build({
-  segments = [3, 2, 1],
-  checkpoints = [],
-  killed = false,
-  keys,
-}: Plan = {}): Promise<MiniStore> {
-  const { runtime } = storage;
-  const store = await MiniStore.open(withKeyring(runtime, createKeyring(runtime, keys)), SMALL);
-  for (const [i, count] of segments.entries()) {
-    if (i > 0) await store.directory.startSegment();
-    for (let left = count; left > 0; left--) {
-      const isLast = left === 1 && i < segments.length - 1;
-      await store.save(`k${store.version + 1}`, "x".repeat(isLast ? 600 : 1));
-      if (checkpoints.includes(store.version)) await store.checkpoint();
-    }
-  }
-  if (killed) storage.kill();
-  else await store.close();
-  return store;
-}
-
-async function salvaged(
-  keys?: Encryption,
-  progress: (told: CareProgress) => void = () => undefined,
-): Promise<Salvaged> {
-  const runtime = storage.restart();
-  const before = storage.disk.fingerprint();
-  const found = await salvage({
-    runtime: withKeyring(runtime, createKeyring(runtime, keys)),
-    layout: layoutOf(runtime.fileSystem, ROOT),
-    progress,
-    check: () => undefined,
-  });
-  expect(storage.disk.fingerprint()).toBe(before);
-  return found;
-}
-
-const keysOf = ({ sink }: Salvaged): string => [...contents(sink.engine).keys()].sort().join(" ");
-const bytesOf = (name: string): Uint8Array => {
-  const found = filesOf(storage, `${ROOT}/${name}`)[0];
-  if (found === undefined) throw new Error(`there is no ${name}`);
-  return found[1];
-};
-const damage = (name: string, change: (bytes: Uint8Array) => void): Promise<void> =>
-  edit(storage, `${ROOT}/${name}`, (bytes) => {
-    change(bytes);
-    return bytes;
-  });
-
-async function put(name: string, bytes: Uint8Array): Promise<void> {
-  const { fileSystem } = storage.restart();
-  const path = `${ROOT}/${name}`;
-  if ((await fileSystem.status(path)) !== undefined) await fileSystem.remove(path);
-  const handle = await fileSystem.open(path, "create");
-  await handle.write(bytes, 0);
-  await handle.syncData();
-  await handle.close();
-  await fileSystem.syncDirectory(fileSystem.parent(path));
-}
-
-const remove = async (...names: string[]): Promise<void> => {
-  for (const name of names) await storage.restart().fileSystem.remove(`${ROOT}/${name}`);
-};
-
-/** Makes the manifest say something else, with right checksums. */
-async function restate(change: (manifest: Manifest) => Manifest): Promise<void> {
-  const { manifest, generation } = manifestIn(bytesOf("MANIFEST"));
-  const slot = encodeSlot(nodeChecksum, change(manifest), generation + 1);
-  await damage("MANIFEST", (bytes) => {
-    bytes.set(slot);
-    bytes.set(slot, SLOT_BYTES);
-  });
-}
-
-/** Changes the header of a segment, with a right checksum. */
-const restateHeader = (name: string, change: (bytes: Uint8Array) => void): Promise<void> =>
-  damage(name, (bytes) => {
-    change(bytes);
-    writeU32(bytes, 64, crc32(bytes, 0, 64, 0));
-  });
-
-/** Where each record of a segment ends. */
-function endsOf(name: string): number[] {
-  const bytes = bytesOf(name);
-  const ends: number[] = [];
-  for (let at = 68; at + 44 <= bytes.length && readU32(bytes, at + 4) !== 0; ends.push(at)) {
-    at += 44 + readU32(bytes, at);
-  }
-  return ends;
-}
+beforeEach(begin);
 
 describe("a directory that is whole", () => {
   test("is saved as a whole", async () => {
@@ -188,7 +83,7 @@ describe("a directory that is whole", () => {
       return count;
     };
     expect([await asked(10), await asked(0), await asked(2)]).toEqual([3, 1, 3]);
-    storage = machine();
+    begin();
     const store = await MiniStore.open(storage.runtime, LARGE);
     for (let i = 0; i < 2050; i++) store.put(`k${i}`, "x");
     await store.save("last", "x");
@@ -257,9 +152,9 @@ describe("the manifest", () => {
     await build({ checkpoints: [2] });
     await restate((manifest) => ({ ...manifest, version: 1000, hadPeers: true }));
     expect(await salvaged()).toMatchObject({ usedVersion: 1000, hadPeers: true });
-    await restate((manifest) => ({ ...manifest, version: SALVAGED_NUMBERS_MAX }));
-    expect((await salvaged()).usedVersion).toBe(SALVAGED_NUMBERS_MAX);
-    await restate((manifest) => ({ ...manifest, version: SALVAGED_NUMBERS_MAX + 1 }));
+    await restate((manifest) => ({ ...manifest, version: ADOPTED_NUMBERS_MAX }));
+    expect((await salvaged()).usedVersion).toBe(ADOPTED_NUMBERS_MAX);
+    await restate((manifest) => ({ ...manifest, version: ADOPTED_NUMBERS_MAX + 1 }));
     expect((await salvaged()).usedVersion).toBe(6);
   });
 });
@@ -425,135 +320,5 @@ describe("segments", () => {
     expect((await salvaged()).files).toMatchObject([{ file: segment(1), lost: [{ what: MISSING }] }]);
     await put("log", Uint8Array.of(1));
     expect((await salvaged()).files).toMatchObject([{ file: segment(1), lost: [{ what: MISSING }] }]);
-  });
-});
-
-describe("the checkpoint", () => {
-  test("that is missing is told of, with what it held at most", async () => {
-    await build({ checkpoints: [2, 4] });
-    await remove(checkpoint(2));
-    const { bytes } = manifestIn(bytesOf("MANIFEST")).manifest.checkpoint;
-    const { files } = await salvaged();
-    expect(files[0]).toEqual({
-      file: checkpoint(2),
-      kind: "checkpoint",
-      saved: 0,
-      lost: [
-        {
-          offset: 0,
-          bytes,
-          what: "the file is missing: what was written up to its version and not later",
-          versions: { from: 1, to: 4 },
-        },
-      ],
-    });
-  });
-
-  test("is replaced by the newest other one if it is missing", async () => {
-    await build({ segments: [3, 2, 1], checkpoints: [2] });
-    const older = bytesOf(checkpoint(1));
-    await put(checkpoint(3), older);
-    await put(checkpoint(2), older.slice(0, 50));
-    const found = await salvaged();
-    expect(found.files.map(({ file }) => file)).toContain(checkpoint(1));
-    await remove(checkpoint(1));
-    const { files } = await salvaged();
-    expect(files.filter(({ kind }) => kind === "checkpoint").map(({ file, saved }) => [file, saved])).toEqual(
-      [
-        [checkpoint(1), 0],
-        [checkpoint(3), 2],
-      ],
-    );
-  });
-
-  test("is none where the manifest names none and the log has its beginning", async () => {
-    await build({ checkpoints: [2] });
-    await restate((manifest) => ({
-      ...manifest,
-      checkpoint: { number: 0, version: 0, bytes: 0, crc: 0 },
-    }));
-    const files = async (): Promise<string[]> => (await salvaged()).files.map(({ file }) => file);
-    expect(await files()).not.toContain(checkpoint(1));
-    expect(keysOf(await salvaged())).toBe("k1 k2 k3 k4 k5 k6");
-    // Without its beginning there must have been one.
-    await remove(segment(1));
-    expect(await files()).toContain(checkpoint(1));
-  });
-
-  test("of which blocks are lost is completed from the log as far as that goes", async () => {
-    await build({ checkpoints: [2] });
-    await damage(checkpoint(1), (bytes) => {
-      bytes[bytes.length - 60] ^= 1;
-    });
-    const found = await salvaged();
-    expect(found.files[0]).toMatchObject({
-      file: checkpoint(1),
-      saved: 0,
-      lost: [{ what: "block 0 of 2 entries" }],
-    });
-    expect(found.files.slice(1)).toEqual([whole(1, 1), whole(2, 2), whole(3, 1)]);
-    expect([keysOf(found), found.sink.version]).toEqual(["k1 k2 k3 k4 k5 k6", 6]);
-  });
-
-  test("tells which version it is of, the manifest another, the lower of those that can be", async () => {
-    await build({ checkpoints: [3], segments: [5] });
-    const header = (version: number): Promise<void> =>
-      damage(checkpoint(1), (bytes) => {
-        writeU64(bytes, 64, version);
-        repairCheckpoint(bytes);
-      });
-    const stated = (version: number): Promise<void> =>
-      restate((manifest) => ({ ...manifest, checkpoint: { ...manifest.checkpoint, version } }));
-    const told = async (): Promise<unknown> => {
-      const { files, sink } = await salvaged();
-      const lost = files[0].lost.map(({ offset, bytes, what }) => [
-        offset,
-        bytes,
-        what.match(/\d+/g)?.join(" "),
-      ]);
-      return [files[0].saved, lost, files[1].saved, sink.version];
-    };
-    expect(await told()).toEqual([3, [], 2, 5]);
-    await stated(4);
-    expect(await told()).toEqual([3, [], 2, 5]);
-    // Lower than an entry in it: that cannot be.
-    await stated(2);
-    expect(await told()).toEqual([3, [], 2, 5]);
-    await stated(NUMBERS_MAX);
-    expect(await told()).toEqual([3, [], 2, 5]);
-    await stated(4);
-    await header(1000);
-    expect(await told()).toEqual([3, [[64, 8, "1000 4"]], 1, 5]);
-    await stated(2);
-    expect(await told()).toEqual([3, [], 0, 1000]);
-    await header(2);
-    // Where they agree they are believed.
-    expect(await told()).toEqual([3, [], 3, 5]);
-    await stated(1);
-    expect(await told()).toEqual([3, [[64, 8, "2 3"]], 2, 5]);
-    await header(NUMBERS_MAX);
-    await stated(NUMBERS_MAX);
-    expect(await told()).toEqual([3, [[64, 8, `${NUMBERS_MAX} 3`]], 2, 5]);
-  });
-});
-
-describe("sealed files", () => {
-  const keyed = (name: string): Encryption => ({
-    current: name,
-    getKey: (id: string) => new Uint8Array(32).fill(id.charCodeAt(0)),
-  });
-
-  test("tell which key the newest file has that tells", async () => {
-    await build({ keys: keyed("z"), checkpoints: [2], segments: [2, 1] });
-    expect((await salvaged(keyed("b"))).keyId).toBe("z");
-    const runtime = storage.restart();
-    const keyring = createKeyring(runtime, keyed("b"));
-    const store = await MiniStore.open(withKeyring(runtime, keyring), SMALL);
-    await store.directory.startSegment();
-    await store.save("later", "x");
-    await store.close();
-    expect((await salvaged(keyed("q"))).keyId).toBe("b");
-    for (const [path] of filesOf(storage, ".log")) await remove(path.slice(ROOT.length + 1));
-    expect((await salvaged(keyed("q"))).keyId).toBe("z");
   });
 });
