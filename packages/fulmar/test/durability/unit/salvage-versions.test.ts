@@ -28,6 +28,8 @@ test("one that no store reaches is not known where it follows nothing", () => {
   expect(trueVersions([5], apart, undefined)).toEqual([5]);
   expect(trueVersions([4, ADOPTED_NUMBERS_MAX + 1], apart, undefined)).toEqual([4, undefined]);
   expect(trueVersions([ADOPTED_NUMBERS_MAX + 1], apart, undefined)).toEqual([undefined]);
+  const unreached = [ADOPTED_NUMBERS_MAX + 1, ADOPTED_NUMBERS_MAX + 1];
+  expect(trueVersions(unreached, apart, undefined)).toEqual([undefined, undefined]);
 });
 
 test("several that do not fit count upwards, as far as there is room", () => {
