@@ -1,3 +1,4 @@
+import type { Unfilled } from "../base/uncounted.js";
 import type { OriginId } from "./origins.js";
 
 /**
@@ -11,6 +12,15 @@ export interface Stamp {
   readonly origin: OriginId;
   /** The writer's sequence number; one per commit, never reissued. */
   readonly seq: number;
+}
+
+/** Made for each commit, and kept until it is acknowledged. */
+export function stampOf(hlc: number, origin: OriginId, seq: number): Stamp {
+  const stamp: Unfilled<Stamp> = {};
+  stamp.hlc = hlc;
+  stamp.origin = origin;
+  stamp.seq = seq;
+  return stamp as Stamp;
 }
 
 /** Negative if `a` comes before `b`; zero only for the same stamp. The greater stamp wins a key. */

@@ -9,7 +9,7 @@ import { type Scope, siblingScope } from "./scope.js";
 import { checkDurability } from "./settings.js";
 import type { Store } from "./store.js";
 import type { Key, WriteOptions, Written } from "./types.js";
-import { raised, resolveWish, type Wish } from "./wishes.js";
+import { raised, resolveWish, type Wish, WriteWish } from "./wishes.js";
 
 /** What must hold for an atomic operation to be done. */
 export interface Check {
@@ -148,7 +148,7 @@ export class Atomic<In = unknown, Out = In> {
   }
 
   #write(write: LocalWrite): this {
-    this.#plan.effects.put(write.key, { kind: "write", write });
+    this.#plan.effects.put(write.key, new WriteWish(write));
     return this;
   }
 

@@ -2,6 +2,7 @@ import { equalBytes } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
+import { listOf, type Unfilled } from "../base/uncounted.js";
 import { LATEST, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, valueView } from "../record/entry.js";
 import type { Committed, LocalWrite, OutcomeOf } from "../transaction/committer.js";
@@ -83,8 +84,14 @@ export class Conditions<In, Out> {
     const isTimed = options.ttl !== undefined || options.expiresAt !== undefined;
     const lifetime = isTimed || ref === NONE ? options : { expiresAt: reader.expiresAt(ref) ?? FOR_EVER };
     const write = this.#encoder.counting(key, encoded, value, lifetime);
-    const outcomeOf: OutcomeOf<Incremented<Out>> = ({ version, stamp }) => ({ version, stamp, value });
-    return this.#core.commit([write], checkDurability(options.durability), outcomeOf);
+    const outcomeOf: OutcomeOf<Incremented<Out>> = ({ version, stamp }) => {
+      const outcome: Unfilled<Incremented<Out>> = {};
+      outcome.version = version;
+      outcome.stamp = stamp;
+      outcome.value = value;
+      return outcome as Incremented<Out>;
+    };
+    return this.#core.commit(listOf(write), checkDurability(options.durability), outcomeOf);
   }
 
   /** Time that a key has left, in ms: Infinity without a deadline, undefined without a value. */
@@ -155,7 +162,7 @@ export class Conditions<In, Out> {
   }
 
   #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
-    return this.#core.commit([write], checkDurability(options.durability), done);
+    return this.#core.commit(listOf(write), checkDurability(options.durability), done);
   }
 
   #refused(ref: Ref): Outcome<Out> {

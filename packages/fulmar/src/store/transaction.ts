@@ -10,7 +10,7 @@ import type { Store } from "./store.js";
 import type { Savepoint, TransactionState } from "./transaction-state.js";
 import { type Step, walk } from "./transaction-walk.js";
 import type { Entry, Key, ListOptions, RangeOptions, WriteOptions } from "./types.js";
-import { raised } from "./wishes.js";
+import { raised, WriteWish } from "./wishes.js";
 
 const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const;
 const READ_OPTIONS = ["conflict"] as const;
@@ -127,14 +127,14 @@ export class Transaction<In = unknown, Out = In> {
     checkOptions(options, SET_OPTIONS, "set");
     this.#state.assertOpen();
     const write = this.#scope.encoder.keptSetting(key, value, options, this.#encoded(key));
-    this.#state.put(write.key, { kind: "write", write });
+    this.#state.put(write.key, new WriteWish(write));
   }
 
   /** Deletes a key at the commit; no error if it is absent. */
   delete(key: Key): void {
     this.#state.assertOpen();
     const write = this.#scope.encoder.removal(this.#encoded(key));
-    this.#state.put(write.key, { kind: "write", write });
+    this.#state.put(write.key, new WriteWish(write));
   }
 
   /**

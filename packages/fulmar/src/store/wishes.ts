@@ -6,9 +6,19 @@ import { incremented, type Step } from "./increment.js";
 import type { Scope } from "./scope.js";
 import type { Key } from "./types.js";
 
+/** A blind write. */
+export class WriteWish {
+  readonly kind = "write";
+  readonly write: LocalWrite;
+
+  constructor(write: LocalWrite) {
+    this.write = write;
+  }
+}
+
 /** A blind write, or a step that is added to whatever the counter is at the commit. */
 export type Wish =
-  | { readonly kind: "write"; readonly write: LocalWrite }
+  | WriteWish
   | { readonly kind: "increment"; readonly key: Key; readonly by: Step; readonly scope: WishScope };
 
 /** Where a counter is. */
@@ -30,7 +40,7 @@ export function raised(
   const current = (flags & TOMBSTONE) !== 0 ? undefined : scope.reader.codec.decode(value);
   const lifetime = { expiresAt: deadline === 0 ? FOR_EVER : deadline };
   const sum = incremented(current, by, key);
-  return { kind: "write", write: scope.encoder.counting(key, encoded, sum, lifetime) };
+  return new WriteWish(scope.encoder.counting(key, encoded, sum, lifetime));
 }
 
 /** The write of a wish. A step counts from the newest value, whose deadline stays. */

@@ -1,4 +1,5 @@
 import { checkOptions, NO_OPTIONS } from "../base/options.js";
+import { listOf } from "../base/uncounted.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
 import { Atomic } from "./atomic.js";
@@ -206,12 +207,12 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<Out>> {
     const level = checkDurability(options.durability);
     const { core, reader } = this.#scope;
-    if (options.previous !== true) return core.commit([write], level);
+    if (options.previous !== true) return core.commit(listOf(write), level);
     core.assertOpen();
     const ref = reader.engine.find(write.key, LATEST);
     const nowMs = reader.nowMs();
     const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
-    const done = core.commit([write], level);
+    const done = core.commit(listOf(write), level);
     return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
   }
 }

@@ -6,6 +6,7 @@ import { describeKey } from "../keys/key.js";
 import type { KeySpace } from "../keys/space.js";
 import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
+import { EncodedWrite } from "../transaction/local-write.js";
 import { mismatch, type Validator } from "./schema.js";
 import type { BatchOperation, Key, WriteOptions } from "./types.js";
 import type { UserCode } from "./user-code.js";
@@ -85,7 +86,7 @@ export class WriteEncoder<In, Out = In> {
   /** The write of a value as it is stored. */
   renewal(key: Uint8Array, value: Uint8Array, lifetime: Lifetime): LocalWrite {
     const deadline = this.deadline(lifetime);
-    return { key, value, flags: deadline === 0 ? 0 : HAS_DEADLINE, deadline };
+    return new EncodedWrite(key, value, deadline === 0 ? 0 : HAS_DEADLINE, deadline);
   }
 
   deletion(key: Key): LocalWrite {
@@ -94,7 +95,7 @@ export class WriteEncoder<In, Out = In> {
 
   /** The deletion of a key that is encoded already. */
   removal(key: Uint8Array): LocalWrite {
-    return { key, value: NO_VALUE, flags: TOMBSTONE, deadline: 0 };
+    return new EncodedWrite(key, NO_VALUE, TOMBSTONE, 0);
   }
 
   operation(operation: BatchOperation<In>): LocalWrite {

@@ -15,7 +15,7 @@ export class Acknowledgements {
     const waiters = level === "full" ? this.#synced : this.#logged;
     return new Promise<T>((resolve, reject) => {
       // A waiter is only ever resolved with its own outcome.
-      waiters.add({ version, outcome, resolve: resolve as (outcome: unknown) => void, reject });
+      waiters.add(version, outcome, resolve as (outcome: unknown) => void, reject);
     });
   }
 

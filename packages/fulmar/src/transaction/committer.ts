@@ -9,6 +9,7 @@ import {
   writeCommitHead,
 } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
+import { stampOf } from "../record/stamp.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
 import { bodyOf, type CommitBody, type CommitExtras, inFront, NO_EXTRAS, NOBODY } from "./commit-body.js";
 import type {
@@ -142,10 +143,10 @@ export class Committer implements LogObserver {
     this.#assertWritable();
     const entriesBytes = checkedSize(writes, limits);
     const victims = memoryLimit?.admit(wantedRoom(writes)) ?? NOBODY;
-    const stamp = { hlc: clock.next(), origin: origins.id(OWN_ORIGIN), seq: ++this.#seq };
+    const stamp = stampOf(clock.next(), origins.id(OWN_ORIGIN), ++this.#seq);
     const version = ++this.#version;
     const body = new StampedWrites(writes, entriesBytes, stamp, runtime.checksum);
-    const committed = { version, stamp };
+    const committed = body.committedAt(version);
     const outcome = outcomeOf === undefined ? committed : outcomeOf(committed);
     if (victims.length === 0 && !this.#replicating) return this.#write(version, outcome, level, body);
     const covered = this.#replicating ? [[stamp.origin, { upTo: stamp.seq, holes: [] }] as const] : NOBODY;
@@ -191,9 +192,8 @@ export class Committer implements LogObserver {
   /** Resolves when every commit so far is synced. */
   flush(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const version = this.#newest;
-    if (version <= this.#synced) return Promise.resolve();
-    const done = this.#acknowledgements.promise(version, undefined, "full");
+    if (this.#newest <= this.#synced) return Promise.resolve();
+    const done = this.#acknowledgements.promise(this.#newest, undefined, "full");
     this.#log?.want("synced");
     return done;
   }

@@ -8,8 +8,24 @@ export interface Waiter {
 }
 
 /** A waiter in line, and who comes after it. */
-interface Place extends Waiter {
-  next: Place | undefined;
+class Place implements Waiter {
+  readonly version: number;
+  readonly outcome: unknown;
+  readonly resolve: (outcome: unknown) => void;
+  readonly reject: (error: Error) => void;
+  next: Place | undefined = undefined;
+
+  constructor(
+    version: number,
+    outcome: unknown,
+    resolve: (outcome: unknown) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.version = version;
+    this.outcome = outcome;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
 
 /** Waiters in order of their versions: a queue, since durability only grows. */
@@ -17,8 +33,13 @@ export class Waiters {
   #first: Place | undefined;
   #last: Place | undefined;
 
-  add({ version, outcome, resolve, reject }: Waiter): void {
-    const place: Place = { version, outcome, resolve, reject, next: undefined };
+  add(
+    version: number,
+    outcome: unknown,
+    resolve: (outcome: unknown) => void,
+    reject: (error: Error) => void,
+  ): void {
+    const place = new Place(version, outcome, resolve, reject);
     if (this.#last === undefined) this.#first = place;
     else this.#last.next = place;
     this.#last = place;

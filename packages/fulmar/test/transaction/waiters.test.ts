@@ -19,7 +19,12 @@ it("resolves in order up to a version and gives out those above one, as a plain 
       for (const [outcome, one] of steps.entries()) {
         if (one.do === "add") {
           version += one.by;
-          waiters.add({ version, outcome, resolve: (given) => resolved.push(given), reject: () => {} });
+          waiters.add(
+            version,
+            outcome,
+            (given) => resolved.push(given),
+            () => {},
+          );
           model.push({ version, outcome });
         } else if (one.do === "release") {
           const through = version - one.behind;

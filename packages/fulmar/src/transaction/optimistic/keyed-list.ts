@@ -1,3 +1,4 @@
+import { listOf } from "../../base/uncounted.js";
 import { keyText } from "../../keys/key-text.js";
 
 /** Among so many keys each is looked at, from the end on, where keys mostly differ; a map would cost more. */
@@ -5,7 +6,7 @@ const FEW = 8;
 
 /** Items in the order in which they were added, found by their keys, of which no two are equal. */
 export class KeyedList<T extends { readonly key: Uint8Array }> {
-  readonly items: T[] = [];
+  readonly items: T[] = listOf();
   /** Where each key is, once there are more than a few. */
   #places: Map<string, number> | undefined;
 

@@ -3,9 +3,14 @@ import { inRange, isEmptyRange, type KeyRange, successor } from "../../keys/rang
 import { KeyedList } from "./keyed-list.js";
 
 /** A key that was read, and the version that was found: 0 for none. */
-export interface PointRead {
+export class PointRead {
   readonly key: Uint8Array;
   readonly version: number;
+
+  constructor(key: Uint8Array, version: number) {
+    this.key = key;
+    this.version = version;
+  }
 }
 
 /** A range as far as it was read. */
@@ -66,7 +71,7 @@ export class ReadSet {
 
   /** `key` must not change from now on. */
   point(key: Uint8Array, version: number): void {
-    if (this.#points.indexOf(key) < 0) this.#points.push({ key, version });
+    if (this.#points.indexOf(key) < 0) this.#points.push(new PointRead(key, version));
   }
 
   range(range: KeyRange, reverse: boolean): RangeRead {

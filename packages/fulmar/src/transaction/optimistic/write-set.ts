@@ -4,9 +4,14 @@ import { inRange, type KeyRange } from "../../keys/range.js";
 import { KeyedList } from "./keyed-list.js";
 
 /** What a transaction wants of one key: `what` is up to the caller. */
-export interface Pending<T> {
+export class Pending<T> {
   readonly key: Uint8Array;
   readonly what: T;
+
+  constructor(key: Uint8Array, what: T) {
+    this.key = key;
+    this.what = what;
+  }
 }
 
 /** A state of a write set to go back to. */
@@ -51,7 +56,7 @@ export class WriteSet<T> {
     const before = found < 0 ? undefined : this.#pending.items[found];
     this.#notes?.push({ index, before });
     this.#writes++;
-    this.#replace(index, before, { key, what });
+    this.#replace(index, before, new Pending(key, what));
   }
 
   /** In the order in which keys were first written. */
