@@ -16,7 +16,7 @@ export interface LogObserver {
   synced(version: number): void;
   /**
    * The log could not take the commits after `version` and has made sure that no trace of them can
-   * return. Called synchronously when it happens, which may be inside `end`, so that memory is rolled back
+   * return. Called synchronously when it happens, which may be inside `end` or `want`, so that memory is rolled back
    * at once...
    */
   refused(version: number, error: Error): void;

@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.js";
 import { fileError } from "../base/errors.js";
 import type { FileHandle, Runtime } from "../base/runtime/interface.js";
 import type { FileSeal } from "./file-seal.js";
@@ -97,6 +98,13 @@ export class LogSegments {
     this.#releaseOld();
   }
 
+  /** Cuts off, durably, whatever lies behind what was handed over. */
+  cutOff(): Promise<void> {
+    const { current } = this;
+    assert(current.handle !== undefined, "the present segment is open");
+    return truncateDurably(current, current.handle);
+  }
+
   /**
    * The newest segment that a recovery from a checkpoint of `version` can begin with: everything later
    * is in it or behind it, and its opening is on stable storage.
@@ -159,6 +167,14 @@ export class LogSegments {
       this.#runtime.diagnostics.emit("fulmar:close-failed", () => ({ path: segment.path, error }));
     });
   }
+}
+
+async function truncateDurably(segment: LogSegment, handle: FileHandle): Promise<void> {
+  const { position } = segment;
+  await handle.truncate(position);
+  await handle.syncData();
+  segment.capacity = Math.min(segment.capacity, position);
+  segment.syncedPosition = position;
 }
 
 /** Where the log stands after a sync, for the manifest. */

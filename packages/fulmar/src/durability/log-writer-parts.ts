@@ -1,7 +1,8 @@
 import type { Runtime } from "../base/runtime/interface.js";
 import type { OriginTable } from "../record/origins.js";
 import type { FlushPolicy, LogObserver } from "./commit-log.js";
-import type { LogSegments } from "./log-segments.js";
+import type { GroupEnd } from "./group-buffer.js";
+import { endOf, type LogSegment, type LogSegments } from "./log-segments.js";
 import type { LogEnd } from "./manifest.js";
 import type { SegmentPool } from "./segment-pool.js";
 
@@ -24,4 +25,18 @@ export interface Progress {
   readonly commits: number;
   readonly bytes: number;
   readonly end: LogEnd;
+}
+
+/** Progress by records that were wholly handed over to a segment. */
+export function advanced(
+  progress: Progress,
+  segment: LogSegment,
+  { bytes, commits, crc, version }: GroupEnd,
+): Progress {
+  segment.position += bytes;
+  return {
+    commits: progress.commits + commits,
+    bytes: progress.bytes + bytes,
+    end: endOf(segment, crc, version),
+  };
 }

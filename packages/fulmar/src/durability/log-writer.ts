@@ -6,21 +6,21 @@ import { unknownOutcome } from "./files.js";
 import { FlushInterval } from "./flush-interval.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
 import { logFailedEarlier, logStopped } from "./log-errors.js";
-import { holdsLittle, openNext } from "./log-rotation.js";
-import { appendNow, endOf } from "./log-segments.js";
+import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
+import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
-import type { LogWriterParts, Progress } from "./log-writer-parts.js";
+import { LogSync } from "./log-sync.js";
+import { advanced, type LogWriterParts, type Progress } from "./log-writer-parts.js";
 import type { LogEnd } from "./manifest.js";
-import { headerBytes } from "./segment-format.js";
 import { TurnGuard } from "./turn-guard.js";
-import { ZeroFill } from "./zero-fill.js";
 
 /** Largest group that `inlineSync` syncs in the calling turn. */
 const INLINE_BYTES_MAX = 64 * 1024;
 
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
- * work is done, and synced off the event loop while the next one gathers.
+ * work is done, or before that once it is worth a sync of its own, and synced off the event loop while the next one
+ * gathers.
  *
  * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer ones; nothing is
  * written after a refused group until its traces are durably gone; nothing at all is written after a failed sync, or
@@ -30,7 +30,7 @@ export class LogWriter implements CommitLog {
   readonly #parts: LogWriterParts;
   readonly #group: GroupBuffer;
   readonly #guard: TurnGuard;
-  readonly #fill: ZeroFill;
+  readonly #sync: LogSync;
   #logged: Progress;
   #synced: Progress;
   /** Synced in line while another sync is under way: told once that one has ended well. */
@@ -41,6 +41,7 @@ export class LogWriter implements CommitLog {
   /** Made once: a commit that finds the end of the turn scheduled makes nothing. */
   readonly #flush = this.#guarded(() => this.#syncAll());
   readonly #endTurn = this.#guarded(() => this.#turnEnded());
+  readonly #ahead = this.#guarded(() => this.#syncAhead());
   #wantsLogged = false;
   #refusal: Error | undefined;
   #failure: Error | undefined;
@@ -53,12 +54,13 @@ export class LogWriter implements CommitLog {
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
     this.#guard = new TurnGuard(parts.runtime);
-    this.#fill = new ZeroFill(parts.segmentBytes);
+    this.#sync = new LogSync(parts);
     this.#interval = new FlushInterval(parts.runtime.timers, parts.flush.intervalMs, this.#flush);
     this.#steps = new LogSteps({
       next: () => this.#nextStep(),
-      between: () => this.#handOver(),
-      ended: () => this.#tellSyncedInLine(),
+      // What those wrote that the sync woke goes with what gathered before.
+      between: () => this.#sync.isUnderWay || this.#handOver(),
+      ended: () => this.#reachedDisk(this.#takeSyncedInLine()),
       broken: (cause) => this.#broken(cause),
     });
     const { crc, version } = parts.end;
@@ -107,7 +109,12 @@ export class LogWriter implements CommitLog {
   #space(version: number, lengthBytes: number): CommitSpace {
     const { segments } = this.#parts;
     if (this.#group.filled === 0) {
-      this.#startGroup(this.#group.recordBytes(lengthBytes, segments.current.seal));
+      startGroup(this.#parts, this.#group, {
+        recordBytes: this.#group.recordBytes(lengthBytes, segments.current.seal),
+        syncedThrough: this.synced,
+        logged: this.#logged.end,
+        mayGoOn: this.#refusal === undefined,
+      });
     }
     const { salt, seal, position } = segments.current;
     const sealing = seal === undefined ? undefined : { seal, position };
@@ -131,15 +138,19 @@ export class LogWriter implements CommitLog {
     const overflows = end >= this.#parts.segments.limit(this.#parts.segmentBytes) && this.#parts.pool.ready;
     if (overflows || this.#isFull()) {
       this.#handOver();
-      this.#boundUnsynced();
+      // More un-synced commits than the numbers that a recovery skips would let it give out a number twice.
+      if (this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX) this.#syncNow();
       this.#steps.start();
     }
     this.#schedule();
   }
 
+  /** May write, as {@link end} may. */
   want(level: "logged" | "synced"): void {
-    if (level === "synced") this.#syncTarget = Math.max(this.#syncTarget, this.#group.version);
-    else this.#wantsLogged = true;
+    if (level === "synced") {
+      this.#syncTarget = Math.max(this.#syncTarget, this.#group.version);
+      if (!this.#sync.isUnderWay && this.#sync.isWorth(this.#group.commits)) this.#ahead();
+    } else this.#wantsLogged = true;
     this.#schedule();
   }
 
@@ -157,7 +168,7 @@ export class LogWriter implements CommitLog {
     await this.#parts.pool.prepared();
     this.#handOver();
     // Much may have happened meanwhile.
-    if (this.#closed || this.#failure !== undefined || this.#refusal !== undefined) return;
+    if (this.#closed || this.#isStuck) return;
     if (holdsLittle(this.#parts) || !openNext(this.#parts, this.#group, this.synced)) return;
     this.#handOver();
     this.#openingEnd = this.#logged.bytes;
@@ -174,6 +185,11 @@ export class LogWriter implements CommitLog {
     }
     await this.#steps.working;
     this.#interval.cancel();
+  }
+
+  /** Nothing may be written: never again, or not before the traces of what was refused are gone. */
+  get #isStuck(): boolean {
+    return this.#failure !== undefined || this.#refusal !== undefined;
   }
 
   #isFull(): boolean {
@@ -199,36 +215,17 @@ export class LogWriter implements CommitLog {
     }
     // During a sync the next group gathers, unless somebody waits only for the write.
     if (this.#steps.working !== undefined && !this.#wantsLogged) return;
-    const lone = this.#group.commits === 1 && this.#group.filled <= INLINE_BYTES_MAX;
+    const isLone = this.#group.commits === 1 && this.#group.filled <= INLINE_BYTES_MAX;
     this.#handOver();
-    if (
-      this.#parts.inlineSync &&
-      lone &&
-      this.#steps.working === undefined &&
-      this.#syncTarget > this.synced
-    ) {
-      this.#syncNow();
-    }
+    const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
+    if (mayBlock && this.#syncTarget > this.synced) this.#syncNow();
     this.#steps.start();
-  }
-
-  /** Decides where a group goes, before its first record is encoded: records carry the segment's salt. */
-  #startGroup(recordBytes: number): void {
-    const { current } = this.#parts.segments;
-    const full = current.position + recordBytes > this.#parts.segments.limit(this.#parts.segmentBytes);
-    const mayGoOn = full && this.#refusal === undefined && current.position > headerBytes(current.seal);
-    if (mayGoOn && openNext(this.#parts, this.#group, this.synced)) return;
-    // The opening of the present segment was refused together with its first group.
-    if (current.position === headerBytes(current.seal)) {
-      const { segment, position } = this.#logged.end;
-      this.#group.open(current.salt, this.synced, segment, position, current.seal);
-    }
   }
 
   #handOver(): void {
     this.#wantsLogged = false;
     const group = this.#group;
-    if (group.filled === 0 || this.#failure !== undefined || this.#refusal !== undefined) return;
+    if (group.filled === 0 || this.#isStuck) return;
     const { content } = group;
     const written = appendNow(this.#parts.segments.current, content);
     if (written.error !== undefined) {
@@ -245,12 +242,7 @@ export class LogWriter implements CommitLog {
   /** Counts records that were wholly written. */
   #advance(end: GroupEnd): void {
     const { current } = this.#parts.segments;
-    current.position += end.bytes;
-    this.#logged = {
-      commits: this.#logged.commits + end.commits,
-      bytes: this.#logged.bytes + end.bytes,
-      end: endOf(current, end.crc, end.version),
-    };
+    this.#logged = advanced(this.#logged, current, end);
     if (current.position >= this.#parts.segmentBytes / 2) this.#parts.pool.prepare();
   }
 
@@ -269,17 +261,11 @@ export class LogWriter implements CommitLog {
     this.#steps.start();
   }
 
-  /** More un-synced commits than the numbers that a recovery skips would let it give out a number twice. */
-  #boundUnsynced(): void {
-    if (this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX) this.#syncNow();
-  }
-
   #syncNow(): void {
-    if (this.#failure !== undefined || this.#refusal !== undefined) return;
+    if (this.#isStuck) return;
     const reached = this.#logged;
-    this.#fill.ahead(this.#parts.segments.current);
     try {
-      this.#parts.segments.syncNow();
+      this.#sync.now();
     } catch (cause) {
       this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
       return;
@@ -289,17 +275,19 @@ export class LogWriter implements CommitLog {
     else this.#syncedInLine = reached;
   }
 
-  /** No sync is under way that could still fail. */
-  #tellSyncedInLine(): void {
+  /** What was synced in line while another sync, which has ended now, could still fail. */
+  #takeSyncedInLine(): Progress | undefined {
     const reached = this.#syncedInLine;
     this.#syncedInLine = undefined;
-    if (reached !== undefined) this.#reachedDisk(reached);
+    return reached;
   }
 
-  #reachedDisk(reached: Progress): void {
+  #reachedDisk(reached: Progress = this.#synced): void {
     if (this.#failure !== undefined || reached.bytes <= this.#synced.bytes) return;
     const isNews = reached.end.version > this.synced;
     this.#synced = reached;
+    // Before those are told that wait for this one: what they do next is done while the disk works.
+    if (this.#sync.isWorth(this.#group.commits)) this.#ahead();
     if (this.#synced.commits === this.#logged.commits) this.#interval.cancel();
     if (isNews) this.#parts.observer.synced(reached.end.version);
   }
@@ -324,6 +312,8 @@ export class LogWriter implements CommitLog {
   }
 
   #nextStep(): (() => Promise<void>) | undefined {
+    // Whatever happened since: nothing else may be done to the files before it has ended.
+    if (this.#sync.isUnderWay) return () => this.#syncOnce();
     if (this.#failure !== undefined) return undefined;
     if (this.#refusal !== undefined) return () => this.#removeTraces();
     return this.#owesSync() ? () => this.#syncOnce() : undefined;
@@ -337,33 +327,37 @@ export class LogWriter implements CommitLog {
     return Math.min(this.#openingEnd, this.#logged.bytes) > this.#synced.bytes;
   }
 
+  /** Syncs what has gathered so far while the turn goes on. */
+  #syncAhead(): void {
+    this.#handOver();
+    if (this.#isStuck || !this.#owesSync()) return;
+    this.#sync.begin(this.#logged);
+    this.#steps.start();
+  }
+
   async #syncOnce(): Promise<void> {
-    const reached = this.#logged;
-    this.#fill.ahead(this.#parts.segments.current);
+    if (!this.#sync.isUnderWay) this.#sync.begin(this.#logged);
+    let reached: Progress | undefined;
     try {
-      await this.#parts.segments.sync();
+      reached = await this.#sync.ended();
     } catch (cause) {
       this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
       return;
     }
-    this.#reachedDisk(reached);
-    this.#tellSyncedInLine();
+    // What was synced in line meanwhile is further on.
+    this.#reachedDisk(this.#takeSyncedInLine() ?? reached);
   }
 
   /** Cuts off whatever a refused group left, so that no crash can bring it back. */
   async #removeTraces(): Promise<void> {
-    const { current } = this.#parts.segments;
-    const { handle, position } = current;
-    assert(handle !== undefined, "the present segment is open");
+    const { segments } = this.#parts;
+    const done = segments.cutOff();
     try {
-      await handle.truncate(position);
-      await handle.syncData();
+      await done;
     } catch (cause) {
-      this.#fail(unknownOutcome(cause, current.path));
+      this.#fail(unknownOutcome(cause, segments.current.path));
       return;
     }
-    current.capacity = Math.min(current.capacity, position);
-    current.syncedPosition = position;
     // The opening of this segment may be all that is new: then the log ends behind it, durably.
     if (this.#logged.end.version === this.synced) this.#synced = this.#logged;
     this.#refusal = undefined;

@@ -106,6 +106,7 @@ export class LogRig {
   /** The next segment, once it is prepared. */
   prepared: PreparedSegment | undefined;
   prepares = 0;
+  nowMs = 0;
   /** What whoever waits for a prepared segment waits for. */
   preparing: Promise<void> = Promise.resolve();
   /** Called with each event, as the committer would be. */
@@ -192,7 +193,7 @@ export class LogRig {
 
   #runtime(): Runtime {
     return {
-      clock: { monotonicMs: () => 0, wallMs: () => 0 },
+      clock: { monotonicMs: () => this.nowMs, wallMs: () => 0 },
       checksum: nodeChecksum,
       timers: {
         soon: (task: () => void) => this.#tasks.push(task),

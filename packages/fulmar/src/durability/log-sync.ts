@@ -1,0 +1,73 @@
+import { assert } from "../base/assert.js";
+import type { Clock } from "../base/runtime/interface.js";
+import type { LogSegments } from "./log-segments.js";
+import type { LogWriterParts, Progress } from "./log-writer-parts.js";
+import { ZeroFill } from "./zero-fill.js";
+
+/** A group of fewer commits waits for others, however fast the disk is: a trip to another thread costs as much. */
+const WORTH_COMMITS_MIN = 16;
+/** What a commit takes of the event loop, roughly, its caller's work included. */
+const COMMIT_MS = 0.01;
+/** How far the notion of how long a sync takes follows one that took longer: it may just have waited for the loop. */
+const SLOWER_SHARE = 1 / 16;
+
+/**
+ * The sync of the log that is under way, at most one, and whether what has gathered is worth the next.
+ *
+ * If all who wait for the log waited for the same sync, the disk would idle while they go on, and they while it
+ * syncs. So once a group has taken about as long to gather as a sync takes, it is synced without waiting
+ * for more: two halves take turns, one at the disk and one on the event loop.
+ */
+export class LogSync {
+  readonly #clock: Clock;
+  readonly #segments: LogSegments;
+  readonly #fill: ZeroFill;
+  #underWay:
+    | { readonly reached: Progress; readonly done: Promise<void>; readonly begunMs: number }
+    | undefined;
+  /** How long a sync takes; less than those took that ended while the event loop was busy. Huge before the first. */
+  #tookMs = Number.MAX_VALUE;
+
+  constructor({ runtime, segments, segmentBytes }: LogWriterParts) {
+    this.#clock = runtime.clock;
+    this.#segments = segments;
+    this.#fill = new ZeroFill(segmentBytes);
+  }
+
+  get isUnderWay(): boolean {
+    return this.#underWay !== undefined;
+  }
+
+  /** Whether a group of so many commits may be synced by itself. */
+  isWorth(commits: number): boolean {
+    return commits >= WORTH_COMMITS_MIN && commits * COMMIT_MS >= this.#tookMs;
+  }
+
+  /** Begins one that brings the log as far as `reached`, which is where it ends now. */
+  begin(reached: Progress): void {
+    assert(this.#underWay === undefined, "one sync ends before the next begins");
+    this.#fill.ahead(this.#segments.current);
+    const begunMs = this.#clock.monotonicMs();
+    this.#underWay = { reached, done: this.#segments.sync(), begunMs };
+  }
+
+  /** Syncs in line, whatever is under way beside. Throws what the sync throws. */
+  now(): void {
+    this.#fill.ahead(this.#segments.current);
+    this.#segments.syncNow();
+  }
+
+  /** Waits for the sync under way, and tells what it reached. Throws what the sync throws. */
+  async ended(): Promise<Progress | undefined> {
+    if (this.#underWay === undefined) return undefined;
+    const { reached, done, begunMs } = this.#underWay;
+    try {
+      await done;
+    } finally {
+      this.#underWay = undefined;
+    }
+    const tookMs = this.#clock.monotonicMs() - begunMs;
+    this.#tookMs = Math.min(tookMs, this.#tookMs + (tookMs - this.#tookMs) * SLOWER_SHARE);
+    return reached;
+  }
+}
