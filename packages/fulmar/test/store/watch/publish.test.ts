@@ -155,6 +155,16 @@ describe("a published commit", () => {
     expect(seen).toEqual(["first", "first", "late"]);
   });
 
+  test("is shown to those behind one that does not take it now", () => {
+    const here = held(["a", "1"]);
+    const seen: number[] = [];
+    here.stream("a", { limits: { commits: 1 } });
+    here.listen("a", ({ version }) => seen.push(version));
+    here.publish(1, "a");
+    here.publish(2, "a");
+    expect(seen).toEqual([1, 2]);
+  });
+
   test("goes on after a listener's mistake, which is reported", () => {
     const here = held(["a", "1"]);
     const seen: number[] = [];
