@@ -3,6 +3,7 @@ import { checkOptions, integerOption } from "../base/options.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { WriteSet } from "../transaction/optimistic/write-set.js";
+import { done } from "./conditions.js";
 import { checkStep } from "./increment.js";
 import type { Namespace } from "./namespace.js";
 import { type Scope, siblingScope } from "./scope.js";
@@ -127,7 +128,7 @@ export class Atomic<In = unknown, Out = In> {
     const failed = this.#failedChecks();
     if (failed.length > 0) return { ok: false, failed };
     const writes = this.#plan.effects.values().map(resolveWish);
-    return this.#scope.core.commit(writes, level, ({ version, stamp }) => ({ ok: true, version, stamp }));
+    return this.#scope.core.commit(writes, level, done);
   }
 
   #failedChecks(): FailedCheck[] {

@@ -172,6 +172,10 @@ export class Conditions<In, Out> {
 }
 
 /** What a conditional write resolves to that was done. */
-function done({ version, stamp }: Committed): { ok: true } & Committed {
-  return { ok: true, version, stamp };
+export function done({ version, stamp }: Committed): { readonly ok: true } & Committed {
+  const outcome: Unfilled<{ readonly ok: true } & Committed> = {};
+  outcome.ok = true;
+  outcome.version = version;
+  outcome.stamp = stamp;
+  return outcome as { readonly ok: true } & Committed;
 }

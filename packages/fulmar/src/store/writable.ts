@@ -74,7 +74,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
     return attempt(() => {
       checkOptions(options, ["durability"], "batch");
       const { core, encoder } = this.#scope;
-      const writes: LocalWrite[] = [];
+      const writes: LocalWrite[] = listOf();
       for (const operation of operations) writes.push(encoder.operation(operation));
       return core.commit(writes, checkDurability(options.durability));
     });

@@ -64,6 +64,19 @@ const plain: readonly Workload[] = [
     },
   },
   {
+    name: "more writers than one sync waits for",
+    async run(actor) {
+      await actor.open();
+      await actor.write("full", ["k0", "first"]);
+      const syncs = countSyncs(actor);
+      const writer = async (_: unknown, i: number): Promise<void> => {
+        for (let round = 0; round < 2; round++) await actor.write("full", [`k${i % 5}`, `${round} ${i}`]);
+      };
+      await Promise.all(Array.from({ length: 24 }, writer));
+      if (syncs() < 3) throw new Error("no group was synced while the next one was made");
+    },
+  },
+  {
     name: "batches",
     async run(actor) {
       await actor.open();
@@ -109,6 +122,18 @@ const plain: readonly Workload[] = [
     },
   },
 ];
+
+/** Counts the syncs from now on. */
+function countSyncs(actor: Actor): () => number {
+  const { disk } = actor.storage;
+  const listener = disk.onOperation;
+  let count = 0;
+  disk.onOperation = (operation, phase) => {
+    listener?.(operation, phase);
+    if (phase === "after" && operation.kind === "sync") count++;
+  };
+  return () => count;
+}
 
 /** Resolves when the first operation on a file below this path begins. */
 function operationOn(actor: Actor, part: string): Promise<void> {
