@@ -15,9 +15,14 @@ function openOn(storage: SimulatedStorage, options: OpenOptions<string> = {}): P
 /** Writes until the log goes on in another segment, which is prepared and not yet written to. */
 async function untilRotationIsNext(db: Store<string>, storage: SimulatedStorage): Promise<void> {
   for (let i = 0; i < 6; i++) await db.set(["fill", i], "x".repeat(10_000));
-  for (let i = 0; i < 50 && !storage.disk.image().has("/data/log/000000000002.log"); i++) {
-    await storage.runtime.timers.turn();
+  // It is prepared once nothing more is done to the disk.
+  let operations = 0;
+  storage.disk.onOperation = () => operations++;
+  for (let before = -1; before !== operations; ) {
+    before = operations;
+    for (let i = 0; i < 5; i++) await storage.runtime.timers.turn();
   }
+  storage.disk.onOperation = undefined;
   expect(storage.disk.image().has("/data/log/000000000002.log")).toBe(true);
 }
 
