@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { writeU32 } from "../../../src/base/bytes.js";
 import { NUMBERS_MAX, NUMBERS_SKIPPED } from "../../../src/base/limits.js";
-import type { Runtime } from "../../../src/base/runtime/interface.js";
+import type { FileSystem, Runtime } from "../../../src/base/runtime/interface.js";
 import { inspectBackup, readBackup } from "../../../src/durability/backup-reader.js";
 import { prepareTarget } from "../../../src/durability/backup-writer.js";
 import type { CareProgress } from "../../../src/durability/care-types.js";
@@ -239,27 +239,22 @@ describe("of what is no backup", () => {
       const found = await fileSystem.status(path);
       return found === undefined ? undefined : { ...found, sizeBytes: found.sizeBytes + 1 };
     };
-    const longer = { ...runtime, fileSystem: { ...bound(fileSystem), status } };
+    const longer = { ...runtime, fileSystem: withStatus(fileSystem, status) };
     const from = bytes.length + 1 - 40;
     const refused = { code: "CORRUPT", details: { file: BACKUP, offset: from } };
     await expect(inspectBackup(longer, BACKUP)).rejects.toMatchObject(refused);
   });
 });
 
-function bound(fileSystem: Runtime["fileSystem"]): Runtime["fileSystem"] {
-  return {
-    open: (path, mode) => fileSystem.open(path, mode),
-    status: (path) => fileSystem.status(path),
-    list: (path) => fileSystem.list(path),
-    makeDirectory: (path) => fileSystem.makeDirectory(path),
-    rename: (from, to) => fileSystem.rename(from, to),
-    remove: (path) => fileSystem.remove(path),
-    syncDirectory: (path) => fileSystem.syncDirectory(path),
-    realPath: (path) => fileSystem.realPath(path),
-    join: (directory, name) => fileSystem.join(directory, name),
-    parent: (path) => fileSystem.parent(path),
-    lock: (directory) => fileSystem.lock(directory),
-  };
+/** The same file system but for one call. */
+function withStatus(fileSystem: FileSystem, status: FileSystem["status"]): FileSystem {
+  return new Proxy(fileSystem, {
+    get(target, name) {
+      if (name === "status") return status;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
 }
 
 describe("the numbers of a backup", () => {
