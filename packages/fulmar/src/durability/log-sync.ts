@@ -58,8 +58,8 @@ export class LogSync {
   }
 
   /** Waits for the sync under way, and tells what it reached. Throws what the sync throws. */
-  async ended(): Promise<Progress | undefined> {
-    if (this.#underWay === undefined) return undefined;
+  async ended(): Promise<Progress> {
+    assert(this.#underWay !== undefined, "what is waited for is under way");
     const { reached, done, begunMs } = this.#underWay;
     try {
       await done;

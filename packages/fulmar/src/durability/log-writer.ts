@@ -337,7 +337,7 @@ export class LogWriter implements CommitLog {
 
   async #syncOnce(): Promise<void> {
     if (!this.#sync.isUnderWay) this.#sync.begin(this.#logged);
-    let reached: Progress | undefined;
+    let reached: Progress;
     try {
       reached = await this.#sync.ended();
     } catch (cause) {
