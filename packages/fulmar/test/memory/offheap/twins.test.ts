@@ -57,8 +57,12 @@ class Twins {
     this.#empty();
   }
 
-  /** Goes on with the order by origin: the plain engine has it at once, the other one pins a state meanwhile. */
-  #order(steps: number): void {
+  /**
+   * Goes on with the order by origin: the plain engine has it at once, the other one pins a state meanwhile. What
+   * is deleted then keeps its slot, which the plain engine forgets, so with slots no change comes between.
+   */
+  #order(stepsMax: number): void {
+    const steps = this.#isTracked ? Number.POSITIVE_INFINITY : stepsMax;
     this.#plain.orderByOrigin();
     for (let i = 0; i < steps && !this.#tested.orderByOrigin(); i++) this.#tested.verify();
     this.#isBehind = true;
@@ -247,7 +251,8 @@ describe.each([
   it("show the same through long random histories", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2 ** 31 - 1 }), (seed) => new Twins(seed, shape).run(150)),
-      { numRuns: Number(process.env.FULMAR_TWINS ?? 8) },
+      // With slots, of 16: the order by origin was under way while keys were deleted and came again.
+      { numRuns: Number(process.env.FULMAR_TWINS ?? 8), examples: [[16]] },
     );
   });
 });
