@@ -11,6 +11,7 @@ export const PARTS = {
   log: {
     files: durable(
       "log-writer",
+      "log-sync",
       "log-steps",
       "log-errors",
       "log-rotation",

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../../../src/base/limits.js";
-import { LogRig, settled, systemError } from "./log-rig.js";
+import type { Runtime } from "../../../src/base/runtime/interface.js";
+import { LogSegments } from "../../../src/durability/log-segments.js";
+import { LogSync } from "../../../src/durability/log-sync.js";
+import type { LogWriterParts, Progress } from "../../../src/durability/log-writer-parts.js";
+import { FIRST_AT, LogRig, ManualFile, segment, settled, systemError } from "./log-rig.js";
 
 /** So many commits take as long as a sync of 0.3 ms. */
 const WORTH = 30;
@@ -261,5 +265,45 @@ describe("a sync that began before the turn was over", () => {
     rig.log.want("synced");
     expect(rig.heard()).toEqual([`logged ${LAST}`, "failed"]);
     expect(rig.log.failure).toMatchObject({ code: "STORE_FAILED" });
+  });
+});
+
+describe("the sync under way", () => {
+  const INVARIANT = expect.objectContaining({ code: "INVARIANT" });
+
+  function syncing(): { file: ManualFile; sync: LogSync; through: (version: number) => Progress } {
+    const file = new ManualFile("/log/1");
+    const runtime = { clock: { monotonicMs: () => 0 } } as Runtime;
+    const live = segment(1, file.handle, { position: FIRST_AT, syncedPosition: 0 });
+    const segments = new LogSegments(runtime, [live]);
+    const through = (version: number): Progress => {
+      live.position += 100;
+      return { commits: version, bytes: live.position, end: { segment: 1, position: 0, crc: 0, version } };
+    };
+    const sync = new LogSync({ runtime, segments, segmentBytes: 1 << 20 } as LogWriterParts);
+    return { file, sync, through };
+  }
+
+  test("is one at a time: of two, an error of the disk would be told to one", async () => {
+    const { file, sync, through } = syncing();
+    sync.begin(through(11));
+    expect(() => sync.begin(through(12))).toThrow(INVARIANT);
+    expect(file.calls).toEqual(["sync"]);
+    // The first one goes on, and reaches what it was begun with.
+    const reached = sync.ended();
+    await file.finish();
+    expect((await reached).end.version).toBe(11);
+    sync.begin(through(13));
+    expect(file.calls).toEqual(["sync", "sync"]);
+  });
+
+  test("is not taken for ended when there is none, nor a second time", async () => {
+    const { file, sync, through } = syncing();
+    await expect(sync.ended()).rejects.toEqual(INVARIANT);
+    sync.begin(through(11));
+    const first = sync.ended();
+    await file.finish();
+    await first;
+    await expect(sync.ended()).rejects.toEqual(INVARIANT);
   });
 });
