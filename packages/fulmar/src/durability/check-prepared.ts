@@ -1,10 +1,9 @@
-import type { FileSystem } from "../base/runtime/interface.js";
+import type { FilesToRead } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import { withFile } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import { type Layout, segmentName, TEMPORARY } from "./layout.js";
 import { readManifest } from "./manifest.js";
-import { pathsOf } from "./new-store.js";
 import { loadStore } from "./recovery.js";
 
 /**
@@ -12,7 +11,7 @@ import { loadStore } from "./recovery.js";
  * opened. Rejects with CORRUPT or an error of the disk.
  */
 export async function checkPrepared(runtime: DiskRuntime, layout: Layout, number: number): Promise<void> {
-  const fileSystem = asCommitted(runtime, layout, number);
+  const fileSystem = asCommitted(runtime, number);
   const { manifest } = await withFile(fileSystem, layout.manifest, "read", (handle) =>
     readManifest(runtime.checksum, handle),
   );
@@ -22,21 +21,13 @@ export async function checkPrepared(runtime: DiskRuntime, layout: Layout, number
   await loadStore(parts, manifest, manifest.incarnation);
 }
 
-/** The files as they will be when a prepared store has its names. */
-function asCommitted({ fileSystem }: DiskRuntime, layout: Layout, number: number): FileSystem {
-  const renamed = new Set([...pathsOf(fileSystem, layout, number), layout.manifest]);
-  const real = (path: string): string => (renamed.has(path) ? path + TEMPORARY : path);
+/** The files as they will be when a prepared store has its names: no others are there, and nothing can be changed. */
+function asCommitted({ fileSystem }: DiskRuntime, number: number): FilesToRead {
   return {
-    open: (path, mode) => fileSystem.open(real(path), mode),
-    status: (path) => fileSystem.status(real(path)),
-    list: (path) => (path === layout.log ? Promise.resolve([segmentName(number)]) : fileSystem.list(path)),
-    makeDirectory: (path) => fileSystem.makeDirectory(path),
-    rename: (from, to) => fileSystem.rename(from, to),
-    remove: (path) => fileSystem.remove(path),
-    syncDirectory: (path) => fileSystem.syncDirectory(path),
-    realPath: (path) => fileSystem.realPath(path),
+    open: (path, mode) => fileSystem.open(path + TEMPORARY, mode),
+    status: (path) => fileSystem.status(path + TEMPORARY),
+    // Of the directories only the log is listed.
+    list: () => Promise.resolve([segmentName(number)]),
     join: (directory, name) => fileSystem.join(directory, name),
-    parent: (path) => fileSystem.parent(path),
-    lock: (directory) => fileSystem.lock(directory),
   };
 }

@@ -9,7 +9,7 @@ import {
 import type { ChunkReader } from "./chunk-reader.js";
 import type { FileSeal } from "./file-seal.js";
 import { corrupt, notSealed } from "./files.js";
-import type { DiskRuntime } from "./keyring.js";
+import type { ReadRuntime } from "./keyring.js";
 import { claimedBytes, unpack } from "./packing.js";
 
 /** So many blocks are unpacked at the same time, while those before them are loaded ... */
@@ -33,7 +33,7 @@ export interface Block {
 
 /** Reads the blocks of a checkpoint in order. Rejects with CORRUPT or an error of the disk. */
 export class BlockReader {
-  readonly #runtime: DiskRuntime;
+  readonly #runtime: ReadRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #header: CheckpointHeader;
@@ -45,7 +45,7 @@ export class BlockReader {
   #position: number;
 
   constructor(
-    runtime: DiskRuntime,
+    runtime: ReadRuntime,
     path: string,
     reader: ChunkReader,
     header: CheckpointHeader,

@@ -21,7 +21,7 @@ import { ChunkReader } from "./chunk-reader.js";
 import { type FileSeal, sealBytes } from "./file-seal.js";
 import { attempt, corrupt, formatNewer, notSealed, Pacer, withFile } from "./files.js";
 import { readKeySection } from "./key-section.js";
-import { type DiskRuntime, findSeal } from "./keyring.js";
+import { findSeal, type ReadRuntime } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 import { checkedItemLength, type FoundNumbers, OriginMapping } from "./replay.js";
 
@@ -48,7 +48,7 @@ export interface CheckpointRead {
 
 /** Reads the checkpoint that the manifest names, checking every byte, in the order of its entries. */
 export async function readCheckpoint(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   path: string,
   name: CheckpointName,
   storeId: string,
@@ -67,7 +67,7 @@ export async function readCheckpoint(
 }
 
 class CheckpointReading {
-  readonly #runtime: DiskRuntime;
+  readonly #runtime: ReadRuntime;
   readonly #path: string;
   readonly #reader: ChunkReader;
   readonly #tail: ChunkReader;
@@ -77,7 +77,7 @@ class CheckpointReading {
   #tombstones = 0;
   #lastKey: Uint8Array | undefined;
 
-  constructor(runtime: DiskRuntime, handle: FileHandle, path: string, sizeBytes: number) {
+  constructor(runtime: ReadRuntime, handle: FileHandle, path: string, sizeBytes: number) {
     this.#runtime = runtime;
     this.#path = path;
     this.#reader = new ChunkReader(handle, sizeBytes, true);

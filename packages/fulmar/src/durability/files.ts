@@ -1,5 +1,5 @@
 import { codeOf, FulmarError, fileError } from "../base/errors.js";
-import type { FileHandle, FileSystem, OpenMode, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle, FileSystem, FilesToRead, OpenMode, Runtime } from "../base/runtime/interface.js";
 
 /** The error for stored bytes that cannot be right. `offset` is where in the file they are. */
 export function corrupt(file: string, offset: number, what: string): FulmarError {
@@ -43,7 +43,7 @@ export async function attempt<T>(action: string, path: string, work: Promise<T>)
 }
 
 /** The names in a directory that the manifest says exists. */
-export async function listOwn(fileSystem: FileSystem, directory: string): Promise<string[]> {
+export async function listOwn(fileSystem: FilesToRead, directory: string): Promise<string[]> {
   try {
     return await fileSystem.list(directory);
   } catch (cause) {
@@ -52,13 +52,13 @@ export async function listOwn(fileSystem: FileSystem, directory: string): Promis
   }
 }
 
-export function openFile(fileSystem: FileSystem, path: string, mode: OpenMode): Promise<FileHandle> {
+export function openFile(fileSystem: FilesToRead, path: string, mode: OpenMode): Promise<FileHandle> {
   return attempt(mode === "create" ? "create" : "open", path, fileSystem.open(path, mode));
 }
 
 /** Opens a file for the time of `work`. */
 export async function withFile<T>(
-  fileSystem: FileSystem,
+  fileSystem: FilesToRead,
   path: string,
   mode: OpenMode,
   work: (handle: FileHandle) => Promise<T>,
@@ -137,11 +137,11 @@ const SLICE_MS = 4;
 
 /** Gives the event loop a turn often enough that no other work waits long. */
 export class Pacer {
-  readonly #runtime: Runtime;
+  readonly #runtime: Pick<Runtime, "clock" | "timers">;
   #bytes = 0;
   #sinceMs: number;
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Pick<Runtime, "clock" | "timers">) {
     this.#runtime = runtime;
     this.#sinceMs = runtime.clock.monotonicMs();
   }

@@ -6,7 +6,11 @@ import { Pacer } from "./files.js";
 const STEP_BYTES = 64 * 1024;
 
 /** Finishes a load at `version`, with turns of the event loop in between. */
-export async function finishLoad(runtime: Runtime, loader: BulkLoader, version: number): Promise<void> {
+export async function finishLoad(
+  runtime: Pick<Runtime, "clock" | "timers">,
+  loader: BulkLoader,
+  version: number,
+): Promise<void> {
   const pacer = new Pacer(runtime);
   while (!loader.step()) if (pacer.worked(STEP_BYTES)) await pacer.rest();
   loader.finish(version);

@@ -1,5 +1,5 @@
 import { FulmarError } from "../base/errors.js";
-import type { Runtime } from "../base/runtime/interface.js";
+import type { FilesToRead, Runtime } from "../base/runtime/interface.js";
 import { FileSeal } from "./file-seal.js";
 import { KEY_CHECK_BYTES, KEY_SALT_BYTES, type KeySection, writeKeySection } from "./key-section.js";
 
@@ -38,6 +38,11 @@ export interface NewSeal {
  */
 export interface DiskRuntime extends Runtime {
   readonly keyring?: Keyring | undefined;
+}
+
+/** What it takes to read a data directory, and to change nothing in it. */
+export interface ReadRuntime extends Omit<DiskRuntime, "fileSystem"> {
+  readonly fileSystem: FilesToRead;
 }
 
 export function withKeyring(runtime: Runtime, keyring: Keyring | undefined): DiskRuntime {
@@ -159,7 +164,7 @@ export class Keyring {
 
 /** The seal of an existing file, by what stands behind its header. */
 export function findSeal(
-  runtime: DiskRuntime,
+  runtime: Omit<DiskRuntime, "fileSystem">,
   path: string,
   section: KeySection,
   purpose: FilePurpose,

@@ -1,5 +1,5 @@
 import { corrupt, listOwn, withFile } from "./files.js";
-import type { DiskRuntime } from "./keyring.js";
+import type { ReadRuntime } from "./keyring.js";
 import { type Layout, segmentName, segmentNumber } from "./layout.js";
 import type { LogEnd, Manifest } from "./manifest.js";
 import {
@@ -57,7 +57,7 @@ export interface ScanVisitor extends RecordVisitor {
  * something proves that this position had been synced, which makes it corruption.
  */
 export async function scanLog(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   layout: Layout,
   manifest: Manifest,
   visitor: ScanVisitor,
@@ -95,12 +95,13 @@ export async function scanLog(
   const last = live[live.length - 1];
   const end: LogEnd = { segment: last.file.number, position: last.end, crc: link.crc, version: link.version };
   const rest = await weigh(runtime, manifest, live, dead, end, link);
+  checkMissing(runtime, layout, last, dead);
   const lastNumber = files[files.length - 1].number;
   return { live, dead, end, lastNumber, proven: rest.proven, torn: rest.torn, cutBytes: rest.cutBytes };
 }
 
 async function listSegments(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   layout: Layout,
   manifest: Manifest,
 ): Promise<SegmentFile[]> {
@@ -128,7 +129,7 @@ function continues(file: SegmentFile, previous: LiveSegment, link: Link): boolea
 }
 
 async function readSegment(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   file: SegmentFile,
   link: Link,
   visitor: ScanVisitor,
@@ -147,7 +148,7 @@ async function readSegment(
 
 /** Decides between a torn tail and corruption by everything that stands behind the end. */
 async function weigh(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   manifest: Manifest,
   live: readonly LiveSegment[],
   dead: readonly SegmentFile[],
@@ -180,7 +181,6 @@ async function weigh(
   if (manifest.clean && !endsCleanly(live, synced, end)) {
     throw corrupt(path, end.position, "the log does not end where the last orderly close left it");
   }
-  checkMissing(runtime, last, dead);
   return { proven, torn, cutBytes };
 }
 
@@ -198,13 +198,17 @@ function endsCleanly(live: readonly LiveSegment[], closed: LogEnd, found: LogEnd
 }
 
 /** Segments come into being durably before they are used, so a gap in the chain is a lost file. */
-function checkMissing(runtime: DiskRuntime, last: LiveSegment, dead: readonly SegmentFile[]): void {
+function checkMissing(
+  { fileSystem }: ReadRuntime,
+  layout: Layout,
+  last: LiveSegment,
+  dead: readonly SegmentFile[],
+): void {
   const present = new Set(dead.map((file) => file.number));
-  for (const { opening, path } of dead) {
+  for (const { opening } of dead) {
     const previous = opening?.previousSegment ?? 0;
     if (previous <= last.file.number || present.has(previous)) continue;
-    const { fileSystem } = runtime;
-    throw corrupt(fileSystem.join(fileSystem.parent(path), segmentName(previous)), 0, "it is missing");
+    throw corrupt(fileSystem.join(layout.log, segmentName(previous)), 0, "it is missing");
   }
 }
 

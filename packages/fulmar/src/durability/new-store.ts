@@ -77,7 +77,7 @@ export async function commitNewStore(runtime: DiskRuntime, layout: Layout, numbe
 }
 
 /** Where checkpoint and segment of a store with this number will be. */
-export function pathsOf(fileSystem: FileSystem, layout: Layout, number: number): [string, string] {
+function pathsOf(fileSystem: FileSystem, layout: Layout, number: number): [string, string] {
   const checkpoint = fileSystem.join(layout.checkpoints, checkpointName(number));
   return [checkpoint, fileSystem.join(layout.log, segmentName(number))];
 }

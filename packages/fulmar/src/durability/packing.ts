@@ -35,7 +35,10 @@ export function claimedBytes(packed: Uint8Array): number {
 }
 
 /** The payload that was packed; undefined if `packed` is not what {@link pack} makes. */
-export async function unpack(runtime: Runtime, packed: Uint8Array): Promise<Uint8Array | undefined> {
+export async function unpack(
+  runtime: Pick<Runtime, "checksum" | "compression">,
+  packed: Uint8Array,
+): Promise<Uint8Array | undefined> {
   const length = claimedBytes(packed);
   if (length === 0) return undefined;
   const payload = await runtime.compression.inflate(packed.subarray(PACKED_HEAD_BYTES), length);

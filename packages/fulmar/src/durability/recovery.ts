@@ -20,7 +20,7 @@ import {
 import { finishLoad } from "./finish-load.js";
 import { identityOf, newIdentity } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
-import type { DiskRuntime } from "./keyring.js";
+import type { DiskRuntime, ReadRuntime } from "./keyring.js";
 import { checkpointName, type Layout } from "./layout.js";
 import { type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
 import type { LogSegment } from "./log-segments.js";
@@ -137,7 +137,8 @@ interface Loaded {
 
 /** Reads checkpoint and log into the engine. Changes nothing on disk. */
 export async function loadStore(
-  parts: Pick<RecoveryParts, "runtime" | "layout" | "origins"> & {
+  parts: Pick<RecoveryParts, "layout" | "origins"> & {
+    readonly runtime: ReadRuntime;
     readonly engine: MemoryEngine | undefined;
     readonly options: Pick<DirectoryOptions, "onProgress">;
   },

@@ -4,7 +4,7 @@ import { ChunkReader } from "./chunk-reader.js";
 import { type FileSeal, sealBytes } from "./file-seal.js";
 import { attempt, corrupt, formatNewer, notSealed, Pacer, withFile } from "./files.js";
 import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
-import { type DiskRuntime, findSeal } from "./keyring.js";
+import { findSeal, type ReadRuntime } from "./keyring.js";
 import { segmentName } from "./layout.js";
 import {
   firstCommitAt,
@@ -70,7 +70,7 @@ export interface Link {
  * ENCRYPTION_KEY_MISSING, ENCRYPTION_KEY_WRONG or NOT_ENCRYPTED.
  */
 export async function inspectSegment(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   path: string,
   number: number,
   storeId: string | undefined,
@@ -93,7 +93,7 @@ export async function inspectSegment(
 }
 
 async function readHeader(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   reader: ChunkReader,
   path: string,
 ): Promise<SegmentHeader | undefined> {
@@ -107,7 +107,7 @@ async function readHeader(
 }
 
 async function readSeal(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   reader: ChunkReader,
   path: string,
   header: SegmentHeader,
@@ -125,7 +125,7 @@ async function readSeal(
 
 /** The opening of a segment, if it is whole. Rejects with CORRUPT if it was not sealed together with the header. */
 export async function readOpening(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   reader: ChunkReader,
   path: string,
   salt: Uint8Array,
@@ -154,7 +154,7 @@ export async function readOpening(
 
 /** Checksum of a whole record, or undefined if it is not what the record says. */
 export function checkedPayloadCrc(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   bytes: Uint8Array,
   at: number,
   head: RecordHead,
@@ -178,7 +178,7 @@ const MARK_EVERY_BYTES = 256 * 1024;
  * where the valid records end, with marks on the way. `advance` is told of progress at each pause.
  */
 export async function readRecords(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   handle: FileHandle,
   segment: SegmentFile,
   link: Link,
@@ -194,7 +194,7 @@ export async function readRecords(
 }
 
 class RecordReading {
-  readonly #runtime: DiskRuntime;
+  readonly #runtime: ReadRuntime;
   readonly #reader: ChunkReader;
   readonly #segment: SegmentFile;
   readonly #salt: Uint8Array;
@@ -202,7 +202,7 @@ class RecordReading {
   readonly #head = newRecordHead();
   #position: number;
 
-  constructor(runtime: DiskRuntime, reader: ChunkReader, segment: SegmentFile, link: Link) {
+  constructor(runtime: ReadRuntime, reader: ChunkReader, segment: SegmentFile, link: Link) {
     this.#runtime = runtime;
     this.#reader = reader;
     this.#segment = segment;
@@ -295,7 +295,7 @@ const SEARCH_BYTES = 64 * 1024;
 
 /** Looks at every byte from `from` on for heads of this segment's records. */
 export async function searchRemainder(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   handle: FileHandle,
   segment: SegmentFile,
   from: number,
@@ -326,7 +326,7 @@ export async function searchRemainder(
 
 /** Notes the heads in `bytes[start, end)`, whose places in the file are higher by `offset`. */
 function searchHeads(
-  runtime: DiskRuntime,
+  runtime: ReadRuntime,
   bytes: Uint8Array,
   start: number,
   end: number,
@@ -347,7 +347,7 @@ function searchHeads(
   }
 }
 
-async function isZeros(runtime: DiskRuntime, reader: ChunkReader): Promise<boolean> {
+async function isZeros(runtime: ReadRuntime, reader: ChunkReader): Promise<boolean> {
   const pacer = new Pacer(runtime);
   for (let position = 0; position < reader.sizeBytes; ) {
     const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);

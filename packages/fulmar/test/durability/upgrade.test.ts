@@ -12,7 +12,7 @@ import { Coverage } from "../../src/record/coverage.js";
 import { writeEntry } from "../../src/record/entry.js";
 import { OriginTable } from "../../src/record/origins.js";
 import type { DiskProfile, SimulatedDisk, SimulatedStorage } from "../../src/testing/simulated/index.js";
-import { MiniStore, machine, machineOn, ROOT } from "./harness.js";
+import { edit, MiniStore, machine, machineOn, ROOT } from "./harness.js";
 
 /** What an older program might have written: a manifest of format 0, and a log of JSON. */
 interface Old {
@@ -144,6 +144,19 @@ describe("a directory of an older format", () => {
     const report = await verifyDirectory(runtime, ROOT);
     expect(report.ok).toBe(false);
     expect(report.findings[0].message).toContain("has format 0");
+    expect(storage.disk.fingerprint()).toBe(before);
+  });
+
+  test("is not taken for one where nothing of the manifest can be read", async () => {
+    const storage = machine();
+    await writeOld(storage);
+    await edit(storage, `${ROOT}/MANIFEST`, (bytes) => bytes.fill(0xff));
+    const before = storage.disk.fingerprint();
+    // It may be of the present format: a repair is what helps, and no other version does.
+    await expect(MiniStore.open(storage.restart(), { olderFormats })).rejects.toMatchObject({
+      code: "CORRUPT",
+      details: { file: `${ROOT}/MANIFEST` },
+    });
     expect(storage.disk.fingerprint()).toBe(before);
   });
 

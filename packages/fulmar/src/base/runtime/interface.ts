@@ -151,6 +151,9 @@ export interface FileSystem {
   lock(directory: string): Promise<DirectoryLock>;
 }
 
+/** What reading files takes: nothing of it but `open` with another mode than `read` changes anything. */
+export type FilesToRead = Pick<FileSystem, "open" | "status" | "list" | "join">;
+
 export interface ConnectionHandler {
   /** One whole frame. The handler owns `bytes`. Must not throw. */
   frame(bytes: Uint8Array): void;
