@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "fulmar";
 import { describe, expect, it } from "vitest";
@@ -335,6 +335,17 @@ describe("repair", () => {
     expect((await fulmar(["list", directory, "--keys-only"])).out).toBe("a\nc\n");
     expect((await fulmar(["repair", directory])).out).toContain("nothing to repair");
     expect(JSON.parse((await fulmar(["repair", directory, "--json"])).out)).toMatchObject({ damaged: false });
+  });
+
+  it("says that nothing is lost where a file was only renamed", async () => {
+    const directory = await freshPath();
+    await fulmar(["set", directory, "a", '"value a"', "--create"]);
+    const log = join(directory, "log");
+    renameSync(join(log, readdirSync(log)[0]), join(log, "000000000009.log"));
+    expect((await fulmar(["list", directory])).code).toBe(4);
+    const { out } = await fulmar(["repair", directory]);
+    expect(out).toMatch(/^lost: nothing, as far as the files tell\n.*1 entries saved/s);
+    expect((await fulmar(["list", directory, "--keys-only"])).out).toBe("a\n");
   });
 
   it("finds nothing to save where no store was", async () => {

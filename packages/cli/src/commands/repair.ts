@@ -28,7 +28,9 @@ function describe(report: RepairReport): string {
   if (!damaged) return `${directory}: nothing to repair`;
   const saved = `${entries} entries${repaired ? "" : " would be"} saved, up to version ${version}`;
   const kept = keptIn === undefined ? [] : [`the files that were there are in ${oneLine(keptIn)}`];
-  return [...describeLosses(report), ...kept, `${directory}: ${saved}`].join("\n");
+  const losses = describeLosses(report);
+  const nothing = losses.length === 0 ? ["lost: nothing, as far as the files tell"] : [];
+  return [...losses, ...nothing, ...kept, `${directory}: ${saved}`].join("\n");
 }
 
 /** One line for each part of a file that is lost. */

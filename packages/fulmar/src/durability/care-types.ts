@@ -69,7 +69,10 @@ export interface RepairedFile {
 export interface RepairReport {
   /** False when the directory opens as it is, or with `dryRun`: nothing was changed. */
   readonly repaired: boolean;
-  /** Whether the directory needs a repair. */
+  /**
+   * Whether the directory needs a repair: it does not open as it is. A repair may save everything even so, and then
+   * nothing stands in {@link RepairedFile.lost} of any file.
+   */
   readonly damaged: boolean;
   readonly directory: string;
   /**

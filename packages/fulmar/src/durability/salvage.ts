@@ -52,6 +52,14 @@ interface Segment {
   readonly inspected: SegmentFile | undefined;
 }
 
+/** What one or two readings of a segment found. */
+interface FoundSegment extends SalvagedSegment {
+  /** How many entries have a time that no store reaches. */
+  readonly timesLost: number;
+  /** How many commits are of a version that a commit before them has as well. */
+  readonly late: number;
+}
+
 /** Reads whatever is whole in a directory into memory; changes nothing. */
 export async function salvage(context: SalvageContext): Promise<Salvaged> {
   return new Salvage(context).run();
@@ -62,7 +70,7 @@ class Salvage {
   readonly #sink: SalvageSink;
   readonly #files: RepairedFile[] = [];
   /** What was found in each segment when it stood in for lost blocks of the checkpoint. */
-  readonly #earlier = new Map<string, SalvagedSegment>();
+  readonly #earlier = new Map<string, FoundSegment>();
   #manifest: Manifest | undefined;
 
   constructor(context: SalvageContext) {
@@ -193,7 +201,7 @@ class Salvage {
     const at = Math.max(1, version, sink.version);
     await this.#scanCheckpoint(path, (bytes, from, length) => sink.add(at, bytes, from, length));
     sink.version = Math.max(sink.version, version);
-    lost.push(...this.#timesLost());
+    lost.push(...timesParts(this.#takeTimesLost()));
     this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, lost });
     return probe;
   }
@@ -210,13 +218,11 @@ class Salvage {
     return possible.length === 0 ? newest : Math.min(...possible);
   }
 
-  /** What became of times that no store reaches, since the last call. */
-  #timesLost(): LostPart[] {
+  /** How many times no store reaches, since the last call. */
+  #takeTimesLost(): number {
     const count = this.#sink.timesLost;
     this.#sink.timesLost = 0;
-    if (count === 0) return [];
-    const what = `the times of ${count} entries, which no store reaches: they count as the newest one before them`;
-    return [{ offset: 0, bytes: 0, what }];
+    return count;
   }
 
   #scanCheckpoint(path: string, visit: Parameters<typeof salvageCheckpoint>[2]): Promise<SalvagedCheckpoint> {
@@ -249,7 +255,7 @@ class Salvage {
       const limit = this.#limitOf(segment, segments);
       const { runtime, progress } = this.#context;
       const read = await salvageSegment(runtime, segment.path, limit, visitor);
-      const found = { ...read, lost: [...read.lost, ...this.#timesLost(), ...lateParts(late)] };
+      const found = { ...read, timesLost: this.#takeTimesLost(), late };
       if (reports) this.#report(segment, withEarlier(found, this.#earlier.get(segment.path)), limit);
       else this.#earlier.set(segment.path, found);
       late = 0;
@@ -270,9 +276,9 @@ class Salvage {
     return clean === true && synced?.segment === segment.number ? synced : undefined;
   }
 
-  #report(segment: Segment, read: SalvagedSegment, limit: SegmentLimit | undefined): void {
+  #report(segment: Segment, read: FoundSegment, limit: SegmentLimit | undefined): void {
     const { synced } = this.#manifest ?? {};
-    const lost = [...read.lost];
+    const lost = [...read.lost, ...timesParts(read.timesLost), ...lateParts(read.late)];
     const isSynced = synced?.segment === segment.number;
     const least = limit?.position ?? (isSynced ? synced.position : 0);
     if (read.end < least) {
@@ -328,12 +334,26 @@ function numberOf({ number, named }: Segment, segments: readonly Segment[], sync
   return isKnown(named) && !isKnown(number) ? named : number;
 }
 
-/** What two readings of a segment saved together, and what either could not. */
-function withEarlier(read: SalvagedSegment, earlier: SalvagedSegment | undefined): SalvagedSegment {
+/**
+ * What two readings of a segment saved together, and what either could not: damage that both met is one, but they took
+ * other commits.
+ */
+function withEarlier(read: FoundSegment, earlier: FoundSegment | undefined): FoundSegment {
   if (earlier === undefined) return read;
   const known = new Set(read.lost.map((part) => JSON.stringify(part)));
   const more = earlier.lost.filter((part) => !known.has(JSON.stringify(part)));
-  return { ...read, saved: earlier.saved + read.saved, lost: [...more, ...read.lost] };
+  return {
+    end: read.end,
+    saved: earlier.saved + read.saved,
+    lost: [...more, ...read.lost],
+    timesLost: earlier.timesLost + read.timesLost,
+    late: earlier.late + read.late,
+  };
+}
+
+function timesParts(count: number): LostPart[] {
+  const what = `the times of ${count} entries, which no store reaches: they count as the newest one before them`;
+  return count === 0 ? [] : [{ offset: 0, bytes: 0, what }];
 }
 
 function lateParts(count: number): LostPart[] {
