@@ -111,6 +111,18 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** Whether bytes of an application can be read, and are as many as they say: not when their buffer was transferred. */
+export function isReadable(bytes: Uint8Array): boolean {
+  try {
+    if (bytes.length !== bytes.byteLength) return false;
+    // What has lost its buffer looks empty, until it is read.
+    if (bytes.length === 0) EMPTY_BYTES.set(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const HEX = "0123456789abcdef";
 
 export function toHex(bytes: Uint8Array): string {

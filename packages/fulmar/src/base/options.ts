@@ -19,6 +19,25 @@ export function checkOptions(options: unknown, known: readonly string[], where: 
   }
 }
 
+/** Refuses what cannot be iterated over. */
+export function checkIterable(value: unknown, name: string): void {
+  if (typeof (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] === "function")
+    return;
+  throw new FulmarTypeError(
+    "INVALID_ARGUMENT",
+    `${name} must be an array, or something else to iterate over`,
+  );
+}
+
+/** What an application gave, for a message: never an error, whatever it is. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `a value of type ${typeof value}`;
+  }
+}
+
 /** An integer option within `[least, most]`, or its default. */
 export function integerOption(
   value: unknown,
@@ -29,7 +48,7 @@ export function integerOption(
 ): number {
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !Number.isInteger(value)) {
-    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${String(value)}`);
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${textOf(value)}`);
   }
   if (value < least || value > most) {
     throw new FulmarRangeError(

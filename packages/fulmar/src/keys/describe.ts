@@ -47,3 +47,10 @@ export function keyTooLarge(size: string | number, bytesMax: number): FulmarRang
 export function invalidPart(part: unknown, why: string): FulmarTypeError {
   return new FulmarTypeError("INVALID_KEY", `${describeKey(part)} ${why}`);
 }
+
+export function unreadable(): FulmarTypeError {
+  return new FulmarTypeError(
+    "INVALID_KEY",
+    "the bytes of a key cannot be read: was their buffer transferred?",
+  );
+}

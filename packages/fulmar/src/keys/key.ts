@@ -1,6 +1,6 @@
-import { toHex } from "../base/bytes.js";
+import { isReadable, toHex } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
-import { invalidPart, keyTooLarge } from "./describe.js";
+import { invalidPart, keyTooLarge, unreadable } from "./describe.js";
 import {
   isReserved,
   LEAD_BIGINT,
@@ -47,6 +47,7 @@ function encode(key: Key, bytesMax: number): Uint8Array {
   if (typeof key === "bigint") return led(LEAD_BIGINT, encodeBigint(key, bytesMax));
   if (typeof key === "boolean") return Uint8Array.of(LEAD_BOOLEAN, key ? 1 : 0);
   if (key instanceof Uint8Array) {
+    if (!isReadable(key)) throw unreadable();
     // Before the copy is made: the caller's array can be of any size.
     if (key.length + 1 > bytesMax) throw keyTooLarge(key.length + 1, bytesMax);
     return led(LEAD_BYTES, key);

@@ -1,6 +1,7 @@
+import { isReadable } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { KEY_TUPLE_DEPTH_MAX } from "../base/limits.js";
-import { invalidPart, keyTooLarge } from "./describe.js";
+import { invalidPart, keyTooLarge, unreadable } from "./describe.js";
 import type { KeyPart } from "./key.js";
 import { LEAD_BIGINT, LEAD_BOOLEAN, LEAD_BYTES, LEAD_NUMBER, LEAD_TUPLE } from "./leads.js";
 import { encodeBigint, NUMBER_BYTES, readBigint, readNumber, writeNumber } from "./scalars.js";
@@ -68,6 +69,7 @@ export class TupleWriter {
       this.byte(LEAD_BOOLEAN);
       this.byte(part ? 1 : 0);
     } else if (part instanceof Uint8Array) {
+      if (!isReadable(part)) throw unreadable();
       this.byte(LEAD_BYTES);
       this.#escaped(part);
     } else if (Array.isArray(part)) {

@@ -78,7 +78,8 @@ export class Atomic<In = unknown, Out = In> {
   check(...checks: readonly Check[]): this {
     this.#assertUnused();
     for (const check of checks) {
-      checkOptions(check, ["key", "version", "exists"], "check");
+      // Not undefined, which stands for no options.
+      checkOptions(check ?? null, ["key", "version", "exists"], "check");
       const { version, exists } = check;
       if (
         (version === undefined) === (exists === undefined) ||

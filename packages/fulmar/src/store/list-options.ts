@@ -9,7 +9,11 @@ export const RANGE_OPTIONS = [
   "lt",
   "lte",
 ] as const satisfies readonly (keyof RangeOptions)[];
-const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit"] as const satisfies readonly (keyof ListOptions)[];
+export const LIST_OPTIONS = [
+  ...RANGE_OPTIONS,
+  "reverse",
+  "limit",
+] as const satisfies readonly (keyof ListOptions)[];
 
 /** In which direction, and how many at most. */
 export interface ListShape {
@@ -18,8 +22,8 @@ export interface ListShape {
 }
 
 /** The options of a listing beside its range, checked and completed. @throws INVALID_ARGUMENT, UNKNOWN_OPTION */
-export function checkListOptions(options: ListOptions): ListShape {
-  checkOptions(options, LIST_OPTIONS, "list");
+export function checkListOptions(options: ListOptions, known: readonly string[] = LIST_OPTIONS): ListShape {
+  checkOptions(options, known, "list");
   const { reverse, limit } = options;
   if (reverse !== undefined && typeof reverse !== "boolean") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "reverse must be true or false");

@@ -60,7 +60,11 @@ export async function load<V>(
 ): Promise<LoadSummary> {
   const core = coreOf(store);
   checkCareOptions(options, ["durability", "batchEntries"], "load");
-  if (typeof source !== "object" || !(Symbol.asyncIterator in source || Symbol.iterator in source)) {
+  if (
+    typeof source !== "object" ||
+    source === null ||
+    !(Symbol.asyncIterator in source || Symbol.iterator in source)
+  ) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "load: the source must be iterable, of text or bytes");
   }
   const loading = new Loading(core, options);

@@ -1,4 +1,4 @@
-import { checkOptions } from "../base/options.js";
+import { checkIterable, checkOptions } from "../base/options.js";
 import { LookupKey } from "../keys/lookup.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
@@ -59,6 +59,7 @@ export abstract class Readable<V = unknown> {
   getMany(keys: Iterable<Key>): (V | undefined)[] {
     this.#view.assertOpen();
     const { reader } = this.#view;
+    checkIterable(keys, "getMany: keys");
     // All keys first: what gives them may write in between.
     const list = [...keys];
     const nowMs = this.#view.nowMs();

@@ -59,9 +59,15 @@ export function validatorOf<In, Out>(schema: StandardSchema<In, Out>, namespace:
       const message = `${whose} validates asynchronously: use one that does not`;
       throw new FulmarTypeError("SCHEMA_ASYNC", message, { namespace });
     }
+    if (typeof result !== "object" || result === null) throw noResult(namespace);
     if (result.issues === undefined) return result.value;
-    throw mismatch(namespace, key, result.issues);
+    throw mismatch(namespace, key, Array.isArray(result.issues) ? result.issues : []);
   };
+}
+
+function noResult(namespace: string): FulmarTypeError {
+  const message = `the schema of namespace ${JSON.stringify(namespace)} returned neither a value nor issues`;
+  return new FulmarTypeError("INVALID_ARGUMENT", message);
 }
 
 /** The error for a value that a schema refuses. */
@@ -85,7 +91,7 @@ function standardOf<In, Out>(schema: StandardSchema<In, Out>): StandardSchema<In
 }
 
 function plainPath(path: SchemaIssue["path"]): PropertyKey[] {
-  return (path ?? []).map((part) => (typeof part === "object" ? part.key : part));
+  return Array.isArray(path) ? path.map((part) => (typeof part === "object" ? part.key : part)) : [];
 }
 
 function describeIssue({

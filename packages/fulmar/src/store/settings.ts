@@ -1,6 +1,6 @@
 import { FulmarTypeError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits, NAME_BYTES_MAX } from "../base/limits.js";
-import { checkOptions, integerOption } from "../base/options.js";
+import { checkOptions, integerOption, textOf } from "../base/options.js";
 import { type Codec, resolveCodec } from "../codec/codec.js";
 import type { FlushPolicy } from "../durability/commit-log.js";
 import type {
@@ -81,7 +81,7 @@ export function resolveSettings<V>(directory: string | undefined, options: OpenO
   if (sync !== undefined && sync !== "background" && sync !== "inline") {
     throw new FulmarTypeError(
       "INVALID_ARGUMENT",
-      `sync must be "background" or "inline", not ${String(sync)}`,
+      `sync must be "background" or "inline", not ${textOf(sync)}`,
     );
   }
   if (options.encryption !== undefined && directory === undefined) {
@@ -125,7 +125,7 @@ export function checkDurability(value: unknown): Durability | undefined {
   if (DURABILITIES.includes(value)) return value as Durability;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
-    `durability must be "memory", "relaxed" or "full", not ${String(value)}`,
+    `durability must be "memory", "relaxed" or "full", not ${textOf(value)}`,
   );
 }
 
@@ -134,7 +134,7 @@ function checkCompression(value: unknown): boolean {
   if (value === "deflate") return true;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
-    `compression must be "none" or "deflate", not ${String(value)}`,
+    `compression must be "none" or "deflate", not ${textOf(value)}`,
   );
 }
 
@@ -146,7 +146,7 @@ function checkMemory(value: unknown): number | undefined {
 function checkEviction({ eviction, maxMemory }: Pick<OpenOptions, "eviction" | "maxMemory">): Eviction {
   if (eviction === undefined) return "none";
   if (!EVICTIONS.includes(eviction)) {
-    const message = `eviction must be one of ${EVICTIONS.join(", ")}, not ${String(eviction)}`;
+    const message = `eviction must be one of ${EVICTIONS.join(", ")}, not ${textOf(eviction)}`;
     throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
   if (maxMemory === undefined) {

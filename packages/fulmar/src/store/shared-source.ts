@@ -15,6 +15,7 @@ import { ReaderTree } from "../memory/shared/reader-tree.js";
 import { ReaderSession, type ReaderState } from "../memory/shared/session.js";
 import { SharedView } from "../memory/shared/view.js";
 import { flagsOf, hlcOf, originOf, seqOf } from "../record/entry.js";
+import { wallMsOf } from "../record/hybrid-clock.js";
 import { OriginTable } from "../record/origins.js";
 import type { Stamp } from "../record/stamp.js";
 import type { ListShape } from "./list-options.js";
@@ -174,7 +175,7 @@ export class SharedSource {
    * what has expired stays so.
    */
   nowMs(): number {
-    this.#latestMs = Math.max(this.#latestMs, this.#clock.wallMs(), this.#state.timeMs);
+    this.#latestMs = Math.max(this.#latestMs, wallMsOf(this.#clock), this.#state.timeMs);
     return this.#latestMs;
   }
 

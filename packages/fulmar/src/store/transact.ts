@@ -1,5 +1,5 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
+import { checkOptions, integerOption, NO_OPTIONS, textOf } from "../base/options.js";
 import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
 import type { StoreCore } from "./core.js";
 import { Line, type Place } from "./line.js";
@@ -297,7 +297,7 @@ function resolvePlan(body: unknown, options: TransactOptions): Plan {
   if (options === NO_OPTIONS) return USUAL_PLAN;
   const { isolation, signal } = options;
   if (isolation !== undefined && isolation !== "serializable" && isolation !== "snapshot") {
-    const message = `isolation must be "serializable" or "snapshot", not ${String(isolation)}`;
+    const message = `isolation must be "serializable" or "snapshot", not ${textOf(isolation)}`;
     throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {

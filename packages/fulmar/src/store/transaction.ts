@@ -1,9 +1,11 @@
 import { EMPTY_BYTES } from "../base/bytes.js";
-import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
+import { FulmarTypeError } from "../base/errors.js";
+import { checkOptions, NO_OPTIONS } from "../base/options.js";
 import { NONE } from "../memory/engine.js";
 import { TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { checkStep, incremented } from "./increment.js";
+import { checkListOptions, LIST_OPTIONS, RANGE_OPTIONS } from "./list-options.js";
 import type { Namespace } from "./namespace.js";
 import { type Scope, siblingScope } from "./scope.js";
 import type { Store } from "./store.js";
@@ -12,9 +14,8 @@ import { type Step, walk } from "./transaction-walk.js";
 import type { Entry, Key, ListOptions, RangeOptions, WriteOptions } from "./types.js";
 import { raised, WriteWish } from "./wishes.js";
 
-const RANGE_OPTIONS = ["prefix", "gt", "gte", "lt", "lte"] as const;
 const READ_OPTIONS = ["conflict"] as const;
-const LIST_OPTIONS = [...RANGE_OPTIONS, "reverse", "limit", ...READ_OPTIONS] as const;
+const LISTING_OPTIONS = [...LIST_OPTIONS, ...READ_OPTIONS] as const;
 const SET_OPTIONS = ["ttl", "expiresAt"] as const;
 
 /** How a transaction reads. */
@@ -184,7 +185,7 @@ export class Transaction<In = unknown, Out = In> {
     const encoded = this.#encoded(key);
     const wish = this.#state.writes.get(encoded)?.what;
     if (wish?.kind === "write") return isRemoval(wish.write) ? undefined : { key: encoded, ref: NONE, wish };
-    const tracked = options.conflict ?? true;
+    const tracked = isTracked(options);
     const ref = this.#state.live(this.#state.find(encoded, tracked));
     if (tracked) this.#state.dependOnLife(ref, wish);
     return ref === NONE && wish === undefined ? undefined : { key: encoded, ref, wish };
@@ -208,14 +209,12 @@ export class Transaction<In = unknown, Out = In> {
   }
 
   #listing<T>(options: ListOptions & TransactionReadOptions, select: (step: Step) => T): Iterable<T> {
-    checkOptions(options, LIST_OPTIONS, "list");
+    const shape = checkListOptions(options, LISTING_OPTIONS);
     this.#state.assertOpen();
-    const unlimited = Number.MAX_SAFE_INTEGER;
     const extent = {
       ranges: this.#scope.reader.space.ranges(options, this.#state.core.limits.keyBytesMax),
-      reverse: options.reverse ?? false,
-      limit: integerOption(options.limit, "limit", unlimited, 0, unlimited),
-      tracked: options.conflict ?? true,
+      ...shape,
+      tracked: isTracked(options),
     };
     const steps = (): Generator<Step, void> => walk(this.#state, extent);
     return {
@@ -224,6 +223,13 @@ export class Transaction<In = unknown, Out = In> {
       },
     };
   }
+}
+
+/** Whether a read is validated. @throws INVALID_ARGUMENT */
+function isTracked({ conflict }: TransactionReadOptions): boolean {
+  if (conflict === undefined) return true;
+  if (typeof conflict === "boolean") return conflict;
+  throw new FulmarTypeError("INVALID_ARGUMENT", "conflict must be true or false");
 }
 
 function isRemoval({ flags }: LocalWrite): boolean {

@@ -1,4 +1,4 @@
-import { checkOptions, NO_OPTIONS } from "../base/options.js";
+import { checkIterable, checkOptions, NO_OPTIONS } from "../base/options.js";
 import { listOf } from "../base/uncounted.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
@@ -75,6 +75,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
       checkOptions(options, ["durability"], "batch");
       const { core, encoder } = this.#scope;
       const writes: LocalWrite[] = listOf();
+      checkIterable(operations, "batch: operations");
       for (const operation of operations) writes.push(encoder.operation(operation));
       return core.commit(writes, checkDurability(options.durability));
     });

@@ -1,6 +1,7 @@
+import { isReadable } from "../base/bytes.js";
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
-import { integerOption } from "../base/options.js";
+import { integerOption, textOf } from "../base/options.js";
 import { type Codec, jsonCodec, textCodec } from "../codec/codec.js";
 import { describeKey } from "../keys/key.js";
 import type { KeySpace } from "../keys/space.js";
@@ -108,7 +109,7 @@ export class WriteEncoder<In, Out = In> {
     const { type } = operation as { type: unknown };
     throw new FulmarTypeError(
       "INVALID_ARGUMENT",
-      `batch: type must be "set" or "delete", not ${String(type)}`,
+      `batch: type must be "set" or "delete", not ${textOf(type)}`,
     );
   }
 
@@ -155,6 +156,10 @@ export class WriteEncoder<In, Out = In> {
     const bytes = this.#encoded(value);
     if (!(bytes instanceof Uint8Array)) {
       throw new FulmarTypeError("INVALID_VALUE", `codec ${codec.name} did not return a Uint8Array`);
+    }
+    if (!isReadable(bytes)) {
+      const message = `the bytes of ${describeKey(key)} cannot be read: was their buffer transferred?`;
+      throw new FulmarTypeError("INVALID_VALUE", message);
     }
     if (bytes.length > limits.valueBytesMax) {
       const size = `${bytes.length} bytes; the limit is ${limits.valueBytesMax}`;

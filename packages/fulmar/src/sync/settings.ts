@@ -1,6 +1,6 @@
 import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { COMMIT_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX } from "../base/limits.js";
-import { checkOptions, integerOption } from "../base/options.js";
+import { checkOptions, integerOption, textOf } from "../base/options.js";
 import type { StorePort } from "../store/port.js";
 import {
   ADDRESS_BYTES_MAX,
@@ -115,7 +115,7 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
   if (bootstrap !== undefined && bootstrap !== "atomic" && bootstrap !== "progressive") {
     throw new FulmarTypeError(
       "INVALID_ARGUMENT",
-      `bootstrap is "atomic" or "progressive", not ${String(bootstrap)}`,
+      `bootstrap is "atomic" or "progressive", not ${textOf(bootstrap)}`,
     );
   }
   return {

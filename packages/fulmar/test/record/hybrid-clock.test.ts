@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { NUMBERS_MAX } from "../../src/base/limits.js";
 import {
   HLC_EPOCH_MS,
   HLC_TICKS_PER_MS,
   HybridClock,
   hlcFromWall,
+  WALL_MS_MAX,
   wallFromHlc,
 } from "../../src/record/hybrid-clock.js";
 
@@ -86,5 +88,20 @@ describe("HybridClock", () => {
     const late = Date.UTC(2089, 0, 1) + 0.7;
     expect(wallFromHlc(hlcFromWall(late) + HLC_TICKS_PER_MS - 1)).toBe(Date.UTC(2089, 0, 1));
     expect(Number.isSafeInteger(hlcFromWall(late) + HLC_TICKS_PER_MS)).toBe(true);
+  });
+
+  it("only counts while the wall clock shows what no directory may hold", () => {
+    const { clock, set } = clockAt(BASE);
+    const first = clock.next();
+    for (const wall of [WALL_MS_MAX + 1, Date.UTC(2106, 1, 7), 8.64e15, Infinity, Number.NaN]) {
+      set(wall);
+      expect([clock.nowMs(), clock.isAhead(first + 1, 60_000)]).toEqual([BASE, true]);
+      clock.next();
+    }
+    expect(clock.last).toBe(first + 5);
+    set(BASE + 1);
+    expect([clock.next(), clock.nowMs()]).toEqual([first + HLC_TICKS_PER_MS, BASE + 1]);
+    set(WALL_MS_MAX);
+    expect(clock.next()).toBeLessThan(NUMBERS_MAX);
   });
 });

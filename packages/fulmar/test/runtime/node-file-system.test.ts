@@ -146,3 +146,17 @@ test("lock is that of the directory", async () => {
   await lock.release();
   expect(await fileSystem.list(root)).toEqual([]);
 });
+
+test.runIf(process.platform === "linux")("a directory is refused where none can be made", async () => {
+  await expect(fileSystem.makeDirectory("/proc/self/a/b")).rejects.toEqual(code("ENOENT"));
+});
+
+test("a directory is there for all who make it at once, with its parents", async () => {
+  const deep = join(root, "a", "b", "c");
+  await Promise.all(
+    [deep, deep, join(root, "a", "b"), `${deep}/d/`].map((path) => fileSystem.makeDirectory(path)),
+  );
+  expect(statSync(join(deep, "d")).mode & 0o777).toBe(0o700);
+  symlinkSync(join(root, "nothing"), join(root, "dangling"));
+  await expect(fileSystem.makeDirectory(join(root, "dangling", "a"))).rejects.toEqual(code("EEXIST"));
+});

@@ -31,3 +31,28 @@ test.each(["close", "kill", "power"] as const)(
     }
   },
 );
+
+test.each(["close", "kill", "power"] as const)(
+  "a clock that showed the year 2106 for a while leaves a store that opens after %s, its deadlines untouched",
+  async (end) => {
+    const storage = simulatedStorage({ cryptography: nodeCryptography });
+    const db = await openOn(storage);
+    await db.set("before", "1", { ttl: 60_000 });
+    const aheadMs = Date.UTC(2106, 1, 7) - storage.clock.wallMs();
+    storage.clock.jump(aheadMs);
+    await db.set("meanwhile", "1", { ttl: 60_000 });
+    await db.checkpoint();
+    await db.set("later", "1");
+    expect([...db.keys()]).toEqual(["before", "later", "meanwhile"]);
+    if (end === "close") await db.close();
+    else if (end === "kill") storage.kill();
+    else storage.powerCut();
+    storage.clock.jump(-aheadMs);
+    const again = await openOn(storage);
+    expect([...again.keys()]).toEqual(["before", "later", "meanwhile"]);
+    await again.checkpoint();
+    await storage.advance(120_000);
+    expect([...again.keys()]).toEqual(["later"]);
+    await again.close();
+  },
+);

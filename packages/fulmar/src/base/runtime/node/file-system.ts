@@ -26,8 +26,35 @@ async function list(path: string): Promise<string[]> {
   return (await readdir(path)).sort();
 }
 
+/**
+ * Not with `recursive`, with which Node 20 asks for ever where a directory is there but takes no other: in `/proc`, and
+ * in a working directory that was removed.
+ */
 async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+  try {
+    await makeOne(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    const above = nodePath.dirname(path);
+    if (!(await isDirectory(above))) await makeDirectory(above);
+    // Once: what is above is there by now, whoever made it.
+    await makeOne(path);
+  }
+}
+
+async function makeOne(path: string): Promise<void> {
+  try {
+    await mkdir(path, DIRECTORY_MODE);
+  } catch (error) {
+    if (!(await isDirectory(path))) throw error;
+  }
+}
+
+function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -1,0 +1,129 @@
+import { describe, expect, test } from "vitest";
+import { type Key, open, type StandardSchema, type Store } from "../../src/index.js";
+import { temporaryDirectory } from "./fixture.js";
+
+/** Bytes whose buffer belongs to somebody else by now. */
+function transferred(): Uint8Array {
+  const bytes = Uint8Array.of(1, 2, 3);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+/** Bytes that claim to be more than they are. */
+class Boasting extends Uint8Array {
+  override get length(): number {
+    return super.length + 90;
+  }
+}
+
+const UNREADABLE: [string, () => Uint8Array][] = [
+  ["transferred", transferred],
+  ["of another length than they say", () => new Boasting(3)],
+  ["behind a proxy", () => new Proxy(new Uint8Array(3), {})],
+];
+
+const WRITES: [string, (db: Store<Uint8Array>, value: Uint8Array) => Promise<unknown>][] = [
+  ["set", (db, value) => db.set("k", value)],
+  ["set with previous", (db, value) => db.set("k", value, { previous: true })],
+  ["batch", (db, value) => db.batch([{ type: "set", key: "k", value }])],
+  ["create", (db, value) => db.create("k", value)],
+  ["compareAndSwap", (db, value) => db.compareAndSwap("k", undefined, value)],
+  ["atomic", async (db, value) => db.atomic().set("k", value).commit()],
+  ["transact", (db, value) => db.transact((tx) => tx.set("k", value))],
+];
+
+/** The class and code of what is thrown at once or later. */
+async function failureOf(call: () => unknown): Promise<string> {
+  try {
+    await call();
+  } catch (error) {
+    return `${(error as Error).constructor.name} ${(error as { code?: string }).code}`;
+  }
+  return "success";
+}
+
+describe.each(UNREADABLE)("bytes that are %s", (_, bytes) => {
+  test.each(WRITES)("are refused as a value by %s, and the store goes on", async (_name, write) => {
+    for (const directory of [undefined, await temporaryDirectory()]) {
+      await using db = await open<Uint8Array>(directory, { codec: "bytes" });
+      await expect(write(db, bytes())).rejects.toMatchObject({ code: "INVALID_VALUE" });
+      await expect(db.get("k")).toBeUndefined();
+      await db.set("k", Uint8Array.of(7));
+      expect([db.get("k"), db.status().state]).toEqual([Uint8Array.of(7), "open"]);
+    }
+  });
+
+  test("are refused as a key, alone and within a tuple", async () => {
+    await using db = await open<number>();
+    for (const key of [bytes(), ["a", bytes()]] as Key[]) {
+      expect(() => db.get(key)).toThrow(expect.objectContaining({ code: "INVALID_KEY" }));
+      expect(() => db.list({ gt: key })).toThrow(expect.objectContaining({ code: "INVALID_KEY" }));
+      await expect(db.set(key, 1)).rejects.toMatchObject({ code: "INVALID_KEY" });
+    }
+    expect(db.version).toBe(0);
+  });
+});
+
+test("empty bytes are a value and a key like any other", async () => {
+  await using db = await open<Uint8Array>(undefined, { codec: "bytes" });
+  const empty = new Uint8Array(0);
+  await db.set(empty, empty);
+  await db.set(["a", Buffer.alloc(0)], Buffer.alloc(0));
+  expect([db.get(empty), db.get(["a", empty])]).toEqual([empty, empty]);
+});
+
+test("whatever an option is, the error names it", async () => {
+  await using db = await open<number>();
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  for (const odd of [Object.create(null), transferred(), revoked.proxy, Symbol("odd")]) {
+    const misuse = [
+      () => db.list({ limit: odd }),
+      () => db.set("k", 1, { ttl: odd }),
+      () => db.set("k", 1, { durability: odd }),
+      () => db.increment("k", odd),
+      () => db.batch([{ type: odd, key: "k", value: 1 }]),
+      () => db.transact(() => {}, { isolation: odd }),
+      () => open(undefined, { flushBytes: odd }),
+      () => open(undefined, { sync: odd }),
+      () => open(undefined, { eviction: odd }),
+      () => open(undefined, { compression: odd }),
+    ];
+    for (const call of misuse) {
+      expect(await failureOf(call), String(call)).toMatch(
+        /^FulmarTypeError (INVALID_ARGUMENT|NOT_AN_INTEGER)$/,
+      );
+    }
+  }
+});
+
+test("what is missing is refused by a code", async () => {
+  await using db = await open<number>();
+  const nothing = undefined as never;
+  const misuse = [
+    () => db.batch(nothing),
+    () => db.batch({} as never),
+    () => db.getMany(nothing),
+    () => db.getMany(5 as never),
+    () => db.atomic().check(nothing),
+    () => db.transact((tx) => tx.list({ reverse: "yes" as never })),
+    () => db.transact((tx) => tx.list({ conflict: 0 as never })),
+    () => db.transact((tx) => tx.get("k", { conflict: "no" as never })),
+  ];
+  for (const call of misuse)
+    expect(await failureOf(call), String(call)).toBe("FulmarTypeError INVALID_ARGUMENT");
+});
+
+test("a schema that answers nonsense refuses the value", async () => {
+  await using db = await open();
+  let answer: unknown;
+  const schema: StandardSchema = {
+    "~standard": { version: 1, vendor: "test", validate: () => answer as { value: unknown } },
+  };
+  const odd = db.namespace("odd", { schema });
+  for (answer of [undefined, null, 5])
+    expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError INVALID_ARGUMENT");
+  for (answer of [{ issues: null }, { issues: 1 }, { issues: [{ message: "m", path: 5 }] }])
+    expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError SCHEMA_MISMATCH");
+  expect(odd.count()).toBe(0);
+});
