@@ -64,6 +64,12 @@ export class ChunkReader {
     return at;
   }
 
+  /** The bytes there, valid until the next {@link load}; undefined if the file ends before. */
+  async view(position: number, length: number): Promise<Uint8Array | undefined> {
+    const at = await this.load(position, length);
+    return at < 0 ? undefined : this.bytes.subarray(at, at + length);
+  }
+
   /** Waits for what is being read ahead. */
   async stop(): Promise<void> {
     // Whoever needed those bytes would have been told.

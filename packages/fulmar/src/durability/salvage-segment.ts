@@ -19,7 +19,6 @@ import {
   KIND_OPENING,
   RECORD_HEAD_BYTES,
   RECORD_SALT_AT,
-  RECORD_TAIL_BYTES,
   type RecordHead,
   readRecordHead,
   readSegmentHeader,
@@ -88,8 +87,9 @@ class SegmentSalvage {
   #seal: FileSeal | undefined;
   #saved = 0;
   readonly #limit: SegmentLimit | undefined;
-  /** Of each whole record: where it begins, what it says, and whether it follows the one before directly. */
+  /** Of each whole record: where it begins, its bytes, its version, and whether it follows the one before directly. */
   readonly #positions: number[] = [];
+  readonly #lengths: number[] = [];
   readonly #versions: number[] = [];
   readonly #linked: boolean[] = [];
   /** How many bytes each record has that is whole and holds no commit, by where it begins. */
@@ -124,7 +124,7 @@ class SegmentSalvage {
     let from = headerBytes(this.#seal);
     for (const [i, position] of this.#positions.entries()) {
       if (position > from) this.#miss(from, position, versions[i]);
-      from = await this.#take(position, versions[i]);
+      from = await this.#take(i, versions[i]);
     }
     const behind = this.#malformed.get(from);
     if (behind !== undefined) this.#miss(from, from + behind, undefined);
@@ -138,24 +138,25 @@ class SegmentSalvage {
       const next = await this.#next(position);
       if (next === undefined) return;
       const { head } = next;
+      const length = recordBytes(head.payloadLength);
       const linked = next.position === end && head.predecessorCrc === crc;
       // A limit that is not where it should be is not taken for one; what follows directly is no older bytes.
       const limit = this.#limit;
-      const behind = limit !== undefined && next.position + recordBytes(head.payloadLength) > limit.position;
+      const behind = limit !== undefined && next.position + length > limit.position;
       const isFirst = next.position === headerBytes(this.#seal);
       if (behind && !isFirst && (!linked || crc === limit.crc)) return;
       this.#positions.push(next.position);
+      this.#lengths.push(length);
       this.#versions.push(head.version);
       this.#linked.push(linked);
       crc = next.crc;
-      end = position = next.position + recordBytes(head.payloadLength);
+      end = position = next.position + length;
     }
   }
 
   async #header(): Promise<SegmentHeader | undefined> {
-    const at = await this.#reader.load(0, SEGMENT_HEADER_BYTES);
-    if (at < 0) return undefined;
-    const bytes = this.#reader.bytes.subarray(at, at + SEGMENT_HEADER_BYTES);
+    const bytes = await this.#reader.view(0, SEGMENT_HEADER_BYTES);
+    if (bytes === undefined) return undefined;
     const header = readSegmentHeader(this.#runtime.checksum, bytes);
     if (typeof header === "number") throw formatNewer(this.#path, header);
     // A damaged header may have kept its salt, and the records tell whether it did.
@@ -174,9 +175,8 @@ class SegmentSalvage {
     const { keyring } = this.#runtime;
     // Whether plain files are taken was asked when it was looked at first.
     if (header !== undefined && (header.flags & SEALED) === 0) return true;
-    const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
-    const at = await this.#reader.load(0, length);
-    const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + length);
+    const found = await this.#reader.view(0, SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
+    const bytes = found ?? new Uint8Array(0);
     const section = readKeySection(this.#runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
     if (section !== undefined) {
       const head = bytes.subarray(0, SEGMENT_HEADER_BYTES);
@@ -192,10 +192,10 @@ class SegmentSalvage {
 
   /** Behind a damaged header: the opening begins with the salt too. */
   async #readSalt(): Promise<void> {
-    const at = await this.#reader.load(headerBytes(this.#seal), RECORD_HEAD_BYTES);
-    if (at < 0) return;
-    const salt = this.#reader.bytes.slice(at + RECORD_SALT_AT, at + RECORD_SALT_AT + SALT_BYTES);
-    const head = readRecordHead(this.#runtime.checksum, this.#reader.bytes, at, salt);
+    const bytes = await this.#reader.view(headerBytes(this.#seal), RECORD_HEAD_BYTES);
+    if (bytes === undefined) return;
+    const salt = bytes.slice(RECORD_SALT_AT, RECORD_SALT_AT + SALT_BYTES);
+    const head = readRecordHead(this.#runtime.checksum, bytes, 0, salt);
     if (head?.kind !== KIND_OPENING) return;
     this.#salt = salt;
     if (this.#lost.length === 0) this.#missHeader();
@@ -226,56 +226,53 @@ class SegmentSalvage {
     return undefined;
   }
 
-  /** The first place from `from` on where the head of a record may begin; -1 without one. */
+  /** The first place from `from` on where the head of a record may begin, as far as its salt tells; -1 without one. */
   async #candidate(from: number): Promise<number> {
     const { sizeBytes } = this.#reader;
-    for (let position = from; position + RECORD_HEAD_BYTES <= sizeBytes; ) {
-      const length = Math.min(WINDOW_BYTES, sizeBytes - position);
-      const start = await this.#reader.load(position, length);
-      if (start < 0) return -1;
-      const found = this.#reader.bytes.indexOf(this.#salt[0], start + RECORD_SALT_AT);
-      const at = found - RECORD_SALT_AT;
-      if (found >= 0 && at + RECORD_HEAD_BYTES <= start + length) return position + at - start;
+    for (let saltAt = from + RECORD_SALT_AT; saltAt < sizeBytes; saltAt += WINDOW_BYTES) {
+      const length = Math.min(WINDOW_BYTES, sizeBytes - saltAt);
+      const start = await this.#reader.need(saltAt, length);
+      const found = this.#reader.bytes.subarray(start, start + length).indexOf(this.#salt[0]);
+      if (found >= 0) return saltAt + found - RECORD_SALT_AT;
       if (this.#pacer.worked(length)) await this.#pacer.rest();
-      if (position + length >= sizeBytes) return -1;
-      position += length - RECORD_HEAD_BYTES + 1;
     }
     return -1;
   }
 
   async #headAt(position: number): Promise<RecordHead | undefined> {
-    const at = await this.#reader.load(position, RECORD_HEAD_BYTES);
-    return at < 0 ? undefined : readRecordHead(this.#runtime.checksum, this.#reader.bytes, at, this.#salt);
+    const bytes = await this.#reader.view(position, RECORD_HEAD_BYTES);
+    return bytes === undefined ? undefined : readRecordHead(this.#runtime.checksum, bytes, 0, this.#salt);
   }
 
   /** The checksum of a record; undefined if it is not whole, or holds no commit that its number of bytes fits. */
   async #wholeCrc(position: number, head: RecordHead): Promise<number | undefined> {
-    const at = await this.#reader.load(position, recordBytes(head.payloadLength));
-    if (at < 0) return undefined;
-    if (this.#pacer.worked(recordBytes(head.payloadLength))) await this.#pacer.rest();
-    const { bytes } = this.#reader;
-    const payload = at + RECORD_HEAD_BYTES;
-    const end = payload + head.payloadLength;
-    const crc = this.#runtime.checksum.crc32(bytes, payload, end, head.headCrc);
-    if (readU32(bytes, end) !== crc) return undefined;
+    const length = recordBytes(head.payloadLength);
+    const record = await this.#reader.view(position, length);
+    if (record === undefined) return undefined;
+    if (this.#pacer.worked(length)) await this.#pacer.rest();
+    const end = RECORD_HEAD_BYTES + head.payloadLength;
+    const crc = this.#runtime.checksum.crc32(record, RECORD_HEAD_BYTES, end, head.headCrc);
+    if (readU32(record, end) !== crc) return undefined;
     if (head.kind === KIND_OPENING && position === headerBytes(this.#seal)) return crc;
-    if (head.kind === KIND_COMMIT && this.#commit(position, at, head) !== undefined) return crc;
-    this.#malformed.set(position, end + RECORD_TAIL_BYTES - at);
+    if (head.kind === KIND_COMMIT && this.#commit(position, record) !== undefined) return crc;
+    this.#malformed.set(position, length);
     return undefined;
   }
 
   /** Hands on what a record holds, and returns where it ends. */
-  async #take(position: number, version: number | undefined): Promise<number> {
-    const head = await this.#headAt(position);
-    const length = recordBytes(head?.payloadLength ?? 0);
-    const at = await this.#reader.load(position, length);
-    const commit = head?.kind === KIND_COMMIT && at >= 0 ? this.#commit(position, at, head) : undefined;
+  async #take(index: number, version: number | undefined): Promise<number> {
+    const position = this.#positions[index];
+    const length = this.#lengths[index];
+    const stated = this.#versions[index];
+    const at = await this.#reader.need(position, length);
+    // What an opening holds is too short for one.
+    const commit = this.#commit(position, this.#reader.bytes.subarray(at, at + length));
     this.#end = position + length;
     if (this.#pacer.worked(length)) await this.#pacer.rest();
     if (version !== undefined) this.#lastVersion = version;
-    if (commit === undefined || head === undefined) return this.#end;
-    const wanted = this.#visitor.wants(version ?? head.version);
-    if (wanted && version !== head.version) this.#missVersion(position, length, head.version, version);
+    if (commit === undefined) return this.#end;
+    const wanted = this.#visitor.wants(version ?? stated);
+    if (wanted && version !== stated) this.#missVersion(position, length, stated, version);
     if (!wanted || version === undefined) return this.#end;
     let next = commit.view.entriesAt;
     for (let i = 0; i < commit.view.entryCount; i++) {
@@ -297,28 +294,19 @@ class SegmentSalvage {
     this.#lost.push({ offset: offset + RECORD_VERSION_AT, bytes: 8, what });
   }
 
-  /** What a record holds; undefined if that is no commit. */
-  #commit(
-    position: number,
-    at: number,
-    { payloadLength }: RecordHead,
-  ): { bytes: Uint8Array; view: CommitView } | undefined {
-    const read = this.#reader.bytes;
-    const payload = at + RECORD_HEAD_BYTES;
+  /** What a whole record holds; undefined if that is no commit. */
+  #commit(position: number, record: Uint8Array): { bytes: Uint8Array; view: CommitView } | undefined {
+    const payloadLength = record.length - recordBytes(0);
     const seal = this.#seal;
     const bytes =
       seal === undefined
-        ? read.subarray(payload, payload + payloadLength)
-        : unsealPayload(read, at, payloadLength, { seal, position });
-    const view = bytes === undefined ? undefined : this.#view(bytes);
-    return bytes === undefined || view === undefined ? undefined : { bytes, view };
-  }
-
-  #view(bytes: Uint8Array): CommitView | undefined {
-    const end = bytes.length;
-    if (end < 4 || readU32(bytes, 0) > (end - 4) / DEFINITION_BYTES) return undefined;
+        ? record.subarray(RECORD_HEAD_BYTES, RECORD_HEAD_BYTES + payloadLength)
+        : unsealPayload(record, 0, payloadLength, { seal, position });
+    if (bytes === undefined) return undefined;
+    // Behind the writers that it defines, as many as there may be: it is looked at whether that is inside.
     const start = 4 + readU32(bytes, 0) * DEFINITION_BYTES;
-    return readCommit(bytes, start, end, ORIGIN_NUMBER_MAX);
+    const view = readCommit(bytes, start, bytes.length, ORIGIN_NUMBER_MAX);
+    return view === undefined ? undefined : { bytes, view };
   }
 
   #miss(from: number, to: number, next: number | undefined): void {

@@ -51,6 +51,13 @@ describe("a reader of chunks", () => {
     await load(reader, 0, 5000);
   });
 
+  test("shows what is there, and no more, and nothing behind the end of the file", async () => {
+    const { reader } = readerOf(5000);
+    expect(await reader.view(0, 10)).toEqual(FILE.subarray(0, 10));
+    expect(await reader.view(4990, 10)).toEqual(FILE.subarray(4990, 5000));
+    expect(await reader.view(4991, 10)).toBeUndefined();
+  });
+
   test("finds what is needed, at the start of its memory too, or says that the file is damaged", async () => {
     const { reader } = readerOf(5000);
     expect(await reader.need(0, 10)).toBe(0);

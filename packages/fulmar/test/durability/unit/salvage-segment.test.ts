@@ -3,7 +3,7 @@ import { readU32, writeU32 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
 import { salvageSegment } from "../../../src/durability/salvage-segment.js";
 import { edit, filesOf } from "../harness.js";
-import { damage, flip, HEADER_LOST, KEY, PATH, salvaged, segmentOf } from "./segment-rig.js";
+import { damage, flip, forge, HEADER_LOST, KEY, PATH, salvaged, segmentOf } from "./segment-rig.js";
 import { steady } from "./steady.js";
 
 describe.each([
@@ -88,6 +88,24 @@ describe.each([
     expect(await salvaged(log)).toMatchObject({ saved: 0, lost: [], end: log.ends[0] });
   });
 
+  test("ends with its last record that is whole where the file does, in the middle of one", async () => {
+    const log = await segmentOf(["a", "b", "c"], keys);
+    const [, , two, three] = log.ends;
+    for (const length of [three - 1, two + 41, two + 39, two + 9, two + 8, two]) {
+      await edit(log.storage, PATH, (bytes) => bytes.slice(0, length));
+      expect(await salvaged(log), `${length} bytes`).toMatchObject({ saved: 2, lost: [], end: two });
+    }
+  });
+
+  test("that begins with a record of nobody knows what tells of it", async () => {
+    const log = await segmentOf(["a", "b"], keys);
+    const opening = log.ends[0] - (keys === undefined ? 60 : 88);
+    await forge(log, opening, log.ends[0], (bytes) => writeU32(bytes, opening + 4, 7));
+    const { saved, lost } = await salvaged(log);
+    const part = { offset: opening, bytes: log.ends[0] - opening, what: "a commit that is malformed" };
+    expect([saved, lost.at(-1)]).toEqual([2, part]);
+  });
+
   test("keeps its commits behind a damaged header or opening", async () => {
     for (const at of [3, 9, 13, 17, 27, 40, 50, 65]) {
       const log = await segmentOf(["a", "b"], keys);
@@ -144,9 +162,13 @@ describe.each([
 describe("records behind many bytes that are none", () => {
   test("are found wherever they begin", async () => {
     const WINDOW = 64 * 1024;
-    for (let shift = -50; shift <= 50; shift += shift >= -8 && shift < 6 ? 1 : 7) {
-      const log = await segmentOf(["a", "x".repeat(WINDOW - 44 - 76 + shift), "c"]);
+    const [, first, second] = (await segmentOf(["a", "x"])).ends;
+    // It is searched from the place behind the damaged head on where a salt may stand.
+    const exact = WINDOW + 1 - (second - first - 1);
+    for (let shift = -50; shift <= 50; shift += shift >= -3 && shift < 3 ? 1 : 7) {
+      const log = await segmentOf(["a", "x".repeat(exact + shift), "c"]);
       const [, one, two] = log.ends;
+      expect(two - one - 1, `shifted by ${shift}`).toBe(WINDOW + shift);
       await damage(log, flip(one + 5));
       const { saved, lost, end } = await salvaged(log);
       expect([saved, end], `shifted by ${shift}`).toEqual([2, log.ends[3]]);
@@ -222,5 +244,16 @@ describe("a key section", () => {
     expect(await salvaged({ ...log, keys: KEY })).toMatchObject({ saved: 1, lost: [HEADER_LOST] });
     const { saved, lost } = await salvaged({ ...log, keys: { ...KEY, refusePlain: true } });
     expect([saved, lost.map(({ offset }) => offset)]).toEqual([0, [0, 68]]);
+  });
+
+  test("that is missing lets no plain records in, whichever salt somebody gave them", async () => {
+    const log = await segmentOf(["a", "b"]);
+    await damage(log, flip(17));
+    for (const [i, end] of log.ends.entries()) {
+      const at = i === 0 ? 68 : log.ends[i - 1];
+      await forge(log, at, end, (bytes) => bytes.fill(0, at + 8, at + 16));
+    }
+    const refused = { ...log, keys: { ...KEY, refusePlain: true } };
+    expect(await salvaged(refused)).toMatchObject({ saved: 0, entries: [] });
   });
 });
