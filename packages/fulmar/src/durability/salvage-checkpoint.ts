@@ -30,6 +30,9 @@ import { type DiskRuntime, findSeal } from "./keyring.js";
 import { unpack } from "./packing.js";
 import { checkedItemLength } from "./replay.js";
 
+/** Heads of blocks are looked for in so many places at a time. */
+const SEARCH_BYTES = 64 * 1024;
+
 type FoundHead = ReturnType<typeof readBlockHead>;
 
 /** Takes the entry at `at` of `bytes`, valid during the call. */
@@ -109,12 +112,11 @@ class CheckpointSalvage {
   }
 
   async #header(): Promise<CheckpointHeader | undefined> {
-    const at = await this.#reader.load(0, CHECKPOINT_HEADER_BYTES);
-    if (at < 0) {
+    const bytes = await this.#reader.view(0, CHECKPOINT_HEADER_BYTES);
+    if (bytes === undefined) {
       this.#miss(0, this.#reader.sizeBytes, "the header");
       return undefined;
     }
-    const bytes = this.#reader.bytes.subarray(at, at + CHECKPOINT_HEADER_BYTES);
     const header = readCheckpointHeader(this.#runtime.checksum, bytes);
     if (typeof header === "number") throw formatNewer(this.#path, header);
     // Either the header's bytes or the checksum behind them may be the damaged ones.
@@ -127,11 +129,11 @@ class CheckpointSalvage {
   async #readSeal(header: CheckpointHeader | undefined): Promise<void> {
     const { keyring } = this.#runtime;
     if (header?.sealed === false) return keyring?.acceptPlain(this.#path);
-    const at = await this.#reader.load(0, dictionaryAt(true));
-    const bytes = at < 0 ? new Uint8Array(0) : this.#reader.bytes.slice(at, at + dictionaryAt(true));
+    const bytes = (await this.#reader.view(0, dictionaryAt(true))) ?? new Uint8Array(0);
     const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
     if (section !== undefined) {
-      const head = bytes.subarray(0, CHECKPOINT_HEADER_BYTES);
+      // The seal keeps it.
+      const head = bytes.slice(0, CHECKPOINT_HEADER_BYTES);
       this.#seal = await findSeal(this.#runtime, this.#path, section, "checkpoint", head);
     } else if (header !== undefined || keyring?.refusesPlain === true) {
       this.#isLocked = true;
@@ -151,10 +153,9 @@ class CheckpointSalvage {
     if (header === undefined) return CHECKPOINT_HEADER_BYTES;
     const position = dictionaryAt(header.sealed);
     const length = header.dictionaryBytes + 4;
-    const at = await this.#reader.load(position, length);
-    const bytes = this.#reader.bytes.subarray(at, at + length);
+    const bytes = await this.#reader.view(position, length);
     const { checksum } = this.#runtime;
-    const whole = at >= 0 && readDictionary(checksum, header, bytes, this.#seal) !== undefined;
+    const whole = bytes !== undefined && readDictionary(checksum, header, bytes, this.#seal) !== undefined;
     this.#isProven = whole || !header.sealed;
     if (whole) return position + length;
     // The length may be what is wrong.
@@ -166,12 +167,10 @@ class CheckpointSalvage {
   /** Where the blocks end: before the footer, if there is one. */
   async #end(header: CheckpointHeader | undefined): Promise<number> {
     const { sizeBytes } = this.#reader;
+    if (header === undefined) return sizeBytes;
     const from = sizeBytes - FOOTER_BYTES;
-    if (header === undefined || from < 0) return sizeBytes;
-    const at = await this.#reader.load(from, FOOTER_BYTES);
-    const bytes = this.#reader.bytes.subarray(at, at + FOOTER_BYTES);
-    const footer = at < 0 ? undefined : readFooter(this.#runtime.checksum, bytes, header.crc);
-    if (footer === undefined) return sizeBytes;
+    const bytes = await this.#need(from, FOOTER_BYTES);
+    if (readFooter(this.#runtime.checksum, bytes, header.crc) === undefined) return sizeBytes;
     const end = from - (header.sealed ? SEAL_BYTES : 0);
     const seal = this.#seal;
     if (seal !== undefined && !(await this.#isEndGenuine({ seal, position: end }))) {
@@ -181,23 +180,25 @@ class CheckpointSalvage {
   }
 
   async #isEndGenuine(sealing: Sealing): Promise<boolean> {
-    const length = SEAL_BYTES + FOOTER_BYTES;
-    const at = await this.#reader.load(sealing.position, length);
-    return at >= 0 && isFooterGenuine(this.#reader.bytes.subarray(at, at + length), sealing);
+    return isFooterGenuine(await this.#need(sealing.position, SEAL_BYTES + FOOTER_BYTES), sealing);
+  }
+
+  /** The bytes there, which the file is long enough for. */
+  async #need(position: number, length: number): Promise<Uint8Array> {
+    const at = await this.#reader.need(position, length);
+    return this.#reader.bytes.subarray(at, at + length);
   }
 
   async #headAt(position: number): Promise<FoundHead | undefined> {
-    const at = await this.#reader.load(position, BLOCK_HEAD_BYTES);
-    if (at < 0) return undefined;
-    return this.#checkedHead(this.#reader.bytes, at, this.#reader.sizeBytes - position);
+    const bytes = await this.#reader.view(position, BLOCK_HEAD_BYTES);
+    return bytes === undefined ? undefined : this.#checkedHead(bytes, 0, this.#reader.sizeBytes - position);
   }
 
   #checkedHead(bytes: Uint8Array, at: number, left: number): FoundHead | undefined {
     const head = readBlockHead(bytes, at);
-    const { payloadLength, crc } = head;
-    if (BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES > left) return undefined;
+    if (blockBytes(head) > left) return undefined;
     const { checksum } = this.#runtime;
-    const seed = this.#seeds.find((candidate) => checksum.crc32(bytes, at, at + 12, candidate) === crc);
+    const seed = this.#seeds.find((candidate) => checksum.crc32(bytes, at, at + 12, candidate) === head.crc);
     if (seed === undefined) return undefined;
     this.#seeds = [seed];
     return head;
@@ -205,16 +206,14 @@ class CheckpointSalvage {
 
   /** The position of the next head of a block, or `end`. */
   async #search(from: number, end: number): Promise<number> {
-    for (let position = from; position < end; ) {
-      const length = Math.min(64 * 1024, end - position);
-      const start = await this.#reader.load(position, length);
-      if (start < 0 || length < BLOCK_HEAD_BYTES) return end;
-      const last = start + length - BLOCK_HEAD_BYTES;
-      for (let at = start; at <= last; at++) {
-        const left = this.#reader.sizeBytes - (position + at - start);
-        if (this.#checkedHead(this.#reader.bytes, at, left) !== undefined) return position + at - start;
+    const { sizeBytes } = this.#reader;
+    for (let position = from; position + BLOCK_HEAD_BYTES <= end; position += SEARCH_BYTES) {
+      const length = Math.min(SEARCH_BYTES + BLOCK_HEAD_BYTES - 1, end - position);
+      const bytes = await this.#need(position, length);
+      for (let at = 0; at + BLOCK_HEAD_BYTES <= length; at++) {
+        const found = position + at;
+        if (this.#checkedHead(bytes, at, sizeBytes - found) !== undefined) return found;
       }
-      position += length - BLOCK_HEAD_BYTES + 1;
       if (this.#pacer.worked(length)) await this.#pacer.rest();
     }
     return end;
@@ -222,8 +221,8 @@ class CheckpointSalvage {
 
   /** Takes what is whole of a block; where the next one is to be looked for. */
   async #block(position: number, head: FoundHead): Promise<number> {
-    const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
-    const entries = await this.#payload(position, head);
+    const whole = blockBytes(head);
+    const entries = await this.#payload(position, head, await this.#need(position, whole));
     if (this.#pacer.worked(whole)) await this.#pacer.rest();
     if (entries === undefined) {
       this.#miss(position, whole, `block ${head.index} of ${head.entryCount} entries`);
@@ -247,23 +246,17 @@ class CheckpointSalvage {
   }
 
   /** The entries of a block that is whole. */
-  async #payload(position: number, head: FoundHead): Promise<Uint8Array | undefined> {
-    const { payloadLength, packed } = head;
-    const at = await this.#reader.load(position, BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES);
-    const { bytes } = this.#reader;
-    const payload = at + BLOCK_HEAD_BYTES;
-    const end = payload + payloadLength;
-    const { checksum } = this.#runtime;
-    const crc = at < 0 ? 0 : checksum.crc32(bytes, payload, end, head.crc);
-    const valid = at >= 0 && readU32(bytes, end) === crc;
+  async #payload(position: number, head: FoundHead, block: Uint8Array): Promise<Uint8Array | undefined> {
+    const end = BLOCK_HEAD_BYTES + head.payloadLength;
+    const crc = this.#runtime.checksum.crc32(block, BLOCK_HEAD_BYTES, end, head.crc);
     this.#crcBehind = crc;
-    if (!valid || this.#isLocked) return undefined;
+    if (readU32(block, end) !== crc || this.#isLocked) return undefined;
     const seal = this.#seal;
     const opened =
       seal === undefined
-        ? bytes.subarray(payload, end)
-        : unsealBlock(bytes, at, payloadLength, { seal, position });
-    return opened !== undefined && packed ? unpack(this.#runtime, opened) : opened;
+        ? block.subarray(BLOCK_HEAD_BYTES, end)
+        : unsealBlock(block, 0, head.payloadLength, { seal, position });
+    return opened !== undefined && head.packed ? unpack(this.#runtime, opened) : opened;
   }
 
   /**
@@ -308,6 +301,11 @@ class CheckpointSalvage {
   #miss(offset: number, bytes: number, what: string): void {
     this.#lost.push({ offset, bytes, what });
   }
+}
+
+/** How many bytes a block takes. */
+function blockBytes({ payloadLength }: FoundHead): number {
+  return BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES;
 }
 
 /** Whether the value of an entry is the one that it was written with: a length that is wrong shows in that. */

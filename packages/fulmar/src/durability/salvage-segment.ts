@@ -175,11 +175,12 @@ class SegmentSalvage {
     const { keyring } = this.#runtime;
     // Whether plain files are taken was asked when it was looked at first.
     if (header !== undefined && (header.flags & SEALED) === 0) return true;
-    const found = await this.#reader.view(0, SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
-    const bytes = found ?? new Uint8Array(0);
+    const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
+    const bytes = (await this.#reader.view(0, length)) ?? new Uint8Array(0);
     const section = readKeySection(this.#runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
     if (section !== undefined) {
-      const head = bytes.subarray(0, SEGMENT_HEADER_BYTES);
+      // The seal keeps it.
+      const head = bytes.slice(0, SEGMENT_HEADER_BYTES);
       this.#seal = await findSeal(this.#runtime, this.#path, section, "log segment", head);
     } else if (header !== undefined || keyring?.refusesPlain === true) {
       // Behind a damaged header the records may be plain ones that somebody put there.

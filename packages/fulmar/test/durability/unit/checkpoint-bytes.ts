@@ -80,6 +80,8 @@ export interface Block {
   readonly entryCount: number;
   /** What its head says instead of its place. */
   readonly index?: number;
+  /** Whether its payload is one that was packed. */
+  readonly packed?: boolean;
 }
 
 export const blockOf = (...items: readonly Item[]): Block => ({
@@ -112,10 +114,10 @@ export function checkpointOf(blocks: readonly Block[], shape: Shape = {}): Check
   const starts = [head.bytes.length];
   const scratch = new Uint8Array(4);
   let [blocksCrc, entryCount] = [0, 0];
-  for (const [i, { payload, entryCount: count, index = i }] of blocks.entries()) {
+  for (const [i, { payload, entryCount: count, index = i, packed = false }] of blocks.entries()) {
     const bytes = new Uint8Array(BLOCK_HEAD_BYTES + payload.length + BLOCK_TAIL_BYTES);
     bytes.set(payload, BLOCK_HEAD_BYTES);
-    const block = { payloadLength: payload.length, entryCount: count, index, packed: false };
+    const block = { payloadLength: payload.length, entryCount: count, index, packed };
     const crc = closeBlock(nodeChecksum, bytes, 0, block, head.crc);
     blocksCrc = addBlockCrc(nodeChecksum, scratch, blocksCrc, crc);
     entryCount += count;

@@ -154,6 +154,10 @@ describe("a checkpoint", () => {
     for (const [length, saved] of cases) {
       const read = await salvaged(whole.bytes.slice(0, length));
       expect(read.saved, `${length} bytes`).toBe(saved);
+      // A block that is not all there is none.
+      const at = whole.starts.findLast((start) => start <= length) ?? 0;
+      const rest = { offset: at, bytes: length - at, what: NO_BLOCK };
+      expect(read.lost.slice(0, -1), `${length} bytes`).toEqual(at === length ? [] : [rest]);
       expect(read.lost.at(-1), `${length} bytes`).toEqual({ offset: length, bytes: 0, what: NO_END });
       expect(read.header?.version).toBe(STATE.version);
     }
@@ -170,6 +174,13 @@ describe("a checkpoint", () => {
       ],
     });
     expect((await salvaged(new Uint8Array(0))).lost).toHaveLength(2);
+  });
+
+  test("that was cut off in a block is not searched for others behind its end", async () => {
+    const [, two, three] = whole.starts;
+    const { saved, lost } = await salvaged(flipped(whole.bytes, two).slice(0, footerAt - 1));
+    expect([saved, lost[0]]).toEqual([1, { offset: two, bytes: footerAt - 1 - two, what: NO_BLOCK }]);
+    expect((await salvaged(flipped(whole.bytes, two).slice(0, three + 16))).saved).toBe(1);
   });
 
   test("of a later format is not touched", async () => {
@@ -270,6 +281,16 @@ describe("a checkpoint that a store wrote", () => {
     const read = await salvaged(changed);
     expect(read.saved).toBeLessThan(100);
     expect(read.lost).toMatchObject([{ offset: at, what: expect.stringContaining("block 0 of") }]);
+  });
+
+  test("with packed blocks that are sealed as well loses what somebody changed", async () => {
+    const bytes = await written(KEY, true);
+    expect(await salvaged(bytes, KEY)).toMatchObject({ saved: 100, lost: [] });
+    const first = firstBlock(bytes);
+    const changed = flipped(bytes, first + 30);
+    repairCheckpoint(changed, KEY.key);
+    const { lost } = await salvaged(changed, KEY);
+    expect(lost.at(-1)).toMatchObject({ offset: first, what: expect.stringContaining("block 0 of") });
   });
 
   test("and sealed is read with its key", async () => {
