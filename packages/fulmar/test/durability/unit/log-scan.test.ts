@@ -329,6 +329,7 @@ describe("the log reaches at least", () => {
     const synced = { segment: 4, position: two.end, crc: two.crc, version: 0 };
     expect(await scan([one, two], { clean: true, synced })).toMatchObject({ end: { version: 12 } });
     const others = [
+      { ...synced, segment: 2 },
       { ...synced, segment: 3 },
       { ...synced, position: two.end - 1 },
       { ...synced, crc: two.crc + 1 },
@@ -337,6 +338,37 @@ describe("the log reaches at least", () => {
       const scanned = scan([one, two], { clean: true, synced: other });
       await expect(scanned).rejects.toMatchObject(corrupt(4, two.end));
       expect(await scan([one, two], { synced: other })).toMatchObject({ end: { version: 12 } });
+    }
+  });
+});
+
+describe("behind where an orderly close left the log", () => {
+  const one = first([[11, 0]]);
+  const two = after(one, 11, []);
+  const clean = true;
+  const synced = { segment: 3, position: one.end, crc: one.crc, version: 11 };
+
+  test("an opening may have begun segments, that hold nothing", async () => {
+    expect(await scan([one, two], { clean, synced })).toMatchObject({ end: { segment: 4, version: 11 } });
+    const found = await scan([one, two, after(two, 11, [])], { clean, synced });
+    expect(found).toMatchObject({ live: [{}, {}, {}], dead: [], end: { segment: 5, version: 11 } });
+  });
+
+  test("there is no commit: it would be one that nobody closed", async () => {
+    const filled = after(one, 11, [[12, 0]]);
+    await expect(scan([one, filled], { clean, synced })).rejects.toMatchObject(corrupt(4, filled.end));
+    const later = after(two, 11, [[12, 0]]);
+    await expect(scan([one, two, later], { clean, synced })).rejects.toMatchObject(corrupt(5, later.end));
+    const further = after(filled, 12, []);
+    await expect(scan([one, filled, further], { clean, synced })).rejects.toMatchObject(
+      corrupt(5, further.end),
+    );
+  });
+
+  test("segments follow that log, and no other of the same length", async () => {
+    for (const other of [{ crc: one.crc + 1 }, { version: 10 }, { position: one.end - 1 }]) {
+      const scanned = scan([one, two], { clean, synced: { ...synced, ...other } });
+      await expect(scanned).rejects.toMatchObject(corrupt(4, two.end));
     }
   });
 });
