@@ -11,6 +11,7 @@ export const PARTS = {
   log: {
     files: durable(
       "log-writer",
+      "log-writer-parts",
       "log-sync",
       "log-steps",
       "log-errors",
