@@ -21,12 +21,15 @@ import {
 } from "./checkpoint-format.js";
 import type { CheckpointSource } from "./directory-types.js";
 import { type FileSeal, roomBefore, type Sealing, sealBytes } from "./file-seal.js";
-import { Pacer, syncFile, writeFully } from "./files.js";
+import { Pacer, SLICE_BYTES, syncFile, writeFully } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import { pack } from "./packing.js";
 
-/** Blocks are handed to the operating system in pieces of about this size. */
-const WRITE_BYTES = 256 * 1024;
+/**
+ * Blocks are handed to the operating system in pieces of about this size, one a turn of the event loop: what others
+ * do in a turn may take longer than the piece does, and until all is read overwrites cost twice as much.
+ */
+const WRITE_BYTES = SLICE_BYTES;
 /**
  * After so many bytes the file is synced, off the event loop. All of a large file at once would keep the disk from the
  * syncs of commits for as long as it takes, and the system may make writes to the log wait for it.
@@ -93,6 +96,7 @@ export class CheckpointWriter {
     this.#compressed = state.compressed;
     await this.#put(head.bytes);
     await this.#writeEntries(source, state.hadPeers);
+    source.read();
     const fileBytes = this.#position + sealBytes(this.#seal) + FOOTER_BYTES;
     const counts = {
       blockCount: this.#blocks,
@@ -120,14 +124,17 @@ export class CheckpointWriter {
       // Without peers nobody could still hold what a tombstone deletes.
       if (!hadPeers && isTombstone(slab, offset)) continue;
       const length = this.#add(engine.versionOf(ref), slab, offset);
-      if (this.#filled - this.#blockAt >= BLOCK_BYTES) await this.#closeBlock();
-      if (this.#filled >= WRITE_BYTES) await this.#flush();
-      if (pacer.worked(length)) {
+      if (this.#filled - this.#blockAt >= BLOCK_BYTES)
+        this.#closeBlock(this.#compressed && (await this.#pack()));
+      if (this.#filled >= WRITE_BYTES) {
+        await this.#flush();
+        pacer.rested();
+      } else if (pacer.worked(length)) {
         await pacer.rest();
         this.#checkStopped();
       }
     }
-    if (this.#blockEntries > 0) await this.#closeBlock();
+    if (this.#blockEntries > 0) this.#closeBlock(this.#compressed && (await this.#pack()));
     await this.#flush();
   }
 
@@ -147,8 +154,7 @@ export class CheckpointWriter {
     return 8 + length;
   }
 
-  async #closeBlock(): Promise<void> {
-    const packed = this.#compressed && (await this.#packPayload());
+  #closeBlock(packed: boolean): void {
     const seal = this.#seal;
     const before = BLOCK_HEAD_BYTES + roomBefore(seal);
     const payloadLength = this.#filled - this.#blockAt - before + sealBytes(seal);
@@ -165,7 +171,7 @@ export class CheckpointWriter {
    * Puts the packed payload of the open block in the place of the payload, if it is shorter. One block at a time:
    * a sync of the log waits for a thread of the same pool.
    */
-  async #packPayload(): Promise<boolean> {
+  async #pack(): Promise<boolean> {
     const at = this.#blockAt + BLOCK_HEAD_BYTES + roomBefore(this.#seal);
     const packed = await pack(this.#runtime, this.#buffer.subarray(at, this.#filled));
     if (packed === undefined) return false;

@@ -58,7 +58,7 @@ export interface Recovered {
   readonly cutBytes: number;
 }
 
-/** The state that a checkpoint writes: one settled version, pinned by the caller until the checkpoint is done. */
+/** The state that a checkpoint writes: one settled version, pinned by the caller until it was read. */
 export interface CheckpointSource {
   readonly version: number;
   /** The last sequence number used at `version`. */
@@ -68,6 +68,11 @@ export interface CheckpointSource {
   /** Coverage at `version`. Must not change while the checkpoint runs. */
   readonly coverage: Coverage;
   readonly engine: MemoryEngine;
+  /**
+   * Called once nothing more is read from the engine, unless reading fails. The pin need not stay for the rest, and
+   * while it stays every overwrite costs twice as much.
+   */
+  read(): void;
   /** Resolves when every commit up to `version` is synced; rejects when that cannot be. */
   synced(): Promise<void>;
 }

@@ -157,6 +157,11 @@ export class Pacer {
 
   async rest(): Promise<void> {
     await this.#runtime.timers.turn();
+    this.rested();
+  }
+
+  /** Something else was waited for that let the event loop turn. */
+  rested(): void {
     this.#bytes = 0;
     this.#sinceMs = this.#runtime.clock.monotonicMs();
   }

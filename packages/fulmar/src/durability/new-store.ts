@@ -120,7 +120,15 @@ async function writeCheckpointFile(context: NewStoreContext, state: WholeState):
   const salt = newSalt(runtime);
   const shape = { number, hadPeers, isBackup: false, compressed: state.compressed ?? false };
   const head = { ...shape, salt, storeId, incarnation, version, seq, hlc };
-  const source = { version, seq, hlc, coverage, engine, synced: () => Promise.resolve() };
+  const source = {
+    version,
+    seq,
+    hlc,
+    coverage,
+    engine,
+    read: () => undefined,
+    synced: () => Promise.resolve(),
+  };
   const written: WrittenCheckpoint[] = [];
   const [path] = pathsOf(runtime.fileSystem, layout, number);
   await writeTemporary(runtime, path, async (file) => {

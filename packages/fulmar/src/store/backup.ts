@@ -87,7 +87,7 @@ export class Backups<V> {
     try {
       const incarnation = origins.id(OWN_ORIGIN);
       const numbers = { version: pin.version, seq, hlc: clock.last, storeId, incarnation };
-      const source: BackupSource = { ...numbers, coverage, engine };
+      const source: BackupSource = { ...numbers, coverage, engine, read: () => pin.release() };
       const chosen = await prepareTarget(runtime, target, source);
       return await writeBackup({ runtime, origins, compressed, stopped, progress }, chosen, source);
     } finally {

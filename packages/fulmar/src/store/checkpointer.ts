@@ -125,6 +125,7 @@ export class Checkpointer {
         hlc: clock.last,
         coverage,
         engine,
+        read: () => pin.release(),
         synced: async () => {},
       });
       this.#version = Math.max(this.#version, pin.version);

@@ -183,7 +183,11 @@ export class MiniStore implements LogObserver {
     try {
       const coverage = this.#coverage.copy();
       const source = { version: pin.version, seq: this.#seq, hlc: this.#hlc, coverage, engine: this.engine };
-      return await this.directory.checkpoint({ ...source, synced: () => Promise.resolve() });
+      return await this.directory.checkpoint({
+        ...source,
+        read: () => pin.release(),
+        synced: () => Promise.resolve(),
+      });
     } finally {
       pin.release();
     }

@@ -126,7 +126,7 @@ describe("a backup", () => {
     const record = origin.source.engine.usage().recordBytes;
     const large = originOf(
       runtime,
-      Array.from({ length: 3000 }, (_, i) => ({ key: `${i}`, value: "x".repeat(99) })),
+      Array.from({ length: 12_000 }, (_, i) => ({ key: `${i}`, value: "x".repeat(99) })),
       {
         progress: (now) => progress.push(now),
       },

@@ -45,7 +45,7 @@ export function originOf(
   for (const id of covered) coverage.set(id, { upTo: 9, holes: [{ from: 3, to: 4 }] });
   const numbers = { version: items.length, seq: 11, hlc: 99 };
   return {
-    source: { ...numbers, storeId: STORE_ID, incarnation: WRITER, coverage, engine },
+    source: { ...numbers, storeId: STORE_ID, incarnation: WRITER, coverage, engine, read: () => undefined },
     context: {
       runtime,
       origins,

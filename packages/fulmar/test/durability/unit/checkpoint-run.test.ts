@@ -68,6 +68,7 @@ function write(options: Options = {}) {
     hlc: 1000,
     coverage,
     engine,
+    read: () => undefined,
     synced,
   });
 }

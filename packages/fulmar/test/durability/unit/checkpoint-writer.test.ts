@@ -47,6 +47,11 @@ describe("a checkpoint that is written", () => {
     expect((await readBack(written, 1)).entries).toBe(0);
   });
 
+  test("lets go of the state as soon as it was read, before the last write", async () => {
+    const { writes, wholeAt } = await write(valued(3000, 1000));
+    expect(wholeAt).toEqual([writes.length - 1]);
+  });
+
   test("is what is read back: entries with their versions, origins and coverage", async () => {
     const coverage = new Coverage();
     coverage.set(IDS[1], { upTo: 9, holes: [{ from: 2, to: 3 }] });
@@ -83,8 +88,8 @@ describe("a checkpoint that is written", () => {
     expect((await readBack(withThem, 4)).usage.tombstones).toBe(2);
   });
 
-  test("has blocks that are closed when they reach 64 KiB, written in pieces of 256 KiB", async () => {
-    const items = valued(800, 1000);
+  test("has blocks that are closed when they reach 64 KiB, written in pieces of a MiB", async () => {
+    const items = valued(3005, 1000);
     const written = await write(items);
     const [head] = written.writes;
     const lengths = blockLengths(written.file, head);
@@ -92,17 +97,26 @@ describe("a checkpoint that is written", () => {
     // A block has its head before what is counted.
     const perBlock = Math.ceil((BLOCK_BYTES - BLOCK_HEAD_BYTES) / each);
     const whole = BLOCK_HEAD_BYTES + perBlock * each + BLOCK_TAIL_BYTES;
-    const blocks = Math.ceil(800 / perBlock);
-    const last = BLOCK_HEAD_BYTES + (800 - (blocks - 1) * perBlock) * each + BLOCK_TAIL_BYTES;
+    const blocks = Math.ceil(3005 / perBlock);
+    const last = BLOCK_HEAD_BYTES + (3005 - (blocks - 1) * perBlock) * each + BLOCK_TAIL_BYTES;
     expect(lengths).toEqual([...Array.from({ length: blocks - 1 }, () => whole), last]);
-    expect(written.writes).toEqual([head, 4 * whole, 4 * whole, 4 * whole, last, FOOTER_BYTES]);
-    expect(written.progress).toEqual([
-      [4 * perBlock, head + 4 * whole],
-      [8 * perBlock, head + 8 * whole],
-      [12 * perBlock, head + 12 * whole],
-      [800, written.bytes - FOOTER_BYTES],
+    // A piece is written when the sixteenth block, which stays for the next one, is almost full.
+    const stays = Math.ceil((1024 * KIB - 15 * whole - BLOCK_HEAD_BYTES) / each);
+    expect(written.writes).toEqual([
+      head,
+      15 * whole,
+      15 * whole,
+      15 * whole,
+      2 * whole + last,
+      FOOTER_BYTES,
     ]);
-    expect((await readBack(written, 800)).contents.size).toBe(800);
+    expect(written.progress).toEqual([
+      [15 * perBlock + stays, head + 15 * whole],
+      [30 * perBlock + stays, head + 30 * whole],
+      [45 * perBlock + stays, head + 45 * whole],
+      [3005, written.bytes - FOOTER_BYTES],
+    ]);
+    expect((await readBack(written, 3005)).contents.size).toBe(3005);
   });
 
   test("holds entries of any size, and gives back the memory of large ones", async () => {
@@ -135,14 +149,14 @@ describe("a checkpoint that is written", () => {
     expect(lengths[0]).toBeLessThan(BLOCK_BYTES / 2);
   });
 
-  const LEAST_BYTES = (256 + 64) * KIB;
+  const LEAST_BYTES = (1024 + 64) * KIB;
 
   test("is put together in little memory: more only for an entry that needs it, and not for long", async () => {
     const few = await write(valued(1500, 1000));
     expect(new Set(few.memory.slice(1, -1))).toEqual(new Set([LEAST_BYTES]));
     await runtime.fileSystem.remove(PATH);
-    const around = 3000 * KIB;
-    const items = [10, around, 10, 300 * KIB, 10].map((bytes, i) => ({
+    const around = 12_000 * KIB;
+    const items = [10, around, 10, 1200 * KIB, 10].map((bytes, i) => ({
       key: `k${i}`,
       value: "v".repeat(bytes),
     }));
@@ -151,32 +165,32 @@ describe("a checkpoint that is written", () => {
     expect(writes).toHaveLength(5);
     expect(first).toBeGreaterThan(around);
     expect(first).toBeLessThan(around + LEAST_BYTES);
-    // Then 300 KiB and what stands before them do not fit into the least.
-    expect(second).toBeGreaterThan(300 * KIB);
-    expect(second).toBeLessThan(1024 * KIB);
+    // Then 1200 KiB and what stands before them do not fit into the least.
+    expect(second).toBeGreaterThan(1200 * KIB);
+    expect(second).toBeLessThan(4096 * KIB);
     expect(last).toBe(second);
   });
 
   test("is put together in the least memory again after a large entry", async () => {
-    const items = [{ key: "a", value: "v".repeat(3000 * KIB) }, ...valued(800, 1000)];
+    const items = [{ key: "a", value: "v".repeat(12_000 * KIB) }, ...valued(800, 1000)];
     const { memory } = await write(items);
-    expect(memory[1]).toBeGreaterThan(3000 * KIB);
+    expect(memory[1]).toBeGreaterThan(12_000 * KIB);
     expect(new Set(memory.slice(2, -1))).toEqual(new Set([LEAST_BYTES]));
   });
 
   test("keeps what stands behind the last block that is finished when the others are written", async () => {
-    // Three blocks that almost fill a piece, and small entries that do.
-    const large = [0, 1, 2].map((i) => ({ key: `a${i}`, value: `${i}`.repeat(86_900) }));
+    // Twelve blocks that almost fill a piece, and small entries that do.
+    const large = Array.from({ length: 12 }, (_, i) => ({ key: `a${i}`, value: `${i % 10}`.repeat(87_000) }));
     const items = [...large, ...valued(40, 100)];
     const file = await write(items);
-    expect(file.progress[0][0]).toBeGreaterThan(3);
-    expect(file.progress[0][0]).toBeLessThan(43);
-    const back = await readBack(file, 43);
+    expect(file.progress[0][0]).toBeGreaterThan(12);
+    expect(file.progress[0][0]).toBeLessThan(52);
+    const back = await readBack(file, 52);
     expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
   });
 
   test("keeps larger memory as long as that is not four times too much", async () => {
-    const sizes = [600 * KIB, 10, 700 * KIB, 10];
+    const sizes = [2400 * KIB, 10, 2800 * KIB, 10];
     const items = sizes.map((bytes, i) => ({ key: `k${i}`, value: "v".repeat(bytes) }));
     const { memory } = await write(items);
     expect(new Set(memory.slice(1, -1)).size).toBe(1);
@@ -192,7 +206,7 @@ describe("a checkpoint that is written", () => {
     expect(exact.memory[1]).toBe(LEAST_BYTES);
     await runtime.fileSystem.remove(PATH);
     const more = await write([{ key: "k0", value: "v".repeat(valueBytes(fits + 1)) }]);
-    expect(more.memory[1]).toBe(LEAST_BYTES + 1 + 256 * KIB);
+    expect(more.memory[1]).toBe(LEAST_BYTES + 1 + 1024 * KIB);
     expect((await readBack(more, 1)).contents.size).toBe(1);
   });
 
@@ -204,7 +218,7 @@ describe("a checkpoint that is written", () => {
     ]);
     expect(blockLengths(blocks.file, blocks.writes[0])).toHaveLength(2);
     await runtime.fileSystem.remove(PATH);
-    const piece = 256 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES;
+    const piece = 1024 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES;
     const pieces = await write([
       { key: "k0", value: "v".repeat(valueBytes(piece)) },
       { key: "k1", value: "" },
@@ -219,11 +233,11 @@ describe("a checkpoint that is written", () => {
       [1, false],
     ] as const) {
       // What an entry needs, and room for one more write.
-      const entry = 768 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES + more;
+      const entry = 3072 * KIB - BLOCK_HEAD_BYTES - BLOCK_TAIL_BYTES - BLOCK_HEAD_BYTES + more;
       const large = { key: "k0", value: "v".repeat(valueBytes(entry)) };
       const { memory } = await write([large, { key: "k1", value: "" }]);
-      expect(memory[1]).toBe(1024 * KIB + more);
-      expect(memory[2]).toBe(kept ? 1024 * KIB : LEAST_BYTES);
+      expect(memory[1]).toBe(4096 * KIB + more);
+      expect(memory[2]).toBe(kept ? 4096 * KIB : LEAST_BYTES);
       await runtime.fileSystem.remove(PATH);
     }
   });
@@ -242,12 +256,15 @@ describe("a checkpoint that is written", () => {
     for (const [i, size] of [...syncs, bytes].entries()) {
       const piece = size - (syncs[i - 1] ?? 0);
       if (i < syncs.length) expect(piece).toBeGreaterThanOrEqual(SYNC_EVERY_BYTES);
-      expect(piece).toBeLessThan(SYNC_EVERY_BYTES + 512 * KIB);
+      expect(piece).toBeLessThan(SYNC_EVERY_BYTES + (1024 + 64) * KIB);
     }
   });
 
-  test("lets others work after each MiB, and when 4 ms have passed", async () => {
-    await write(valued(30, 100_000));
+  test("lets others work with each piece, after each MiB that is packed, and when 4 ms have passed", async () => {
+    expect((await write(valued(30, 100_000))).writes).toHaveLength(5);
+    expect(rig.turns).toBe(0);
+    await runtime.fileSystem.remove(PATH);
+    await write(valued(30, 100_000), { compressed: true });
     expect(rig.turns).toBe(2);
     await runtime.fileSystem.remove(PATH);
     rig.turns = 0;
@@ -266,9 +283,12 @@ describe("a checkpoint that is written", () => {
     await expect(write(valued(100, 100_000), { stopped })).rejects.toMatchObject(closed);
     const before = asked;
     await runtime.fileSystem.remove(PATH);
-    // A single large entry is followed by a rest before it is written.
-    asked = 1;
+    // A single large entry is a piece, and so packed that it is none it is followed by a rest.
+    asked = 2;
     await expect(write(valued(1, 1100 * KIB), { stopped })).rejects.toMatchObject(closed);
+    await runtime.fileSystem.remove(PATH);
+    asked = 2;
+    await expect(write(valued(1, 1100 * KIB), { stopped, compressed: true })).rejects.toMatchObject(closed);
     expect([before, asked]).toEqual([3, 3]);
   });
 });

@@ -25,6 +25,8 @@ export interface Written extends WrittenCheckpoint {
   readonly progress: readonly (readonly [entries: number, bytes: number])[];
   /** Bytes of the file at each sync. */
   readonly syncs: readonly number[];
+  /** How many writes there had been when everything was read. */
+  readonly wholeAt: readonly number[];
 }
 
 export interface WriteOptions {
@@ -52,7 +54,16 @@ export async function write(
   engine.settle(engine.version);
   const version = engine.version;
   const state = { ...STATE, hadPeers, compressed, version };
-  const source = { version, seq: 7, hlc: 1000, coverage, engine, synced: () => Promise.resolve() };
+  const wholeAt: number[] = [];
+  const source = {
+    version,
+    seq: 7,
+    hlc: 1000,
+    coverage,
+    engine,
+    read: () => void wholeAt.push(writes.length),
+    synced: () => Promise.resolve(),
+  };
   const handle = await runtime.fileSystem.open(PATH, "create");
   const writes: number[] = [];
   const memory: number[] = [];
@@ -75,7 +86,7 @@ export async function write(
   const file = new Uint8Array(await handle.size());
   await handle.read(file, 0);
   await handle.close();
-  return { ...written, file, writes, memory, progress, syncs };
+  return { ...written, file, writes, memory, progress, syncs, wholeAt };
 }
 
 /** Reads a checkpoint back, checking every byte. */

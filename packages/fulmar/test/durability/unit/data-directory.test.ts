@@ -22,7 +22,8 @@ const INVARIANT = expect.objectContaining({ code: "INVARIANT" });
 const FINAL = { seq: 1, hlc: 1, version: 1, clean: true };
 
 function sourceOf(version: number, synced = (): Promise<void> => Promise.resolve()): CheckpointSource {
-  return { version, seq: 1, hlc: 1, coverage: new Coverage(), engine: store.engine, synced };
+  const numbers = { version, seq: 1, hlc: 1, coverage: new Coverage() };
+  return { ...numbers, engine: store.engine, read: () => undefined, synced };
 }
 
 /** Writes so much that the log goes over into other segments. */
