@@ -6,10 +6,12 @@ import {
   formatNewer,
   formatOlder,
   listOwn,
+  notSealed,
   openFile,
   Pacer,
   readFully,
   removeFile,
+  unknownOutcome,
   withFile,
   writeFully,
 } from "../../../src/durability/files.js";
@@ -111,6 +113,11 @@ describe("errors of the system", () => {
     expect(formatNewer(PATH, 9)).toMatchObject({ code: "FORMAT_NEWER", details });
     expect(formatOlder(PATH, 9)).toMatchObject({ code: "FORMAT_OLDER", details });
     expect(corrupt(PATH, 9, "no")).toMatchObject({ code: "CORRUPT", details: { file: PATH, offset: 9 } });
+    const changed = notSealed(PATH, 9, "the footer");
+    expect(changed).toMatchObject({ code: "CORRUPT", details: { file: PATH, offset: 9 } });
+    const cause = new Error("EIO");
+    const unknown = { code: "DURABILITY_UNKNOWN", details: { path: PATH }, cause };
+    expect(unknownOutcome(cause, PATH)).toMatchObject(unknown);
   });
 
   test("that a directory is missing are damage, others are not", async () => {

@@ -1,12 +1,18 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import type { FileSeal } from "../../../src/durability/file-seal.js";
 import {
   findHistory,
   type PastSegment,
+  pastCommit,
   pastSegment,
   SegmentHistory,
 } from "../../../src/durability/history.js";
+import { type DiskRuntime, Keyring, type KeySource, withKeyring } from "../../../src/durability/keyring.js";
+import { segmentName } from "../../../src/durability/layout.js";
 import { SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
+import { openedSegment } from "../../../src/durability/segment-pool.js";
 import { inspectSegment, type Opening } from "../../../src/durability/segment-reader.js";
+import { entryBytes, writeEntry } from "../../../src/record/entry.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { machine } from "../harness.js";
 import { segment } from "./log-rig.js";
@@ -23,14 +29,25 @@ describe("a live segment", () => {
   });
 });
 
+test("a commit is of this store whatever stands behind it", () => {
+  const bytes = new Uint8Array(2 * entryBytes(1, 1, 0));
+  const fields = { key: Uint8Array.of(97), value: Uint8Array.of(1), flags: 0, deadline: 0 };
+  const numbers = { hlc: 1, seq: 1, valueChecksum: 0 };
+  const next = writeEntry(bytes, 0, { ...fields, ...numbers, origin: 1 });
+  writeEntry(bytes, next, { ...fields, ...numbers, origin: 2 });
+  const remote = (entryCount: number): boolean =>
+    pastCommit(11, { changes: [], entryCount, entriesAt: 0 }, bytes, 1).remote;
+  expect([remote(1), remote(2)]).toEqual([false, true]);
+});
+
 describe("segments that are kept for readers", () => {
-  const past = (number: number, sizeBytes: number): PastSegment => ({
+  const past = (number: number, sizeBytes: number, keyId?: string): PastSegment => ({
     number,
     path: `/log/${number}`,
     base: 0,
     end: 0,
     sizeBytes,
-    keyId: undefined,
+    keyId,
   });
   const numbers = (list: readonly PastSegment[]): number[] => list.map(({ number }) => number);
 
@@ -49,6 +66,21 @@ describe("segments that are kept for readers", () => {
     );
     expect(numbers(dropped)).toEqual([1, 2]);
     expect([history.bytes, numbers(history.list)]).toEqual([290, [3, 4, 6]]);
+  });
+
+  test("are not kept under a key that is used no more, nor what stands before those", () => {
+    const list = [past(1, 100, "old"), past(2, 100, "new"), past(3, 100, "old"), past(4, 100, "new")];
+    const history = new SegmentHistory(1000, list);
+    expect(numbers(history.add([], "new"))).toEqual([1, 2, 3]);
+    expect([history.bytes, numbers(history.list)]).toEqual([100, [4]]);
+    // What comes to it is judged, too.
+    const live = segment(5, undefined, { position: 900, seal: { keyId: "old" } as FileSeal });
+    expect(numbers(history.add([live], "new"))).toEqual([4, 5]);
+    // The first alone, and then a plain one.
+    const mixed = new SegmentHistory(1000, [past(1, 100, "old"), past(2, 100), past(3, 100)]);
+    expect(numbers(mixed.add([], undefined))).toEqual([1]);
+    expect(numbers(mixed.add([], "new"))).toEqual([2, 3]);
+    expect(mixed.add([], "new")).toEqual([]);
   });
 
   test("are none without room", () => {
@@ -128,5 +160,58 @@ describe("segments before the live ones", () => {
       findHistory(storage.runtime, log.layout, STORE_ID, { ...first, base: before }, 1e9);
     expect((await list(base)).at(-1)?.number).toBe(number);
     expect(await list(base - 1)).toEqual([]);
+  });
+});
+
+describe("segments that are encrypted", () => {
+  const BEFORE = { base: 10, syncedThrough: 9, predecessorCrc: 1, previousSegment: 0, previousEnd: 0 };
+  const KEY = new Uint8Array(32).fill(1);
+  let storage: SimulatedStorage;
+  let sizeBytes: number;
+
+  const reading = (key: KeySource["key"], refusesPlain = false): DiskRuntime => {
+    const source = { current: "one", refusesPlain, asFound: false, key, erase: () => undefined };
+    return withKeyring(storage.runtime, new Keyring(storage.runtime, source));
+  };
+
+  beforeEach(async () => {
+    storage = machine();
+    const { layout } = new PastLog(storage.runtime, 10);
+    const { fileSystem } = storage.runtime;
+    await fileSystem.makeDirectory(layout.log);
+    const identity = { storeId: STORE_ID, incarnation: STORE_ID };
+    const { bytes } = await openedSegment(
+      reading(() => KEY),
+      identity,
+      8,
+      BEFORE,
+    );
+    const handle = await fileSystem.open(fileSystem.join(layout.log, segmentName(8)), "create");
+    await handle.write(bytes, 0);
+    await handle.close();
+    sizeBytes = bytes.length;
+  });
+
+  const found = (runtime: DiskRuntime): Promise<PastSegment[]> => {
+    const { layout } = new PastLog(storage.runtime, 10);
+    const first = { ...BEFORE, previousSegment: 8, previousEnd: sizeBytes, crc: 0 };
+    return findHistory(runtime, layout, STORE_ID, first, 1e9);
+  };
+
+  test("are read with their key, whose id they tell", async () => {
+    expect(await found(reading(() => KEY))).toMatchObject([{ number: 8, base: 10, keyId: "one" }]);
+  });
+
+  test("end where the key is another one, or is not given any more", async () => {
+    expect(await found(reading(() => undefined))).toEqual([]);
+    expect(await found(reading(() => new Uint8Array(32).fill(2)))).toEqual([]);
+    expect(await found(storage.runtime)).toEqual([]);
+  });
+
+  test("are not given up when the provider of keys fails: it may give them next time", async () => {
+    const cause = new Error("the network is down");
+    const failing = reading(() => Promise.reject(cause));
+    await expect(found(failing)).rejects.toMatchObject({ code: "ENCRYPTION_KEY_MISSING", cause });
+    expect(await found(reading(() => KEY))).toHaveLength(1);
   });
 });
