@@ -10,7 +10,7 @@ import { checkStep, incremented, type Step } from "./increment.js";
 import { RANGE_OPTIONS } from "./list-options.js";
 import type { Scope } from "./scope.js";
 import { checkDurability } from "./settings.js";
-import type { Entry, Key, RangeOptions, WriteOptions, Written } from "./types.js";
+import type { Durability, Entry, Key, RangeOptions, WriteOptions, Written } from "./types.js";
 
 /** What a conditional write came to. */
 export type Outcome<V = unknown> =
@@ -52,9 +52,10 @@ export class Conditions<In, Out> {
   /** Sets a key that has no value. */
   async create(key: Key, value: In, options: ConditionalOptions): Promise<Outcome<Out>> {
     checkOptions(options, OPTIONS, "create");
+    const level = checkDurability(options.durability);
     const write = this.#encoder.setting(key, value, options);
     const ref = this.#live(write.key);
-    return ref === NONE ? this.#commit(write, options) : this.#refused(ref);
+    return ref === NONE ? this.#commit(write, level) : this.#refused(ref);
   }
 
   /** Sets or, for `next` undefined, deletes a key whose value is `expected`; undefined stands for none. */
@@ -65,16 +66,18 @@ export class Conditions<In, Out> {
     options: ConditionalOptions,
   ): Promise<Outcome<Out>> {
     checkOptions(options, OPTIONS, "compareAndSwap");
+    const level = checkDurability(options.durability);
     const wanted = expected === undefined ? undefined : this.#encoder.stored(key, expected);
     const write =
       next === undefined ? this.#deletion(key, options) : this.#encoder.setting(key, next, options);
     const ref = this.#live(write.key);
-    return this.#holds(ref, wanted) ? this.#commit(write, options) : this.#refused(ref);
+    return this.#holds(ref, wanted) ? this.#commit(write, level) : this.#refused(ref);
   }
 
   /** Adds to a counter. Its deadline stays, unless the options give another. Throws when the call is wrong. */
   increment(key: Key, by: Step, options: ConditionalOptions): Promise<Incremented<Out>> {
     checkOptions(options, OPTIONS, "increment");
+    const level = checkDurability(options.durability);
     const step = checkStep(by, key);
     this.#core.assertOpen();
     const reader = this.#reader;
@@ -91,7 +94,7 @@ export class Conditions<In, Out> {
       outcome.value = value;
       return outcome as Incremented<Out>;
     };
-    return this.#core.commit(listOf(write), checkDurability(options.durability), outcomeOf);
+    return this.#core.commit(listOf(write), level, outcomeOf);
   }
 
   /** Time that a key has left, in ms: Infinity without a deadline, undefined without a value. */
@@ -107,6 +110,7 @@ export class Conditions<In, Out> {
   /** Gives a key that has a value another deadline: `ttl` ms from now; Infinity for none. */
   async touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
     checkOptions(options, ["durability"], "touch");
+    const level = checkDurability(options.durability);
     if (ttl !== FOR_EVER) integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
     const encoded = this.#encoder.key(key);
     const ref = this.#live(encoded);
@@ -114,7 +118,7 @@ export class Conditions<In, Out> {
     const { engine } = this.#core;
     // The commit copies it before anything moves.
     const value = valueView(engine.slab(ref), engine.offset(ref));
-    return this.#commit(this.#encoder.renewal(encoded, new Uint8Array(value), { ttl }), options);
+    return this.#commit(this.#encoder.renewal(encoded, new Uint8Array(value), { ttl }), level);
   }
 
   /** Deletes every key of a range that has a value. */
@@ -161,8 +165,8 @@ export class Conditions<In, Out> {
     throw new FulmarTypeError("INVALID_ARGUMENT", "a deletion has no ttl and no expiresAt");
   }
 
-  #commit(write: LocalWrite, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
-    return this.#core.commit(listOf(write), checkDurability(options.durability), done);
+  #commit(write: LocalWrite, level: Durability | undefined): Promise<Outcome<Out>> {
+    return this.#core.commit(listOf(write), level, done);
   }
 
   #refused(ref: Ref): Outcome<Out> {

@@ -1,6 +1,7 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { integerOption } from "../base/options.js";
 import type { StopSignal } from "../durability/care-types.js";
+import { entryBytes } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/local-write.js";
 import { checkCareOptions } from "./backup.js";
 import type { StoreCore } from "./core.js";
@@ -15,7 +16,7 @@ import type { Durability } from "./types.js";
 export interface LoadOptions {
   /** When each batch counts as written; the store's own level unless set. */
   readonly durability?: Durability;
-  /** Entries of one batch; 1000 unless set, 1 to 100,000. */
+  /** Entries of one batch, if they are not too large; 1000 unless set, 1 to 100,000, and no more than a commit may hold. */
   readonly batchEntries?: number;
   /** Stops after a batch with ABORTED: an `AbortSignal`. */
   readonly signal?: StopSignal;
@@ -28,7 +29,7 @@ export interface LoadSummary {
   readonly commits: number;
 }
 
-/** A batch is closed before it holds more than this, unless one entry does. */
+/** A batch is closed before its entries take more bytes than this, unless one entry does. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 const BATCH_ENTRIES = 1000;
 /** A byte of a value takes six characters at most, in text that is all control characters. */
@@ -87,6 +88,7 @@ class Loading {
   readonly #options: LoadOptions;
   readonly #level: Durability | undefined;
   readonly #batchEntries: number;
+  readonly #batchBytes: number;
   #batch: LocalWrite[] = [];
   #bytes = 0;
   #entries = 0;
@@ -98,7 +100,10 @@ class Loading {
     this.#core = core;
     this.#options = options;
     this.#level = checkDurability(options.durability);
-    this.#batchEntries = integerOption(options.batchEntries, "batchEntries", BATCH_ENTRIES, 1, 100_000);
+    const wanted = integerOption(options.batchEntries, "batchEntries", BATCH_ENTRIES, 1, 100_000);
+    const { commitEntriesMax, commitBytesMax } = core.limits;
+    this.#batchEntries = Math.min(wanted, commitEntriesMax);
+    this.#batchBytes = Math.min(BATCH_BYTES, commitBytesMax);
   }
 
   get summary(): LoadSummary {
@@ -137,11 +142,15 @@ class Loading {
   }
 
   async #add(write: LocalWrite): Promise<void> {
-    const size = write.key.length + write.value.length;
-    if (this.#bytes + size > BATCH_BYTES) await this.flush();
+    const size = entryBytes(write.key.length, write.value.length, write.flags);
+    if (this.#bytes + size > this.#batchBytes) await this.#next();
     this.#batch.push(write);
     this.#bytes += size;
-    if (this.#batch.length < this.#batchEntries) return;
+    if (this.#batch.length >= this.#batchEntries) await this.#next();
+  }
+
+  /** To the next batch, unless it is the end. */
+  async #next(): Promise<void> {
     await this.flush();
     if (this.#options.signal?.aborted === true) {
       throw new FulmarError(

@@ -272,6 +272,24 @@ describe("loading", () => {
     expect(db.count()).toBe(30);
     expect(await load(db, lines, { batchEntries: 40 })).toEqual({ entries: 100, commits: 3 });
   });
+
+  test("can be stopped when its batches are full of large values, too", async () => {
+    await using db = await open<unknown>();
+    const stop = new AbortController();
+    const lines = Array.from({ length: 40 }, (_, n) => line(`"value":"${"x".repeat(1_000_000)}"`, n));
+    const stopped = load(db, lines, { signal: stop.signal, onProgress: () => stop.abort() });
+    await expect(stopped).rejects.toMatchObject({ code: "ABORTED" });
+    expect(db.count()).toBe(4);
+  });
+
+  test("goes by batches that the store's own limits allow", async () => {
+    const lines = Array.from({ length: 100 }, (_, n) => line('"value":1', n));
+    for (const limits of [{ commitEntriesMax: 7 }, { commitBytesMax: 200 }]) {
+      await using db = await open<unknown>(undefined, { limits });
+      expect((await load(db, lines)).entries).toBe(100);
+      expect(db.count()).toBe(100);
+    }
+  });
 });
 
 test("keys as JSON are read back as the same keys", () => {

@@ -127,3 +127,21 @@ test("a schema that answers nonsense refuses the value", async () => {
     expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError SCHEMA_MISMATCH");
   expect(odd.count()).toBe(0);
 });
+
+test("a level that there is not is refused, whatever comes of the condition", async () => {
+  await using db = await open<number>();
+  await db.set("k", 1);
+  const options = { durability: "most" as never };
+  const misuse = [
+    () => db.create("k", 2, options),
+    () => db.compareAndSwap("k", 5, 6, options),
+    () => db.increment("k", 1, options),
+    () => db.touch("none", 1000, options),
+    () => db.persist("none", options),
+    () => db.atomic().check({ key: "k", version: 5 }).set("k", 2).commit(options),
+  ];
+  for (const call of misuse) {
+    expect(await failureOf(call), String(call)).toBe("FulmarTypeError INVALID_ARGUMENT");
+  }
+  expect(db.get("k")).toBe(1);
+});
