@@ -16,7 +16,7 @@ import type { Durability } from "./types.js";
 export interface LoadOptions {
   /** When each batch counts as written; the store's own level unless set. */
   readonly durability?: Durability;
-  /** Entries of one batch, if they are not too large; 1000 unless set, 1 to 100,000, and no more than a commit may hold. */
+  /** Entries of one batch at most; 1000 unless set, 1 to 100,000, and no more than a commit may hold. */
   readonly batchEntries?: number;
   /** Stops after a batch with ABORTED: an `AbortSignal`. */
   readonly signal?: StopSignal;

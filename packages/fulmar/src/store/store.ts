@@ -216,7 +216,8 @@ export class Store<V = unknown> extends Writable<V> {
 
   /**
    * A fingerprint of a range (of everything, the store's own data included, without one): hexadecimal,
-   * equal on replicas that hold the same entries. Covers keys, stamps and value checksums.
+   * equal on replicas that hold the same entries. Covers keys, stamps and value checksums, also of tombstones: of those
+   * that a store without peers lets go of, for a moment after large deletions.
    */
   digest(options?: RangeOptions): string {
     checkOptions(options, RANGE_OPTIONS, "digest");
