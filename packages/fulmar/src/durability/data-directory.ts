@@ -149,6 +149,17 @@ export class DataDirectory {
     return this.#running;
   }
 
+  /** Removes what is kept for watches alone, for a disk that is full; whether there was any of it. */
+  async giveUpHistory(): Promise<boolean> {
+    const given = this.#past.clear();
+    try {
+      for (const { path } of given) await removeFile(this.#runtime.fileSystem, path);
+    } catch (error) {
+      this.#runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path: this.#layout.root, error }));
+    }
+    return given.length > 0;
+  }
+
   /** Makes it durable that this store has met a peer, so that it keeps tombstones from now on. */
   rememberPeers(): Promise<void> {
     return this.#opened.manifest.update((now) => ({ ...now, hadPeers: true }));

@@ -98,6 +98,11 @@ export class SegmentHistory {
     return this.#list.reduce((sum, segment) => sum + segment.sizeBytes, 0);
   }
 
+  /** Keeps none of them any longer, and returns them, oldest first. */
+  clear(): PastSegment[] {
+    return this.#list.splice(0);
+  }
+
   /**
    * Takes segments that are live no more, and returns what is not kept any longer, oldest first. What is encrypted
    * under another key than that of `keyId`, or plain where that is none, goes with all before it: nothing needs

@@ -59,7 +59,7 @@ export class Checkpointer {
    */
   async run(): Promise<CheckpointResult> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
-    this.#running = this.#write();
+    this.#running = this.#writeSomehow();
     try {
       return await this.#running;
     } finally {
@@ -110,6 +110,17 @@ export class Checkpointer {
       if (!this.#stopped) this.#schedule();
     };
     this.#timer = runtime.timers.after(policy.everyMs, due, { background: true });
+  }
+
+  /** Where the disk is full, what is kept for watches alone goes first: without a checkpoint the log cannot shrink. */
+  async #writeSomehow(): Promise<CheckpointResult> {
+    try {
+      return await this.#write();
+    } catch (error) {
+      const isFull = error instanceof FulmarError && error.code === "DISK_FULL";
+      if (!isFull || !(await this.#parts.directory.giveUpHistory())) throw error;
+      return this.#write();
+    }
   }
 
   async #write(): Promise<CheckpointResult> {
