@@ -16,6 +16,13 @@ import {
   writeRecordHead,
 } from "./segment-format.js";
 
+/** Largest group of one commit whose sync may be made in the calling turn. */
+const LONE_BYTES_MAX = 64 * 1024;
+/**
+ * A group that nobody waits for need not grow beyond this. Once it is written what it replaced in memory may go, and
+ * those cells are used again while the processor still has them at hand.
+ */
+const PIECE_BYTES = 64 * 1024;
 const KEPT_BYTES = 1024 * 1024;
 const LEAST_BYTES = 16 * 1024;
 
@@ -59,6 +66,16 @@ export class GroupBuffer {
 
   get commits(): number {
     return this.#commits;
+  }
+
+  /** Whether it is a single commit, and a sync of it in the calling turn takes no longer than of any other. */
+  get isLone(): boolean {
+    return this.#commits === 1 && this.#filled <= LONE_BYTES_MAX;
+  }
+
+  /** Whether it is large enough to be written though nobody waits for it: of a single commit that is not known yet. */
+  get isPiece(): boolean {
+    return this.#filled >= PIECE_BYTES && this.#commits > 1;
   }
 
   /** Checksum of the last record, and its version. */

@@ -14,9 +14,6 @@ import { advanced, type LogWriterParts, type Progress } from "./log-writer-parts
 import type { LogEnd } from "./manifest.js";
 import { TurnGuard } from "./turn-guard.js";
 
-/** Largest group that `inlineSync` syncs in the calling turn. */
-const INLINE_BYTES_MAX = 64 * 1024;
-
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
  * work is done, or before that once it is worth a sync of its own, and synced off the event loop while the next one
@@ -141,6 +138,10 @@ export class LogWriter implements CommitLog {
       // More un-synced commits than the numbers that a recovery skips would let it give out a number twice.
       if (this.#unsyncedCommits() >= UNSYNCED_COMMITS_MAX) this.#syncNow();
       this.#steps.start();
+    } else if (this.#group.isPiece && this.#syncTarget <= this.logged && this.#steps.working === undefined) {
+      // Not beside a sync, which a write to the same place of the file may have to wait for.
+      this.#handOver();
+      this.#steps.start();
     }
     this.#schedule();
   }
@@ -215,7 +216,7 @@ export class LogWriter implements CommitLog {
     }
     // During a sync the next group gathers, unless somebody waits only for the write.
     if (this.#steps.working !== undefined && !this.#wantsLogged) return;
-    const isLone = this.#group.commits === 1 && this.#group.filled <= INLINE_BYTES_MAX;
+    const { isLone } = this.#group;
     this.#handOver();
     const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
     if (mayBlock && this.#syncTarget > this.synced) this.#syncNow();

@@ -150,6 +150,52 @@ describe("a log", () => {
     expect(rig.file.waiting).toBe(1);
   });
 
+  const PIECE_BYTES = 64 * 1024;
+
+  test("writes what nobody waits for in pieces, but for a single commit, of which it is not known yet", () => {
+    const rig = new LogRig({ capacity: 1 << 30 });
+    rig.put(11, PIECE_BYTES);
+    expect(rig.log.logged).toBe(10);
+    rig.put(12);
+    expect(rig.heard()).toEqual(["logged 12"]);
+    rig.put(13);
+    rig.put(14, PIECE_BYTES - 2 * OVERHEAD_BYTES - 10 - 1);
+    expect(rig.log.logged).toBe(12);
+    rig.turn();
+    rig.put(15);
+    rig.put(16, PIECE_BYTES - 2 * OVERHEAD_BYTES - 10);
+    expect(rig.heard()).toEqual(["logged 14", "logged 16"]);
+    expect(rig.file.waiting).toBe(0);
+  });
+
+  test("keeps together whose sync somebody waits for, and what comes while a sync is under way", async () => {
+    const rig = new LogRig({ capacity: 1 << 30 });
+    rig.put(11);
+    rig.log.want("synced");
+    rig.put(12, PIECE_BYTES);
+    expect(rig.log.logged).toBe(10);
+    rig.turn();
+    rig.put(13);
+    rig.put(14, PIECE_BYTES);
+    expect(rig.heard()).toEqual(["logged 12"]);
+    await rig.file.finish();
+    rig.put(15);
+    expect(rig.heard()).toEqual(["synced 12", "logged 14"]);
+    rig.put(16, PIECE_BYTES);
+    expect(rig.heard()).toEqual(["logged 16"]);
+  });
+
+  test("syncs after the bytes that were set, also when nobody waits and the turn does not end", () => {
+    const flush = { intervalMs: 1000, commits: 1000, bytes: 2 * PIECE_BYTES };
+    const rig = new LogRig({ capacity: 1 << 30, flush });
+    rig.put(11);
+    rig.put(12, PIECE_BYTES);
+    expect([rig.log.logged, rig.file.waiting]).toEqual([12, 0]);
+    rig.put(13);
+    rig.put(14, PIECE_BYTES);
+    expect([rig.log.logged, rig.file.waiting]).toEqual([14, 1]);
+  });
+
   test("does not wait for a commit that has begun", async () => {
     const rig = new LogRig();
     rig.put(11);
