@@ -1,7 +1,7 @@
 import { isReadable } from "../base/bytes.js";
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
-import { integerOption, textOf } from "../base/options.js";
+import { checkOptions, integerOption, textOf } from "../base/options.js";
 import { type Codec, jsonCodec, textCodec } from "../codec/codec.js";
 import { describeKey } from "../keys/key.js";
 import type { KeySpace } from "../keys/space.js";
@@ -13,6 +13,7 @@ import type { BatchOperation, Key, WriteOptions } from "./types.js";
 import type { UserCode } from "./user-code.js";
 import type { ValuePool } from "./value-pool.js";
 
+const OPERATION_MEMBERS = ["type", "key", "value", "ttl", "expiresAt"] as const;
 const NO_VALUE = new Uint8Array(0);
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
@@ -33,6 +34,11 @@ export interface WriteEncoderParts<In, Out> {
   readonly ttlMs?: number | undefined;
   /** The time that a ttl counts from, in wall ms. */
   nowMs(): number;
+}
+
+/** Whether an operation of a batch has such a member. Names are compared by where they lie, in no time. */
+function isMember(name: string): boolean {
+  return name === "key" || name === "value" || name === "type" || name === "ttl" || name === "expiresAt";
 }
 
 /** Checks what applications ask to write and encodes it. Throws typed errors; nothing is changed by it. */
@@ -103,6 +109,8 @@ export class WriteEncoder<In, Out = In> {
     if (typeof operation !== "object" || operation === null) {
       throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
     }
+    // Objects of one shape have their names at hand: a list of them, for each operation, would be made anew.
+    for (const name in operation) if (!isMember(name)) checkOptions(operation, OPERATION_MEMBERS, "batch");
     // What comes next in the batch may use the same buffer: the codec's, or the caller's own.
     if (operation.type === "set") return this.keptSetting(operation.key, operation.value, operation);
     if (operation.type === "delete") return this.deletion(operation.key);

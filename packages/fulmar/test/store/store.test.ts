@@ -321,6 +321,8 @@ describe.each(KINDS)("a store $name", ({ durable }) => {
     await expect(db.set("k", undefined)).rejects.toMatchObject({ code: "INVALID_VALUE" });
     await expect(db.set({} as Key, 1)).rejects.toMatchObject({ code: "INVALID_KEY" });
     await expect(db.batch([{ type: "put" } as never])).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    const misspelt = { type: "set", key: "k", value: 1, tll: 5 } as const;
+    await expect(db.batch([misspelt])).rejects.toMatchObject({ code: "UNKNOWN_OPTION" });
     expect(() => db.list({ limit: -1 })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
     expect(() => db.list({ from: "a" } as never)).toThrow(
       expect.objectContaining({ code: "UNKNOWN_OPTION" }),
