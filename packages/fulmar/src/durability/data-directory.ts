@@ -149,15 +149,18 @@ export class DataDirectory {
     return this.#running;
   }
 
-  /** Removes what is kept for watches alone, for a disk that is full; whether there was any of it. */
+  /** Removes what is kept for watches alone, for a disk that is full; whether any of it went. */
   async giveUpHistory(): Promise<boolean> {
-    const given = this.#past.clear();
-    try {
-      for (const { path } of given) await removeFile(this.#runtime.fileSystem, path);
-    } catch (error) {
-      this.#runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path: this.#layout.root, error }));
+    let removed = 0;
+    for (const { path } of this.#past.clear()) {
+      try {
+        await removeFile(this.#runtime.fileSystem, path);
+        removed++;
+      } catch (error) {
+        this.#runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path, error }));
+      }
     }
-    return given.length > 0;
+    return removed > 0;
   }
 
   /** Makes it durable that this store has met a peer, so that it keeps tombstones from now on. */

@@ -1,4 +1,5 @@
 import { FulmarTypeError } from "../base/errors.js";
+import { textOf } from "../base/options.js";
 import { describeKey } from "../keys/describe.js";
 import type { Key } from "./types.js";
 
@@ -72,7 +73,9 @@ function noResult(namespace: string): FulmarTypeError {
 
 /** The error for a value that a schema refuses. */
 export function mismatch(namespace: string, key: Key, found: readonly SchemaIssue[]): FulmarTypeError {
-  const issues = found.slice(0, ISSUES_MAX).map(({ message, path }) => ({ message, path: plainPath(path) }));
+  // By any schema, which may not keep to the types.
+  const given: readonly (Partial<SchemaIssue> | null)[] = found.slice(0, ISSUES_MAX);
+  const issues = given.map((issue) => ({ message: textOf(issue?.message), path: plainPath(issue?.path) }));
   const shown = issues.slice(0, ISSUES_SHOWN).map(describeIssue).join("; ");
   const rest = found.length > ISSUES_SHOWN ? `; and ${found.length - ISSUES_SHOWN} more` : "";
   const where = `the value of ${describeKey(key)} in namespace ${JSON.stringify(namespace)}`;
@@ -91,7 +94,10 @@ function standardOf<In, Out>(schema: StandardSchema<In, Out>): StandardSchema<In
 }
 
 function plainPath(path: SchemaIssue["path"]): PropertyKey[] {
-  return Array.isArray(path) ? path.map((part) => (typeof part === "object" ? part.key : part)) : [];
+  if (!Array.isArray(path)) return [];
+  return path.map((part: { key: PropertyKey } | PropertyKey | null) =>
+    typeof part === "object" ? (part?.key ?? "") : part,
+  );
 }
 
 function describeIssue({

@@ -51,6 +51,20 @@ test("a disk that is full of history is written to again once there is a checkpo
   await again.close();
 });
 
+test("a file of the history that cannot be removed does not keep the others", async () => {
+  const storage = simulatedStorage({ cryptography: nodeCryptography });
+  const db = await openOn(storage);
+  for (let i = 0; i < 30; i++) await db.set("k", String(i).padEnd(10_000, "x"));
+  await db.checkpoint();
+  const files = (): Promise<string[]> => storage.runtime.fileSystem.list("/data/log");
+  expect(await files()).toHaveLength(5);
+  storage.disk.faults.add({ operations: ["write"], path: "/checkpoint/", code: "ENOSPC", times: 1 });
+  storage.disk.faults.add({ operations: ["remove"], path: ".log", code: "EIO", times: 1 });
+  expect(await codeOf(db.checkpoint())).toBe("done");
+  expect(await files()).toEqual(["000000000001.log", "000000000005.log"]);
+  await db.close();
+});
+
 test("a checkpoint for which there is no room at all leaves the store as it was, but for its history", async () => {
   const storage = simulatedStorage({ cryptography: nodeCryptography });
   const db = await openOn(storage);

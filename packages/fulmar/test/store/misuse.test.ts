@@ -123,7 +123,13 @@ test("a schema that answers nonsense refuses the value", async () => {
   const odd = db.namespace("odd", { schema });
   for (answer of [undefined, null, 5])
     expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError INVALID_ARGUMENT");
-  for (answer of [{ issues: null }, { issues: 1 }, { issues: [{ message: "m", path: 5 }] }])
+  const oddIssues = [
+    { message: "m", path: 5 },
+    { message: "m", path: [null] },
+    null,
+    { message: Symbol("m") },
+  ];
+  for (answer of [{ issues: null }, { issues: 1 }, ...oddIssues.map((issue) => ({ issues: [issue] }))])
     expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError SCHEMA_MISMATCH");
   expect(odd.count()).toBe(0);
 });

@@ -34,8 +34,9 @@ async function makeDirectory(path: string): Promise<void> {
   try {
     await makeOne(path);
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
     const above = nodePath.dirname(path);
+    // A drive that is not there has nothing above it.
+    if (codeOf(error) !== "ENOENT" || above === path) throw error;
     if (!(await isDirectory(above))) await makeDirectory(above);
     // Once: what is above is there by now, whoever made it.
     await makeOne(path);
