@@ -62,6 +62,7 @@ export const PARTS = {
     files: durable(
       "salvage",
       "salvage-checkpoint",
+      "salvage-order",
       "salvage-segment",
       "salvage-sink",
       "salvage-versions",

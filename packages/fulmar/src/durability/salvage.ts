@@ -2,12 +2,13 @@ import { readU64 } from "../base/bytes.js";
 import { codeOf } from "../base/errors.js";
 import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
 import type { CareProgress, LostPart, RepairedFile } from "./care-types.js";
-import { attempt, readFully, withFile } from "./files.js";
+import { attempt, withFile } from "./files.js";
 import { newIdentity } from "./first-open.js";
 import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, checkpointNumber, type Layout, segmentName, segmentNumber } from "./layout.js";
 import { type Manifest, readManifest } from "./manifest.js";
 import { type SalvagedCheckpoint, salvageCheckpoint } from "./salvage-checkpoint.js";
+import { inOrder, inspect, type Segment } from "./salvage-order.js";
 import {
   type SalvagedSegment,
   type SegmentLimit,
@@ -15,8 +16,6 @@ import {
   salvageSegment,
 } from "./salvage-segment.js";
 import { SalvageSink } from "./salvage-sink.js";
-import { readSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.js";
-import { inspectSegment, type SegmentFile } from "./segment-reader.js";
 
 /** Where the version stands in the header of a checkpoint. */
 const CHECKPOINT_VERSION_AT = 64;
@@ -41,15 +40,6 @@ export interface Salvaged {
   readonly keyId: string | undefined;
   /** Versions up to this one may have been given out. */
   readonly usedVersion: number;
-}
-
-interface Segment {
-  readonly number: number;
-  /** The number in its name. */
-  readonly named: number;
-  readonly path: string;
-  /** Undefined when the header is damaged. */
-  readonly inspected: SegmentFile | undefined;
 }
 
 /** What one or two readings of a segment found. */
@@ -133,11 +123,7 @@ class Salvage {
       if (storeId === undefined || storeId === (this.#manifest?.storeId ?? storeId)) found.push(segment);
       else if (number >= this.#firstSegment) this.#foreign(segment.path);
     }
-    const segments = found.map((segment) => ({
-      ...segment,
-      number: numberOf(segment, found, this.#manifest?.synced.segment ?? 0),
-    }));
-    segments.sort((a, b) => a.number - b.number);
+    const segments = inOrder(found, this.#manifest);
     const first = segments.find(({ number }) => number === this.#firstSegment);
     const base = first?.inspected?.opening?.base ?? 0;
     // Those before the first are history, unless it is not the first.
@@ -305,33 +291,6 @@ class Salvage {
       this.#files.push({ file, kind: "segment", saved: 0, lost: [part] });
     }
   }
-}
-
-/**
- * A segment may have been renamed: its header says which one it is. One of a sealed segment is believed only where
- * the opening, which is sealed together with it, proves it.
- */
-async function inspect(runtime: DiskRuntime, path: string, named: number): Promise<Segment> {
-  const header = await withFile(runtime.fileSystem, path, "read", async (handle) => {
-    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
-    const length = await readFully(handle, bytes, 0);
-    return readSegmentHeader(runtime.checksum, bytes.subarray(0, length));
-  });
-  const stated = typeof header === "object" ? header.number : named;
-  const inspected = await inspectSegment(runtime, path, stated, undefined).catch((error: unknown) => {
-    if (codeOf(error) !== "CORRUPT") throw error;
-    return undefined;
-  });
-  const proven = inspected !== undefined && (inspected.seal === undefined || inspected.opening !== undefined);
-  return { number: proven ? stated : named, named, path, inspected };
-}
-
-/** What a header says, unless the segment behind it, or the manifest, knows the number in the name instead. */
-function numberOf({ number, named }: Segment, segments: readonly Segment[], synced: number): number {
-  const isKnown = (each: number): boolean =>
-    each > 0 &&
-    (each === synced || segments.some(({ inspected }) => inspected?.opening?.previousSegment === each));
-  return isKnown(named) && !isKnown(number) ? named : number;
 }
 
 /**

@@ -200,6 +200,51 @@ describe("a checkpoint", () => {
     expect((await salvaged()).usedVersion).toBe(1000);
   });
 
+  test("of the highest version that is adopted, as its header or an entry says, counts as that", async () => {
+    const says: ((bytes: Uint8Array) => void)[] = [
+      (bytes) => writeU64(bytes, 64, ADOPTED_NUMBERS_MAX),
+      (bytes) => writeU64(bytes, Buffer.from(bytes).indexOf("k1") - 28 - 8, ADOPTED_NUMBERS_MAX),
+    ];
+    for (const say of says) {
+      begin();
+      await build({ segments: [2], checkpoints: [2] });
+      await noManifest();
+      await damage(checkpoint(1), (bytes) => {
+        say(bytes);
+        repairCheckpoint(bytes);
+      });
+      expect((await salvaged()).sink.version).toBe(ADOPTED_NUMBERS_MAX);
+    }
+  });
+
+  test("without entries holds the deletions up to its version", async () => {
+    const store = await MiniStore.open(storage.runtime, LARGE);
+    await store.save("k", "x");
+    await store.save("k", undefined);
+    await store.checkpoint();
+    await store.save("other", "x");
+    await store.close();
+    await put("MANIFEST", new Uint8Array(0));
+    const found = await salvaged();
+    expect(found.files.slice(1)).toEqual([
+      { file: checkpoint(1), kind: "checkpoint", saved: 0, lost: [] },
+      whole(1, 1),
+    ]);
+  });
+
+  test("whose blocks are lost has each commit of the log stand in for it once", async () => {
+    await build({ segments: [2, 1], checkpoints: [2] });
+    await put(segment(9), bytesOf(segment(1)));
+    await damage(checkpoint(1), flip(bytesOf(checkpoint(1)).length - 60));
+    const { files } = await salvaged();
+    const what = "2 commits of versions that commits before them have as well";
+    expect(files.slice(1)).toEqual([
+      whole(1, 2),
+      { ...whole(9, 0), lost: [{ offset: 0, bytes: 0, what }] },
+      whole(2, 1),
+    ]);
+  });
+
   test("does not come over what was written after it, where the log stands in for a part of it", async () => {
     const store = await MiniStore.open(storage.runtime, LARGE);
     await store.save("k", "old");
