@@ -148,10 +148,10 @@ export interface MemoryEngine {
    */
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor;
   /**
-   * Newest records with a deadline at or before `throughMs`, earliest first, without tombstones. To be
+   * Newest records with a deadline from `fromMs` to `throughMs`, earliest first, without tombstones. To be
    * used up before the next change.
    */
-  byDeadline(throughMs: number): Cursor;
+  byDeadline(throughMs: number, fromMs?: number): Cursor;
   /** The earliest deadline among newest records that are not tombstones; Infinity without one. */
   nextDeadline(): number;
   /** Digest of the records visible at `at` in a range, tombstones included. */
@@ -176,6 +176,8 @@ export interface MemoryEngine {
   bytesFor(entryBytes: number): number;
   /** Bytes that the indexes may grow by when so many keys are added: about, and rather too many. */
   indexGrowthBytes(keys: number): number;
+  /** Whether anything is pinned. */
+  readonly hasPins: boolean;
   /** Whether a pin sees a record that is the newest of its key, so that it stays when it is replaced. */
   isPinned(ref: Ref): boolean;
 

@@ -15,13 +15,15 @@ const VICTIMS_FOR_COMMIT_MAX = COMMIT_ENTRIES_MAX;
 const EXTRA_MAX = 64;
 /** What the tombstone of an evicted key takes in indexes and queues until it is settled, in bytes, about. */
 const TOMBSTONE_INDEX_BYTES = 40;
-/** Keys in a row that cannot go, because a snapshot sees them, before the search is given up. */
-const PASSED_MAX = 1000;
 /** Records that are vacuumed at a time when memory is short. */
 const VACUUMED_AT_ONCE = 256;
+/** Keys in a row that are offered and stay, beyond those that the commit writes, before the search is given up. */
+const PASSED_MAX = 1000;
 /** Bytes over the limit that commits on their way to the disk may hold, and the same as a part of the limit. */
 const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
 const LEAVING_PART = 4;
+const PINNED =
+  "what listings, snapshots, transactions or a checkpoint under way show cannot be freed: end them, or wait for them";
 const NO_REFS: ReadonlySet<Ref> = new Set();
 
 /** One change of a commit that wants room. */
@@ -95,7 +97,7 @@ export class MemoryLimit {
     const excess = this.#staying() + netBytes - this.limitBytes;
     const victims = this.#victims;
     if (victims === undefined || excess > victims.offeredBytes) throw this.#full(netBytes);
-    victims.begin();
+    victims.begin(true);
     const { refs, bytes } = this.#choose(victims, excess, VICTIMS_FOR_COMMIT_MAX, replaced);
     if (bytes < excess) {
       victims.giveBack(refs);
@@ -112,7 +114,8 @@ export class MemoryLimit {
     if (victims === undefined) return [];
     if (goalBytes === undefined) this.#vacuumFor(this.#room());
     const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
-    victims.begin();
+    // Whoever wants keys gone, and not memory free, has them gone.
+    victims.begin(bytes !== Number.POSITIVE_INFINITY);
     return this.#choose(victims, bytes, Math.min(entries, VICTIMS_MAX)).refs;
   }
 
@@ -197,9 +200,7 @@ export class MemoryLimit {
     for (let passed = 0; bytes < goalBytes && refs.length < count && passed < passedMax; ) {
       const ref = victims.next();
       if (ref === NONE) break;
-      // Whoever wants keys gone, and not memory free, has them gone.
-      const isKept = goalBytes !== Number.POSITIVE_INFINITY && this.#engine.isPinned(ref);
-      if (isKept || staying.has(ref)) {
+      if (staying.has(ref)) {
         victims.pass(ref);
         passed++;
         continue;
@@ -216,6 +217,7 @@ export class MemoryLimit {
     const stated = `${needBytes} more bytes do not fit into maxMemory of ${limitBytes}`;
     let advice = "delete something, or open the store with more";
     if (needBytes > limitBytes) advice = "split the write, or open the store with more";
+    else if (this.#engine.hasPins) advice = PINNED;
     else if (this.#victims !== undefined) advice = "nothing that may be evicted would free enough";
     return new FulmarError("MEMORY_FULL", `${stated}: ${advice}`, this.#details(needBytes));
   }

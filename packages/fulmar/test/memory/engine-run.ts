@@ -358,6 +358,14 @@ export class EngineRun {
       const due = deadlines.filter(({ deadline }) => deadline <= through);
       expect(found).toEqual(due.map(({ deadline }) => deadline));
       expect(records.sort()).toEqual(due.map((item) => shownEntry(item.entry)).sort());
+      for (const from of [0, 4, 6, 2 ** 33]) {
+        const later = engine.byDeadline(through, from);
+        const rest: number[] = [];
+        for (let ref = later.next(); ref !== NONE; ref = later.next()) {
+          rest.push(deadlineOf(engine.slab(ref), engine.offset(ref)));
+        }
+        expect(rest).toEqual(found.filter((deadline) => deadline >= from));
+      }
     }
   }
 }

@@ -1,14 +1,25 @@
+import { deadlineOf } from "../../record/entry.js";
 import { type Cursor, type MemoryEngine, NONE, type Ref } from "../engine.js";
 import type { Victims } from "./victims.js";
 
+/** Keys that a pin sees and that one round passes at most. */
+const PASSED_MAX = 10_000;
+
 /**
  * Nearest expiry first: the engine's own order of deadlines. Keys without one are never evicted, so that a
- * cache can live beside what must stay.
+ * cache can live beside what must stay. Beside pins a round goes on where the one before found nothing but what pins
+ * see, and comes round to the nearest at the end.
  */
 export class DeadlineVictims implements Victims {
   readonly tableBytes = 0;
   readonly #engine: MemoryEngine;
   #cursor: Cursor | undefined;
+  #sparesPinned = false;
+  /** Up to here pins saw everything, in ms: where the next round begins. */
+  #passedMs = 0;
+  /** Where this round began. */
+  #fromMs = 0;
+  #passed = 0;
 
   constructor(engine: MemoryEngine) {
     this.#engine = engine;
@@ -22,12 +33,24 @@ export class DeadlineVictims implements Victims {
     return 0;
   }
 
-  begin(): void {
-    this.#cursor = this.#engine.byDeadline(Number.MAX_SAFE_INTEGER);
+  begin(sparesPinned: boolean): void {
+    if (!this.#engine.hasPins) this.#passedMs = 0;
+    this.#sparesPinned = sparesPinned;
+    this.#fromMs = sparesPinned ? this.#passedMs : 0;
+    this.#passed = 0;
+    this.#cursor = this.#engine.byDeadline(Number.MAX_SAFE_INTEGER, this.#fromMs);
   }
 
   next(): Ref {
-    return this.#cursor?.next() ?? NONE;
+    while (this.#passed < PASSED_MAX) {
+      const ref = this.#following();
+      if (ref === NONE || !this.#sparesPinned || !this.#engine.isPinned(ref)) return ref;
+      this.#passed++;
+      this.#passedMs = deadlineOf(this.#engine.slab(ref), this.#engine.offset(ref));
+    }
+    // More of them may share one deadline than a round passes.
+    if (this.#passedMs === this.#fromMs) this.#passedMs++;
+    return NONE;
   }
 
   pass(): void {}
@@ -35,4 +58,13 @@ export class DeadlineVictims implements Victims {
   giveBack(): void {}
 
   touch(): void {}
+
+  /** The next in order, and after the last one the nearest, if the round did not begin with it. */
+  #following(): Ref {
+    const ref = this.#cursor?.next() ?? NONE;
+    if (ref !== NONE || this.#fromMs === 0) return ref;
+    this.#cursor = this.#engine.byDeadline(this.#fromMs - 1);
+    this.#fromMs = 0;
+    return this.#cursor.next();
+  }
 }

@@ -12,6 +12,10 @@ export type Fingerprint = (bytes: Uint8Array, from: number, to: number) => numbe
 
 /** Keys that are enrolled at a time when a store opens. */
 const ENROLLED_AT_ONCE = 10_000;
+/** Keys in a row that a pin sees, after which a round leaves the order of the policy. */
+const PASSED_MAX = 64;
+/** Keys that were written beside a pin and are remembered for such a round; without pins there are none. */
+const RECENT_MAX = 1024;
 
 /**
  * The keys that can be read, as a policy knows them: gives each a slot, keeps for each slot the newest
@@ -26,6 +30,15 @@ export class Residents implements KeyTracker, Victims {
   readonly #refs = new SlotWords();
   /** Slots that were offered and whose keys are still in the engine: the policy does not know them. */
   readonly #offered = new Set<number>();
+  /**
+   * Slots of the keys that were written last while something was pinned, earliest first. Where pins see all that the
+   * policy would let go for a long time, these are what can be freed: otherwise writes were refused until the order
+   * had come round.
+   */
+  readonly #recent = new Set<number>();
+  /** The rest of them, once a round has left the order of the policy. */
+  #rest: Iterator<number> | undefined;
+  #sparesPinned = false;
   #free = NO_SLOT;
   #fresh = 1;
   #bytes = 0;
@@ -90,6 +103,7 @@ export class Residents implements KeyTracker, Victims {
     this.#refs.set(slot, ref);
     this.#bytes += bytes;
     this.#count++;
+    this.#remember(slot);
     if (isBack) this.#policy.restore(slot, bytes, this.#fingerprintOf(ref));
     else this.#policy.insert(slot, bytes, this.#fingerprintOf(ref));
   }
@@ -100,6 +114,7 @@ export class Residents implements KeyTracker, Victims {
     const bytes = this.#engine.bytesOf(ref);
     this.#refs.set(slot, ref);
     this.#bytes += bytes - this.#engine.bytesOf(before);
+    this.#remember(slot);
     this.#policy.resize(slot, bytes);
     this.#policy.touch(slot);
   }
@@ -114,6 +129,7 @@ export class Residents implements KeyTracker, Victims {
     if (slot === NO_SLOT) return;
     this.#bytes -= this.#engine.bytesOf(ref);
     this.#count--;
+    this.#recent.delete(slot);
     if (!this.#offered.delete(slot)) this.#policy.remove(slot);
     this.#refs.set(slot, this.#free);
     this.#free = slot;
@@ -124,14 +140,22 @@ export class Residents implements KeyTracker, Victims {
     if (slot !== NO_SLOT) this.#policy.touch(slot);
   }
 
-  begin(): void {}
+  begin(sparesPinned: boolean): void {
+    this.#sparesPinned = sparesPinned;
+    this.#rest = undefined;
+  }
 
   next(): Ref {
-    const slot = this.#policy.victim();
-    if (slot === NO_SLOT) return NONE;
-    this.#policy.evict(slot);
-    this.#offered.add(slot);
-    return this.#refs.get(slot);
+    for (let passed = 0; this.#rest === undefined && passed < PASSED_MAX; passed++) {
+      const slot = this.#policy.victim();
+      if (slot === NO_SLOT) return NONE;
+      this.#policy.evict(slot);
+      this.#offered.add(slot);
+      const ref = this.#refs.get(slot);
+      if (!this.#isSpared(ref)) return ref;
+      this.pass(ref);
+    }
+    return this.#nextRecent();
   }
 
   pass(ref: Ref): void {
@@ -165,8 +189,44 @@ export class Residents implements KeyTracker, Victims {
     }
     assert(seen.size === this.#count && bytes === this.#bytes, "keys and their bytes are counted");
     assert(this.#offered.size === 0, "what was offered left, or came back");
+    for (const slot of this.#recent) assert(seen.has(slot), "what was written last is there");
     assert(this.#policy.size === this.#count, "the policy knows every key");
     this.#policy.verify();
+  }
+
+  #isSpared(ref: Ref): boolean {
+    return this.#sparesPinned && this.#engine.isPinned(ref);
+  }
+
+  /** A key that was written since the newest pin, whatever the policy thinks of it; earliest first. */
+  #nextRecent(): Ref {
+    this.#rest ??= this.#recent.values();
+    for (let next = this.#rest.next(); next.done !== true; next = this.#rest.next()) {
+      const slot = next.value;
+      const ref = this.#refs.get(slot);
+      if (this.#offered.has(slot) || this.#isSpared(ref)) continue;
+      this.#policy.remove(slot);
+      this.#offered.add(slot);
+      return ref;
+    }
+    return NONE;
+  }
+
+  /** A key was written. What was written before the first pin is seen by it, and need not be remembered. */
+  #remember(slot: number): void {
+    const recent = this.#recent;
+    if (!this.#engine.hasPins) {
+      if (recent.size > 0) recent.clear();
+      return;
+    }
+    // At the end, wherever it was.
+    recent.delete(slot);
+    recent.add(slot);
+    if (recent.size <= RECENT_MAX) return;
+    for (const oldest of recent) {
+      recent.delete(oldest);
+      return;
+    }
   }
 
   #takeSlot(): number {

@@ -8,11 +8,17 @@ export interface Victims {
   growthBytes(keys: number): number;
   /** Bytes of all that it could ever offer, at most. */
   readonly offeredBytes: number;
-  /** Begins a round. The engine must not change until its last call. */
-  begin(): void;
-  /** The key that goes next, by its record; NONE when there is no other. It counts as gone for the policy. */
+  /**
+   * Begins a round. The engine must not change until its last call. If it spares what pins see, only keys are offered
+   * whose memory would be freed.
+   */
+  begin(sparesPinned: boolean): void;
+  /**
+   * The key that goes next, by its record; NONE when there is no other, or none was found in reasonable time. It
+   * counts as gone for the policy.
+   */
   next(): Ref;
-  /** The last one offered cannot go now, since its memory would not be freed: another one is wanted. */
+  /** The last one offered cannot go now: another one is wanted. */
   pass(ref: Ref): void;
   /** What was offered stays after all; in the order in which it was. */
   giveBack(refs: readonly Ref[]): void;

@@ -34,10 +34,7 @@ import { verifyEngine } from "./verify.js";
 
 /** What the off-heap engine takes beyond what every engine does. */
 export interface OffHeapOptions extends EngineOptions {
-  /**
-   * Two random 32-bit words, drawn for each store: they keep whoever chooses keys from choosing ones
-   * that collide. Zeros when absent, which is for tests.
-   */
+  /** Two random 32-bit words for each store, so that nobody can choose keys that collide; zeros for tests. */
   readonly secret?: readonly [number, number];
   /** Lays everything that readers on other threads need in shared memory, and lets them in. */
   readonly sharing?: Sharing;
@@ -162,8 +159,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return originCursor(this, origin, afterSeq, throughSeq, at);
   }
 
-  byDeadline(throughMs: number): Cursor {
-    return deadlineCursor(this, throughMs);
+  byDeadline(throughMs: number, fromMs = 0): Cursor {
+    return deadlineCursor(this, fromMs, throughMs);
   }
 
   nextDeadline(): number {
@@ -201,6 +198,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   indexGrowthBytes(keys: number): number {
     return this.indexes.growthBytes(keys);
+  }
+
+  get hasPins(): boolean {
+    return !this.#pins.isEmpty;
   }
 
   isPinned(ref: Ref): boolean {

@@ -23,10 +23,11 @@ export function originCursor(
   return new OrderCursor(source, origins.whole, from, to, at);
 }
 
-/** A cursor over what has a deadline at or before `throughMs`. */
-export function deadlineCursor(source: CursorSource, throughMs: number): Cursor {
+/** A cursor over what has a deadline from `fromMs`, which is whole and not negative, to `throughMs`. */
+export function deadlineCursor(source: CursorSource, fromMs: number, throughMs: number): Cursor {
   const last = Math.min(Math.floor(throughMs), Number.MAX_SAFE_INTEGER);
-  if (!(last >= 0)) return NOTHING;
+  if (!(last >= fromMs)) return NOTHING;
+  const from = [Math.floor(fromMs / TWO_32), fromMs % TWO_32] as const;
   const to = [Math.floor(last / TWO_32), last % TWO_32] as const;
-  return new OrderCursor(source, source.indexes.deadlines, [0, 0], to, undefined);
+  return new OrderCursor(source, source.indexes.deadlines, from, to, undefined);
 }

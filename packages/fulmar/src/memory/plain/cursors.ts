@@ -47,8 +47,12 @@ export function originCursor(
   });
 }
 
-export function deadlineCursor(records: SortedChunks<PlainRecord>, throughMs: number): Cursor {
-  const cursor = records.cursor(() => 1, false);
+export function deadlineCursor(
+  records: SortedChunks<PlainRecord>,
+  fromMs: number,
+  throughMs: number,
+): Cursor {
+  const cursor = records.cursor(({ deadline }) => (deadline < fromMs ? -1 : 1), false);
   return until(() => {
     const record = cursor.next();
     return record !== undefined && record.deadline <= throughMs ? record : undefined;

@@ -104,8 +104,8 @@ class PlainEngine implements MemoryEngine {
     return originCursor(origins.get(origin), afterSeq, throughSeq, at);
   }
 
-  byDeadline(throughMs: number): Cursor {
-    return deadlineCursor(this.#indexes.deadlines, throughMs);
+  byDeadline(throughMs: number, fromMs = 0): Cursor {
+    return deadlineCursor(this.#indexes.deadlines, fromMs, throughMs);
   }
 
   nextDeadline(): number {
@@ -142,6 +142,10 @@ class PlainEngine implements MemoryEngine {
 
   indexGrowthBytes(keys: number): number {
     return keys * KEY_OVERHEAD_BYTES;
+  }
+
+  get hasPins(): boolean {
+    return !this.#pins.isEmpty;
   }
 
   isPinned(ref: Ref): boolean {

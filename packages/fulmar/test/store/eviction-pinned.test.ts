@@ -1,0 +1,64 @@
+import { describe, expect, test } from "vitest";
+import { open, type Store } from "../../src/index.js";
+import { portOf } from "../../src/store/port.js";
+
+const MIB = 1024 * 1024;
+const EVICTING = ["lru", "lfu", "random", "arc", "sieve", "nearest-expiry"] as const;
+const VALUE = "x".repeat(1000);
+const HOUR_MS = 3_600_000;
+
+/** Sets keys one after the other, the later the longer they live; returns how many were refused. */
+async function fill(db: Store<string>, from: number, to: number): Promise<number> {
+  let refused = 0;
+  for (let i = from; i < to; i++) {
+    await db.set(i, VALUE, { ttl: HOUR_MS + i }).catch((error: { code: string }) => {
+      expect(error.code).toBe("MEMORY_FULL");
+      refused++;
+    });
+  }
+  return refused;
+}
+
+function beginListing(db: Store<string>): { end(): void } {
+  const listing = db.list()[Symbol.iterator]();
+  for (let i = 0; i < 100; i++) listing.next();
+  return { end: () => listing.return?.() };
+}
+
+describe.each(EVICTING)("%s beside a listing that was left half-way", (eviction) => {
+  test("evicts what was written since, however many keys the listing shows", async () => {
+    await using db = await open<string>(undefined, { codec: "text", maxMemory: 4 * MIB, eviction });
+    await fill(db, 0, 5000);
+    const listing = beginListing(db);
+    const shown = db.count();
+    // More than a search used to pass in one write.
+    expect(shown).toBeGreaterThan(3000);
+    expect(await fill(db, 5000, 8000)).toBe(0);
+    portOf(db).verify();
+    expect([db.status().memory.oldVersions, db.get(7999)]).toEqual([0, VALUE]);
+    expect(db.status().memory.usedBytes).toBeLessThanOrEqual(4 * MIB);
+    // Afterwards the policy alone decides again, and what the listing held can go.
+    listing.end();
+    expect(await fill(db, 8000, 14_000)).toBe(0);
+    portOf(db).verify();
+    expect([...db.keys({ lt: 5000 })].length).toBeLessThan(shown);
+  });
+
+  test("refuses what cannot fit since the listing holds everything, and says so", async () => {
+    await using db = await open<string>(undefined, { codec: "text", maxMemory: MIB, eviction });
+    await fill(db, 0, 1500);
+    const listing = beginListing(db);
+    const keys = [...db.keys()];
+    const overwrite = async (): Promise<void> => {
+      for (const key of keys) await db.set(key, VALUE, { ttl: HOUR_MS });
+    };
+    await expect(overwrite()).rejects.toMatchObject({
+      code: "MEMORY_FULL",
+      message: expect.stringContaining("listings, snapshots, transactions or a checkpoint under way"),
+    });
+    portOf(db).verify();
+    listing.end();
+    await overwrite();
+    portOf(db).verify();
+  });
+});
