@@ -1,5 +1,6 @@
 import { codeOf, FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
+import { progressTeller } from "../base/tell.js";
 import { prepareTarget, writeBackup } from "../durability/backup-writer.js";
 import type { BackupSource, BackupSummary, CareProgress, StopSignal } from "../durability/care-types.js";
 import { type Committer, OWN_ORIGIN } from "../transaction/committer.js";
@@ -9,6 +10,10 @@ import type { CoreParts } from "./core.js";
 export interface BackupOptions {
   /** Stops it with ABORTED, leaving nothing: an `AbortSignal`. */
   readonly signal?: StopSignal;
+  /**
+   * Is told how far it is. What it throws or rejects with is reported on the diagnostics channel
+   * `fulmar:progress-error`, and the work goes on.
+   */
   readonly onProgress?: (progress: CareProgress) => void;
 }
 
@@ -79,7 +84,7 @@ export class Backups<V> {
     const { runtime, settings, engine, origins, clock, storeId } = this.#parts;
     const { compressed } = settings;
     const stopped = (): boolean => this.#stopped || options.signal?.aborted === true;
-    const progress = (now: CareProgress): void => options.onProgress?.(now);
+    const progress = progressTeller(runtime.diagnostics, options.onProgress);
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
     // Read before the pin: every own commit up to here is in the state, and none may be claimed that is not.
     const { seq } = this.#committer;

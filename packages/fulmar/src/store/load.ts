@@ -1,5 +1,6 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { integerOption } from "../base/options.js";
+import { progressTeller } from "../base/tell.js";
 import type { StopSignal } from "../durability/care-types.js";
 import { entryBytes } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/local-write.js";
@@ -20,6 +21,7 @@ export interface LoadOptions {
   readonly batchEntries?: number;
   /** Stops after a batch with ABORTED: an `AbortSignal`. */
   readonly signal?: StopSignal;
+  /** What it throws or rejects with is reported as `fulmar:progress-error`, and loading goes on. */
   readonly onProgress?: (progress: { readonly entries: number }) => void;
 }
 
@@ -86,6 +88,7 @@ export async function load<V>(
 class Loading {
   readonly #core: StoreCore<unknown>;
   readonly #options: LoadOptions;
+  readonly #progress: (progress: { readonly entries: number }) => void;
   readonly #level: Durability | undefined;
   readonly #batchEntries: number;
   readonly #batchBytes: number;
@@ -99,6 +102,7 @@ class Loading {
   constructor(core: StoreCore<unknown>, options: LoadOptions) {
     this.#core = core;
     this.#options = options;
+    this.#progress = progressTeller(core.parts.runtime.diagnostics, options.onProgress);
     this.#level = checkDurability(options.durability);
     const wanted = integerOption(options.batchEntries, "batchEntries", BATCH_ENTRIES, 1, 100_000);
     const { commitEntriesMax, commitBytesMax } = core.limits;
@@ -132,7 +136,7 @@ class Loading {
     await this.#core.commit(batch, this.#level);
     this.#entries += batch.length;
     this.#commits++;
-    this.#options.onProgress?.({ entries: this.#entries });
+    this.#progress({ entries: this.#entries });
   }
 
   #end(entries: number, number: number): void {

@@ -1,5 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import { progressTeller } from "../base/tell.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { withKeyring } from "../durability/keyring.js";
 import { createEntryHash } from "../memory/entry-hash.js";
@@ -61,7 +62,7 @@ export async function open<V = unknown>(directory?: string, options: OpenOptions
     const { segmentBytes, flush, inlineSync, historyBytes, compressed, onProgress } = settings;
     const evicts = eviction !== "none";
     const shape = { segmentBytes, flush, inlineSync, historyBytes, evicts, compressed };
-    const wishes = onProgress === undefined ? shape : { ...shape, onProgress };
+    const wishes = { ...shape, onProgress: progressTeller(given.diagnostics, onProgress) };
     const data = await DataDirectory.open(runtime, directory, engine, origins, wishes);
     clock.observe(data.recovered.hlc);
     engine.keepTombstones = data.recovered.hadPeers;

@@ -1,6 +1,7 @@
 import { FulmarTypeError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import { progressTeller } from "../base/tell.js";
 import type { RepairReport } from "../durability/care-types.js";
 import { withKeyring } from "../durability/keyring.js";
 import { repairDirectory } from "../durability/repair.js";
@@ -51,7 +52,7 @@ export async function repair(directory: string, options: RepairOptions = {}): Pr
     runtime: withKeyring(runtime, keyring),
     dryRun,
     stopped: () => signal?.aborted === true,
-    progress: onProgress ?? (() => undefined),
+    progress: progressTeller(runtime.diagnostics, onProgress),
   };
   const work = abortable(signal, "the repair", () => repairDirectory(context, directory));
   return work.finally(() => keyring?.erase());

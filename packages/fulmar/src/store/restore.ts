@@ -1,5 +1,6 @@
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import { progressTeller } from "../base/tell.js";
 import type { RestoreSummary } from "../durability/care-types.js";
 import { withKeyring } from "../durability/keyring.js";
 import { restoreBackup } from "../durability/restore.js";
@@ -49,7 +50,7 @@ export async function restore(
   const context = {
     runtime: withKeyring(runtime, keyring),
     stopped: () => signal?.aborted === true,
-    progress: onProgress ?? (() => undefined),
+    progress: progressTeller(runtime.diagnostics, onProgress),
   };
   const work = abortable(signal, "the restore", () => restoreBackup(context, backup, directory));
   return work.finally(() => keyring?.erase());

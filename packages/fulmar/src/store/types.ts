@@ -113,6 +113,10 @@ export interface OpenOptions<V = unknown> {
   readonly maxMemory?: number;
   /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
   readonly eviction?: Eviction;
+  /**
+   * Is told how far loading is. What it throws or rejects with is reported on the diagnostics channel
+   * `fulmar:progress-error`, and opening goes on.
+   */
   readonly onProgress?: ProgressListener;
   /**
    * Whether worker threads of this process can read the store; see `Store.readerHandle`. Costs four bytes a key,

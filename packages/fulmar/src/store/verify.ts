@@ -2,6 +2,7 @@ import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
+import { progressTeller } from "../base/tell.js";
 import type { VerifyReport } from "../durability/directory-types.js";
 import { attempt } from "../durability/files.js";
 import { withKeyring } from "../durability/keyring.js";
@@ -12,6 +13,7 @@ import type { ProgressListener } from "./types.js";
 
 /** How a directory is verified. */
 export interface VerifyOptions {
+  /** What it throws or rejects with is reported as `fulmar:progress-error`; the work goes on. */
   readonly onProgress?: ProgressListener;
   /** The keys of the files. */
   readonly encryption?: Encryption;
@@ -43,5 +45,6 @@ export async function verify(directory: string, options: VerifyOptions = {}): Pr
   const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
   const work = status?.kind === "file" ? verifyBackup : verifyDirectory;
   const keyring = createKeyring(runtime, options.encryption);
-  return work(withKeyring(runtime, keyring), directory, options.onProgress).finally(() => keyring?.erase());
+  const progress = progressTeller(runtime.diagnostics, options.onProgress);
+  return work(withKeyring(runtime, keyring), directory, progress).finally(() => keyring?.erase());
 }

@@ -174,8 +174,9 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /**
    * Shows each published commit that changes a key, or keys of a range: whole (of a namespace: all that changes in
    * it), in order of version, and never before it is durable at its level (`relaxed` at least, with a directory):
-   * to a function, whose errors are reported on the diagnostics channel `fulmar:watch-error`, or as a stream, which
-   * can resume from an earlier version. @throws INVALID_KEY, KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
+   * to a function, whose errors, and rejections if it is asynchronous, are reported on the diagnostics channel
+   * `fulmar:watch-error`, or as a stream, which can resume from an earlier version. @throws INVALID_KEY,
+   * KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
    */
   watch(keys: Key | RangeOptions, listener: (commit: CommitEvent<Out>) => void): Watch;
   watch(keys: Key | RangeOptions, options?: WatchOptions): WatchStream<Out>;

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../base/errors.js";
 import type { Diagnostics } from "../base/runtime/interface.js";
+import { tell } from "../base/tell.js";
 import type { OriginId } from "../record/origins.js";
 import type { Refusal } from "../store/port.js";
 
@@ -36,10 +37,10 @@ export interface ReplicatorEvents {
 
 /** The name of something that a replicator tells. */
 export type ReplicatorEvent = keyof ReplicatorEvents;
-/** Is called at one kind of event. It must not throw; if it does, nobody else suffers. */
+/** Is called at one kind of event. It must not throw or reject; if it does, nobody else suffers. */
 export type ReplicatorListener<E extends ReplicatorEvent> = (event: ReplicatorEvents[E]) => void;
 
-/** Listeners by event. One that throws hurts nobody else. */
+/** Listeners by event. One that throws or rejects hurts nobody else. */
 export class Events {
   readonly #listeners = new Map<ReplicatorEvent, Set<(event: never) => void>>();
   readonly #diagnostics: Diagnostics;
@@ -58,11 +59,9 @@ export class Events {
   emit<E extends ReplicatorEvent>(event: E, details: ReplicatorEvents[E]): void {
     this.#diagnostics.emit(`sync:${event}`, () => details);
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
-      try {
-        (listener as ReplicatorListener<E>)(details);
-      } catch (cause) {
+      const report = (cause: unknown): void =>
         this.#diagnostics.emit("sync:listener", () => ({ event, cause }));
-      }
+      tell(listener as ReplicatorListener<E>, details, report);
     }
   }
 

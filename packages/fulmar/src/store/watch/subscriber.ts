@@ -17,7 +17,8 @@ export interface Subscriber<V> {
   readonly isClosed: boolean;
   /** Whether it takes the commit of this version now. */
   takes(version: number): boolean;
-  take(version: number, remote: boolean, shown: readonly Shown<V>[]): void;
+  /** Returns what code of the application gave, if that is called. */
+  take(version: number, remote: boolean, shown: readonly Shown<V>[]): unknown;
   /** Nothing more will come. */
   end(error?: Error): void;
 }
@@ -41,7 +42,7 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
   readonly changes: ChangeMaker<V>;
   readonly order: number;
   readonly #leave: (subscriber: Subscriber<V>) => void;
-  readonly #listener: (commit: CommitEvent<V>) => void;
+  readonly #listener: (commit: CommitEvent<V>) => unknown;
   readonly #after: number;
   #isClosed = false;
 
@@ -68,8 +69,8 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
     return version > this.#after;
   }
 
-  take(version: number, remote: boolean, shown: readonly Shown<V>[]): void {
-    this.#listener({ version, remote, changes: shown.map(({ change }) => change) });
+  take(version: number, remote: boolean, shown: readonly Shown<V>[]): unknown {
+    return this.#listener({ version, remote, changes: shown.map(({ change }) => change) });
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import { FulmarError, FulmarTypeError } from "../../base/errors.js";
 import type { Diagnostics } from "../../base/runtime/interface.js";
+import { tell } from "../../base/tell.js";
 import type { CommitHistory } from "../../durability/history.js";
 import type { Key } from "../../keys/key.js";
 import { type MemoryEngine, NONE, type Ref } from "../../memory/engine.js";
@@ -19,6 +20,9 @@ export interface WatchersParts {
   readonly history: CommitHistory;
   readonly keyBytesMax: number;
 }
+
+/** Whom a commit is shown to, and what of it. */
+type Delivery = readonly [Subscriber<unknown>, ReadonlySet<Shown<unknown>>];
 
 /** The watches of a store: whole commits, in order, once published. */
 export class Watchers {
@@ -117,14 +121,14 @@ export class Watchers {
         return false;
       });
     }
+    const { version, remote } = notice;
+    const take = ([subscriber, changes]: Delivery): unknown => subscriber.take(version, remote, [...changes]);
+    const report = (error: unknown): void =>
+      this.#parts.diagnostics.emit("watch-error", () => ({ version, error }));
     const inOrder = [...deliveries].sort(([a], [b]) => a.order - b.order);
-    for (const [subscriber, changes] of inOrder) {
-      try {
-        if (isListening(subscriber)) subscriber.take(notice.version, notice.remote, [...changes]);
-      } catch (error) {
-        // A listener's mistake must neither stop the others nor break the commit path.
-        this.#parts.diagnostics.emit("watch-error", () => ({ version: notice.version, error }));
-      }
+    for (const delivery of inOrder) {
+      // A listener's mistake must neither stop the others nor break the commit path.
+      if (isListening(delivery[0])) tell(take, delivery, report);
     }
   }
 

@@ -31,6 +31,25 @@ test("an error in a listener is reported, and disturbs neither other watches nor
   }
 });
 
+test("a rejection of an asynchronous listener is reported too, and ends nothing", async () => {
+  await using db = await open<number>();
+  const reports: unknown[] = [];
+  const listener = (message: unknown): void => void reports.push(message);
+  subscribe("fulmar:watch-error", listener);
+  try {
+    const error = new Error("a mistake");
+    db.watch("k", async () => {
+      await Promise.resolve();
+      throw error;
+    });
+    await db.set("k", 1);
+    await vi.waitUntil(() => reports.length > 0);
+    expect(reports).toEqual([expect.objectContaining({ version: 1, error })]);
+  } finally {
+    unsubscribe("fulmar:watch-error", listener);
+  }
+});
+
 describe("who begins while a commit is on its way to the disk", () => {
   test("is not shown it: it was applied before, and a scan finds it", async () => {
     const db = await openOn(machine());
