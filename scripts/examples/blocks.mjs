@@ -6,11 +6,11 @@ export function programsOf(text) {
   const programs = [];
   let block;
   for (const [index, line] of text.split("\n").entries()) {
-    const fence = /^```(\w*)\s*$/.exec(line);
-    if (fence === null) {
-      block?.lines.push(line);
-    } else if (block === undefined) {
-      block = { language: fence[1], line: index + 1, lines: [] };
+    if (block === undefined) {
+      const fence = /^```(\w*)/.exec(line);
+      if (fence !== null) block = { language: fence[1], line: index + 1, lines: [] };
+    } else if (!/^```\s*$/.test(line)) {
+      block.lines.push(line);
     } else {
       if (isProgram(block)) programs.push({ ...block, code: `${block.lines.join("\n")}\n` });
       block = undefined;
@@ -21,5 +21,5 @@ export function programsOf(text) {
 
 function isProgram({ language, lines }) {
   if (!["js", "mjs", "javascript", "ts", "typescript"].includes(language)) return false;
-  return lines.some((line) => /^import .*from "(fulmar|@fulmar\/adapters)(\/[\w-]+)?";$/.test(line));
+  return lines.some((line) => /^(import .*|\} )from "(fulmar|@fulmar\/adapters)(\/[\w-]+)?";$/.test(line));
 }

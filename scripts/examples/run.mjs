@@ -1,21 +1,14 @@
 // Runs every program in examples/, and every complete program in the documentation and in the doc comments,
 // against the built packages. Each runs in a directory of its own, must end by itself, and must exit with 0.
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import ts from "typescript";
 import { PUBLISHED, root } from "../package/pack.mjs";
 import { programsOf } from "./blocks.mjs";
 import { commentsOf } from "./comments.mjs";
+import { textsOf } from "./texts.mjs";
 
 const TIMEOUT_MS = 300_000;
 /** Inside the workspace, so that `import "fulmar"` finds the built package. */
@@ -28,36 +21,20 @@ function examples() {
     .map(({ name }) => ({ name: `examples/${name}`, path: join(directory, name, "main.mjs") }));
 }
 
-function pages() {
-  const guides = join(root, "docs", "guides");
-  const found = existsSync(guides) ? readdirSync(guides).map((name) => join(guides, name)) : [];
-  const readmes = [root, ...PUBLISHED.map((path) => join(root, path)), join(root, "docs", "errors")];
-  const all = [...readmes.map((directory) => join(directory, "README.md")), ...found];
-  return all.filter((path) => path.endsWith(".md") && existsSync(path));
-}
-
-function sources() {
-  return PUBLISHED.flatMap((directory) =>
-    readdirSync(join(root, directory, "src"), { recursive: true })
-      .filter((name) => name.endsWith(".ts"))
-      .map((name) => join(root, directory, "src", name)),
-  );
-}
-
 function documentation() {
   rmSync(compiled, { recursive: true, force: true });
   mkdirSync(compiled, { recursive: true });
   let count = 0;
   const markdown = (path) => {
-    const text = readFileSync(path, "utf8");
+    const text = readFileSync(join(root, path), "utf8");
     return path.endsWith(".ts") ? commentsOf(text) : text;
   };
-  return [...pages(), ...sources()].flatMap((page) =>
+  return textsOf(root, PUBLISHED).flatMap((page) =>
     programsOf(markdown(page)).map(({ code, line }) => {
       count += 1;
       const path = join(compiled, `${count}.mjs`);
       writeFileSync(path, compile(code));
-      return { name: `${relative(root, page)}:${line}`, path };
+      return { name: `${page}:${line}`, path };
     }),
   );
 }

@@ -4,9 +4,12 @@ import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { programsOf } from "../../../../scripts/examples/blocks.mjs";
 import { commentsOf } from "../../../../scripts/examples/comments.mjs";
+import { textsOf } from "../../../../scripts/examples/texts.mjs";
 import { checkContents } from "../../../../scripts/package/contents.mjs";
+import { PUBLISHED, root } from "../../../../scripts/package/pack.mjs";
 import { staleInstallation, unlockedDependency } from "../../../../scripts/test/install.mjs";
 import { summarize } from "../../../../scripts/test/summary.mjs";
+import { project } from "./checks.js";
 
 const made: string[] = [];
 
@@ -124,12 +127,41 @@ describe("programs in the documentation", () => {
       "```ts",
       'import { Keyv } from "keyv";',
       "```",
+      "```ts some words",
+      "import {",
+      "  open,",
+      '} from "fulmar";',
+      "```",
     ];
     expect(programsOf(page.join("\n")).map(({ line, code }) => [line, code])).toEqual([
       [1, 'import { open } from "fulmar";\nawait open();\n'],
       [11, 'import { replicate } from "fulmar/sync";\n'],
       [14, 'import { FulmarLevel } from "@fulmar/adapters/abstract-level";\n'],
+      [20, 'import {\n  open,\n} from "fulmar";\n'],
     ]);
+  });
+
+  it("are sought in every page and source of the project", () => {
+    const pages = project.filter(({ path }) => path.endsWith(".md"));
+    const sources = project.filter(({ path }) => /^packages\/[\w-]+\/src\/.*\.ts$/.test(path));
+    const texts = [...pages, ...sources].map(({ path }) => path);
+    expect(textsOf(root, PUBLISHED).sort()).toEqual(texts.sort());
+    expect(texts).toEqual(expect.arrayContaining(["docs/watch.md", "docs/errors/README.md", "README.md"]));
+  });
+
+  it("are not sought in what others wrote, or in what is built", () => {
+    const root = projectWith({
+      "b.md": {},
+      "docs/deep/a.md": {},
+      "docs/a.txt": {},
+      "node_modules/n/README.md": {},
+      ".cache/c.md": {},
+      "lib/src/part/a.ts": {},
+      "lib/src/a.mjs": {},
+      "lib/dist/a.md": {},
+      "lib/test/a.ts": {},
+    });
+    expect(textsOf(root, ["lib"])).toEqual(["b.md", "docs/deep/a.md", "lib/src/part/a.ts"]);
   });
 
   it("are found in doc comments, too, at the line where they are", () => {
