@@ -37,8 +37,10 @@ export function raised(
   if (wish === undefined) return { kind: "increment", key, by, scope };
   if (wish.kind === "increment") return { kind: "increment", key, by: incremented(wish.by, by, key), scope };
   const { flags, value, deadline } = wish.write;
-  const current = (flags & TOMBSTONE) !== 0 ? undefined : scope.reader.codec.decode(value);
-  const lifetime = { expiresAt: deadline === 0 ? FOR_EVER : deadline };
+  // What is counted on after a deletion is a new counter, which lives as long as new ones do.
+  const isRemoved = (flags & TOMBSTONE) !== 0;
+  const current = isRemoved ? undefined : scope.reader.codec.decode(value);
+  const lifetime = isRemoved ? {} : { expiresAt: deadline === 0 ? FOR_EVER : deadline };
   const sum = incremented(current, by, key);
   return new WriteWish(scope.encoder.counting(key, encoded, sum, lifetime));
 }
