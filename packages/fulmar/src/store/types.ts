@@ -208,7 +208,7 @@ export interface Change<V = unknown> {
 export interface Gap {
   /** Everything up to this version was shown. */
   readonly after: number;
-  /** Everything behind this version will be shown. */
+  /** Everything behind this version is shown, or told in another gap to who falls behind its limits again. */
   readonly through: number;
 }
 

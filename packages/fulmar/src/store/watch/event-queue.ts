@@ -25,6 +25,8 @@ export class EventQueue<V> {
   #latest = new Map<string, Shown<V>>();
   #version = 0;
   #remote = false;
+  /** Comes before all else. */
+  #gap: Gap | undefined;
 
   constructor(limits: QueueLimits, coalesces: boolean) {
     this.#limits = limits;
@@ -45,15 +47,19 @@ export class EventQueue<V> {
     }
   }
 
-  /** Says that commits are missing. Only when nothing waits. */
+  /** Says that commits are missing. Only when nothing waits; it takes no room from what comes behind it. */
   pushGap(gap: Gap): void {
-    assert(this.#events.length === 0 && this.#latest.size === 0, "a gap comes after everything before it");
-    const event = { version: gap.through, remote: false, changes: [], gap };
-    this.#events.push({ event, sizeBytes: EVENT_BYTES });
-    this.#bytes += EVENT_BYTES;
+    const isEmpty = this.#gap === undefined && this.#events.length === 0 && this.#latest.size === 0;
+    assert(isEmpty, "a gap comes after everything before it");
+    this.#gap = gap;
   }
 
   shift(): CommitEvent<V> | undefined {
+    const gap = this.#gap;
+    if (gap !== undefined) {
+      this.#gap = undefined;
+      return { version: gap.through, remote: false, changes: [], gap };
+    }
     const first = this.#events.shift();
     if (first === undefined) return this.#latest.size > 0 ? this.#takeMerged() : undefined;
     this.#bytes -= first.sizeBytes;
@@ -62,6 +68,7 @@ export class EventQueue<V> {
 
   clear(): void {
     this.#events = [];
+    this.#gap = undefined;
     this.#latest.clear();
     this.#bytes = 0;
   }

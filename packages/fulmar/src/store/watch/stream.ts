@@ -183,15 +183,11 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
 
   /** Fills the queue from the history, or goes live when nothing is left to read. */
   async #catchUp(): Promise<void> {
-    const { history, published, newest, onPublished } = this.#source;
+    const { history, published } = this.#source;
     const through = published();
     if (this.#position >= through) {
-      // What is published from now on is announced to it, unless it was sealed before it was there.
-      if (this.#isEnding || through >= Math.min(this.#barrier, newest())) this.#goLive();
-      else {
-        onPublished(() => this.#awake());
-        await this.#sleep();
-      }
+      if (this.#isAnnounced()) this.#goLive();
+      else await this.#publishing();
       return;
     }
     try {
@@ -202,14 +198,28 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
       if (this.#isClosed) return;
       if (reached !== undefined) {
         this.#position = Math.max(this.#position, reached);
+        // Not when its consumer comes again: what is published until then may not be kept.
+        if (this.#position >= published() && this.#isAnnounced()) this.#goLive();
         return;
       }
       this.#cursor = undefined;
       // What comes next may well be kept, although the place where that cursor stood is not.
-      if (begun === undefined && this.#position === from) this.#missed();
+      if (begun === undefined && this.#position === from) await this.#missed();
     } catch (error) {
       if (!this.#isClosed) this.#fail(error as Error);
     }
+  }
+
+  /** Whether what is published from now on is announced to it: all but what was sealed before it was there. */
+  #isAnnounced(): boolean {
+    const { published, newest } = this.#source;
+    return this.#isEnding || published() >= Math.min(this.#barrier, newest());
+  }
+
+  /** Until more is published, or refused. */
+  #publishing(): Promise<void> {
+    this.#source.onPublished(() => this.#awake());
+    return this.#sleep();
   }
 
   #goLive(): void {
@@ -238,15 +248,21 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
     return !this.#queue.isFull && !this.#isStopped;
   }
 
-  /** The history does not hold what comes next. */
-  #missed(): void {
+  /**
+   * The history does not hold what comes next. What comes behind the gap is announced to it from this moment on, and
+   * waits in memory: were it to be read from the history, the next commit could be missing again, and each after it.
+   */
+  async #missed(): Promise<void> {
     if (this.#isExact) {
       this.#fail(this.#compacted());
       return;
     }
+    // What is on its way could be missing as well: it is told with the rest.
+    if (!this.#isAnnounced()) return this.#publishing();
     const through = this.#source.published();
     this.#queue.pushGap({ after: this.#position, through });
     this.#position = through;
+    this.#goLive();
   }
 
   #compacted(): FulmarError {

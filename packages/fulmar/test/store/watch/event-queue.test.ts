@@ -46,15 +46,17 @@ describe("commits that wait for a consumer", () => {
     }
   });
 
-  test("after a gap, which takes its own bytes and gives them back", () => {
-    const queue = new EventQueue<string>({ ...MANY, bytes: EVENT_BYTES }, false);
+  test.each([false, true])("after a gap, which takes no room from them: coalesce %s", (coalesces) => {
+    const queue = new EventQueue<string>({ bytes: EVENT_BYTES, commits: 1 }, coalesces);
     queue.pushGap({ after: 3, through: 7 });
-    expect(queue.isFull).toBe(true);
-    expect(() => queue.pushGap({ after: 7, through: 8 })).toThrow("a gap comes after everything before it");
-    expect(queue.shift()).toEqual({ version: 7, remote: false, changes: [], gap: { after: 3, through: 7 } });
     expect(queue.isFull).toBe(false);
-    queue.push(8, false, []);
+    expect(() => queue.pushGap({ after: 7, through: 8 })).toThrow("a gap comes after everything before it");
+    queue.push(8, true, [shown("a", "1", EVENT_BYTES)]);
     expect(queue.isFull).toBe(true);
+    expect(queue.shift()).toEqual({ version: 7, remote: false, changes: [], gap: { after: 3, through: 7 } });
+    expect(queue.isFull).toBe(true);
+    expect(queue.shift()).toMatchObject({ version: 8, remote: true, changes: { length: 1 } });
+    expect([queue.isFull, queue.shift()]).toEqual([false, undefined]);
   });
 
   test("are gone when the queue is cleared, and so is the room that they took", () => {
