@@ -39,6 +39,8 @@ const HINTS: Readonly<Record<string, string>> = {
   DUMP_INVALID: "the lines before it are stored; correct it and load the rest, or all of it again",
   DISK_FULL: "free some space and try again; nothing was lost",
   DURABILITY_UNKNOWN: "read the key to see whether the write survived, and look at the device",
+  DIRECTORY_LOST:
+    "look who removes, moves or replaces files of the directory; restore a backup if they are gone",
   INVARIANT: "this is a bug: please report it with the message and a copy of the directory",
 };
 

@@ -42,6 +42,8 @@ export const ERROR_CATALOGUE = {
   ALREADY_EXISTS: "Something is where a new file or directory was to be written; it was not touched.",
   PATH_UNUSABLE: "The path leads to nothing of the kind needed: a file for a directory, or nothing at all.",
   NOT_A_STORE: "What is there is something else's, a store without its manifest, or an unfinished restore.",
+  DIRECTORY_LOST:
+    "Files of the directory were removed, moved or replaced while the store had it open; it writes no more.",
   CORRUPT: "Stored bytes fail their checksum or contradict each other; nothing was changed.",
   DUMP_INVALID: "A line of a dump is not what it should be; the lines before it are stored.",
   FORMAT_NEWER: "A newer version of Fulmar wrote these files.",

@@ -23,6 +23,7 @@ import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
 import type { LogEnd } from "./manifest.js";
 import { listOrphanCheckpoints, removeAll } from "./orphans.js";
+import { Presence } from "./presence.js";
 import { type Opened, recover } from "./recovery.js";
 import { OLDER_FORMATS, upgrade } from "./upgrade.js";
 
@@ -36,6 +37,7 @@ export class DataDirectory {
   readonly #opened: Opened;
   readonly #segments: LogSegments;
   readonly #past: SegmentHistory;
+  readonly #presence: Presence;
   #log: LogWriter | undefined;
   #running: Promise<CheckpointResult> | undefined;
   #bytesAtCheckpoint = 0;
@@ -61,6 +63,9 @@ export class DataDirectory {
     this.#checkpointKey = opened.checkpointKey;
     this.#segments = new LogSegments(runtime, opened.segments);
     this.#past = new SegmentHistory(options.historyBytes ?? 0, opened.history);
+    const { manifest } = opened;
+    const syncedEnd = (): LogEnd => this.#syncedEnd();
+    this.#presence = new Presence({ runtime, layout, lock, manifest, segments: this.#segments, syncedEnd });
   }
 
   /**
@@ -123,17 +128,27 @@ export class DataDirectory {
     const { flush, inlineSync, segmentBytes } = this.#options;
     const { pool, end } = this.#opened;
     const [runtime, origins, segments] = [this.#runtime, this.#origins, this.#segments];
-    const parts = { runtime, origins, segments, pool, observer, flush, inlineSync, segmentBytes, end };
-    this.#log = new LogWriter(parts);
+    const policy = { flush, inlineSync, segmentBytes };
+    const parts = { runtime, origins, segments, pool, observer, presence: this.#presence, end };
+    this.#log = new LogWriter({ ...parts, ...policy });
     return this.#log;
   }
 
   /**
    * Has the log go on in a new segment, unless the present one holds little. A recovery from a checkpoint of what
-   * was appended before reads nothing of the log that the checkpoint holds already.
+   * was appended before reads nothing of the log that the checkpoint holds already. Rejects when files are lost.
    */
   async startSegment(): Promise<void> {
-    if (this.#closing === undefined) await this.#log?.startSegment();
+    if (this.#closing !== undefined) return;
+    await this.#assertPresent();
+    await this.#log?.startSegment();
+  }
+
+  /** Looks whether the files are where the next open will look for them; if not, the log fails. Does not reject. */
+  async look(): Promise<FulmarError | undefined> {
+    const lost = this.#closing === undefined ? await this.#presence.look() : undefined;
+    if (lost !== undefined) this.#log?.fail(lost);
+    return lost;
   }
 
   /**
@@ -184,7 +199,7 @@ export class DataDirectory {
     };
   }
 
-  /** Closes the log, records an orderly end and releases the lock. Idempotent. */
+  /** Closes the log, records an orderly end and releases the lock. Idempotent. Rejects when files are lost. */
   close(final: FinalState): Promise<void> {
     this.#closing ??= this.#close(final);
     return this.#closing;
@@ -211,6 +226,7 @@ export class DataDirectory {
       source,
     );
     assert(source.version <= this.#syncedEnd().version, "a checkpoint holds synced commits only");
+    await this.#assertPresent();
     const firstSegment = this.#segments.firstFor(source.version);
     const { entries, ...checkpoint } = name;
     await manifest.update((now) => ({
@@ -221,6 +237,8 @@ export class DataDirectory {
       firstSegment,
       synced: this.#syncedEnd(),
     }));
+    // Again: a manifest that is no copy of the one that was changed still needs what is let go of below.
+    await this.#assertPresent();
     this.#bytesAtCheckpoint = bytesBefore;
     this.#checkpointed = true;
     this.#checkpointKey = runtime.keyring?.currentId;
@@ -244,6 +262,11 @@ export class DataDirectory {
     }
   }
 
+  async #assertPresent(): Promise<void> {
+    const lost = await this.look();
+    if (lost !== undefined) throw lost;
+  }
+
   #syncedEnd(): LogEnd {
     return this.#log?.syncedEnd ?? this.#opened.end;
   }
@@ -253,8 +276,11 @@ export class DataDirectory {
     try {
       await this.#running?.catch(() => undefined);
       await this.#log?.close();
-      await pool.close();
-      if (final.clean && this.#log?.failure === undefined) await this.#recordEnd(final);
+      const lost = await this.#presence.look();
+      await pool.close(lost === undefined);
+      if (this.#log?.failure !== undefined) return;
+      if (lost !== undefined) throw lost;
+      if (final.clean) await this.#recordEnd(final);
     } finally {
       await this.#letFilesGo();
     }

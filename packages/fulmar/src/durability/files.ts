@@ -27,8 +27,9 @@ export function formatOlder(file: string, version: number): FulmarError {
   return new FulmarError("FORMAT_OLDER", `${file} has format ${version}: ${remedy}`, { file, version });
 }
 
-/** The error for a sync that failed: nobody knows what is on disk. */
+/** The error for a sync that failed: nobody knows what is on disk. One that says more stays what it is. */
 export function unknownOutcome(cause: unknown, path: string): FulmarError {
+  if (cause instanceof FulmarError) return cause;
   const message = `a sync of ${path} failed: what is on disk is unknown; reopen the store to find out`;
   return new FulmarError("DURABILITY_UNKNOWN", message, { path, cause });
 }

@@ -47,6 +47,11 @@ export class LogSegments {
     return this.#list[this.#list.length - 1];
   }
 
+  /** Those before the current one. */
+  get older(): readonly LogSegment[] {
+    return this.#list.slice(0, -1);
+  }
+
   get count(): number {
     return this.#list.length;
   }
@@ -68,6 +73,10 @@ export class LogSegments {
   /** Where the present one ends at the latest, if the next one is ready by then. */
   limit(segmentBytes: number): number {
     return Math.max(segmentBytes, this.current.capacity);
+  }
+
+  has(segment: LogSegment): boolean {
+    return this.#list.includes(segment);
   }
 
   push(segment: LogSegment): void {

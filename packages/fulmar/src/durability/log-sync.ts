@@ -22,16 +22,24 @@ export class LogSync {
   readonly #clock: Clock;
   readonly #segments: LogSegments;
   readonly #fill: ZeroFill;
+  readonly #presence: LogWriterParts["presence"];
   #underWay:
-    | { readonly reached: Progress; readonly done: Promise<void>; readonly begunMs: number }
+    | {
+        readonly reached: Progress;
+        readonly done: Promise<void>;
+        /** What is wrong with the files, if they are looked at beside the sync and something is. */
+        readonly lost: Promise<Error | undefined> | undefined;
+        readonly begunMs: number;
+      }
     | undefined;
   /** How long a sync takes; less than those took that ended while the event loop was busy. Huge before the first. */
   #tookMs = Number.MAX_VALUE;
 
-  constructor({ runtime, segments, segmentBytes }: LogWriterParts) {
+  constructor({ runtime, segments, segmentBytes, presence }: LogWriterParts) {
     this.#clock = runtime.clock;
     this.#segments = segments;
     this.#fill = new ZeroFill(segmentBytes);
+    this.#presence = presence;
   }
 
   get isUnderWay(): boolean {
@@ -48,7 +56,8 @@ export class LogSync {
     assert(this.#underWay === undefined, "one sync ends before the next begins");
     this.#fill.ahead(this.#segments.current);
     const begunMs = this.#clock.monotonicMs();
-    this.#underWay = { reached, done: this.#segments.sync(), begunMs };
+    const lost = this.#presence.isDue ? this.#presence.look() : undefined;
+    this.#underWay = { reached, done: this.#segments.sync(), lost, begunMs };
   }
 
   /** Syncs in line, whatever is under way beside. Throws what the sync throws. */
@@ -57,17 +66,22 @@ export class LogSync {
     this.#segments.syncNow();
   }
 
-  /** Waits for the sync under way, and tells what it reached. Throws what the sync throws. */
+  /**
+   * Waits for the sync under way, and tells what it reached. Throws what the sync throws, or that what was synced is
+   * not what the next open will find.
+   */
   async ended(): Promise<Progress> {
     assert(this.#underWay !== undefined, "what is waited for is under way");
-    const { reached, done, begunMs } = this.#underWay;
+    const { reached, done, lost, begunMs } = this.#underWay;
     try {
       await done;
+      const tookMs = this.#clock.monotonicMs() - begunMs;
+      this.#tookMs = Math.min(tookMs, this.#tookMs + (tookMs - this.#tookMs) * SLOWER_SHARE);
+      const error = await lost;
+      if (error !== undefined) throw error;
     } finally {
       this.#underWay = undefined;
     }
-    const tookMs = this.#clock.monotonicMs() - begunMs;
-    this.#tookMs = Math.min(tookMs, this.#tookMs + (tookMs - this.#tookMs) * SLOWER_SHARE);
     return reached;
   }
 }

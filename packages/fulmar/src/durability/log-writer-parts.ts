@@ -4,6 +4,7 @@ import type { FlushPolicy, LogObserver } from "./commit-log.js";
 import type { GroupEnd } from "./group-buffer.js";
 import { endOf, type LogSegment, type LogSegments } from "./log-segments.js";
 import type { LogEnd } from "./manifest.js";
+import type { Presence } from "./presence.js";
 import type { SegmentPool } from "./segment-pool.js";
 
 /** What a log writer works on and with. */
@@ -13,6 +14,7 @@ export interface LogWriterParts {
   readonly segments: LogSegments;
   readonly pool: SegmentPool;
   readonly observer: LogObserver;
+  readonly presence: Pick<Presence, "isDue" | "look">;
   readonly flush: FlushPolicy;
   readonly inlineSync: boolean;
   readonly segmentBytes: number;

@@ -219,7 +219,7 @@ export class LogWriter implements CommitLog {
     const { isLone } = this.#group;
     this.#handOver();
     const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
-    if (mayBlock && this.#syncTarget > this.synced) this.#syncNow();
+    if (mayBlock && !this.#parts.presence.isDue && this.#syncTarget > this.synced) this.#syncNow();
     this.#steps.start();
   }
 
@@ -268,7 +268,7 @@ export class LogWriter implements CommitLog {
     try {
       this.#sync.now();
     } catch (cause) {
-      this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
+      this.fail(unknownOutcome(cause, this.#parts.segments.current.path));
       return;
     }
     // The system tells an error of the device once: the sync under way may be the one that hears of it.
@@ -342,7 +342,7 @@ export class LogWriter implements CommitLog {
     try {
       reached = await this.#sync.ended();
     } catch (cause) {
-      this.#fail(unknownOutcome(cause, this.#parts.segments.current.path));
+      this.fail(unknownOutcome(cause, this.#parts.segments.current.path));
       return;
     }
     // What was synced in line meanwhile is further on.
@@ -356,7 +356,7 @@ export class LogWriter implements CommitLog {
     try {
       await done;
     } catch (cause) {
-      this.#fail(unknownOutcome(cause, segments.current.path));
+      this.fail(unknownOutcome(cause, segments.current.path));
       return;
     }
     // The opening of this segment may be all that is new: then the log ends behind it, durably.
@@ -366,7 +366,8 @@ export class LogWriter implements CommitLog {
     this.#parts.observer.refusalDurable();
   }
 
-  #fail(error: Error): void {
+  /** Takes nothing more. */
+  fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#interval.cancel();
@@ -389,7 +390,7 @@ export class LogWriter implements CommitLog {
     // Thrown by whoever was told of a failure: nobody waits any more, and it must not get lost.
     if (this.#failure !== undefined) throw cause;
     const error = logStopped(cause);
-    this.#fail(error);
+    this.fail(error);
     return error;
   }
 }

@@ -205,6 +205,16 @@ export class ManifestFile {
     return done;
   }
 
+  /** Does something with the file while it is not being changed. */
+  undisturbed<T>(work: (handle: FileHandle) => Promise<T>): Promise<T> {
+    const done = this.#queue.then(() => work(this.#handle));
+    this.#queue = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
+  }
+
   async close(): Promise<void> {
     await this.#queue;
     await attempt("close", this.#handle.path, this.#handle.close());

@@ -126,16 +126,17 @@ export class SegmentPool {
     await removeFile(this.#runtime.fileSystem, path);
   }
 
-  /** Stops and removes what was prepared but not used. */
-  async close(): Promise<void> {
+  /** Stops and removes what was prepared but not used, unless its names may lead to files of others. */
+  async close(removes = true): Promise<void> {
     this.#stopped = true;
     await this.#work;
     const prepared = this.take();
     if (prepared !== undefined) {
       await attempt("close", prepared.path, prepared.handle.close());
-      await removeFile(this.#runtime.fileSystem, prepared.path);
+      if (removes) await removeFile(this.#runtime.fileSystem, prepared.path);
     }
-    for (const spare of this.#spares.splice(0)) await removeFile(this.#runtime.fileSystem, spare);
+    const spares = this.#spares.splice(0);
+    if (removes) for (const spare of spares) await removeFile(this.#runtime.fileSystem, spare);
   }
 
   /** Makes a small segment that begins with its opening, durably: for a log that must go on at once. */

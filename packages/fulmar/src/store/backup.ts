@@ -5,6 +5,7 @@ import { prepareTarget, writeBackup } from "../durability/backup-writer.js";
 import type { BackupSource, BackupSummary, CareProgress, StopSignal } from "../durability/care-types.js";
 import { type Committer, OWN_ORIGIN } from "../transaction/committer.js";
 import type { CoreParts } from "./core.js";
+import { pinToSave } from "./pin-to-save.js";
 
 /** How a backup is written, or a store restored from one. */
 export interface BackupOptions {
@@ -86,9 +87,11 @@ export class Backups<V> {
     const stopped = (): boolean => this.#stopped || options.signal?.aborted === true;
     const progress = progressTeller(runtime.diagnostics, options.onProgress);
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
+    // Whoever makes a backup is told by the store's state, and saves all that there is in any case.
+    await this.#parts.directory?.data.look();
     // Read before the pin: every own commit up to here is in the state, and none may be claimed that is not.
     const { seq } = this.#committer;
-    const { pin, coverage } = await this.#committer.pinSynced();
+    const { pin, coverage } = await pinToSave(this.#committer);
     try {
       const incarnation = origins.id(OWN_ORIGIN);
       const numbers = { version: pin.version, seq, hlc: clock.last, storeId, incarnation };

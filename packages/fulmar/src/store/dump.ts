@@ -7,6 +7,7 @@ import { deadlineOf, keyOf, valueView } from "../record/entry.js";
 import type { StoreCore } from "./core.js";
 import { endLine, entryLine, headLine } from "./dump-line.js";
 import type { Namespace } from "./namespace.js";
+import { pinToSave } from "./pin-to-save.js";
 import { type Scope, scopeOf } from "./scope.js";
 import type { Store } from "./store.js";
 import type { RangeOptions } from "./types.js";
@@ -18,9 +19,11 @@ const TEXT_LENGTH = 64 * 1024;
  * Everything that is readable in a store with its namespaces, in one namespace, or in a range of the own keys of
  * either, as JSON lines, of one synced state: keys of every kind, the bytes of every value whatever its codec, and
  * deadlines. Each piece is whole lines. The state stays pinned, and the old versions of what changes in memory,
- * until the iteration ends. A schema does not look at what is loaded.
+ * until the iteration ends. A schema does not look at what is loaded. Of a store that has failed it is all that
+ * memory shows, also what was not acknowledged.
  *
- * Throws INVALID_KEY, INVALID_ARGUMENT or UNKNOWN_OPTION here, CLOSED or DURABILITY_UNKNOWN while iterating.
+ * Throws INVALID_KEY, INVALID_ARGUMENT or UNKNOWN_OPTION here; CLOSED while iterating, or what the log refuses the
+ * writes with that come before it.
  *
  * @example
  * ```ts
@@ -55,7 +58,7 @@ async function* linesOf(
   ranges: readonly KeyRange[],
 ): AsyncGenerator<string, void, undefined> {
   core.assertOpen();
-  const { pin } = await core.committer.pinSynced();
+  const { pin } = await pinToSave(core.committer);
   try {
     const { engine, reader } = core;
     const nowMs = reader.nowMs();

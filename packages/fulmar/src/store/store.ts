@@ -141,7 +141,7 @@ export class Store<V = unknown> extends Writable<V> {
 
   /**
    * Resolves when every write so far is on stable storage. Rejects with DURABILITY_UNKNOWN after a failed
-   * sync.
+   * sync, with DIRECTORY_LOST when files of the directory are gone.
    */
   flush(): Promise<void> {
     return attempt(() => {
@@ -165,7 +165,8 @@ export class Store<V = unknown> extends Writable<V> {
    * Writes everything that is synced when it begins into one file, beside the writes, and checks it by reading
    * it back. `target` is a file that must not exist, or a directory, in which it gets a name of its own. Only
    * what is complete has that name; what a crash leaves is removed by the next backup into the same directory.
-   * `restore` makes a store of it.
+   * `restore` makes a store of it. Of a store that has failed it holds all that memory shows, also what was not
+   * acknowledged.
    *
    * Rejects with ALREADY_EXISTS, PATH_UNUSABLE, ABORTED, CLOSED, DISK_FULL, ACCESS_DENIED or IO_ERROR, and
    * leaves nothing then.
@@ -235,8 +236,8 @@ export class Store<V = unknown> extends Writable<V> {
 
   /**
    * Syncs what is written and releases the directory. Idempotent; later calls of other methods fail with
-   * CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), or when the
-   * log refuses what is still pending (DISK_FULL, IO_ERROR).
+   * CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), when files of the
+   * directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL, IO_ERROR).
    */
   close(): Promise<void> {
     return this.#core.close();

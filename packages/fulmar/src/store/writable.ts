@@ -40,7 +40,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
    * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
    * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
-   * STORE_FAILED or CLOSED.
+   * DIRECTORY_LOST when files of the directory are gone; with STORE_FAILED or CLOSED.
    */
   set(key: Key, value: In, options: WriteOptions = NO_OPTIONS): Promise<Written<Out>> {
     // Spelt out: a closure for each call of the method that is called most would be felt.

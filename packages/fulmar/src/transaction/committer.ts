@@ -284,7 +284,7 @@ export class Committer implements LogObserver {
 
   #assertWritable(): void {
     if (this.#failure === undefined) return;
-    const message = "the store is read-only after an earlier failure: close it and open it again";
+    const message = "the store failed and is read-only: backup() saves what it holds; then reopen it";
     throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
   }
 

@@ -99,6 +99,8 @@ export interface FileHandle {
   /** Reads up to `target.length` bytes; fewer only at the end of the file; 0 beyond it. */
   read(target: Uint8Array, position: number): Promise<number>;
   size(): Promise<number>;
+  /** What {@link FileSystem.status} says of this very file, also once it has lost its name. */
+  status(): Promise<FileStatus>;
   truncate(sizeBytes: number): Promise<void>;
   /**
    * fdatasync off the event loop: every earlier write of this file, and the size it needs, is on stable
@@ -115,9 +117,16 @@ export interface FileStatus {
   readonly sizeBytes: number;
   /** Names this very file: differs for a copy, stays through a rename. */
   readonly identity: string;
+  /** The file system that holds it, as the machine calls it until it is mounted again. */
+  readonly device: string;
 }
 
 export interface DirectoryLock {
+  /**
+   * False when what others know the lock by is gone from the directory: one of them may hold it by now. Also false
+   * after {@link release}.
+   */
+  stands(): Promise<boolean>;
   release(): Promise<void>;
 }
 

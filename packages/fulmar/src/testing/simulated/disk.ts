@@ -59,6 +59,11 @@ const FAIL_PARTWAY: ReadonlySet<DiskOperationKind> = new Set<DiskOperationKind>(
 /** Told of every call before its effect (`before`) and after it succeeded (`after`). May kill the caller. */
 export type DiskHook = (operation: DiskOperation, phase: "before" | "after") => void;
 
+/** Who took a lock, once. */
+export interface LockHolder {
+  readonly process: SimulatedProcess;
+}
+
 /** Calls made through one process. */
 export interface DiskCall {
   readonly process: SimulatedProcess;
@@ -81,7 +86,7 @@ export class SimulatedDisk {
   #operations = 0;
   #openFiles = 0;
   readonly #processes = new Set<SimulatedProcess>();
-  readonly #locks = new Map<string, SimulatedProcess>();
+  readonly #locks = new Map<string, LockHolder>();
 
   constructor(options: DiskOptions = {}, state?: DiskState) {
     this.options = options;
@@ -245,17 +250,24 @@ export class SimulatedDisk {
     this.#openFiles--;
   }
 
-  lock(path: string, process: SimulatedProcess): void {
-    const holder = this.#locks.get(path);
+  lock(path: string, process: SimulatedProcess): LockHolder {
+    const holder = this.#locks.get(path)?.process;
     // A call under way when its process died may still take the lock: the dead hold nothing.
     if (holder?.alive) {
       throw new FulmarError("LOCKED", `process ${holder.pid} holds ${path}`, { path, pid: holder.pid });
     }
-    this.#locks.set(path, process);
+    const taken = { process };
+    this.#locks.set(path, taken);
+    return taken;
   }
 
-  unlock(path: string): void {
-    this.#locks.delete(path);
+  isLocked(path: string, holder: LockHolder): boolean {
+    return this.#locks.get(path) === holder;
+  }
+
+  /** Lets a lock go, or removes one from outside, whosever it is. */
+  unlock(path: string, holder = this.#locks.get(path)): void {
+    if (this.#locks.get(path) === holder) this.#locks.delete(path);
   }
 
   #crash(): CrashOptions {
@@ -275,6 +287,6 @@ export class SimulatedDisk {
 
   #leave(process: SimulatedProcess): void {
     this.#processes.delete(process);
-    for (const [path, holder] of this.#locks) if (holder === process) this.#locks.delete(path);
+    for (const [path, holder] of this.#locks) if (holder.process === process) this.#locks.delete(path);
   }
 }

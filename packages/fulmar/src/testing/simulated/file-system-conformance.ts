@@ -205,6 +205,29 @@ const handleCases: readonly FileSystemCase[] = [
       await expectCode(file.size(), "EBADF");
       await expectCode(file.truncate(0), "EBADF");
       await expectCode(file.syncData(), "EBADF");
+      await expectCode(file.status(), "EBADF");
+    },
+  },
+  {
+    name: "tells of an open file what it tells of its name, and goes on when the name is another's or nobody's",
+    async run(fs, directory) {
+      const [path, moved] = [fs.join(directory, "a"), fs.join(directory, "b")];
+      const file = await fs.open(path, "create");
+      await writeAll(file, text("12345"), 0);
+      const status = await file.status();
+      expect(status.kind === "file" && status.sizeBytes === 5, "kind and size");
+      const isIt = async (at: string): Promise<boolean> => {
+        const [own, named] = await Promise.all([file.status(), fs.status(at)]);
+        return own.identity === named?.identity && own.device === named.device;
+      };
+      expect(await isIt(path), "the name leads to the file");
+      await fs.rename(path, moved);
+      expect(await isIt(moved), "the new name does, too");
+      await makeFile(fs, path, "12345");
+      expect(!(await isIt(path)), "another file has the old name");
+      await fs.remove(moved);
+      expect((await file.status()).sizeBytes === 5, "without a name it is still there");
+      await file.close();
     },
   },
 ];
@@ -288,6 +311,21 @@ const nameCases: readonly FileSystemCase[] = [
       await lock.release();
       await expectCode(fs.lock(directory), "LOCKED");
       await again.release();
+    },
+  },
+  {
+    name: "tells whether others still find a lock",
+    async run(fs, directory) {
+      const [path, moved] = [fs.join(directory, "held"), fs.join(directory, "moved")];
+      await fs.makeDirectory(path);
+      const lock = await fs.lock(path);
+      expect(await lock.stands(), "it stands");
+      await fs.rename(path, moved);
+      expect(!(await lock.stands()), "it does not where its directory is not");
+      await fs.rename(moved, path);
+      expect(await lock.stands(), "it does again");
+      await lock.release();
+      expect(!(await lock.stands()), "it does not once it was released");
     },
   },
 ];

@@ -1,10 +1,16 @@
-import type { FileHandle } from "../../base/runtime/interface.js";
+import type { FileHandle, FileStatus } from "../../base/runtime/interface.js";
 import type { SimulatedDisk } from "./disk.js";
 import type { DiskCalls } from "./disk-calls.js";
 import type { DiskFault } from "./disk-faults.js";
-import type { FileInode } from "./inode.js";
+import type { FileInode, Inode } from "./inode.js";
 import type { SimulatedProcess } from "./process.js";
 import { type SystemCode, SystemError } from "./system-error.js";
+
+/** What `stat` says of a file or directory. */
+export function statusOf(inode: Inode): FileStatus {
+  const sizeBytes = inode.kind === "file" ? inode.volatile.sizeBytes : 4096;
+  return { kind: inode.kind, sizeBytes, identity: `simulated:${inode.number}`, device: "simulated" };
+}
 
 /** An open file of one process on a simulated disk. */
 export class SimulatedFileHandle implements FileHandle {
@@ -55,6 +61,13 @@ export class SimulatedFileHandle implements FileHandle {
     return this.#calls.run("size", this.path, () => {
       this.#check("fstat", false);
       return this.#file.volatile.sizeBytes;
+    });
+  }
+
+  status(): Promise<FileStatus> {
+    return this.#calls.run("status", this.path, () => {
+      this.#check("fstat", false);
+      return statusOf(this.#file);
     });
   }
 

@@ -10,7 +10,7 @@ import { DiskCalls } from "./disk-calls.js";
 import type { Inode } from "./inode.js";
 import { find, mustFind, mustFindDirectory, namesOf, normalPath, place } from "./namespace.js";
 import type { SimulatedProcess } from "./process.js";
-import { SimulatedFileHandle } from "./simulated-file-handle.js";
+import { SimulatedFileHandle, statusOf } from "./simulated-file-handle.js";
 import { SystemError } from "./system-error.js";
 
 /** A {@link SimulatedDisk} as one process sees it. Paths are POSIX; there are no symbolic links. */
@@ -38,8 +38,7 @@ export class SimulatedFileSystem implements FileSystem {
     return this.#calls.run("status", path, () => {
       const inode = find(this.#disk.state, path, "stat");
       if (inode === undefined) return undefined;
-      const sizeBytes = inode.kind === "file" ? inode.volatile.sizeBytes : 4096;
-      return { kind: inode.kind, sizeBytes, identity: `simulated:${inode.number}` };
+      return statusOf(inode);
     });
   }
 
@@ -124,16 +123,17 @@ export class SimulatedFileSystem implements FileSystem {
 
   lock(directory: string): Promise<DirectoryLock> {
     return this.#calls.run("lock", directory, () => {
-      mustFindDirectory(this.#disk.state, directory, "lock");
+      const locked = mustFindDirectory(this.#disk.state, directory, "lock");
       const path = normalPath(directory);
-      this.#disk.lock(path, this.#process);
-      let held = true;
-      const release = (): Promise<void> =>
-        this.#calls.run("unlock", path, () => {
-          if (held) this.#disk.unlock(path);
-          held = false;
+      const holder = this.#disk.lock(path, this.#process);
+      const stands = (): Promise<boolean> =>
+        this.#calls.run("status", path, () => {
+          const isThere = find(this.#disk.state, path, "stat") === locked;
+          return isThere && this.#disk.isLocked(path, holder);
         });
-      return { release };
+      const release = (): Promise<void> =>
+        this.#calls.run("unlock", path, () => this.#disk.unlock(path, holder));
+      return { stands, release };
     });
   }
 

@@ -128,6 +128,7 @@ export class LogRig {
       pool: this.#pool(),
       observer: this.#observer(),
       flush: { intervalMs: 1000, commits: 1000, bytes: 1 << 30 },
+      presence: { isDue: false, look: async () => undefined },
       inlineSync: false,
       segmentBytes: capacity,
       end: { segment: 1, position, crc: 7, version: 10 },

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { FulmarError } from "../../../src/base/errors.js";
 import { GROUP_BYTES_MAX } from "../../../src/base/limits.js";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { LogSegments } from "../../../src/durability/log-segments.js";
@@ -284,7 +285,8 @@ describe("the sync under way", () => {
       live.position += 100;
       return { commits: version, bytes: live.position, end: { segment: 1, position: 0, crc: 0, version } };
     };
-    const sync = new LogSync({ runtime, segments, segmentBytes: 1 << 20 } as LogWriterParts);
+    const presence = { isDue: false, look: async () => undefined };
+    const sync = new LogSync({ runtime, segments, presence, segmentBytes: 1 << 20 } as LogWriterParts);
     return { file, sync, through };
   }
 
@@ -309,5 +311,73 @@ describe("the sync under way", () => {
     await file.finish();
     await first;
     await expect(sync.ended()).rejects.toEqual(INVARIANT);
+  });
+});
+
+describe("a look at the files", () => {
+  /** A log whose files are to be looked at with the next sync, and what ends such a look. */
+  function watched(inlineSync: boolean): {
+    rig: LogRig;
+    looks: ((lost?: Error) => void)[];
+    due: { is: boolean };
+  } {
+    const looks: ((lost?: Error) => void)[] = [];
+    const due = { is: true };
+    const presence = {
+      get isDue() {
+        return due.is;
+      },
+      look: () => new Promise<FulmarError | undefined>((resolve) => looks.push(resolve as () => void)),
+    };
+    return { rig: new LogRig({ presence, inlineSync }), looks, due };
+  }
+
+  function write(rig: LogRig, version: number): void {
+    rig.put(version);
+    rig.log.want("synced");
+    rig.turn();
+  }
+
+  test.each([false, true])(
+    "goes on beside the sync, and both are waited for (inline: %s)",
+    async (inlineSync) => {
+      const { rig, looks } = watched(inlineSync);
+      write(rig, 11);
+      expect([rig.file.calls.at(-1), looks.length]).toEqual(["sync", 1]);
+      await rig.file.finish();
+      expect(rig.heard()).toEqual(["logged 11"]);
+      looks[0]();
+      await settled();
+      expect(rig.heard()).toEqual(["synced 11"]);
+    },
+  );
+
+  test("is not made when none is due", async () => {
+    const { rig, looks, due } = watched(false);
+    due.is = false;
+    write(rig, 11);
+    await rig.file.finish();
+    expect([rig.heard(), looks.length]).toEqual([["logged 11", "synced 11"], 0]);
+  });
+
+  test("leaves a lone commit to an inline sync when none is due", () => {
+    const { rig, looks, due } = watched(true);
+    due.is = false;
+    write(rig, 11);
+    expect([rig.file.calls.at(-1), rig.heard(), looks.length]).toEqual([
+      "syncNow",
+      ["logged 11", "synced 11"],
+      0,
+    ]);
+  });
+
+  test("that misses something fails the log with what it says", async () => {
+    const { rig, looks } = watched(false);
+    write(rig, 11);
+    await rig.file.finish();
+    const lost = new FulmarError("DIRECTORY_LOST", "gone");
+    looks[0](lost);
+    await settled();
+    expect([rig.heard(), rig.log.failure, rig.log.synced]).toEqual([["logged 11", "failed"], lost, 10]);
   });
 });

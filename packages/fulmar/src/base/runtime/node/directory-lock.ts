@@ -138,6 +138,17 @@ class Contender {
     }
   }
 
+  /** Whether others still find the name. What cannot be looked at is not known to be gone. */
+  async stands(): Promise<boolean> {
+    try {
+      await fs.lstat(this.#path(this.#name));
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return false;
+      throw error;
+    }
+  }
+
   /** Lets go, as candidate or holder. */
   async withdraw(): Promise<void> {
     // Closing the socket removes the temporary name, under which it was bound, but not the one it has now.
@@ -183,6 +194,7 @@ async function acquire(directory: string, patience: LockPatience): Promise<Direc
   let released: Promise<void> | undefined;
   const release = (): Promise<void> => contender.withdraw().finally(() => held.delete(directory));
   return {
+    stands: async () => released === undefined && (await contender.stands()),
     release() {
       released ??= release();
       return released;

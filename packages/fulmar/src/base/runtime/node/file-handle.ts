@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import type { FileHandle, OpenMode } from "../interface.js";
+import type { FileHandle, FileStatus, OpenMode } from "../interface.js";
 
 /** Most bytes of one system call: Node takes lengths below 2^31 only. */
 const CALL_BYTES_MAX = 2 ** 30;
@@ -58,6 +58,10 @@ class NodeFileHandle implements FileHandle {
     return stats.size;
   }
 
+  async status(): Promise<FileStatus> {
+    return statusOf(await this.#call<fs.BigIntStats>((fd, done) => fs.fstat(fd, { bigint: true }, done)));
+  }
+
   truncate(sizeBytes: number): Promise<void> {
     return this.#call<void>((fd, done) => fs.ftruncate(fd, sizeBytes, done as fs.NoParamCallback));
   }
@@ -103,6 +107,14 @@ class NodeFileHandle implements FileHandle {
       this.#callsUnderWay++;
     });
   }
+}
+
+/** Numbers of the system may be larger than a double holds: they stay integers until they are text. */
+export function statusOf(stats: fs.BigIntStats): FileStatus {
+  const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
+  // An inode number alone is reused after a removal; with its time of birth it names one file.
+  const identity = `${stats.ino}:${stats.birthtimeNs}`;
+  return { kind, sizeBytes: Number(stats.size), identity, device: String(stats.dev) };
 }
 
 /** Opens a file; rejects with the system's error. */

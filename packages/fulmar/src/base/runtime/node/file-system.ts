@@ -3,7 +3,7 @@ import * as nodePath from "node:path";
 import { codeOf } from "../../errors.js";
 import type { FileStatus, FileSystem } from "../interface.js";
 import { lockDirectory } from "./directory-lock.js";
-import { openFile } from "./file-handle.js";
+import { openFile, statusOf } from "./file-handle.js";
 
 const DIRECTORY_MODE = 0o700;
 /** What Windows answers to a request to sync a directory, which it neither has nor needs. */
@@ -11,10 +11,7 @@ const NO_DIRECTORY_SYNC = new Set(["EISDIR", "EPERM", "EINVAL", "EACCES"]);
 
 async function status(path: string): Promise<FileStatus | undefined> {
   try {
-    const stats = await stat(path, { bigint: true });
-    const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
-    // An inode number alone is reused after a removal; with its time of birth it names one file.
-    return { kind, sizeBytes: Number(stats.size), identity: `${stats.ino}:${stats.birthtimeNs}` };
+    return statusOf(await stat(path, { bigint: true }));
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
