@@ -178,6 +178,11 @@ export class DataDirectory {
     return removed > 0;
   }
 
+  /** Prepares the next segment of the log, for which there was no room before. */
+  async useRoom(): Promise<void> {
+    await this.#opened.pool.resume();
+  }
+
   /** Makes it durable that this store has met a peer, so that it keeps tombstones from now on. */
   rememberPeers(): Promise<void> {
     return this.#opened.manifest.update((now) => ({ ...now, hadPeers: true }));
@@ -187,9 +192,11 @@ export class DataDirectory {
     const { checkpoint } = this.#opened.manifest.manifest;
     const { version, bytes } = checkpoint;
     const appended = this.#log?.appendedBytes ?? 0;
+    const logBytes = this.#segments.bytes;
     return {
       segments: this.#segments.count,
-      logBytes: this.#segments.bytes,
+      logBytes,
+      fullSegmentsBytes: logBytes - this.#segments.current.position,
       ...(checkpoint.number > 0
         ? { checkpoint: { version, bytes, running: this.#running !== undefined } }
         : {}),

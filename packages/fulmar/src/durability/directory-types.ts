@@ -88,6 +88,8 @@ export interface DirectoryStatus {
   readonly segments: number;
   readonly logBytes: number;
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
+  /** Bytes of the log in segments that nothing is written to any more: a checkpoint lets go of them, at least. */
+  readonly fullSegmentsBytes: number;
   /** Bytes of log that a recovery would replay. */
   readonly logBytesSinceCheckpoint: number;
   /** The ids of the keys that files need, sorted, the one for new files first; undefined stands for plain files. */

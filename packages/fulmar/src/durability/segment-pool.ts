@@ -106,6 +106,12 @@ export class SegmentPool {
     await this.#work;
   }
 
+  /** Tries again at once, because there is room now; resolves as {@link prepared} does. */
+  resume(): Promise<void> {
+    this.#paused = false;
+    return this.prepared();
+  }
+
   #pause(): void {
     this.#paused = true;
     this.#runtime.timers.after(RETRY_MS, () => (this.#paused = false), { background: true });

@@ -15,6 +15,8 @@ const LOG_TO_CHECKPOINT = 2;
 const SEGMENTS_LEFT_MAX = 16;
 /** After a failed checkpoint the next one by policy waits so long, in ms. */
 const RETRY_MS = 5000;
+/** After room was sought in vain the next search waits as long, then twice as long each time, up to this, in ms. */
+const SEARCH_MS_MAX = 64 * RETRY_MS;
 
 export interface CheckpointerParts {
   readonly runtime: Runtime;
@@ -34,6 +36,9 @@ export class Checkpointer {
   #running: Promise<CheckpointResult> | undefined;
   #timer: Timer | undefined;
   #notBeforeMs = 0;
+  #search: Promise<void> | undefined;
+  #searchNotBeforeMs = 0;
+  #searchWaitMs = RETRY_MS;
   /** Version of the newest commit that a checkpoint holds. */
   #version: number;
   /** What that one would take if it were not compressed, about. */
@@ -83,11 +88,49 @@ export class Checkpointer {
       this.#runInBackground();
   }
 
+  /**
+   * Makes room on a disk that was too full for the log, in the background: what is kept for watches alone goes, and
+   * if more of the log can go than a checkpoint takes, there is one, unless the policy is that there are none.
+   */
+  makeRoom(): void {
+    const { clock } = this.#parts.runtime;
+    if (this.#stopped || this.#running !== undefined || this.#search !== undefined) return;
+    if (clock.monotonicMs() < this.#searchNotBeforeMs) return;
+    this.#search = this.#searchRoom().then((found) => {
+      this.#search = undefined;
+      this.#searchNotBeforeMs = found ? 0 : clock.monotonicMs() + this.#searchWaitMs;
+      this.#searchWaitMs = found ? RETRY_MS : Math.min(2 * this.#searchWaitMs, SEARCH_MS_MAX);
+    });
+  }
+
   /** Takes no new checkpoint and waits for the one that runs. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    await this.#search;
     await this.#running?.catch(() => undefined);
+  }
+
+  async #searchRoom(): Promise<boolean> {
+    const { directory, runtime } = this.#parts;
+    const found = await directory.giveUpHistory();
+    if (this.#running !== undefined || !this.#mayShrinkLog()) return found;
+    try {
+      await this.run();
+      // The log that it let go of is kept for watches now.
+      await directory.giveUpHistory();
+      await directory.useRoom();
+      return true;
+    } catch (error) {
+      runtime.diagnostics.emit("checkpoint-error", () => ({ error }));
+      return found;
+    }
+  }
+
+  #mayShrinkLog(): boolean {
+    const { directory, engine, policy } = this.#parts;
+    const isAutomatic = Object.values(policy).some((every) => every !== Number.MAX_SAFE_INTEGER);
+    return isAutomatic && this.dirty && directory.status().fullSegmentsBytes > engine.usage().recordBytes;
   }
 
   #bytesOfState(): number {

@@ -1,4 +1,4 @@
-import { FulmarError, FulmarTypeError } from "../base/errors.js";
+import { codeOf, FulmarError, FulmarTypeError } from "../base/errors.js";
 import type { Limits } from "../base/limits.js";
 import type { Clock, Timers } from "../base/runtime/interface.js";
 import type { Codec } from "../codec/codec.js";
@@ -90,7 +90,7 @@ export class StoreCore<V> {
     this.committer = new Committer(bound, {
       published: (notices) => this.#published(notices),
       synced: () => this.#synced(),
-      refused: () => this.#refused(),
+      refused: (error) => this.#refused(error),
       evicted: () => this.#evictor.expect(),
       failed: (error) => this.#failed(error),
       letGo: () => this.#vacuum.consider(),
@@ -305,7 +305,8 @@ export class StoreCore<V> {
     this.#vacuum.consider();
   }
 
-  #refused(): void {
+  #refused(error: Error): void {
+    if (codeOf(error) === "DISK_FULL") this.#checkpointer?.makeRoom();
     this.#sweeper.retry();
     this.#evictor.retry();
     this.watchers.wake();

@@ -30,7 +30,8 @@ export interface CheckpointPolicy {
   /**
    * After so many bytes of log; without it, when the log is twice as long as the last checkpoint, taken as if it
    * were not compressed (64 MiB at least). A shorter log is read faster at the next open, a longer one costs fewer
-   * bytes written.
+   * bytes written. A disk too full for the log is a reason, too, if more of the log can go than a checkpoint takes,
+   * unless this is `Number.MAX_SAFE_INTEGER` and nothing else is set: then there are none but those by hand.
    */
   readonly everyBytes?: number;
 }

@@ -54,7 +54,7 @@ export interface CommitterListener {
   /** The synced coverage grew, or commits were synced. */
   synced(): void;
   /** The log refused commits, and memory shows nothing of them any more. */
-  refused(): void;
+  refused(error: Error): void;
   /** Keys were evicted to make room for a commit. */
   evicted(): void;
   /** The store cannot write any more. */

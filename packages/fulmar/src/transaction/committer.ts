@@ -249,7 +249,7 @@ export class Committer implements LogObserver {
     this.#merges.rolledBack();
     this.#acknowledgements.refuse(version, error);
     this.#listener.letGo();
-    this.#listener.refused();
+    this.#listener.refused(error);
   }
 
   refusalDurable(): void {
