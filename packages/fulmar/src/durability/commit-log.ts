@@ -10,10 +10,13 @@ export interface CommitSpace {
 }
 
 export interface LogObserver {
-  /** Every commit up to `version` is wholly handed to the operating system. Versions rise. */
-  logged(version: number): void;
+  /**
+   * Every commit up to `version` is wholly handed to the operating system. Versions rise. Writers who wait only for
+   * that may be told up to `tellable`: as much as may be lost when the power goes.
+   */
+  logged(version: number, tellable: number): void;
   /** Every commit up to `version` is on stable storage. Versions rise and never pass `logged`. */
-  synced(version: number): void;
+  synced(version: number, tellable: number): void;
   /**
    * The log could not take the commits after `version` and has made sure that no trace of them can
    * return. Called synchronously when it happens, which may be inside `end` or `want`, so that memory is rolled back
@@ -29,7 +32,7 @@ export interface LogObserver {
   failed(error: Error): void;
 }
 
-/** When un-synced commits are synced although nobody waits for it; whichever comes first. */
+/** How much may be told of that is not synced, and could be lost; whichever is less. */
 export interface FlushPolicy {
   readonly intervalMs: number;
   readonly commits: number;

@@ -3,7 +3,6 @@ import { FulmarError } from "../base/errors.js";
 import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
 import type { CommitLog, CommitSpace } from "./commit-log.js";
 import { unknownOutcome } from "./files.js";
-import { FlushInterval } from "./flush-interval.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
 import { logFailedEarlier, logStopped } from "./log-errors.js";
 import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
@@ -11,6 +10,7 @@ import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
 import { LogSync } from "./log-sync.js";
 import { advanced, type LogWriterParts, type Progress } from "./log-writer-parts.js";
+import { LossWindow } from "./loss-window.js";
 import type { LogEnd } from "./manifest.js";
 import { TurnGuard } from "./turn-guard.js";
 
@@ -46,13 +46,13 @@ export class LogWriter implements CommitLog {
   readonly #steps: LogSteps;
   /** Bytes handed over up to the end of the last opening that is to be synced though no commit follows it. */
   #openingEnd = 0;
-  readonly #interval: FlushInterval;
+  readonly #window: LossWindow;
 
   constructor(parts: LogWriterParts) {
     this.#parts = parts;
     this.#guard = new TurnGuard(parts.runtime);
     this.#sync = new LogSync(parts);
-    this.#interval = new FlushInterval(parts.runtime.timers, parts.flush.intervalMs, this.#flush);
+    this.#window = new LossWindow(parts.runtime.timers, parts.flush, parts.end.version, this.#flush);
     this.#steps = new LogSteps({
       next: () => this.#nextStep(),
       // What those wrote that the sync woke goes with what gathered before.
@@ -185,7 +185,7 @@ export class LogWriter implements CommitLog {
       await this.#steps.working;
     }
     await this.#steps.working;
-    this.#interval.cancel();
+    this.#window.close();
   }
 
   /** Nothing may be written: never again, or not before the traces of what was refused are gone. */
@@ -236,8 +236,14 @@ export class LogWriter implements CommitLog {
     const { version, crc, commits } = group;
     group.clear();
     this.#advance({ bytes: content.length, commits, version, crc });
-    if (commits > 0) this.#parts.observer.logged(this.logged);
-    this.#applyPolicy();
+    if (commits > 0) this.#report();
+    if (this.#window.isDue(this.#logged, this.#synced)) this.#syncTarget = this.logged;
+  }
+
+  /** Commits were handed over. */
+  #report(): void {
+    this.#window.add(this.#logged, this.#synced);
+    this.#parts.observer.logged(this.logged, this.#window.tellable);
   }
 
   /** Counts records that were wholly written. */
@@ -245,15 +251,6 @@ export class LogWriter implements CommitLog {
     const { current } = this.#parts.segments;
     this.#logged = advanced(this.#logged, current, end);
     if (current.position >= this.#parts.segmentBytes / 2) this.#parts.pool.prepare();
-  }
-
-  #applyPolicy(): void {
-    const { flush } = this.#parts;
-    const commits = this.#logged.commits - this.#synced.commits;
-    const bytes = this.#logged.bytes - this.#synced.bytes;
-    if (commits === 0) return;
-    if (commits >= flush.commits || bytes >= flush.bytes) this.#syncTarget = this.logged;
-    this.#interval.begin();
   }
 
   #syncAll(): void {
@@ -289,8 +286,8 @@ export class LogWriter implements CommitLog {
     this.#synced = reached;
     // Before those are told that wait for this one: what they do next is done while the disk works.
     if (this.#sync.isWorth(this.#group.commits)) this.#ahead();
-    if (this.#synced.commits === this.#logged.commits) this.#interval.cancel();
-    if (isNews) this.#parts.observer.synced(reached.end.version);
+    this.#window.synced(this.#logged, this.#synced);
+    if (isNews) this.#parts.observer.synced(reached.end.version, this.#window.tellable);
   }
 
   /** The commits after the last whole record were not taken. */
@@ -301,7 +298,7 @@ export class LogWriter implements CommitLog {
     this.#refusal = error;
     this.#dropGroup(error);
     // Reported after the refusal: a listener may write, and what it writes must not be taken back.
-    if (whole.commits > 0) this.#parts.observer.logged(this.logged);
+    if (whole.commits > 0) this.#report();
     this.#steps.start();
   }
 
@@ -332,12 +329,17 @@ export class LogWriter implements CommitLog {
   #syncAhead(): void {
     this.#handOver();
     if (this.#isStuck || !this.#owesSync()) return;
-    this.#sync.begin(this.#logged);
+    this.#beginSync();
     this.#steps.start();
   }
 
+  #beginSync(): void {
+    this.#window.syncBegins();
+    this.#sync.begin(this.#logged);
+  }
+
   async #syncOnce(): Promise<void> {
-    if (!this.#sync.isUnderWay) this.#sync.begin(this.#logged);
+    if (!this.#sync.isUnderWay) this.#beginSync();
     let reached: Progress;
     try {
       reached = await this.#sync.ended();
@@ -370,7 +372,7 @@ export class LogWriter implements CommitLog {
   fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
-    this.#interval.cancel();
+    this.#window.close();
     this.#group.clear();
     this.#parts.observer.failed(error);
   }

@@ -78,11 +78,17 @@ export interface OpenOptions<V = unknown> {
   readonly limits?: Partial<Limits>;
   /** Size at which a log segment is followed by the next, in bytes; 16 MiB unless set, 64 KiB at least. */
   readonly segmentBytes?: number;
-  /** Longest time that a logged commit stays un-synced, in ms; 1000 unless set. */
+  /**
+   * Time, in ms, in which all was acknowledged that a power cut can take back of `relaxed`; 1000 unless set. A
+   * sync begins after half of it. While it takes longer than the other half, `relaxed` writes wait for it.
+   */
   readonly flushInterval?: number;
-  /** Most commits that stay un-synced; 100,000 unless set. */
+  /**
+   * Most commits that a power cut can take back although they were acknowledged as `relaxed`; 100,000 unless set, up to
+   * 500,000. A sync begins at half of them, and what goes beyond all of them is acknowledged once enough is synced.
+   */
   readonly flushCommits?: number;
-  /** Most bytes that stay un-synced; 16 MiB unless set. */
+  /** The same in bytes of the log; 16 MiB unless set, up to 1 GiB. A larger commit is acknowledged once it is synced. */
   readonly flushBytes?: number;
   /**
    * `inline` syncs a lone commit in the calling turn: faster for one writer, but it blocks the event loop

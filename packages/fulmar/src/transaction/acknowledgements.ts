@@ -19,12 +19,14 @@ export class Acknowledgements {
     });
   }
 
+  /** `version` is as far as those may be told who wait for it to be logged. */
   logged(version: number): void {
     this.#logged.release(version);
   }
 
-  synced(version: number): void {
+  synced(version: number, tellable: number): void {
     this.#synced.release(version);
+    this.#logged.release(tellable);
   }
 
   /**

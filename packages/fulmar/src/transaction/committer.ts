@@ -225,15 +225,15 @@ export class Committer implements LogObserver {
     return this.#pins.pin(Math.min(version, this.#parts.engine.version));
   }
 
-  logged(version: number): void {
-    this.#acknowledgements.logged(version);
+  logged(_version: number, tellable: number): void {
+    this.#acknowledgements.logged(tellable);
     this.#publish();
   }
 
-  synced(version: number): void {
+  synced(version: number, tellable: number): void {
     this.#synced = version;
     this.#ledger.advance(version);
-    this.#acknowledgements.synced(version);
+    this.#acknowledgements.synced(version, tellable);
     this.#publish();
     this.#listener.synced();
   }

@@ -35,8 +35,8 @@ export class MemoryLog implements CommitLog {
     this.#history?.append(this.#version, this.#scratch, 0, this.#length);
     // A huge commit must not pin its size in memory for ever.
     if (this.#scratch.length > 1024 * 1024) this.#scratch = new Uint8Array(1024);
-    this.#observer.logged(this.#version);
-    this.#observer.synced(this.#version);
+    this.#observer.logged(this.#version, this.#version);
+    this.#observer.synced(this.#version, this.#version);
   }
 
   want(): void {}

@@ -29,12 +29,12 @@ export class ManualLog implements CommitLog {
 
   log(version = this.records.at(-1)?.version ?? 0): void {
     this.logged = version;
-    this.#observer().logged(version);
+    this.#observer().logged(version, version);
   }
 
   sync(version = this.logged): void {
     this.synced = version;
-    this.#observer().synced(version);
+    this.#observer().synced(version, this.logged);
   }
 
   refuse(version: number, error: Error): void {

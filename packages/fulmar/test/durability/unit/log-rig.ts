@@ -234,8 +234,8 @@ export class LogRig {
       this.#hear(event);
     };
     return {
-      logged: (version) => this.#hear(`logged ${version}`),
-      synced: (version) => this.#hear(`synced ${version}`),
+      logged: (version, tellable) => this.#hear(`logged ${version}${heldAfter(version, tellable)}`),
+      synced: (version, tellable) => this.#hear(`synced ${version}${heldAfter(this.log.logged, tellable)}`),
       refused: (version, error) => hearError(`refused ${version}`, error),
       refusalDurable: () => this.#hear("refusal durable"),
       failed: (error) => hearError("failed", error),
@@ -246,6 +246,11 @@ export class LogRig {
     this.events.push(event);
     this.onEvent?.(event);
   }
+}
+
+/** What is said when not everything that is logged may be told of. */
+function heldAfter(logged: number, tellable: number): string {
+  return tellable === logged ? "" : `, told up to ${tellable}`;
 }
 
 export function segment(

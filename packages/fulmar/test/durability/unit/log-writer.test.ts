@@ -185,8 +185,8 @@ describe("a log", () => {
     expect(rig.heard()).toEqual(["logged 16"]);
   });
 
-  test("syncs after the bytes that were set, also when nobody waits and the turn does not end", () => {
-    const flush = { intervalMs: 1000, commits: 1000, bytes: 2 * PIECE_BYTES };
+  test("syncs after half of the bytes that were set, also when nobody waits and the turn does not end", () => {
+    const flush = { intervalMs: 1000, commits: 1000, bytes: 4 * PIECE_BYTES };
     const rig = new LogRig({ capacity: 1 << 30, flush });
     rig.put(11);
     rig.put(12, PIECE_BYTES);
@@ -309,14 +309,14 @@ describe("in line", () => {
 });
 
 describe("the flush policy", () => {
-  test("an interval after the first commit that is not synced everything is, written before or not", async () => {
+  test("half an interval after the first commit that is not synced everything is, written before or not", async () => {
     const rig = new LogRig();
     rig.put(11);
     expect(rig.timers).toEqual([]);
     rig.turn();
     rig.put(12);
     rig.turn();
-    expect(rig.timers).toMatchObject([{ delayMs: 1000, background: true, cancelled: false }]);
+    expect(rig.timers).toMatchObject([{ delayMs: 500, background: true, cancelled: false }]);
     rig.put(13);
     rig.timers[0].task();
     expect(rig.heard()).toEqual(["logged 11", "logged 12", "logged 13"]);
@@ -336,14 +336,14 @@ describe("the flush policy", () => {
     rig.log.want("logged");
     rig.turn();
     await rig.file.finish();
-    expect(rig.timers).toMatchObject([{ cancelled: false }]);
+    expect(rig.timers).toMatchObject([{ cancelled: true }, { cancelled: false }]);
     rig.log.want("synced");
     rig.turn();
     await rig.file.finish();
-    expect(rig.timers).toMatchObject([{ cancelled: true }]);
+    expect(rig.timers).toMatchObject([{ cancelled: true }, { cancelled: true }]);
     rig.put(13);
     rig.turn();
-    expect(rig.timers).toHaveLength(2);
+    expect(rig.timers).toHaveLength(3);
   });
 
   test("an interval that passes during a sync is followed by another sync", async () => {
@@ -361,9 +361,9 @@ describe("the flush policy", () => {
   });
 
   test.each([
-    ["commits", { ...CALM, commits: 3 }],
-    ["bytes", { ...CALM, bytes: 3 * RECORD_BYTES }],
-  ])("so many %s are synced, fewer are not", async (_, flush) => {
+    ["commits", { ...CALM, commits: 5 }],
+    ["bytes", { ...CALM, bytes: 5 * RECORD_BYTES }],
+  ])("more than half of so many %s are synced, fewer are not", async (_, flush) => {
     const rig = new LogRig({ flush });
     // What is synced already does not count.
     await rig.save(11, 12);
