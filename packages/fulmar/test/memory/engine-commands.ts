@@ -10,7 +10,7 @@ export const KEYS: readonly Uint8Array[] = [
   bytesOf(255, 255),
   bytesOf(254, 255),
   ...["a", "aa", "aaa", "aaaa", "aaab", "aab", "ab", "b"].map(ascii),
-  ...["", "x", "y", "xx"].map((end) => ascii("p".repeat(300) + end)),
+  ...["", "x", "y", "xx"].flatMap((end) => [300, 3072].map((length) => ascii("p".repeat(length) + end))),
   ...Array.from({ length: 254 }, (_, i) => bytesOf(i + 1)).filter(([byte]) => byte !== 0x61 && byte !== 0x62),
 ];
 

@@ -1,6 +1,6 @@
 import { LATEST, NONE, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
-import { COUNT, NEXT } from "./key-nodes.js";
+import { COUNT, NEXT } from "./key-node-layout.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./record-marks.js";
@@ -163,7 +163,7 @@ export class Compaction {
     const from = this.#from;
     let node = keys.root;
     for (let level = keys.height; level > 0; level--) {
-      const index = keys.childIndex(node, from, 0, from.length);
+      const index = keys.nodes.childIndex(node, from, 0, from.length, 0);
       if (index > 0 && this.#isRetired(nodes.ref(node, index, false))) nodes.moveSeparator(node, index);
       node = nodes.child(node, index);
     }

@@ -2,7 +2,7 @@ import { assert } from "../../base/assert.js";
 import type { KeyRange } from "../../keys/range.js";
 import { type Cursor, NONE, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
-import { COUNT, NEXT, PREVIOUS } from "./key-nodes.js";
+import { COUNT, NEXT, PREVIOUS } from "./key-node-layout.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import { COUNT as ITEM_COUNT, NEXT as NEXT_ITEMS } from "./order-nodes.js";
 import type { OrderTree } from "./order-tree.js";
@@ -195,7 +195,7 @@ export class ScanCursor implements Cursor {
   #place(bytes: Uint8Array, from: number, to: number): void {
     const { keys } = this.#source.indexes;
     this.#leaf = keys.leafOf(bytes, from, to);
-    this.#index = keys.nodes.search(this.#leaf, bytes, from, to, true);
+    this.#index = keys.indexIn(this.#leaf, bytes, from, to);
     if (this.#index < keys.nodes.get(this.#leaf, COUNT)) return;
     const next = keys.nodes.get(this.#leaf, NEXT);
     if (next === NO_NODE) return;

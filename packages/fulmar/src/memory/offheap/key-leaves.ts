@@ -1,6 +1,7 @@
 import { assert } from "../../base/assert.js";
-import { commonLength, headOf } from "./key-heads.js";
-import { COUNT, HEADS, type KeyNodes, PREFIX, STALE } from "./key-nodes.js";
+import { commonLength, headOf, prefixWord } from "./key-heads.js";
+import { COUNT, HEADS, PREFIX, STALE } from "./key-node-layout.js";
+import type { KeyNodes } from "./key-nodes.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
 
@@ -23,7 +24,7 @@ export function fillLeaf(
   const lastEnd = lastStart + records.keyLength(last);
   const prefix = commonLength(records.slab(first), start, end, records.slab(last), lastStart, lastEnd);
   words[base + COUNT] = count;
-  words[base + PREFIX] = prefix;
+  words[base + PREFIX] = prefixWord(records.slab(first), start, prefix);
   words[base + STALE] = 1;
   let before = 0;
   for (let i = 0; i < count; i++) {

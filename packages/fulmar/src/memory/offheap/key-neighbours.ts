@@ -1,5 +1,6 @@
 import type { Ref } from "../engine.js";
-import { COUNT, HEADS, type KeyNodes, PREFIX, STALE } from "./key-nodes.js";
+import { COUNT, HEADS, STALE } from "./key-node-layout.js";
+import type { KeyNodes } from "./key-nodes.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
 
@@ -92,7 +93,7 @@ export class KeyNeighbours {
     const giver = moved > 0 ? left : right;
     const taker = moved > 0 ? right : left;
     // Heads mean something only together with the prefix that they were made for.
-    if (nodes.get(left, PREFIX) !== nodes.get(right, PREFIX)) nodes.refresh(taker, true);
+    if (nodes.prefix(left) !== nodes.prefix(right)) nodes.refresh(taker, true);
     else nodes.loosen(taker, true);
     nodes.tighten(giver, true);
   }

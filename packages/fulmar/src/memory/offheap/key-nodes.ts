@@ -2,28 +2,20 @@ import { assert } from "../../base/assert.js";
 import { compareRanges } from "../../base/bytes.js";
 import type { Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
-import { commonLength, firstHeadFrom, headOf } from "./key-heads.js";
+import {
+  commonLength,
+  firstHeadFrom,
+  headOf,
+  PREFIX_END_BYTES,
+  prefixLength,
+  prefixWord,
+  sideOfPrefix,
+} from "./key-heads.js";
+import { COUNT, HEADS, PREFIX, SEPARATOR_HEADER_BYTES, STALE } from "./key-node-layout.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
-/** Words of a node of the key tree. */
-export const COUNT = 0;
-/** Bytes that all keys of the node begin with. */
-export const PREFIX = 1;
-/** Not 0 when SIZE and SUM have to be computed again. */
-export const STALE = 2;
-/** Keys in the leaves below, and the sum of the hashes of their newest entries. */
-export const SIZE = 3;
-export const SUM = 4;
-/** Neighbours of a leaf. */
-export const NEXT = 8;
-export const PREVIOUS = 9;
-/** First of the heads; behind them the references, and in an inner node the children. */
-export const HEADS = 10;
-
-/** Bytes before the key of a separator: its length. */
-export const SEPARATOR_HEADER_BYTES = 4;
 /** Heads are made anew only when they gain so many bytes: each looks at all keys of a node. */
 const PREFIX_GAIN_MIN = 2;
 
@@ -60,6 +52,11 @@ export class KeyNodes {
 
   set(node: Node, field: number, value: number): void {
     this.pool.words(node)[this.pool.base(node) + field] = value;
+  }
+
+  /** How many bytes all keys of a node begin with, as far as it says. */
+  prefix(node: Node): number {
+    return prefixLength(this.get(node, PREFIX));
   }
 
   /** The reference at an index: a record in a leaf, a separator in an inner node. */
@@ -113,9 +110,9 @@ export class KeyNodes {
 
   /**
    * The index of the first key of a node that is not below `bytes[from, to)`. In an inner node the
-   * keys are the separators, from index 1 on.
+   * keys are the separators, from index 1 on. All of them surely have the first `known` bytes of that key.
    */
-  search(node: Node, bytes: Uint8Array, from: number, to: number, isLeaf: boolean): number {
+  search(node: Node, bytes: Uint8Array, from: number, to: number, isLeaf: boolean, known: number): number {
     const words = this.pool.words(node);
     const base = this.pool.base(node);
     const first = isLeaf ? 0 : 1;
@@ -123,15 +120,19 @@ export class KeyNodes {
     this.found = false;
     this.#matched = false;
     if (count <= first) return first;
-    const prefix = words[base + PREFIX];
+    const word = words[base + PREFIX];
+    const prefix = prefixLength(word);
     const head = headOf(bytes, from + prefix, to);
     const heads = base + HEADS;
     let low = firstHeadFrom(words, heads, first, count, head);
     const refs = heads + (isLeaf ? this.leafMax : this.innerMax);
-    if (prefix > 0) {
-      // The heads meant something only if the key has the prefix; if not, all keys are on one side of it.
-      const near = words[refs + (low < count ? low : count - 1)];
-      const side = this.#comparePrefix(near, isLeaf, bytes, from, to, prefix);
+    if (prefix > known) {
+      // The heads meant something only if the key has the prefix; if not, all keys are on one side of it. Mostly the
+      // node itself has what is not known of it, and no key is waited for.
+      const side =
+        prefix <= known + PREFIX_END_BYTES && from + prefix <= to
+          ? sideOfPrefix(word, bytes, from)
+          : this.#comparePrefix(words[refs + Math.min(low, count - 1)], isLeaf, bytes, from, to, prefix);
       if (side !== 0) return side < 0 ? first : count;
     }
     this.#matched = true;
@@ -152,12 +153,28 @@ export class KeyNodes {
     return low;
   }
 
+  /** Which child of an inner node leads to a key that has the first `known` bytes of all that are below the node. */
+  childIndex(node: Node, bytes: Uint8Array, from: number, to: number, known: number): number {
+    const index = this.search(node, bytes, from, to, false, known);
+    return this.found ? index : index - 1;
+  }
+
+  /**
+   * How many bytes all keys below a child surely have in common with a key that the last {@link search} led to that child, if
+   * they are `known` of the node.
+   */
+  knownBelow(node: Node, index: number, known: number): number {
+    // What lies between two separators begins as both of them do; a key that does not is led to the first or the last child.
+    const isBetween = index > 0 && index + 1 < this.get(node, COUNT);
+    return isBetween ? Math.max(known, this.prefix(node)) : known;
+  }
+
   /** The index of `ref` in a leaf: the record of the key `bytes[from, to)`, which is surely in that leaf. */
   indexOfRef(leaf: Node, bytes: Uint8Array, from: number, to: number, ref: Ref): number {
     const words = this.pool.words(leaf);
     const base = this.pool.base(leaf);
     const count = words[base + COUNT];
-    const head = headOf(bytes, from + words[base + PREFIX], to);
+    const head = headOf(bytes, from + prefixLength(words[base + PREFIX]), to);
     const heads = base + HEADS;
     let low = firstHeadFrom(words, heads, 0, count, head);
     const refs = heads + this.leafMax;
@@ -217,13 +234,12 @@ export class KeyNodes {
 
   /** Lengthens prefix and makes heads anew, if the keys of a node have come so much closer that it helps. */
   tighten(node: Node, isLeaf: boolean): void {
-    if (this.#commonPrefix(node, isLeaf) >= this.get(node, PREFIX) + PREFIX_GAIN_MIN)
-      this.refresh(node, isLeaf);
+    if (this.#commonPrefix(node, isLeaf) >= this.prefix(node) + PREFIX_GAIN_MIN) this.refresh(node, isLeaf);
   }
 
   /** Makes prefix and heads anew, if the keys of a node do not share the prefix any more. */
   loosen(node: Node, isLeaf: boolean): void {
-    if (this.#commonPrefix(node, isLeaf) < this.get(node, PREFIX)) this.refresh(node, isLeaf);
+    if (this.#commonPrefix(node, isLeaf) < this.prefix(node)) this.refresh(node, isLeaf);
   }
 
   /** Makes prefix and heads anew. */
@@ -231,7 +247,16 @@ export class KeyNodes {
     const first = isLeaf ? 0 : 1;
     const count = this.get(node, COUNT);
     const prefix = this.#commonPrefix(node, isLeaf);
-    this.set(node, PREFIX, prefix);
+    const words = this.pool.words(node);
+    const refs = this.pool.base(node) + HEADS + (isLeaf ? this.leafMax : this.innerMax);
+    // All at once, before one after the other is waited for.
+    if (isLeaf) this.#records.touch(words.subarray(refs, refs + count), count);
+    const ref = words[refs + count - 1];
+    this.set(
+      node,
+      PREFIX,
+      prefix === 0 ? 0 : prefixWord(this.#records.slab(ref), this.keyStart(ref, isLeaf), prefix),
+    );
     for (let i = first; i < count; i++) this.set(node, HEADS + i, this.headAt(node, i, isLeaf));
   }
 
@@ -240,7 +265,7 @@ export class KeyNodes {
     const ref = this.ref(node, index, isLeaf);
     const start = this.keyStart(ref, isLeaf);
     const end = start + this.keyLength(ref, isLeaf);
-    return headOf(this.#records.slab(ref), start + this.get(node, PREFIX), end);
+    return headOf(this.#records.slab(ref), start + this.prefix(node), end);
   }
 
   keyStart(ref: Ref, isLeaf: boolean): number {
@@ -353,7 +378,7 @@ export class KeyNodes {
     }
     const other = this.ref(node, index === first ? index + 1 : index - 1, isLeaf);
     const shared = this.#commonWith(this.ref(node, index, isLeaf), other, isLeaf);
-    if (shared < this.get(node, PREFIX)) this.refresh(node, isLeaf);
+    if (shared < this.prefix(node)) this.refresh(node, isLeaf);
     else this.set(node, HEADS + index, this.headAt(node, index, isLeaf));
   }
 

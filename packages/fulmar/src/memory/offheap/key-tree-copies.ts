@@ -1,4 +1,5 @@
-import { type KeyNodes, NEXT, PREVIOUS } from "./key-nodes.js";
+import { NEXT, PREVIOUS } from "./key-node-layout.js";
+import type { KeyNodes } from "./key-nodes.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 
 /** Who walks the key tree on other threads while it changes. */

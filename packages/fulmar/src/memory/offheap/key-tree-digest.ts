@@ -2,7 +2,7 @@ import type { KeyRange } from "../../keys/range.js";
 import { isEmptyRange } from "../../keys/range.js";
 import { addHash, DIGEST_WORDS } from "../digest.js";
 import type { Digest, EntryHash } from "../engine.js";
-import { COUNT, SIZE, STALE, SUM } from "./key-nodes.js";
+import { COUNT, SIZE, STALE, SUM } from "./key-node-layout.js";
 import type { KeyTree } from "./key-tree.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
@@ -61,15 +61,14 @@ export class TreeDigests {
       return;
     }
     if (level === 0) {
-      const first = from === undefined ? 0 : nodes.search(node, from, 0, from.length, true);
-      const end = to === undefined ? nodes.get(node, COUNT) : nodes.search(node, to, 0, to.length, true);
+      const first = from === undefined ? 0 : nodes.search(node, from, 0, from.length, true, 0);
+      const end = to === undefined ? nodes.get(node, COUNT) : nodes.search(node, to, 0, to.length, true, 0);
       for (let i = first; i < end; i++) this.#addEntry(node, i, this.#sum);
       this.#count += end - first;
       return;
     }
-    const first = from === undefined ? 0 : this.#tree.childIndex(node, from, 0, from.length);
-    const last =
-      to === undefined ? nodes.get(node, COUNT) - 1 : this.#tree.childIndex(node, to, 0, to.length);
+    const first = from === undefined ? 0 : nodes.childIndex(node, from, 0, from.length, 0);
+    const last = to === undefined ? nodes.get(node, COUNT) - 1 : nodes.childIndex(node, to, 0, to.length, 0);
     for (let i = first; i <= last; i++) {
       this.#add(nodes.child(node, i), level - 1, i === first ? from : undefined, i === last ? to : undefined);
     }

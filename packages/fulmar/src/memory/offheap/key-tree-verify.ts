@@ -2,7 +2,8 @@ import { assert } from "../../base/assert.js";
 import { compareBytes } from "../../base/bytes.js";
 import { DIGEST_WORDS } from "../digest.js";
 import type { Ref } from "../engine.js";
-import { COUNT, HEADS, NEXT, PREFIX, PREVIOUS, SIZE, STALE, SUM } from "./key-nodes.js";
+import { prefixLength, prefixWord } from "./key-heads.js";
+import { COUNT, HEADS, NEXT, PREFIX, PREVIOUS, SIZE, STALE, SUM } from "./key-node-layout.js";
 import type { KeyTree } from "./key-tree.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -83,10 +84,12 @@ class TreeCheck {
     return this.#records.slab(ref).slice(start, start + nodes.keyLength(ref, isLeaf));
   }
 
-  #verifyPrefix(keys: readonly Uint8Array[], prefix: number): void {
+  #verifyPrefix(keys: readonly Uint8Array[], word: number): void {
+    const prefix = prefixLength(word);
     for (const [i, key] of keys.entries()) {
       assert(i === 0 || compareBytes(keys[i - 1], key) < 0, "keys of a node ascend");
       assert(key.length >= prefix, "every key is as long as the prefix");
+      assert(prefixWord(key, 0, prefix) === word, "every key has the end of the prefix");
       assert(
         compareBytes(key.subarray(0, prefix), keys[0].subarray(0, prefix)) === 0,
         "keys share the prefix",

@@ -1,16 +1,16 @@
 import { assert } from "../../base/assert.js";
 import { NONE, type Ref } from "../engine.js";
 import type { Backing } from "./backing.js";
+import { KeyDescent } from "./key-descent.js";
 import { fillLeaf, isAbove } from "./key-leaves.js";
 import { KeyNeighbours } from "./key-neighbours.js";
-import { COUNT, KeyNodes, NEXT, PREVIOUS, STALE } from "./key-nodes.js";
+import { COUNT, NEXT, PREVIOUS, STALE } from "./key-node-layout.js";
+import { KeyNodes } from "./key-nodes.js";
 import { type TreeAudience, TreeCopies } from "./key-tree-copies.js";
 import { NO_NODE, type Node } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
 
-/** More levels than four thousand million keys need with the smallest nodes. */
-const LEVELS_MAX = 64;
 /** A node is joined with a neighbour once at most this part of it is used ... */
 const THIN = 0.25;
 /** ... and both together leave some room for what comes next. */
@@ -32,9 +32,10 @@ export class KeyTree {
   #height = 0;
   #size = 0;
   #edition = 0;
-  /** The inner node on each level of the last descent, and which child was taken. Level 1 is above the leaves. */
-  readonly #path = new Uint32Array(LEVELS_MAX);
-  readonly #slots = new Uint32Array(LEVELS_MAX);
+  readonly #way: KeyDescent;
+  /** Of the last way to a change. */
+  readonly #path: Uint32Array;
+  readonly #slots: Uint32Array;
 
   constructor(records: Records, shape: EngineShape, backing?: Backing) {
     this.#records = records;
@@ -42,6 +43,9 @@ export class KeyTree {
     this.#neighbours = new KeyNeighbours(this.nodes, records);
     this.#copies = new TreeCopies(this.nodes);
     this.#root = this.nodes.create();
+    this.#way = new KeyDescent(this.nodes);
+    this.#path = this.#way.path;
+    this.#slots = this.#way.slots;
   }
 
   get root(): Node {
@@ -71,7 +75,7 @@ export class KeyTree {
   /** Adds the record of a key, `bytes[from, to)`, that is not there. */
   insert(bytes: Uint8Array, from: number, to: number, ref: Ref): void {
     const leaf = this.#descend(bytes, from, to);
-    const index = this.nodes.search(leaf, bytes, from, to, true);
+    const index = this.#way.search(leaf, bytes, from, to);
     assert(!this.nodes.found, "a key is added to the order once");
     if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax) {
       const own = this.#ownPath(leaf);
@@ -93,7 +97,7 @@ export class KeyTree {
     let node = this.#root;
     for (let level = this.#height; level > 0; level--) {
       const last = nodes.get(node, COUNT) - 1;
-      this.#step(level, node, last);
+      this.#way.step(level, node, last);
       node = nodes.child(node, last);
     }
     const isFirst = this.#size === 0;
@@ -136,17 +140,12 @@ export class KeyTree {
 
   /** The leaf in which a key is or belongs. */
   leafOf(bytes: Uint8Array, from: number, to: number): Node {
-    let node = this.#root;
-    for (let level = this.#height; level > 0; level--) {
-      node = this.nodes.child(node, this.childIndex(node, bytes, from, to));
-    }
-    return node;
+    return this.#way.toLeaf(this.#root, this.#height, bytes, from, to);
   }
 
-  /** Which child of an inner node leads to a key. */
-  childIndex(node: Node, bytes: Uint8Array, from: number, to: number): number {
-    const index = this.nodes.search(node, bytes, from, to, false);
-    return this.nodes.found ? index : index - 1;
+  /** The index of the first key not below another, in the leaf that {@link leafOf} has just found for that one. */
+  indexIn(leaf: Node, bytes: Uint8Array, from: number, to: number): number {
+    return this.#way.search(leaf, bytes, from, to);
   }
 
   /** The first leaf, or the last. */
@@ -160,13 +159,7 @@ export class KeyTree {
 
   /** To the leaf of a key that is about to change: the digests on the way become stale. */
   #descend(bytes: Uint8Array, from: number, to: number): Node {
-    let node = this.#root;
-    for (let level = this.#height; level > 0; level--) {
-      const index = this.childIndex(node, bytes, from, to);
-      this.#step(level, node, index);
-      node = this.nodes.child(node, index);
-    }
-    return node;
+    return this.#way.toChange(this.#root, this.#height, bytes, from, to);
   }
 
   /** The leaf of the last descent, and what stands above it, ready to be changed. */
@@ -196,14 +189,8 @@ export class KeyTree {
     }
   }
 
-  #step(level: number, node: Node, index: number): void {
-    this.#path[level] = node;
-    this.#slots[level] = index;
-    this.nodes.set(node, STALE, 1);
-  }
-
   #indexOf(leaf: Node, bytes: Uint8Array, from: number, to: number, old: Ref): number {
-    const index = this.nodes.search(leaf, bytes, from, to, true);
+    const index = this.#way.search(leaf, bytes, from, to);
     assert(this.nodes.found && this.nodes.ref(leaf, index, true) === old, "the order has the newest record");
     return index;
   }
@@ -227,7 +214,7 @@ export class KeyTree {
     const separator = this.#neighbours.share(this.#path[1], between, left, right);
     const target = nodes.compare(separator, false, bytes, from, to, 0) <= 0 ? right : left;
     this.#changed(target, 1);
-    nodes.insertSought(target, nodes.search(target, bytes, from, to, true), ref);
+    nodes.insertSought(target, nodes.search(target, bytes, from, to, true, 0), ref);
     return true;
   }
 

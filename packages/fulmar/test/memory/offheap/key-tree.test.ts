@@ -2,9 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compareBytes, toHex } from "../../../src/base/bytes.js";
 import { ALL_KEYS } from "../../../src/keys/range.js";
+import { COUNT, PREVIOUS } from "../../../src/memory/offheap/key-node-layout.js";
 import { KeyTree } from "../../../src/memory/offheap/key-tree.js";
 import { TreeDigests } from "../../../src/memory/offheap/key-tree-digest.js";
 import { verifyKeyTree } from "../../../src/memory/offheap/key-tree-verify.js";
+import { NO_NODE } from "../../../src/memory/offheap/node-pool.js";
 import { Records } from "../../../src/memory/offheap/records.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { ascii, bytesOf, entry, quickHash } from "../fixtures.js";
@@ -12,8 +14,18 @@ import { SMALL, SMALLEST } from "./shapes.js";
 
 const byte = fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xfe, 0xff);
 const key = fc
-  .tuple(fc.constantFrom(0, 0, 1, 4, 30), byte, fc.array(byte, { maxLength: 4, minLength: 2 }))
+  .tuple(fc.constantFrom(0, 0, 1, 4, 30, 3072), byte, fc.array(byte, { maxLength: 4, minLength: 2 }))
   .map(([length, fill, tail]) => bytesOf(...new Array<number>(length).fill(fill), ...tail));
+/** A key and some that differ from it in one byte, or end within it; what follows each is not part of it. */
+function nearby(key: Uint8Array): Uint8Array[] {
+  const cut = [1, 2, 3].map((less) => key.subarray(0, Math.max(0, key.length - less)));
+  const places = [0, key.length >> 1, key.length - 3, key.length - 2].filter((at) => at >= 0);
+  const changed = places.flatMap((at) =>
+    [1, 255].map((by) => key.map((value, i) => (i === at ? value + by : value))),
+  );
+  return [key, ...cut, ...changed];
+}
+
 /** More additions than removals, or fewer, for a while each: the tree grows high and shrinks again. */
 const steps = fc.array(fc.tuple(fc.nat(9), key, fc.nat(1000)), {
   minLength: 200,
@@ -53,6 +65,35 @@ describe.each([
           expect(records.arena.verify()).toBe(refs.length + separators.length);
           // All digests are known now, so that the next change has to declare each that it touches stale.
           expect(digests.digest(ALL_KEYS).count).toBe(model.size);
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it("leads any key to its place, whatever it has in common with those that are there", () => {
+    fc.assert(
+      fc.property(fc.array(key, { minLength: 100, maxLength: 300, size: "max" }), (keys) => {
+        const shape = { ...DEFAULT_SHAPE, ...sizes };
+        const records = new Records(shape);
+        const tree = new KeyTree(records, shape);
+        const sorted: Uint8Array[] = [];
+        for (const [i, key] of keys.entries()) {
+          const at = sorted.findIndex((other) => compareBytes(other, key) >= 0);
+          if (at >= 0 && compareBytes(sorted[at], key) === 0) continue;
+          const bytes = entry(key, { seq: i });
+          tree.insert(key, 0, key.length, records.add(1, 0, bytes, 0, bytes.length));
+          sorted.splice(at < 0 ? sorted.length : at, 0, key);
+        }
+        for (const probe of keys.flatMap(nearby)) {
+          const leaf = tree.leafOf(probe, 0, probe.length);
+          let before = tree.indexIn(leaf, probe, 0, probe.length);
+          for (let node = tree.nodes.get(leaf, PREVIOUS); node !== NO_NODE; ) {
+            before += tree.nodes.get(node, COUNT);
+            node = tree.nodes.get(node, PREVIOUS);
+          }
+          const below = sorted.filter((other) => compareBytes(other, probe) < 0);
+          expect(before).toBe(below.length);
         }
       }),
       { numRuns: 15 },

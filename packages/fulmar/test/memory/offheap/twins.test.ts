@@ -81,7 +81,7 @@ class Twins {
   #key(): Uint8Array {
     const fill = [0, 1, 0x61, 0xff][this.#random(4)];
     const tail = Array.from({ length: this.#random(4) }, () => [0, 1, 0x61, 0xff][this.#random(4)]);
-    const length = [0, 1, 3, 4, 5, 8, 60, 300][this.#random(8)];
+    const length = [0, 1, 3, 4, 5, 8, 60, 3072][this.#random(8)];
     return bytesOf(...new Array<number>(length).fill(fill), ...tail);
   }
 
