@@ -5,7 +5,7 @@ import type { DiskRuntime } from "./keyring.js";
 import { type Layout, segmentName } from "./layout.js";
 import type { LogSegment } from "./log-segments.js";
 import { headerBytes } from "./segment-format.js";
-import { inspectSegment, type Opening, type SegmentFile } from "./segment-reader.js";
+import { inspectSegment, type SegmentFile } from "./segment-reader.js";
 
 /** A commit as the log holds it: entries back to back in `bytes` from `at` on, valid during the call only. */
 export interface PastCommit {
@@ -132,24 +132,26 @@ export async function findHistory(
   runtime: DiskRuntime,
   layout: Layout,
   storeId: string,
-  first: Opening | undefined,
+  first: Pick<SegmentFile, "number" | "opening"> | undefined,
   bytesMax: number,
 ): Promise<PastSegment[]> {
   const { fileSystem } = runtime;
   const list: PastSegment[] = [];
   let bytes = 0;
-  for (let next = first; next !== undefined && next.previousSegment > 0; ) {
-    const path = fileSystem.join(layout.log, segmentName(next.previousSegment));
+  for (let next = first; next?.opening !== undefined && next.opening.previousSegment > 0; ) {
+    const { base, previousSegment: number, previousEnd: end } = next.opening;
+    // One that says that it continues itself, or a later one, would never come to an end.
+    if (number >= next.number) break;
+    const path = fileSystem.join(layout.log, segmentName(number));
     const status = await fileSystem.status(path);
     if (status === undefined || bytes + status.sizeBytes > bytesMax) break;
-    const segment = await inspectIfSound(runtime, path, next.previousSegment, storeId);
+    const segment = await inspectIfSound(runtime, path, number, storeId);
     const opening = segment?.opening;
-    if (opening === undefined || status.sizeBytes < next.previousEnd || opening.base > next.base) break;
-    const { previousSegment: number, previousEnd: end } = next;
+    if (opening === undefined || status.sizeBytes < end || opening.base > base) break;
     const keyId = segment?.seal?.keyId;
     list.unshift({ number, path, base: opening.base, end, sizeBytes: status.sizeBytes, keyId });
     bytes += status.sizeBytes;
-    next = opening;
+    next = segment;
   }
   return list;
 }

@@ -117,8 +117,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
 
 function keptHistory(parts: RecoveryParts, manifest: Manifest, scan: LogScan): Promise<PastSegment[]> {
   const { runtime, layout, options } = parts;
-  const { opening } = scan.live[0].file;
-  return findHistory(runtime, layout, manifest.storeId, opening, options.historyBytes ?? 0);
+  return findHistory(runtime, layout, manifest.storeId, scan.live[0].file, options.historyBytes ?? 0);
 }
 
 function newPool(parts: RecoveryParts, manifest: Manifest, incarnation: string, scan: LogScan): SegmentPool {

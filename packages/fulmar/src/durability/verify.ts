@@ -99,7 +99,7 @@ async function verify(
     const file = runtime.fileSystem.join(layout.log, segmentName(segment));
     findings.push({ severity: "note", file, offset: position, message });
   }
-  const first = load?.scan.live[0].file.opening;
+  const first = load?.scan.live[0].file;
   const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);
   await collect(findings, () => listUnneeded(runtime, layout, manifest, kept, findings));
   const { checkpoint, storeId, incarnation, clean } = manifest;

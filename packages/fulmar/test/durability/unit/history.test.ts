@@ -11,7 +11,7 @@ import { type DiskRuntime, Keyring, type KeySource, withKeyring } from "../../..
 import { segmentName } from "../../../src/durability/layout.js";
 import { SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
 import { openedSegment } from "../../../src/durability/segment-pool.js";
-import { inspectSegment, type Opening } from "../../../src/durability/segment-reader.js";
+import { inspectSegment, type Opening, type SegmentFile } from "../../../src/durability/segment-reader.js";
 import { entryBytes, writeEntry } from "../../../src/record/entry.js";
 import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { machine } from "../harness.js";
@@ -104,18 +104,18 @@ describe("segments before the live ones", () => {
     sizes = log.segments.map(({ sizeBytes }) => sizeBytes);
   });
 
-  const openingOf = async ({ path, number }: PastSegment): Promise<Opening | undefined> =>
-    (await inspectSegment(storage.runtime, path, number, STORE_ID)).opening;
+  const fileOf = ({ path, number }: PastSegment): Promise<SegmentFile> =>
+    inspectSegment(storage.runtime, path, number, STORE_ID);
 
   async function found(bytesMax = 1e9): Promise<PastSegment[]> {
-    const first = await openingOf(log.segments[3]);
+    const first = await fileOf(log.segments[3]);
     return findHistory(storage.runtime, log.layout, STORE_ID, first, bytesMax);
   }
 
   test("continue each other, oldest first", async () => {
     expect(await found()).toEqual(log.segments.slice(0, 3));
     expect(await findHistory(storage.runtime, log.layout, STORE_ID, undefined, 1e9)).toEqual([]);
-    const first = await openingOf(log.segments[0]);
+    const first = await fileOf(log.segments[0]);
     expect(await findHistory(storage.runtime, log.layout, STORE_ID, first, 1e9)).toEqual([]);
   });
 
@@ -128,7 +128,7 @@ describe("segments before the live ones", () => {
   test("end where one is missing, damaged, of another store, or shorter than it was", async () => {
     const [, second, third] = log.segments;
     const { fileSystem } = storage.runtime;
-    const first = await openingOf(log.segments[3]);
+    const first = await fileOf(log.segments[3]);
     const other = "4".repeat(32);
     expect(await findHistory(storage.runtime, log.layout, other, first, 1e9)).toEqual([]);
     await log.flip(second, SEGMENT_HEADER_BYTES + 20);
@@ -153,13 +153,26 @@ describe("segments before the live ones", () => {
   });
 
   test("never begin behind those that follow them", async () => {
-    const first = await openingOf(log.segments[3]);
-    if (first === undefined) throw new Error("no opening");
+    const first = await fileOf(log.segments[3]);
     const { number, base } = log.segments[2];
-    const list = (before: number): Promise<PastSegment[]> =>
-      findHistory(storage.runtime, log.layout, STORE_ID, { ...first, base: before }, 1e9);
+    const list = (before: number): Promise<PastSegment[]> => {
+      const opening = { ...(first.opening as Opening), base: before };
+      return findHistory(storage.runtime, log.layout, STORE_ID, { ...first, opening }, 1e9);
+    };
     expect((await list(base)).at(-1)?.number).toBe(number);
     expect(await list(base - 1)).toEqual([]);
+  });
+
+  test("come to an end where one says that it continues itself, or one behind it", async () => {
+    const first = await fileOf(log.segments[3]);
+    for (const previousSegment of [7, 8]) {
+      const opening = { ...(first.opening as Opening), previousSegment };
+      const file = { number: 7, opening };
+      expect(await findHistory(storage.runtime, log.layout, STORE_ID, file, 1e9)).toEqual([]);
+    }
+    // The one before it continues it in turn.
+    const before = { number: 5, opening: { ...(first.opening as Opening), previousSegment: 6 } };
+    expect(await findHistory(storage.runtime, log.layout, STORE_ID, before, 1e9)).toEqual([]);
   });
 });
 
@@ -194,7 +207,8 @@ describe("segments that are encrypted", () => {
 
   const found = (runtime: DiskRuntime): Promise<PastSegment[]> => {
     const { layout } = new PastLog(storage.runtime, 10);
-    const first = { ...BEFORE, previousSegment: 8, previousEnd: sizeBytes, crc: 0 };
+    const opening = { ...BEFORE, previousSegment: 8, previousEnd: sizeBytes, crc: 0 };
+    const first = { number: 9, opening };
     return findHistory(runtime, layout, STORE_ID, first, 1e9);
   };
 
