@@ -12,7 +12,8 @@ export default {
   reporters: ["json", "progress-append-only"],
   jsonReporter: { fileName: ".cache/mutation-report.json" },
   ignorePatterns: ["dist", "*.tsbuildinfo", "/.git"],
-  timeoutMS: 5000,
+  // Long enough that a machine under load is not taken for a loop without an end.
+  timeoutMS: 30_000,
   timeoutFactor: 3,
   disableTypeChecks: false,
   allowEmpty: false,

@@ -31,7 +31,8 @@ export async function inspect(runtime: DiskRuntime, path: string, named: number)
     return undefined;
   });
   const proven = inspected !== undefined && (inspected.seal === undefined || inspected.opening !== undefined);
-  return { number: proven ? stated : named, named, path, inspected };
+  // No segment has the number 0: as the previous one it stands for none.
+  return { number: proven && stated > 0 ? stated : named, named, path, inspected };
 }
 
 /** Segments in the order that they were written in, each with its number. */
@@ -79,7 +80,7 @@ function isContinued({ inspected }: Segment, number: number, found: readonly Seg
   const isNext = (next: Opening | undefined): boolean =>
     next?.previousSegment === number &&
     (opening === undefined || opening.base < next.base || opening.crc === next.predecessorCrc);
-  return number > 0 && found.some((other) => isNext(other.inspected?.opening));
+  return found.some((other) => isNext(other.inspected?.opening));
 }
 
 /** Whether one segment begins after a lower version than another, as far as their openings tell. */

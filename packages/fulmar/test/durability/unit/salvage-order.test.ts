@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { readU32, writeU64 } from "../../../src/base/bytes.js";
 import type { RepairedFile } from "../../../src/durability/care-types.js";
+import { KEY_SECTION_BYTES } from "../../../src/durability/key-section.js";
 import { MiniStore } from "../harness.js";
 import {
   begin,
@@ -102,6 +103,26 @@ describe.each([
   });
 });
 
+test("a segment has its place beside one with a damaged header, which tells nothing of its own", async () => {
+  for (const [damaged, forged] of [
+    [1, 2],
+    [3, 1],
+  ]) {
+    begin();
+    await build({ segments: [1, 1, 1], killed: true });
+    await renumber(segment(forged), 9);
+    await damage(segment(damaged), flip(20));
+    const { keys, files } = await logRead();
+    expect([keys, files.map(({ file }) => file)]).toEqual(["k1 k2 k3", [1, 2, 3].map(segment)]);
+  }
+});
+
+test("the first segment is known by its header where nothing continues it", async () => {
+  await build({ segments: [1], killed: true });
+  await rename([1, 7]);
+  expect(await logRead()).toEqual({ keys: "k1", files: [renamed(7)] });
+});
+
 test("a segment does not come to stand in the place of a missing one that is older", async () => {
   await build({ segments: [1, 1, 1] });
   await noManifest();
@@ -148,6 +169,37 @@ test("a segment behind an empty one, which begins where that does, is not taken 
   await remove(segment(1));
   await renumber(segment(3), 1);
   expect(await logRead()).toEqual({ keys: "k1", files: [whole(2, 0), whole(3, 1)] });
+});
+
+test("a sealed segment that nothing proves the header of has the number in its name", async () => {
+  const keys = { key: new Uint8Array(32).fill(1) };
+  await build({ segments: [1, 1, 1], keys });
+  await remove(segment(2));
+  // The segment that is missing would be free, and continued by the next one.
+  await renumber(segment(1), 2);
+  await damage(segment(1), flip(IN_OPENING + KEY_SECTION_BYTES));
+  const found = await salvaged(keys);
+  const gaps = found.files.filter(({ lost }) => lost.some(({ what }) => what === MISSING));
+  expect([keysOf(found), gaps.map(({ file }) => file)]).toEqual(["k1 k3", [segment(2)]]);
+});
+
+test("nothing is history where the first segment is not the one that the manifest says", async () => {
+  await build({ segments: [1, 1, 1] });
+  const all = { keys: "k1 k2 k3", files: [whole(1, 1), whole(2, 1), whole(3, 1)] };
+  await restate((manifest) => ({ ...manifest, firstSegment: 2 }));
+  expect(await logRead()).toEqual(all);
+  await restate((manifest) => ({ ...manifest, firstSegment: 9 }));
+  const gap = { ...whole(9, 0), lost: [{ offset: 0, bytes: 0, what: MISSING }] };
+  expect(await logRead()).toEqual({ ...all, files: [gap, ...all.files] });
+});
+
+test("a lone segment is read without a manifest, whatever number its header says", async () => {
+  await build({ segments: [1] });
+  await noManifest();
+  for (const said of [0, 1, 9]) {
+    await renumber(segment(1), said);
+    expect(await logRead(), `${said}`).toEqual({ keys: "k1", files: [whole(1, 1)] });
+  }
 });
 
 describe("what stands before the first segment of the live log", () => {
