@@ -172,7 +172,7 @@ export class DataDirectory {
         await removeFile(this.#runtime.fileSystem, path);
         removed++;
       } catch (error) {
-        this.#runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path, error }));
+        this.#runtime.diagnostics.emit("remove-failed", () => ({ path, error }));
       }
     }
     return removed > 0;
@@ -265,7 +265,7 @@ export class DataDirectory {
       }
       await removeAll(runtime, await listOrphanCheckpoints(runtime, layout, checkpoint));
     } catch (error) {
-      runtime.diagnostics.emit("fulmar:remove-failed", () => ({ path: layout.root, error }));
+      runtime.diagnostics.emit("remove-failed", () => ({ path: layout.root, error }));
     }
   }
 

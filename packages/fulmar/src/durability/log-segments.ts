@@ -173,7 +173,7 @@ export class LogSegments {
     seal?.erase();
     // Everything in it is synced, so an error of closing says nothing about the log.
     handle?.close().catch((error: unknown) => {
-      this.#runtime.diagnostics.emit("fulmar:close-failed", () => ({ path: segment.path, error }));
+      this.#runtime.diagnostics.emit("close-failed", () => ({ path: segment.path, error }));
     });
   }
 }

@@ -190,7 +190,7 @@ describe("a checkpoint", () => {
     storage.disk.faults.add({ operations: ["remove"], path: "checkpoint", code: "EIO" });
     expect((await store.checkpoint()).number).toBe(2);
     expect(told).toMatchObject([
-      { event: "fulmar:remove-failed", details: { path: ROOT, error: { code: "IO_ERROR" } } },
+      { event: "remove-failed", details: { path: ROOT, error: { code: "IO_ERROR" } } },
     ]);
     expect(names("/checkpoint/")).toHaveLength(2);
     await store.close();

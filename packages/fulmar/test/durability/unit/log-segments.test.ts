@@ -189,7 +189,7 @@ describe("the first segment that a recovery needs", () => {
     list[0].handle = { close: () => Promise.reject(error) } as unknown as LogSegment["handle"];
     expect(segments.dropBefore(2)).toHaveLength(1);
     await settled();
-    expect(events).toEqual([{ event: "fulmar:close-failed", details: { path: "/log/1", error } }]);
+    expect(events).toEqual([{ event: "close-failed", details: { path: "/log/1", error } }]);
   });
 });
 
