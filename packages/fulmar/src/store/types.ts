@@ -199,7 +199,7 @@ export type BatchOperation<V = unknown> =
     }
   | { readonly type: "delete"; readonly key: Key };
 
-/** One change of a published commit. Values are decoded when asked for. */
+/** One change of a published commit. Its value is decoded for each look: printing or copying the change is one. */
 export interface Change<V = unknown> {
   readonly type: "set" | "delete";
   readonly key: Key;

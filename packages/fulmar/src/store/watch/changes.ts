@@ -14,6 +14,9 @@ import type { Change } from "../types.js";
 /** What a change takes besides key and value, about, in bytes. */
 const CHANGE_BYTES = 128;
 
+/** Node asks a method of this name how an object is shown. */
+const INSPECTED = Symbol.for("nodejs.util.inspect.custom");
+
 /** A change as it waits for somebody. */
 export interface Shown<V> {
   /** Encoded. */
@@ -55,23 +58,50 @@ export class ChangeMaker<V> {
   }
 }
 
-/** A written entry whose value is decoded when somebody looks at it. */
+/**
+ * A written entry whose value is decoded when somebody looks at it. Its value is a property of its own, as that of a
+ * deletion: copies, `JSON.stringify` and `structuredClone` have it. What is decoded for each change that somebody might
+ * look at would cost a watch many times as much as all the rest.
+ */
 class SetChange<V> implements Change<V> {
-  readonly type = "set";
-  readonly reason = "written";
-  readonly key: Change<V>["key"];
-  readonly stamp: Change<V>["stamp"];
-  readonly expiresAt?: number;
+  /** One for all, so that all changes have the same shape. */
+  static readonly #value: PropertyDescriptor & ThisType<SetChange<unknown>> = {
+    enumerable: true,
+    get() {
+      return this.#decode();
+    },
+  };
+  // Made in the constructor, in this order; what is not declared only would be there before.
+  declare readonly type: "set";
+  declare readonly key: Change<V>["key"];
+  declare readonly value: V;
+  declare readonly stamp: Change<V>["stamp"];
+  declare readonly reason: "written";
+  declare readonly expiresAt?: number;
   readonly #decode: () => V;
 
   constructor(base: Pick<Change<V>, "key" | "stamp">, expiresAt: number | undefined, decode: () => V) {
-    this.key = base.key;
-    this.stamp = base.stamp;
-    if (expiresAt !== undefined) this.expiresAt = expiresAt;
     this.#decode = decode;
+    this.type = "set";
+    this.key = base.key;
+    Object.defineProperty(this, "value", SetChange.#value);
+    this.stamp = base.stamp;
+    this.reason = "written";
+    if (expiresAt !== undefined) this.expiresAt = expiresAt;
   }
 
-  get value(): V {
-    return this.#decode();
+  /** What `console.log` shows: it would not look behind a getter. */
+  [INSPECTED](): object {
+    const { type, key, stamp, reason, expiresAt } = this;
+    const shown = { type, key, value: this.#valueOrError(), stamp, reason };
+    return expiresAt === undefined ? shown : { ...shown, expiresAt };
+  }
+
+  #valueOrError(): unknown {
+    try {
+      return this.value;
+    } catch (error) {
+      return error;
+    }
   }
 }

@@ -37,12 +37,6 @@ export function brief(commit: CommitEvent<unknown>): unknown[] {
   ];
 }
 
-/** Everything that a commit shows: a value is read through a getter, which comparisons do not look at. */
-export function whole(commit: CommitEvent<unknown>): unknown {
-  const changes = commit.changes.map((change) => ({ ...change, value: change.value }));
-  return { ...commit, changes };
-}
-
 /** The next `count` commits. */
 export async function take<V>(
   stream: Pick<AsyncIterator<CommitEvent<V>, unknown>, "next">,
