@@ -80,7 +80,7 @@ export type {
   Written,
 } from "./store/types.js";
 export { type VerifyOptions, verify } from "./store/verify.js";
-export type { WatchLimits, WatchOptions } from "./store/watch/request.js";
+export type { ListenOptions, WatchLimits, WatchOptions } from "./store/watch/request.js";
 export type { WatchStream } from "./store/watch/stream.js";
 export type { Watch } from "./store/watch/subscriber.js";
 export type { Writable } from "./store/writable.js";

@@ -11,7 +11,7 @@ import { checkDurability } from "./settings.js";
 import { Snapshot } from "./snapshot.js";
 import type { BatchOperation, CommitEvent, Key, RangeOptions, WriteOptions, Written } from "./types.js";
 import { NewestView, PinnedView } from "./views.js";
-import type { WatchHow, WatchOptions } from "./watch/request.js";
+import type { ListenOptions, WatchHow, WatchOptions } from "./watch/request.js";
 import type { WatchStream } from "./watch/stream.js";
 import type { Watch } from "./watch/subscriber.js";
 
@@ -178,12 +178,20 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * `fulmar:watch-error`, or as a stream, which can resume from an earlier version. @throws INVALID_KEY,
    * KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
    */
-  watch(keys: Key | RangeOptions, listener: (commit: CommitEvent<Out>) => void): Watch;
+  watch(
+    keys: Key | RangeOptions,
+    listener: (commit: CommitEvent<Out>) => void,
+    options?: ListenOptions,
+  ): Watch;
   watch(keys: Key | RangeOptions, options?: WatchOptions): WatchStream<Out>;
-  watch(keys: Key | RangeOptions, how: WatchHow<Out> = {}): Watch | WatchStream<Out> {
+  watch(
+    keys: Key | RangeOptions,
+    how: WatchHow<Out> = {},
+    listening?: ListenOptions,
+  ): Watch | WatchStream<Out> {
     const { core, changes } = this.#scope;
     core.assertOpen();
-    return core.watchers.watch(changes, keys, how);
+    return core.watchers.watch(changes, keys, how, listening);
   }
 
   /**

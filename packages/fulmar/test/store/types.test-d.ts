@@ -15,6 +15,7 @@ import type {
   Snapshot,
   StandardSchema,
   Store,
+  Watch,
   Written,
 } from "../../src/index.js";
 import { dump, open, openReader } from "../../src/index.js";
@@ -42,6 +43,11 @@ db.watch({}, (commit) => {
   expectTypeOf(commit).toEqualTypeOf<CommitEvent<User>>();
   expectTypeOf(commit.changes[0].value).toEqualTypeOf<User | undefined>();
 });
+expectTypeOf(db.watch("a", () => undefined, { signal: new AbortController().signal })).toEqualTypeOf<Watch>();
+// @ts-expect-error a listener has nothing to resume from
+db.watch("a", () => undefined, { since: 0 });
+// @ts-expect-error options of a stream are one argument
+db.watch("a", { since: 0 }, {});
 expectTypeOf(db.batch).parameter(0).toEqualTypeOf<Iterable<BatchOperation<User>>>();
 // @ts-expect-error another type of value
 void db.set("a", 5);

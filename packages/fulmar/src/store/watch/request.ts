@@ -32,6 +32,12 @@ export interface WatchLimits {
   readonly commits?: number;
 }
 
+/** How a listener is called. What resumes or waits (`since`, `coalesce`, `limits`) is read as a stream. */
+export interface ListenOptions {
+  /** Ends the watch, as `close` does. One that came before lets nothing begin. */
+  readonly signal?: AbortSignal;
+}
+
 /** With a function, or as a stream. */
 export type WatchHow<V> = ((commit: CommitEvent<V>) => void) | WatchOptions;
 
@@ -52,9 +58,7 @@ export function watchPlan(options: WatchOptions): WatchPlan {
   if (typeof coalesce !== "boolean") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "watch: coalesce must be true or false");
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new FulmarTypeError("INVALID_ARGUMENT", "watch: signal must be an AbortSignal");
-  }
+  checkSignal(signal);
   checkOptions(limits, ["bytes", "commits"], "watch limits");
   return {
     since: since === undefined ? undefined : integerOption(since, "since", 0, 0, MOST),
@@ -65,6 +69,18 @@ export function watchPlan(options: WatchOptions): WatchPlan {
       commits: integerOption(limits?.commits, "limits.commits", 1024, 1, 1_000_000),
     },
   };
+}
+
+/** @throws UNKNOWN_OPTION, INVALID_ARGUMENT */
+export function listenSignal(options: ListenOptions | undefined): AbortSignal | undefined {
+  checkOptions(options, ["signal"], "watch with a listener");
+  checkSignal(options?.signal);
+  return options?.signal;
+}
+
+function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new FulmarTypeError("INVALID_ARGUMENT", "watch: signal must be an AbortSignal");
 }
 
 /** What to watch: one key, or a range. @throws as `encodeKey`, UNKNOWN_OPTION, INVALID_ARGUMENT */

@@ -44,16 +44,25 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
   readonly #leave: (subscriber: Subscriber<V>) => void;
   readonly #listener: (commit: CommitEvent<V>) => unknown;
   readonly #after: number;
-  #isClosed = false;
+  readonly #signal: AbortSignal | undefined;
+  #isClosed: boolean;
 
-  /** Commits up to `after` are not shown. */
-  constructor(subscription: Subscription<V>, listener: (commit: CommitEvent<V>) => void, after: number) {
+  /** Commits up to `after` are not shown, and none after `signal`. */
+  constructor(
+    subscription: Subscription<V>,
+    listener: (commit: CommitEvent<V>) => void,
+    after: number,
+    signal?: AbortSignal,
+  ) {
     this.ranges = subscription.ranges;
     this.changes = subscription.changes;
     this.order = subscription.order;
     this.#leave = subscription.leave;
     this.#listener = listener;
     this.#after = after;
+    this.#signal = signal;
+    this.#isClosed = signal?.aborted === true;
+    if (!this.#isClosed) signal?.addEventListener("abort", this.#aborted, { once: true });
   }
 
   get isClosed(): boolean {
@@ -62,8 +71,11 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
 
   close(): void {
     this.#isClosed = true;
+    this.#signal?.removeEventListener("abort", this.#aborted);
     this.#leave(this);
   }
+
+  readonly #aborted = (): void => this.close();
 
   takes(version: number): boolean {
     return version > this.#after;

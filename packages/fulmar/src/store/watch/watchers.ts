@@ -9,7 +9,7 @@ import type { CommitNotice } from "../../transaction/publication.js";
 import type { RangeOptions } from "../types.js";
 import type { ChangeMaker, Shown } from "./changes.js";
 import { Interests } from "./interests.js";
-import { type WatchHow, watchedRanges, watchPlan } from "./request.js";
+import { type ListenOptions, listenSignal, type WatchHow, watchedRanges, watchPlan } from "./request.js";
 import { WatchStream } from "./stream.js";
 import { isListening, ListenerWatch, type Subscriber, type Watch } from "./subscriber.js";
 
@@ -40,7 +40,12 @@ export class Watchers {
   }
 
   /** Watches keys of the store or namespace that `changes` are of. */
-  watch<V>(changes: ChangeMaker<V>, keys: Key | RangeOptions, how: WatchHow<V>): Watch | WatchStream<V> {
+  watch<V>(
+    changes: ChangeMaker<V>,
+    keys: Key | RangeOptions,
+    how: WatchHow<V>,
+    listening?: ListenOptions,
+  ): Watch | WatchStream<V> {
     const ranges = watchedRanges(keys, changes.reader.space, this.#parts.keyBytesMax);
     const leave = (one: Subscriber<V>): void => this.#remove(one as Subscriber<unknown>);
     const context = { ranges, changes, order: ++this.#added, leave };
@@ -51,7 +56,14 @@ export class Watchers {
       newest: () => committer.newestVersion,
       onPublished: (wake: () => void) => void this.#waiting.push(wake),
     };
-    if (typeof how === "function") return this.#add(new ListenerWatch(context, how, committer.newestVersion));
+    if (typeof how === "function") {
+      const signal = listenSignal(listening);
+      return this.#add(new ListenerWatch(context, how, committer.newestVersion, signal));
+    }
+    if (listening !== undefined) {
+      const message = "watch: options of a stream are the second argument, and there is no third one";
+      throw new FulmarTypeError("INVALID_ARGUMENT", message);
+    }
     if (typeof how !== "object" || how === null) {
       const message = "watch: the second argument is a listener, which must be a function, or options";
       throw new FulmarTypeError("INVALID_ARGUMENT", message);
