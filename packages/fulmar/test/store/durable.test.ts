@@ -143,7 +143,7 @@ describe("restart", () => {
 });
 
 describe("expiry", () => {
-  test("T-TTL-01, T-TTL-02: a deadline survives log replay and checkpoint", async () => {
+  test("a deadline survives the end of its process, in the log and in a checkpoint", async () => {
     const directory = await dataDirectory();
     const expiresAt = Date.now() + 3_600_000;
     const first = await open<number>(directory);

@@ -12,8 +12,8 @@ function machineOf(quotaBytes: number): SimulatedStorage {
 }
 
 function openOn(storage: SimulatedStorage, options: OpenOptions<string> = {}): Promise<Store<string>> {
-  const runtime = storage.restart();
-  return open<string>("/data", { runtime, codec: "text", segmentBytes: 65_536, ...options });
+  const runtime = options.runtime ?? storage.restart();
+  return open<string>("/data", { codec: "text", segmentBytes: 65_536, ...options, runtime });
 }
 
 /** The code of what a write or checkpoint is refused with. */
@@ -221,5 +221,33 @@ test("a checkpoint for which there is no room at all leaves the store as it was,
   const { history, state } = db.status();
   expect([state, history.oldest > 20, db.get("k")?.slice(0, 3)]).toEqual(["open", true, "29x"]);
   expect([await codeOf(db.checkpoint()), await codeOf(db.set("k", "30"))]).toEqual(["done", "done"]);
+  await db.close();
+});
+
+test("T-API-01: applied writes are no errors because a checkpoint finds no room, now or after a crash", async () => {
+  const storage = simulatedStorage({ cryptography: nodeCryptography });
+  const failed: string[] = [];
+  const diagnostics = { emit: (event: string) => void failed.push(event) };
+  const runtime = { ...storage.restart(), diagnostics };
+  let db = await openOn(storage, { runtime, checkpoint: { everyBytes: 65_536 } });
+  const forever = { operations: ["write"], path: "/checkpoint/", code: "ENOSPC" } as const;
+  storage.disk.faults.add({ ...forever, times: 1_000_000 });
+  const versions: number[] = [];
+  // Checkpoints begin by themselves between these writes, and fail.
+  for (let i = 0; i < 60; i++) {
+    versions.push((await db.set(`k${i % 5}`, String(i).padEnd(10_000, "x"))).version);
+    await storage.advance(1000);
+  }
+  expect(versions).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
+  expect([failed.length > 1, new Set(failed)]).toEqual([true, new Set(["checkpoint-error"])]);
+  const before = { digest: db.digest(), version: db.version, list: [...db.list()] };
+  for (let again = 0; again < 2; again++) {
+    expect(await codeOf(db.checkpoint())).toBe("DISK_FULL");
+    expect({ digest: db.digest(), version: db.version, list: [...db.list()] }).toEqual(before);
+    expect(db.status()).toMatchObject({ state: "open", dirty: true });
+  }
+  storage.powerCut();
+  db = await openOn(storage);
+  expect([db.digest(), [...db.list()]]).toEqual([before.digest, before.list]);
   await db.close();
 });

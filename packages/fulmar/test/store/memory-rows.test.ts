@@ -103,7 +103,7 @@ describe("versions", () => {
     expect([oldVersions, db.status().tombstones]).toEqual([0, 0]);
   });
 
-  test("T-MVCC-05: 200,000 updates of one key take no more memory than a few, with a snapshot too", async () => {
+  test("T-MVCC-05: a million updates of one key take no more memory than a few, with a snapshot too", async () => {
     await using db = await open<string>(undefined, { codec: "text" });
     const update = async (times: number): Promise<number> => {
       for (let i = 0; i < times; i += 100) {
@@ -118,13 +118,13 @@ describe("versions", () => {
     const usedBytes = await update(1000);
     using snapshot = db.snapshot();
     const seen = snapshot.get("k");
-    expect(await update(199_000)).toBeLessThan(usedBytes + 8192);
+    expect(await update(999_000)).toBeLessThan(usedBytes + 8192);
     expect([snapshot.get("k"), db.status().memory.oldVersions]).toEqual([seen, 1]);
   });
 });
 
 describe("commits and reads", () => {
-  test("T-SSI-05: what was evicted for a commit that the log refused is back, and can be evicted again", async () => {
+  test("what was evicted for a commit that the log refused is back, and can be evicted again", async () => {
     const storage = machine();
     const db = await on(storage, { maxMemory: 1024 * 1024, eviction: "lru" });
     const filler = "x".repeat(1000);
@@ -203,7 +203,7 @@ describe("deadlines", () => {
     await db.close();
   });
 
-  test("T-TTL-05: what was written between a deadline and its sweep stays", async () => {
+  test("what was written between a deadline and its sweep stays", async () => {
     const storage = machine();
     const db = await on(storage);
     for (const [i, key] of ["again", "gone", "timed"].entries()) await db.set(key, `${i}`, { ttl: 1000 });

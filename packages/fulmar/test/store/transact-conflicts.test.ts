@@ -3,7 +3,7 @@ import { ConflictError, open, type Transaction } from "../../src/index.js";
 import { interleaved } from "./interleaved.js";
 
 describe("what transactions conflict with", () => {
-  it("T-SSI-01: no write skew: what was read and changed since is found at the commit", async () => {
+  it("no write skew: what was read and changed since is found at the commit", async () => {
     await using db = await open<number>();
     await db.batch([
       { type: "set", key: "x", value: 1 },
