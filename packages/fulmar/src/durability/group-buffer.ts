@@ -16,8 +16,6 @@ import {
   writeRecordHead,
 } from "./segment-format.js";
 
-/** Largest group of one commit whose sync may be made in the calling turn. */
-const LONE_BYTES_MAX = 64 * 1024;
 /**
  * A group that nobody waits for need not grow beyond this. Once it is written what it replaced in memory may go, and
  * those cells are used again while the processor still has them at hand.
@@ -66,11 +64,6 @@ export class GroupBuffer {
 
   get commits(): number {
     return this.#commits;
-  }
-
-  /** Whether it is a single commit, and a sync of it in the calling turn takes no longer than of any other. */
-  get isLone(): boolean {
-    return this.#commits === 1 && this.#filled <= LONE_BYTES_MAX;
   }
 
   /** Whether it is large enough to be written though nobody waits for it: of a single commit that is not known yet. */

@@ -14,6 +14,9 @@ import { LossWindow } from "./loss-window.js";
 import type { LogEnd } from "./manifest.js";
 import { TurnGuard } from "./turn-guard.js";
 
+/** A sync of more takes longer than one of little, and is not made in the calling turn. */
+const INLINE_BYTES_MAX = 64 * 1024;
+
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
  * work is done, or before that once it is worth a sync of its own, and synced off the event loop while the next one
@@ -216,10 +219,12 @@ export class LogWriter implements CommitLog {
     }
     // During a sync the next group gathers, unless somebody waits only for the write.
     if (this.#steps.working !== undefined && !this.#wantsLogged) return;
-    const { isLone } = this.#group;
+    const isLone = this.#group.commits === 1;
     this.#handOver();
     const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
-    if (mayBlock && !this.#parts.presence.isDue && this.#syncTarget > this.synced) this.#syncNow();
+    // What was written before, and nobody waited for, has to reach the disk with it.
+    const isQuick = this.#logged.bytes - this.#synced.bytes <= INLINE_BYTES_MAX && !this.#parts.presence.isDue;
+    if (mayBlock && isQuick && this.#syncTarget > this.synced) this.#syncNow();
     this.#steps.start();
   }
 

@@ -91,8 +91,8 @@ export interface OpenOptions<V = unknown> {
   /** The same in bytes of the log; 16 MiB unless set, up to 1 GiB. A larger commit is acknowledged once it is synced. */
   readonly flushBytes?: number;
   /**
-   * `inline` syncs a lone commit in the calling turn: faster for one writer, but it blocks the event loop
-   * meanwhile.
+   * `inline` syncs a lone commit in the calling turn, unless more than 64 KiB that nobody waited for have to reach the
+   * disk with it: faster for one writer, but it blocks the event loop meanwhile.
    */
   readonly sync?: "background" | "inline";
   readonly checkpoint?: CheckpointPolicy;

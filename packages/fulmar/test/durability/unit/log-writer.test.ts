@@ -279,6 +279,22 @@ describe("in line", () => {
     expect(rig.file.calls.at(-1)).toBe(kind);
   });
 
+  test.each([
+    ["in earlier turns, 64 KiB with it", true, 64 * 1024, "syncNow"],
+    ["in earlier turns, more", true, 64 * 1024 + 1, "sync"],
+    ["in a piece of its own turn", false, 64 * 1024 + 200, "sync"],
+  ])("little is synced with what was written before: %s", (_, turns, bytes, kind) => {
+    const rig = new LogRig({ inlineSync: true });
+    for (const [i, length] of [40_000, bytes - 40_000 - RECORD_BYTES].entries()) {
+      rig.put(11 + i, length - OVERHEAD_BYTES);
+      if (turns) rig.turn();
+    }
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual([kind]);
+  });
+
   test("nothing is synced beside a sync that is under way", async () => {
     const rig = new LogRig({ inlineSync: true });
     rig.put(11);
