@@ -3,10 +3,39 @@ import { FulmarRangeError, FulmarTypeError } from "./errors.js";
 /** What options are when none are given: made once, and in need of no check. */
 export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({});
 
+/** Nothing can be asked of a proxy that was revoked without an error; this calls no code of other ones. */
+function kindOf(value: unknown): "list" | "revoked" | "other" {
+  try {
+    return Array.isArray(value) ? "list" : "other";
+  } catch {
+    return "revoked";
+  }
+}
+
+/** Whether it is a proxy that was revoked, of which nothing can be asked any more without an error. */
+export function isRevoked(value: unknown): boolean {
+  return kindOf(value) === "revoked";
+}
+
+/** Whether it is an array; never an error. */
+export function isList(value: unknown): value is readonly unknown[] {
+  return kindOf(value) === "list";
+}
+
+/** Whether it is bytes, and nothing that only looks like them; never an error, and no code of the application runs. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && value instanceof Uint8Array;
+}
+
+/** Whether an object was made by a class; never an error of a proxy that was revoked. */
+export function isMadeBy<T>(value: unknown, made: abstract new (...given: never[]) => T): value is T {
+  return !isRevoked(value) && value instanceof made;
+}
+
 /** Refuses an options argument that is not an object or has a member outside `known`. */
 export function checkOptions(options: unknown, known: readonly string[], where: string): void {
   if (options === undefined || options === NO_OPTIONS) return;
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+  if (typeof options !== "object" || options === null || kindOf(options) !== "other") {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: options must be an object`);
   }
   for (const name of Object.keys(options)) {
@@ -21,8 +50,8 @@ export function checkOptions(options: unknown, known: readonly string[], where: 
 
 /** Refuses what cannot be iterated over. */
 export function checkIterable(value: unknown, name: string): void {
-  if (typeof (value as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] === "function")
-    return;
+  const given = value as Partial<Iterable<unknown>> | null | undefined;
+  if (!isRevoked(value) && typeof given?.[Symbol.iterator] === "function") return;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
     `${name} must be an array, or something else to iterate over`,

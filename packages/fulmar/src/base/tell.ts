@@ -1,3 +1,4 @@
+import { isMadeBy } from "./options.js";
 import type { Diagnostics } from "./runtime/interface.js";
 
 /**
@@ -8,10 +9,15 @@ import type { Diagnostics } from "./runtime/interface.js";
 export function tell<T>(listener: (event: T) => unknown, event: T, report: (error: unknown) => void): void {
   try {
     const given = listener(event);
-    if (given instanceof Promise) given.then(undefined, report);
+    if (isMadeBy(given, Promise)) given.then(undefined, report);
   } catch (error) {
     report(error);
   }
+}
+
+/** A promise that an application gave where none belongs: whatever comes of it is of no more interest. */
+export function ignoreRejection(given: unknown): void {
+  if (isMadeBy(given, Promise)) given.then(undefined, () => undefined);
 }
 
 /** Tells of progress whoever wants to know, and reports errors of theirs as `fulmar:progress-error`. */

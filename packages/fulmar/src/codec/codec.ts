@@ -1,4 +1,5 @@
 import { FulmarTypeError } from "../base/errors.js";
+import { isBytes, isMadeBy, isRevoked, textOf } from "../base/options.js";
 import { decodeUtf8, encodeUtf8 } from "../keys/utf8.js";
 
 /** How values become bytes and back. */
@@ -65,7 +66,7 @@ function stringify(value: unknown): string | undefined {
 /** Why a value would not come back as it is; undefined when nothing speaks against it. */
 function jsonLoss(value: unknown): string | undefined {
   if (typeof value === "number" && !Number.isFinite(value)) return `JSON cannot hold ${value}`;
-  if (typeof value !== "object" || value === null) return undefined;
+  if (typeof value !== "object" || value === null || isRevoked(value)) return undefined;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     return 'JSON cannot hold bytes: open the store with codec "bytes", or encode them as text';
   }
@@ -79,7 +80,7 @@ function jsonLoss(value: unknown): string | undefined {
 export const bytesCodec: Codec<Uint8Array> = Object.freeze({
   name: "bytes",
   encode(value: Uint8Array): Uint8Array {
-    if (value instanceof Uint8Array) return value;
+    if (isBytes(value)) return value;
     throw invalidValue(`codec "bytes" takes a Uint8Array, not a value of type ${typeof value}`);
   },
   decode(bytes: Uint8Array): Uint8Array {
@@ -148,7 +149,7 @@ export function resolveCodec<V>(option: Codec<V> | CodecName | undefined): Codec
 }
 
 function isCodec<V>(option: unknown): option is Codec<V> {
-  if (typeof option !== "object" || option === null) return false;
+  if (typeof option !== "object" || option === null || isRevoked(option)) return false;
   const { name, encode, decode } = option as Partial<Codec<V>>;
   return typeof name === "string" && typeof encode === "function" && typeof decode === "function";
 }
@@ -158,5 +159,5 @@ function invalidValue(message: string): FulmarTypeError {
 }
 
 function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return isMadeBy(error, Error) ? error.message : textOf(error);
 }

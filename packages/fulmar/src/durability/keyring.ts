@@ -1,4 +1,5 @@
 import { FulmarError } from "../base/errors.js";
+import { isBytes } from "../base/options.js";
 import type { FilesToRead, Runtime } from "../base/runtime/interface.js";
 import { FileSeal } from "./file-seal.js";
 import { KEY_CHECK_BYTES, KEY_SALT_BYTES, type KeySection, writeKeySection } from "./key-section.js";
@@ -147,7 +148,7 @@ export class Keyring {
       throw new FulmarError("ENCRYPTION_KEY_MISSING", message, { keyId: id, cause });
     }
     if (key === undefined || key === null) return undefined;
-    if (key instanceof Uint8Array && key.length === KEY_BYTES) return key.slice();
+    if (isBytes(key) && key.length === KEY_BYTES) return key.slice();
     const message = `the provider gave something else than ${KEY_BYTES} bytes for the key ${quoted(id)}`;
     throw new FulmarError("ENCRYPTION_KEY_WRONG", message, { keyId: id });
   }

@@ -1,5 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
+import { isBytes, isList } from "../base/options.js";
 
 const SHOWN_MAX = 40;
 const DEPTH_SHOWN = 3;
@@ -15,8 +16,8 @@ function describe(key: unknown, depth: number): string {
   if (typeof key === "number") return String(key);
   if (typeof key === "bigint") return describeBigint(key);
   if (typeof key === "boolean" || key === undefined || key === null) return String(key);
-  if (key instanceof Uint8Array) return describeBytes(key);
-  if (Array.isArray(key)) return describeTuple(key, depth);
+  if (isBytes(key)) return describeBytes(key);
+  if (isList(key)) return describeTuple(key, depth);
   return `a value of type ${typeof key}`;
 }
 

@@ -1,6 +1,9 @@
 import { fromBase64, toBase64 } from "../base/base64.js";
+import { isReadable } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { KEY_BYTES_MAX, KEY_TUPLE_DEPTH_MAX } from "../base/limits.js";
+import { isBytes, isList, isRevoked } from "../base/options.js";
+import { invalidPart, unreadable } from "./describe.js";
 import type { Key, KeyPart } from "./key.js";
 
 /** A key as JSON: what JSON lacks is an object with one member, `bytes` (base64), `bigint` or `number`. */
@@ -10,7 +13,8 @@ export type KeyJson = string | number | boolean | { readonly [tag: string]: stri
 const BIGINT_DIGITS_MAX = 3 * KEY_BYTES_MAX;
 
 /**
- * A key as a JSON value, from which {@link keyFromJson} makes the same key.
+ * A key as a JSON value, from which {@link keyFromJson} makes the same key. @throws FulmarTypeError INVALID_KEY for a
+ * value of a kind that no key has.
  *
  * @example
  * ```ts
@@ -21,14 +25,23 @@ const BIGINT_DIGITS_MAX = 3 * KEY_BYTES_MAX;
  * ```
  */
 export function keyToJson(key: Key): KeyJson {
+  return partToJson(key, 0);
+}
+
+function partToJson(key: unknown, depth: number): KeyJson {
   if (typeof key === "bigint") return { bigint: String(key) };
   if (typeof key === "number") return numberToJson(key);
-  if (key instanceof Uint8Array) return { bytes: toBase64(key) };
-  if (Array.isArray(key)) return key.map(keyToJson);
-  return key as string | boolean;
+  if (isBytes(key)) {
+    if (!isReadable(key)) throw unreadable();
+    return { bytes: toBase64(key) };
+  }
+  if (typeof key === "string" || typeof key === "boolean") return key;
+  if (isList(key) && depth < KEY_TUPLE_DEPTH_MAX) return key.map((part) => partToJson(part, depth + 1));
+  throw invalidPart(key, "is nothing that can be a key, or part of one");
 }
 
 function numberToJson(key: number): KeyJson {
+  if (Number.isNaN(key)) throw invalidPart(key, "cannot be a key");
   if (Object.is(key, -0)) return { number: "-0" };
   return Number.isFinite(key) ? key : { number: String(key) };
 }
@@ -43,9 +56,8 @@ export function keyFromJson(json: unknown): Key {
 
 function partFromJson(json: unknown, depth: number): KeyPart {
   if (typeof json === "string" || typeof json === "number" || typeof json === "boolean") return json;
-  if (Array.isArray(json) && depth < KEY_TUPLE_DEPTH_MAX)
-    return json.map((part) => partFromJson(part, depth + 1));
-  if (typeof json === "object" && json !== null) {
+  if (isList(json) && depth < KEY_TUPLE_DEPTH_MAX) return json.map((part) => partFromJson(part, depth + 1));
+  if (typeof json === "object" && json !== null && !isRevoked(json)) {
     const members = Object.entries(json);
     const [tag, text] = members[0] ?? [];
     const part = members.length === 1 && typeof text === "string" ? tagged(tag, text) : undefined;

@@ -1,5 +1,6 @@
 import { isReadable, toHex } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
+import { isBytes, isList } from "../base/options.js";
 import { invalidPart, keyTooLarge, unreadable } from "./describe.js";
 import {
   isReserved,
@@ -46,13 +47,13 @@ function encode(key: Key, bytesMax: number): Uint8Array {
   if (typeof key === "number") return encodeNumber(key);
   if (typeof key === "bigint") return led(LEAD_BIGINT, encodeBigint(key, bytesMax));
   if (typeof key === "boolean") return Uint8Array.of(LEAD_BOOLEAN, key ? 1 : 0);
-  if (key instanceof Uint8Array) {
+  if (isBytes(key)) {
     if (!isReadable(key)) throw unreadable();
     // Before the copy is made: the caller's array can be of any size.
     if (key.length + 1 > bytesMax) throw keyTooLarge(key.length + 1, bytesMax);
     return led(LEAD_BYTES, key);
   }
-  if (Array.isArray(key)) return encodeTuple(key, bytesMax, true);
+  if (isList(key)) return encodeTuple(key, bytesMax, true);
   throw invalidPart(
     key,
     "cannot be a key: use a string, number, bigint, boolean, Uint8Array or an array of these",
@@ -143,12 +144,12 @@ function shown(bytes: Uint8Array): string {
  * @throws FulmarTypeError `INVALID_ARGUMENT` for a prefix of another kind, and as {@link encodeKey}.
  */
 export function prefixOf(prefix: Key, bytesMax: number): KeyRange {
-  if (typeof prefix === "string" || prefix instanceof Uint8Array) {
+  if (typeof prefix === "string" || isBytes(prefix)) {
     const range = prefixRange(encodeKey(prefix, bytesMax));
     // Every key begins with the empty string's encoding, but only strings begin with the empty string.
     return range.from.length === 0 ? { from: range.from, to: Uint8Array.of(NAMESPACE_PREFIX) } : range;
   }
-  if (Array.isArray(prefix)) return prefixRange(encodeTuple(prefix, bytesMax, false));
+  if (isList(prefix)) return prefixRange(encodeTuple(prefix, bytesMax, false));
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
     "prefix must be a string, a Uint8Array or a tuple: keys of other kinds have no beginning",

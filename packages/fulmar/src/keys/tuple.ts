@@ -1,6 +1,7 @@
 import { isReadable } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { KEY_TUPLE_DEPTH_MAX } from "../base/limits.js";
+import { isBytes, isList } from "../base/options.js";
 import { invalidPart, keyTooLarge, unreadable } from "./describe.js";
 import type { KeyPart } from "./key.js";
 import { LEAD_BIGINT, LEAD_BOOLEAN, LEAD_BYTES, LEAD_NUMBER, LEAD_TUPLE } from "./leads.js";
@@ -68,11 +69,11 @@ export class TupleWriter {
     } else if (typeof part === "boolean") {
       this.byte(LEAD_BOOLEAN);
       this.byte(part ? 1 : 0);
-    } else if (part instanceof Uint8Array) {
+    } else if (isBytes(part)) {
       if (!isReadable(part)) throw unreadable();
       this.byte(LEAD_BYTES);
       this.#escaped(part);
-    } else if (Array.isArray(part)) {
+    } else if (isList(part)) {
       this.byte(LEAD_TUPLE);
       this.elements(part, depth + 1);
       this.byte(END);

@@ -1,3 +1,5 @@
+import { FulmarTypeError } from "../base/errors.js";
+import { isRevoked } from "../base/options.js";
 import type { Unfilled } from "../base/uncounted.js";
 import type { OriginId } from "./origins.js";
 
@@ -23,9 +25,21 @@ export function stampOf(hlc: number, origin: OriginId, seq: number): Stamp {
   return stamp as Stamp;
 }
 
-/** Negative if `a` comes before `b`; zero only for the same stamp. The greater stamp wins a key. */
+/**
+ * Negative if `a` comes before `b`; zero only for the same stamp. The greater stamp wins a key. @throws
+ * FulmarTypeError INVALID_ARGUMENT for anything else.
+ */
 export function compareStamps(a: Stamp, b: Stamp): number {
+  if (!isStamp(a) || !isStamp(b)) {
+    throw new FulmarTypeError("INVALID_ARGUMENT", "compareStamps takes two stamps, as `entry` gives them");
+  }
   if (a.hlc !== b.hlc) return a.hlc - b.hlc;
   if (a.origin !== b.origin) return a.origin < b.origin ? -1 : 1;
   return a.seq - b.seq;
+}
+
+function isStamp(given: unknown): boolean {
+  if (typeof given !== "object" || given === null || isRevoked(given)) return false;
+  const { hlc, origin, seq } = given as Partial<Stamp>;
+  return typeof hlc === "number" && typeof origin === "string" && typeof seq === "number";
 }

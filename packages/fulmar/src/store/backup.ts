@@ -1,5 +1,5 @@
 import { codeOf, FulmarError, FulmarTypeError } from "../base/errors.js";
-import { checkOptions } from "../base/options.js";
+import { checkOptions, isRevoked } from "../base/options.js";
 import { progressTeller } from "../base/tell.js";
 import { prepareTarget, writeBackup } from "../durability/backup-writer.js";
 import type { BackupSource, BackupSummary, CareProgress, StopSignal } from "../durability/care-types.js";
@@ -22,12 +22,17 @@ export interface BackupOptions {
 export function checkCareOptions(options: BackupOptions, known: readonly string[], where: string): void {
   checkOptions(options, ["signal", "onProgress", ...known], where);
   const { signal, onProgress } = options;
-  if (signal !== undefined && (typeof signal !== "object" || typeof signal?.aborted !== "boolean")) {
+  if (signal !== undefined && !isSignal(signal)) {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: signal must be an AbortSignal`);
   }
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: onProgress must be a function`);
   }
+}
+
+function isSignal(given: unknown): boolean {
+  if (typeof given !== "object" || given === null || isRevoked(given)) return false;
+  return typeof (given as Partial<StopSignal>).aborted === "boolean";
 }
 
 /** Checks the path of a file or directory. */

@@ -1,6 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
-import { checkOptions } from "../base/options.js";
+import { checkOptions, isBytes, isList, isRevoked } from "../base/options.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { KEY_ID_BYTES_MAX } from "../durability/key-section.js";
 import { KEY_BYTES, Keyring, type KeySource } from "../durability/keyring.js";
@@ -71,7 +71,7 @@ export function encryptionStatus([current, ...former]: readonly (string | undefi
 type GivenKeys = Omit<KeySource, "refusesPlain" | "asFound">;
 
 function checkShape(encryption: Encryption): Encryption {
-  const isObject = typeof encryption === "object" && encryption !== null;
+  const isObject = typeof encryption === "object" && encryption !== null && !isRevoked(encryption);
   if (isObject && "getKey" in encryption) {
     checkOptions(encryption, ["current", "getKey", "asFound", "refusePlain"], "encryption");
   } else if (isObject && "key" in encryption) {
@@ -83,11 +83,11 @@ function checkShape(encryption: Encryption): Encryption {
 }
 
 function keysAtHand(runtime: Runtime, { key, previousKeys = [] }: EncryptionKeys): GivenKeys {
-  if (!Array.isArray(previousKeys)) throw invalid("previousKeys must be an array");
+  if (!isList(previousKeys)) throw invalid("previousKeys must be an array");
   const given: unknown[] = [...(key === null ? [] : [key]), ...previousKeys];
   const keys = new Map<string, Uint8Array>();
   for (const one of given) {
-    if (!(one instanceof Uint8Array) || one.length !== KEY_BYTES) {
+    if (!isBytes(one) || one.length !== KEY_BYTES) {
       throw invalid(`a key must be a Uint8Array of ${KEY_BYTES} bytes`);
     }
     const copy = one.slice();

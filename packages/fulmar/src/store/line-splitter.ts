@@ -1,4 +1,5 @@
-import { concatBytes } from "../base/bytes.js";
+import { concatBytes, isReadable } from "../base/bytes.js";
+import { isBytes } from "../base/options.js";
 import { encodeUtf8 } from "../keys/utf8.js";
 import { invalid } from "./dump-line.js";
 
@@ -24,7 +25,8 @@ export class LineSplitter {
   /** The lines that end in this piece. */
   *add(piece: string | Uint8Array): Generator<Uint8Array, void> {
     const bytes = typeof piece === "string" ? encodeUtf8(piece) : piece;
-    if (!(bytes instanceof Uint8Array)) throw invalid(this.#number + 1, "it is neither text nor bytes");
+    if (!isBytes(bytes) || !isReadable(bytes))
+      throw invalid(this.#number + 1, "it is neither text nor bytes");
     let from = 0;
     for (let to = bytes.indexOf(NEWLINE); to >= 0; to = bytes.indexOf(NEWLINE, from)) {
       this.#keep(bytes.subarray(from, to));

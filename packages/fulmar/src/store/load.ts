@@ -1,5 +1,5 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { integerOption } from "../base/options.js";
+import { integerOption, isRevoked } from "../base/options.js";
 import { progressTeller } from "../base/tell.js";
 import type { StopSignal } from "../durability/care-types.js";
 import { entryBytes } from "../record/entry.js";
@@ -66,6 +66,7 @@ export async function load<V>(
   if (
     typeof source !== "object" ||
     source === null ||
+    isRevoked(source) ||
     !(Symbol.asyncIterator in source || Symbol.iterator in source)
   ) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "load: the source must be iterable, of text or bytes");

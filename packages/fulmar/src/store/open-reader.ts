@@ -1,5 +1,6 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { checkOptions } from "../base/options.js";
+import { checkOptions, isRevoked } from "../base/options.js";
+import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime, ThreadChannel } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { type Codec, type CodecName, resolveCodec } from "../codec/codec.js";
@@ -49,8 +50,8 @@ export async function openReader<V = unknown>(
 ): Promise<SharedReader<V>> {
   checkOptions(options, ["codec", "runtime"], "openReader");
   const codec = resolveCodec(options.codec);
-  const runtime = options.runtime ?? nodeRuntime();
-  const port = (handle as Partial<ReaderHandle> | undefined)?.port;
+  const runtime = runtimeOf(options.runtime, nodeRuntime);
+  const port = isRevoked(handle) ? undefined : (handle as Partial<ReaderHandle> | undefined)?.port;
   const channel = runtime.threads.join(port);
   if (channel === undefined || port === undefined) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "openReader takes what readerHandle() of a store returned");

@@ -1,4 +1,5 @@
 import { toHex } from "../base/bytes.js";
+import { runtimeOf } from "../base/runtime/check.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
 import { DataDirectory } from "../durability/data-directory.js";
@@ -44,7 +45,7 @@ const TWO_32 = 2 ** 32;
  */
 export async function open<V = unknown>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
   const settings = resolveSettings(directory, options);
-  const given = options.runtime ?? nodeRuntime();
+  const given = runtimeOf(options.runtime, nodeRuntime);
   const runtime = withKeyring(given, createKeyring(given, options.encryption));
   const origins = new OriginTable();
   const clock = new HybridClock(runtime.clock);

@@ -1,4 +1,5 @@
 import { FulmarTypeError } from "../base/errors.js";
+import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
@@ -46,7 +47,7 @@ export async function repair(directory: string, options: RepairOptions = {}): Pr
   if (typeof dryRun !== "boolean") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "repair: dryRun must be true or false");
   }
-  const runtime = options.runtime ?? nodeRuntime();
+  const runtime = runtimeOf(options.runtime, nodeRuntime);
   const keyring = createKeyring(runtime, options.encryption);
   const context = {
     runtime: withKeyring(runtime, keyring),

@@ -1,3 +1,4 @@
+import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
@@ -45,7 +46,7 @@ export async function restore(
   checkPath(backup, "restore");
   checkPath(directory, "restore");
   const { signal, onProgress } = options;
-  const runtime = options.runtime ?? nodeRuntime();
+  const runtime = runtimeOf(options.runtime, nodeRuntime);
   const keyring = createKeyring(runtime, options.encryption);
   const context = {
     runtime: withKeyring(runtime, keyring),

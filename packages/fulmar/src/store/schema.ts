@@ -1,5 +1,5 @@
 import { FulmarTypeError } from "../base/errors.js";
-import { textOf } from "../base/options.js";
+import { isList, isRevoked, textOf } from "../base/options.js";
 import { describeKey } from "../keys/describe.js";
 import type { Key } from "./types.js";
 
@@ -60,9 +60,9 @@ export function validatorOf<In, Out>(schema: StandardSchema<In, Out>, namespace:
       const message = `${whose} validates asynchronously: use one that does not`;
       throw new FulmarTypeError("SCHEMA_ASYNC", message, { namespace });
     }
-    if (typeof result !== "object" || result === null) throw noResult(namespace);
+    if (typeof result !== "object" || result === null || isRevoked(result)) throw noResult(namespace);
     if (result.issues === undefined) return result.value;
-    throw mismatch(namespace, key, Array.isArray(result.issues) ? result.issues : []);
+    throw mismatch(namespace, key, isList(result.issues) ? result.issues : []);
   };
 }
 
@@ -75,7 +75,11 @@ function noResult(namespace: string): FulmarTypeError {
 export function mismatch(namespace: string, key: Key, found: readonly SchemaIssue[]): FulmarTypeError {
   // By any schema, which may not keep to the types.
   const given: readonly (Partial<SchemaIssue> | null)[] = found.slice(0, ISSUES_MAX);
-  const issues = given.map((issue) => ({ message: textOf(issue?.message), path: plainPath(issue?.path) }));
+  const issues = given.map((issue) =>
+    isRevoked(issue)
+      ? { message: textOf(issue), path: [] }
+      : { message: textOf(issue?.message), path: plainPath(issue?.path) },
+  );
   const shown = issues.slice(0, ISSUES_SHOWN).map(describeIssue).join("; ");
   const rest = found.length > ISSUES_SHOWN ? `; and ${found.length - ISSUES_SHOWN} more` : "";
   const where = `the value of ${describeKey(key)} in namespace ${JSON.stringify(namespace)}`;
@@ -85,7 +89,8 @@ export function mismatch(namespace: string, key: Key, found: readonly SchemaIssu
 
 function standardOf<In, Out>(schema: StandardSchema<In, Out>): StandardSchema<In, Out>["~standard"] {
   const given: unknown = schema;
-  const isHolder = (typeof given === "object" && given !== null) || typeof given === "function";
+  const isHolder =
+    !isRevoked(given) && ((typeof given === "object" && given !== null) || typeof given === "function");
   const standard = isHolder ? (given as Partial<StandardSchema<In, Out>>)["~standard"] : undefined;
   if (standard?.version === 1 && typeof standard.validate === "function") return standard;
   const message =
@@ -94,10 +99,11 @@ function standardOf<In, Out>(schema: StandardSchema<In, Out>): StandardSchema<In
 }
 
 function plainPath(path: SchemaIssue["path"]): PropertyKey[] {
-  if (!Array.isArray(path)) return [];
-  return path.map((part: { key: PropertyKey } | PropertyKey | null) =>
-    typeof part === "object" ? (part?.key ?? "") : part,
-  );
+  if (!isList(path)) return [];
+  return path.map((part: { key: PropertyKey } | PropertyKey | null) => {
+    if (isRevoked(part)) return "";
+    return typeof part === "object" ? (part?.key ?? "") : part;
+  });
 }
 
 function describeIssue({
@@ -107,11 +113,12 @@ function describeIssue({
   readonly message: string;
   readonly path: PropertyKey[];
 }): string {
-  return path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`;
+  return path.length === 0 ? message : `${path.map(textOf).join(".")}: ${message}`;
 }
 
 function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  if (typeof value !== "object" || value === null || isRevoked(value)) return false;
+  return "then" in value && typeof value.then === "function";
 }
 
 function nothing(): void {}

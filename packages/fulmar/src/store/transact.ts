@@ -1,5 +1,5 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { checkOptions, integerOption, NO_OPTIONS, textOf } from "../base/options.js";
+import { checkOptions, integerOption, isMadeBy, isRevoked, NO_OPTIONS, textOf } from "../base/options.js";
 import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
 import type { StoreCore } from "./core.js";
 import { Line, type Place } from "./line.js";
@@ -155,7 +155,11 @@ export class Transactor<V> {
     const writes = state.conclude();
     // Before the commit, which finds no room where the transaction's own pin keeps everything.
     state.end();
-    const done = this.#core.commit(writes, plan.durability, () => result);
+    const { durability } = plan;
+    // A promise looks for `then`, which may be code of the application: not while the commit is being made.
+    const done = isInert(result)
+      ? this.#core.commit(writes, durability, () => result)
+      : this.#core.commit(writes, durability, () => undefined).then(() => result);
     ending.stop();
     return done;
   }
@@ -280,13 +284,19 @@ class Ending {
   }
 }
 
+/** Whether nothing can happen when a promise is resolved with it. */
+function isInert(value: unknown): boolean {
+  return value === null || (typeof value !== "object" && typeof value !== "function");
+}
+
 function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  if (typeof value !== "object" || value === null || isRevoked(value)) return false;
+  return "then" in value && typeof value.then === "function";
 }
 
 /** Conflicts, and states of the store that are gone, are met by running again. */
 function isRetryable(error: unknown): boolean {
-  return error instanceof FulmarError && (error.code === "CONFLICT" || error.code === "ROLLED_BACK");
+  return isMadeBy(error, FulmarError) && (error.code === "CONFLICT" || error.code === "ROLLED_BACK");
 }
 
 function resolvePlan(body: unknown, options: TransactOptions): Plan {
@@ -300,7 +310,7 @@ function resolvePlan(body: unknown, options: TransactOptions): Plan {
     const message = `isolation must be "serializable" or "snapshot", not ${textOf(isolation)}`;
     throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isMadeBy(signal, AbortSignal)) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "signal must be an AbortSignal");
   }
   return {

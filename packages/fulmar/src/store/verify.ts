@@ -1,5 +1,6 @@
 import { FulmarTypeError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
+import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
@@ -41,7 +42,7 @@ export async function verify(directory: string, options: VerifyOptions = {}): Pr
   if (typeof directory !== "string" || directory === "") {
     throw new FulmarTypeError("INVALID_ARGUMENT", "verify: the directory must be a non-empty string");
   }
-  const runtime = options.runtime ?? nodeRuntime();
+  const runtime = runtimeOf(options.runtime, nodeRuntime);
   const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
   const work = status?.kind === "file" ? verifyBackup : verifyDirectory;
   const keyring = createKeyring(runtime, options.encryption);

@@ -1,7 +1,8 @@
 import { isReadable } from "../base/bytes.js";
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
-import { checkOptions, integerOption, textOf } from "../base/options.js";
+import { checkOptions, integerOption, isBytes, isRevoked, textOf } from "../base/options.js";
+import { ignoreRejection } from "../base/tell.js";
 import { type Codec, jsonCodec, textCodec } from "../codec/codec.js";
 import { describeKey } from "../keys/key.js";
 import type { KeySpace } from "../keys/space.js";
@@ -111,7 +112,7 @@ export class WriteEncoder<In, Out = In> {
   }
 
   operation(operation: BatchOperation<In>): LocalWrite {
-    if (typeof operation !== "object" || operation === null) {
+    if (typeof operation !== "object" || operation === null || isRevoked(operation)) {
       throw new FulmarTypeError("INVALID_ARGUMENT", "batch: an operation must be an object");
     }
     // Objects of one shape have their names at hand: a list of them, for each operation, would be made anew.
@@ -167,7 +168,8 @@ export class WriteEncoder<In, Out = In> {
   #encodeValue(key: Key, value: Out): Uint8Array {
     const { codec, limits } = this.#parts;
     const bytes = this.#encoded(value);
-    if (!(bytes instanceof Uint8Array)) {
+    if (!isBytes(bytes)) {
+      ignoreRejection(bytes);
       throw new FulmarTypeError("INVALID_VALUE", `codec ${codec.name} did not return a Uint8Array`);
     }
     if (!isReadable(bytes)) {

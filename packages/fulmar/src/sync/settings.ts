@@ -1,6 +1,7 @@
+import { isReadable } from "../base/bytes.js";
 import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { COMMIT_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX } from "../base/limits.js";
-import { checkOptions, integerOption, textOf } from "../base/options.js";
+import { checkOptions, integerOption, isBytes, isList, textOf } from "../base/options.js";
 import type { StorePort } from "../store/port.js";
 import {
   ADDRESS_BYTES_MAX,
@@ -170,14 +171,13 @@ export function checkAddress(value: unknown, name: string): string {
 
 function readPeers(value: unknown): string[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value))
-    throw new FulmarTypeError("INVALID_ARGUMENT", "peers must be an array of addresses");
+  if (!isList(value)) throw new FulmarTypeError("INVALID_ARGUMENT", "peers must be an array of addresses");
   return [...new Set(value.map((address: unknown, i) => checkAddress(address, `peers[${i}]`)))];
 }
 
 function readSecret(value: unknown): Uint8Array | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+  if (typeof value !== "string" && (!isBytes(value) || !isReadable(value))) {
     throw new FulmarTypeError("INVALID_ARGUMENT", "secret must be a string or bytes");
   }
   const bytes = typeof value === "string" ? UTF8.encode(value) : value.slice();

@@ -1,5 +1,5 @@
-import { FulmarError } from "../base/errors.js";
-import { checkOptions, integerOption } from "../base/options.js";
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
+import { checkOptions, integerOption, isMadeBy } from "../base/options.js";
 import type { Timer } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { StorePort } from "../store/port.js";
@@ -48,6 +48,9 @@ export class Waiting {
         ? undefined
         : integerOption(options.timeoutMs, "timeoutMs", 0, 0, 2 ** 31 - 1);
     const { signal } = options;
+    if (signal !== undefined && !isMadeBy(signal, AbortSignal)) {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "synced: signal must be an AbortSignal");
+    }
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
         reject(new FulmarError("ABORTED", "synced: the wait was aborted", { cause: signal.reason }));

@@ -1,5 +1,5 @@
 import { FulmarTypeError } from "../../base/errors.js";
-import { checkOptions, integerOption } from "../../base/options.js";
+import { checkOptions, integerOption, isBytes, isList, isMadeBy, isRevoked } from "../../base/options.js";
 import type { Key } from "../../keys/key.js";
 import { type KeyRange, successor } from "../../keys/range.js";
 import type { KeySpace } from "../../keys/space.js";
@@ -94,5 +94,5 @@ export function watchedRanges(keys: Key | RangeOptions, space: KeySpace, keyByte
 }
 
 function isRange(keys: Key | RangeOptions): keys is RangeOptions {
-  return typeof keys === "object" && keys !== null && !Array.isArray(keys) && !(keys instanceof Uint8Array);
+  return typeof keys === "object" && keys !== null && !isRevoked(keys) && !isList(keys) && !isBytes(keys);
 }
