@@ -62,12 +62,15 @@ export async function abortable<T>(
 export class Backups<V> {
   readonly #parts: CoreParts<V>;
   readonly #committer: Committer;
+  readonly #sweep: () => Promise<void>;
   #running: Promise<BackupSummary> | undefined;
   #stopped = false;
 
-  constructor(parts: CoreParts<V>, committer: Committer) {
+  /** `sweep` removes what has expired. */
+  constructor(parts: CoreParts<V>, committer: Committer, sweep: () => Promise<void>) {
     this.#parts = parts;
     this.#committer = committer;
+    this.#sweep = sweep;
   }
 
   async run(target: string, options: BackupOptions): Promise<BackupSummary> {
@@ -94,6 +97,8 @@ export class Backups<V> {
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
     // Whoever makes a backup is told by the store's state, and saves all that there is in any case.
     await this.#parts.directory?.data.look();
+    // A store that is restored elsewhere may begin with an earlier clock.
+    await this.#sweep();
     // Read before the pin: every own commit up to here is in the state, and none may be claimed that is not.
     const { seq } = this.#committer;
     const { pin, coverage } = await pinToSave(this.#committer);

@@ -81,7 +81,9 @@ export class StoreCore<V> {
     const { runtime, settings, engine, origins, clock, directory, memory } = parts;
     this.codec = guardedCodec(settings.codec, this.userCode);
     const pool = new ValuePool(runtime.threads);
-    this.reader = new Reader(engine, origins, clock, this.codec, memory?.residents, pool);
+    const expired = (): void => this.#sweeper.hasten();
+    const records = { engine, origins, clock, users: memory?.residents, pool, expired };
+    this.reader = new Reader(records, this.codec);
     this.#vacuum = new Vacuum(runtime, engine);
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
@@ -105,7 +107,7 @@ export class StoreCore<V> {
     const { keyBytesMax } = settings.limits;
     const { history } = this;
     this.watchers = new Watchers({ engine, diagnostics, committer, history, keyBytesMax });
-    this.backups = new Backups(parts, this.committer);
+    this.backups = new Backups(parts, this.committer, () => this.#sweeper.drain());
     this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({
       runtime,
@@ -204,8 +206,20 @@ export class StoreCore<V> {
     await this.evict({}).catch(() => undefined);
   }
 
+  /**
+   * Resolves when every commit so far is on stable storage, and that what has expired by now is gone. Where the disk
+   * does not take the latter, nothing of what was written is lost, and whoever waits for that is not told.
+   */
+  async flush(): Promise<void> {
+    const written = this.committer.flush();
+    if (!this.#sweeper.isDue) return written;
+    const swept = this.#sweeper.drain().then(() => this.committer.flush());
+    await Promise.all([written, swept.catch(() => undefined)]);
+  }
+
   async checkpoint(): Promise<CheckpointSummary> {
     if (this.#checkpointer !== undefined) {
+      await this.#sweeper.drain();
       const { version, entries, bytes } = await this.#checkpointer.run();
       return { version, entries, bytes };
     }
@@ -350,6 +364,8 @@ export class StoreCore<V> {
     await this.committer.flush().catch((error: unknown) => {
       failure = error;
     });
+    // The clock may stand earlier at the next open: what somebody was told is gone does not come back.
+    await this.flush().catch(() => undefined);
     await Promise.all([this.#checkpointer?.stop(), this.backups.stop()]);
     this.#vacuum.stop();
     this.watchers.end();

@@ -27,6 +27,18 @@ import type { Stamp } from "../record/stamp.js";
 import type { Entry, Key } from "./types.js";
 import type { ValuePool } from "./value-pool.js";
 
+/** What a reader reads from. */
+export interface ReaderParts {
+  readonly engine: MemoryEngine;
+  readonly origins: OriginTable;
+  readonly clock: HybridClock;
+  /** Told of each record that is read by its key, if it is there. */
+  readonly users: Pick<Victims, "touch"> | undefined;
+  readonly pool: ValuePool;
+  /** Called when somebody is told that a record is gone whose deadline has passed. */
+  readonly expired: () => void;
+}
+
 /** Turns records of the engine into what applications see. Nothing that it returns is a view of memory. */
 export class Reader<V> {
   readonly engine: MemoryEngine;
@@ -34,22 +46,16 @@ export class Reader<V> {
   readonly space: KeySpace;
   readonly codec: Codec<V>;
   readonly origins: OriginTable;
+  readonly #parts: ReaderParts;
   readonly #clock: HybridClock;
   readonly #decode: RangeDecoder<V>;
   readonly #users: Pick<Victims, "touch"> | undefined;
   readonly #pool: ValuePool;
   readonly #isBytes: boolean;
 
-  /** `users`, if any, are told of each record that is read by its key. */
-  constructor(
-    engine: MemoryEngine,
-    origins: OriginTable,
-    clock: HybridClock,
-    codec: Codec<V>,
-    users: Pick<Victims, "touch"> | undefined,
-    pool: ValuePool,
-    space = STORE_KEYS,
-  ) {
+  constructor(parts: ReaderParts, codec: Codec<V>, space = STORE_KEYS) {
+    const { engine, origins, clock, users, pool } = parts;
+    this.#parts = parts;
     this.#users = users;
     this.engine = engine;
     this.origins = origins;
@@ -63,7 +69,7 @@ export class Reader<V> {
 
   /** One for the same records with keys and values of another kind. */
   within<W>(space: KeySpace, codec: Codec<W>): Reader<W> {
-    return new Reader(this.engine, this.origins, this.#clock, codec, this.#users, this.#pool, space);
+    return new Reader(this.#parts, codec, space);
   }
 
   nowMs(): number {
@@ -96,7 +102,9 @@ export class Reader<V> {
     const at = this.engine.offset(ref);
     const flags = flagsOf(bytes, at);
     if ((flags & TOMBSTONE) !== 0) return false;
-    return (flags & HAS_DEADLINE) === 0 || deadlineOf(bytes, at) > nowMs;
+    if ((flags & HAS_DEADLINE) === 0 || deadlineOf(bytes, at) > nowMs) return true;
+    this.#parts.expired();
+    return false;
   }
 
   key(ref: Ref): Key {

@@ -140,13 +140,13 @@ export class Store<V = unknown> extends Writable<V> {
   }
 
   /**
-   * Resolves when every write so far is on stable storage. Rejects with DURABILITY_UNKNOWN after a failed
-   * sync, with DIRECTORY_LOST when files of the directory are gone.
+   * Resolves when every write so far is on stable storage, and that what has expired by now is gone. Rejects with
+   * DURABILITY_UNKNOWN after a failed sync, with DIRECTORY_LOST when files of the directory are gone.
    */
   flush(): Promise<void> {
     return attempt(() => {
       this.#core.assertOpen();
-      return this.#core.committer.flush();
+      return this.#core.flush();
     });
   }
 
@@ -235,9 +235,9 @@ export class Store<V = unknown> extends Writable<V> {
   }
 
   /**
-   * Syncs what is written and releases the directory. Idempotent; later calls of other methods fail with
-   * CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), when files of the
-   * directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL, IO_ERROR).
+   * Syncs what is written, removes what has expired and releases the directory. Idempotent; later calls of other
+   * methods fail with CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), when
+   * files of the directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL, IO_ERROR).
    */
   close(): Promise<void> {
     return this.#core.close();

@@ -5,8 +5,8 @@ import { COMMITS_MS, Slice } from "./slice.js";
 export const ENTRIES_PER_STEP = 32;
 /** Entries that it sweeps in one turn of the event loop at most. */
 export const ENTRIES_PER_TURN = 512;
-/** The sweeper looks again at the latest after so long, in ms, in case the clock was set. */
-const REST_MS_MAX = 60_000;
+/** The sweeper looks again at the latest after so long, in ms, in case the clock was set forward. */
+const REST_MS_MAX = 1000;
 /** ... and at the earliest after so long, so that many close deadlines share a step. */
 const REST_MS_MIN = 50;
 /** After the log refused something, a full disk mostly, it rests so long, in ms. */
@@ -20,15 +20,27 @@ export interface SweeperSource {
   sweep(limit: number): number;
 }
 
-/** Removes expired entries in the background. Readers judge deadlines themselves, so nothing depends on its pace. */
+/**
+ * Removes expired entries in the background. Readers judge deadlines themselves; what depends on its pace is how long
+ * a crash can make them forget what they were told, if the clock stands earlier after it.
+ */
 export class Sweeper {
   readonly #source: SweeperSource;
   #timer: Timer | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
+  /** When the last step began, in monotonic ms. */
+  #steppedMs = Number.NEGATIVE_INFINITY;
+  #isStepping = false;
+  #refusals = 0;
   #stopped = false;
 
   constructor(source: SweeperSource) {
     this.#source = source;
+  }
+
+  /** Whether there is an entry whose deadline has passed. */
+  get isDue(): boolean {
+    return this.#source.nextDeadline() <= this.#source.nowMs();
   }
 
   /** An entry with this deadline was written. */
@@ -37,8 +49,38 @@ export class Sweeper {
     this.#wait(deadlineMs, Math.max(REST_MS_MIN, deadlineMs - this.#source.nowMs()));
   }
 
+  /** Somebody was told that an entry is gone whose deadline has passed: the log says so at once. */
+  hasten(): void {
+    if (this.#stopped || this.#isStepping || this.#dueMs === Number.NEGATIVE_INFINITY) return;
+    const restedMs = this.#source.runtime.clock.monotonicMs() - this.#steppedMs;
+    this.#wait(Number.NEGATIVE_INFINITY, Math.max(0, REST_MS_MIN - restedMs));
+  }
+
+  /**
+   * Sweeps all that has expired by now, a slice in each turn of the event loop, unless the store cannot write. For
+   * whoever makes a state durable in which nothing may come back; also after {@link stop}.
+   */
+  async drain(): Promise<void> {
+    const { runtime } = this.#source;
+    const untilMs = this.#source.nowMs();
+    const refusals = this.#refusals;
+    while (this.#source.nextDeadline() <= untilMs && this.#refusals === refusals) {
+      // Never within a call: it may be one of a codec, in the middle of somebody's write.
+      await runtime.timers.turn();
+      const nextMs = this.#source.nextDeadline();
+      try {
+        // A store that failed sweeps nothing, however often it is asked.
+        if (!this.#sweepSlice() && this.#source.nextDeadline() === nextMs) return;
+      } catch {
+        // The store failed, which whoever waits for this is told next.
+        return;
+      }
+    }
+  }
+
   /** Commits were taken back, and what they swept may be there again. */
   retry(): void {
+    this.#refusals++;
     if (!this.#stopped) this.#wait(Number.NEGATIVE_INFINITY, RETRY_MS);
   }
 
@@ -49,12 +91,16 @@ export class Sweeper {
 
   #step(): void {
     this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#steppedMs = this.#source.runtime.clock.monotonicMs();
+    // What commits bring about may read: it is this step that they would ask for.
+    this.#isStepping = true;
     let hasMore = false;
     try {
       hasMore = this.#sweepSlice();
     } catch {
       // The store failed, and whoever writes next is told; nothing here waits for it.
     }
+    this.#isStepping = false;
     const next = this.#source.nextDeadline();
     if (this.#isRetrying) return;
     if (hasMore) this.#wait(Number.NEGATIVE_INFINITY, 0);
@@ -63,9 +109,10 @@ export class Sweeper {
 
   /** Whether there may be more, unless the log refused some of it at once. */
   #sweepSlice(): boolean {
+    const refusals = this.#refusals;
     const slice = new Slice(this.#source.runtime.clock, ENTRIES_PER_TURN, COMMITS_MS);
     while (this.#source.sweep(ENTRIES_PER_STEP) === ENTRIES_PER_STEP) {
-      if (slice.isOver(ENTRIES_PER_STEP) || this.#isRetrying) return true;
+      if (slice.isOver(ENTRIES_PER_STEP) || this.#refusals !== refusals) return true;
     }
     return false;
   }

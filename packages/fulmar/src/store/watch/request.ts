@@ -79,7 +79,7 @@ export function listenSignal(options: ListenOptions | undefined): AbortSignal | 
 }
 
 function checkSignal(signal: unknown): void {
-  if (signal === undefined || signal instanceof AbortSignal) return;
+  if (signal === undefined || isMadeBy(signal, AbortSignal)) return;
   throw new FulmarTypeError("INVALID_ARGUMENT", "watch: signal must be an AbortSignal");
 }
 
