@@ -5,7 +5,7 @@ import { deadlineOf, keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { ReadSet } from "../transaction/optimistic/read-set.js";
 import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
-import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
+import { type Mark, type Pending, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
 import { ConflictError } from "./conflict.js";
 import type { StoreCore } from "./core.js";
@@ -93,9 +93,13 @@ export class TransactionState {
     return ref;
   }
 
-  /** Notes a range that is about to be read; undefined when nothing is noted. */
-  trackRange(range: KeyRange, reverse: boolean) {
-    const read = this.#reads?.range(range, reverse);
+  /**
+   * Notes a range that is about to be read, with `own` wishes of the transaction in it; undefined when nothing is noted.
+   * What a blind write hides is not read, but a step counts from what is stored.
+   */
+  trackRange(range: KeyRange, reverse: boolean, own: readonly Pending<Wish>[]) {
+    const hidden = own.filter(({ what }) => what.kind === "write").map(({ key }) => key);
+    const read = this.#reads?.range(range, reverse, hidden);
     if (this.#reads !== undefined) this.#checkSize(this.#reads.size);
     return read;
   }

@@ -33,8 +33,9 @@ export function* walk(state: TransactionState, extent: Extent): Generator<Step, 
   const ranges = extent.reverse ? [...extent.ranges].reverse() : extent.ranges;
   for (const range of ranges) {
     if (left <= 0) return;
-    const read = extent.tracked ? state.trackRange(range, extent.reverse) : undefined;
-    for (const step of merged(state, range, extent.reverse)) {
+    const own = state.writes.within(range);
+    const read = extent.tracked ? state.trackRange(range, extent.reverse, own) : undefined;
+    for (const step of merged(own, new StoredKeys(state, range, extent.reverse), extent.reverse)) {
       read?.through(step.key);
       if (extent.tracked) state.dependOnLife(step.ref, step.wish);
       left--;
@@ -47,11 +48,13 @@ export function* walk(state: TransactionState, extent: Extent): Generator<Step, 
   }
 }
 
-/** What is stored in a range and what is wanted there, in one order. */
-function* merged(state: TransactionState, range: KeyRange, reverse: boolean): Generator<Step, void> {
-  const own = state.writes.within(range);
-  if (reverse) own.reverse();
-  const stored = new StoredKeys(state, range, reverse);
+/** What is stored in a range and what is wanted there, in one order; `wanted` comes in key order. */
+function* merged(
+  wanted: readonly Pending<Wish>[],
+  stored: StoredKeys,
+  reverse: boolean,
+): Generator<Step, void> {
+  const own = reverse ? wanted.toReversed() : wanted;
   const direction = reverse ? -1 : 1;
   let index = 0;
   let next = stored.next();

@@ -17,13 +17,16 @@ export class PointRead {
 export class RangeRead {
   readonly #whole: KeyRange;
   readonly #reverse: boolean;
+  readonly #hidden: readonly Uint8Array[];
   #last: Uint8Array | undefined;
   #ended = false;
   #entries = 0;
 
-  constructor(whole: KeyRange, reverse: boolean) {
+  /** `hidden` are the keys, in order, for which the reader is shown something else than what is stored. */
+  constructor(whole: KeyRange, reverse: boolean, hidden: readonly Uint8Array[]) {
     this.#whole = whole;
     this.#reverse = reverse;
+    this.#hidden = hidden;
   }
 
   /** Entries that were met on the way: what reading it again would cost. */
@@ -31,12 +34,19 @@ export class RangeRead {
     return this.#entries;
   }
 
-  /** The keys whose presence or absence was seen; undefined when nothing was. */
-  get reached(): KeyRange | undefined {
-    if (this.#ended) return this.#whole;
-    if (this.#last === undefined) return undefined;
-    const { from, to } = this.#whole;
-    return this.#reverse ? { from: this.#last, to } : { from, to: successor(this.#last) };
+  /** The keys whose presence or absence was seen, in order: what was reached, without what was hidden. */
+  get seen(): KeyRange[] {
+    const reached = this.#reached();
+    if (reached === undefined) return [];
+    const seen: KeyRange[] = [];
+    let { from } = reached;
+    for (const key of this.#hidden) {
+      if (!inRange(key, reached)) continue;
+      seen.push({ from, to: key });
+      from = successor(key);
+    }
+    seen.push({ from, to: reached.to });
+    return seen;
   }
 
   /** The reader was given `key`, and so knows what lies between it and the beginning. */
@@ -48,6 +58,13 @@ export class RangeRead {
   /** The reader was told that there is nothing more. */
   toEnd(): void {
     this.#ended = true;
+  }
+
+  #reached(): KeyRange | undefined {
+    if (this.#ended) return this.#whole;
+    if (this.#last === undefined) return undefined;
+    const { from, to } = this.#whole;
+    return this.#reverse ? { from: this.#last, to } : { from, to: successor(this.#last) };
   }
 }
 
@@ -74,8 +91,9 @@ export class ReadSet {
     if (this.#points.indexOf(key) < 0) this.#points.push(new PointRead(key, version));
   }
 
-  range(range: KeyRange, reverse: boolean): RangeRead {
-    const read = new RangeRead(range, reverse);
+  /** A range that is about to be read, in which `hidden` keys, in order, show something else than what is stored. */
+  range(range: KeyRange, reverse: boolean, hidden: readonly Uint8Array[] = []): RangeRead {
+    const read = new RangeRead(range, reverse, hidden);
     this.#ranges ??= [];
     this.#ranges.push(read);
     return read;
@@ -89,12 +107,10 @@ export class ReadSet {
   /** The ranges that were read, in key order, none of which touches another. */
   ranges(): KeyRange[] {
     if (this.#ranges === undefined) return [];
-    const reached = this.#ranges.flatMap(({ reached: range }) =>
-      range === undefined || isEmptyRange(range) ? [] : [range],
-    );
-    reached.sort((a, b) => compareBytes(a.from, b.from));
+    const seen = this.#ranges.flatMap((read) => read.seen.filter((range) => !isEmptyRange(range)));
+    seen.sort((a, b) => compareBytes(a.from, b.from));
     const joined: KeyRange[] = [];
-    for (const range of reached) {
+    for (const range of seen) {
       const last = joined.at(-1);
       if (last !== undefined && touches(last, range)) joined[joined.length - 1] = union(last, range);
       else joined.push(range);

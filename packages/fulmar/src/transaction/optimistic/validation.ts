@@ -1,7 +1,7 @@
 import { equalBytes } from "../../base/bytes.js";
 import type { KeyRange } from "../../keys/range.js";
-import { LATEST, type MemoryEngine, NONE } from "../../memory/engine.js";
-import { keyOf } from "../../record/entry.js";
+import { LATEST, type MemoryEngine, NONE, type Ref } from "../../memory/engine.js";
+import { EXPIRED, flagsOf, hlcOf, keyOf, originOf, seqOf } from "../../record/entry.js";
 import { isInRanges, type ReadSet } from "./read-set.js";
 import type { Trail } from "./trail.js";
 
@@ -35,18 +35,17 @@ const CONFLICTS_MAX = 16;
  * written and was deleted again may have left no trace: then it is absent as it was read.
  */
 export function readConflicts(validation: Validation, reads: ReadSet): Conflict[] {
-  const { engine, since } = validation;
   // Most transactions meet nobody.
-  if (engine.version <= since) return [];
+  if (validation.engine.version <= validation.since) return [];
   const conflicts: Conflict[] = [];
   for (const { key, version } of reads.points) {
-    const found = changedSince(engine, key, since);
+    const found = changedSince(validation, key);
     if (found !== 0) conflicts.push({ key, expected: version, found });
     if (conflicts.length >= CONFLICTS_MAX) return conflicts;
   }
   const ranges = reads.ranges();
   if (ranges.length === 0) return conflicts;
-  const changed = validation.trail.since(since, reads.rangeEntries);
+  const changed = validation.trail.since(validation.since, reads.rangeEntries);
   if (changed === undefined) scanRanges(validation, ranges, conflicts);
   else findInRanges(validation, changed, ranges, conflicts);
   return conflicts;
@@ -58,19 +57,39 @@ export function writeConflicts(validation: Validation, keys: Iterable<Uint8Array
   if (engine.version <= since) return [];
   const conflicts: Conflict[] = [];
   for (const key of keys) {
-    const found = changedSince(engine, key, since);
+    const found = changedSince(validation, key);
     if (found !== 0) conflicts.push({ key, expected: versionAt(engine, key, since), found });
     if (conflicts.length >= CONFLICTS_MAX) break;
   }
   return conflicts;
 }
 
-/** The newest version of a key if it is above `since`; 0 otherwise. */
-function changedSince(engine: MemoryEngine, key: Uint8Array, since: number): number {
-  const ref = engine.find(key, LATEST);
-  if (ref === NONE) return 0;
-  const version = engine.versionOf(ref);
-  return version > since ? version : 0;
+/** The newest version of a key if it is above the transaction's and shows something else; 0 otherwise. */
+function changedSince(validation: Validation, key: Uint8Array): number {
+  const ref = validation.engine.find(key, LATEST);
+  return ref === NONE ? 0 : changeBy(validation, ref, key);
+}
+
+function changeBy(validation: Validation, ref: Ref, key: Uint8Array): number {
+  const version = validation.engine.versionOf(ref);
+  return version <= validation.since || isLoggedExpiry(validation, ref, key) ? 0 : version;
+}
+
+/**
+ * Whether the newest record of a key is but the logged end of the one that the transaction saw: it keeps that one's stamp,
+ * which no write in between would have left. Expiry is no write. Whoever read the key alive is judged by its deadline,
+ * which counts from the moment when it passed and not from when that was logged.
+ */
+function isLoggedExpiry({ engine, since }: Validation, ref: Ref, key: Uint8Array): boolean {
+  const bytes = engine.slab(ref);
+  const at = engine.offset(ref);
+  if ((flagsOf(bytes, at) & EXPIRED) === 0) return false;
+  const before = engine.find(key, since);
+  if (before === NONE) return false;
+  const was = engine.slab(before);
+  const place = engine.offset(before);
+  const isSameWriter = originOf(was, place) === originOf(bytes, at) && seqOf(was, place) === seqOf(bytes, at);
+  return isSameWriter && hlcOf(was, place) === hlcOf(bytes, at);
 }
 
 /** A key that was read in several ways, or changed several times, is one conflict. */
@@ -84,27 +103,29 @@ function versionAt(engine: MemoryEngine, key: Uint8Array, at: number): number {
 }
 
 function findInRanges(
-  { engine, since }: Validation,
+  validation: Validation,
   changed: readonly Uint8Array[],
   ranges: readonly KeyRange[],
   conflicts: Conflict[],
 ): void {
+  const { engine, since } = validation;
   for (const key of changed) {
     if (conflicts.length >= CONFLICTS_MAX) return;
     if (!isInRanges(key, ranges) || isKnown(conflicts, key)) continue;
-    const found = changedSince(engine, key, since);
+    const found = changedSince(validation, key);
     if (found !== 0) conflicts.push({ key, expected: versionAt(engine, key, since), found });
   }
 }
 
-function scanRanges({ engine, since }: Validation, ranges: readonly KeyRange[], conflicts: Conflict[]): void {
+function scanRanges(validation: Validation, ranges: readonly KeyRange[], conflicts: Conflict[]): void {
+  const { engine, since } = validation;
   for (const range of ranges) {
     const cursor = engine.scan(range, LATEST, false);
     for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
-      const found = engine.versionOf(ref);
-      if (found <= since) continue;
+      if (engine.versionOf(ref) <= since) continue;
       const key = keyOf(engine.slab(ref), engine.offset(ref));
-      if (isKnown(conflicts, key)) continue;
+      const found = changeBy(validation, ref, key);
+      if (found === 0 || isKnown(conflicts, key)) continue;
       conflicts.push({ key, expected: versionAt(engine, key, since), found });
       if (conflicts.length >= CONFLICTS_MAX) return;
     }

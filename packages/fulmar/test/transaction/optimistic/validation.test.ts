@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compareBytes } from "../../../src/base/bytes.js";
-import { inRange, type KeyRange } from "../../../src/keys/range.js";
+import { inRange, type KeyRange, successor } from "../../../src/keys/range.js";
 import { LATEST, type MemoryEngine, NONE } from "../../../src/memory/engine.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { keyOf } from "../../../src/record/entry.js";
@@ -23,6 +23,7 @@ const scan = fc.record({
   to: fc.option(bound, { nil: undefined }),
   reverse: fc.boolean(),
   stop: fc.nat(6),
+  hidden: fc.uniqueArray(keyIndex, { maxLength: 3 }),
 });
 
 function apply(engine: MemoryEngine, version: number, writes: readonly Write[], trail: Trail): void {
@@ -58,18 +59,38 @@ function consume(
   range: KeyRange,
   reverse: boolean,
   stop: number,
+  hidden: readonly Uint8Array[],
 ): KeyRange[] {
-  const read = reads.range(range, reverse);
+  const read = reads.range(range, reverse, hidden);
   const cursor = engine.scan(range, at, reverse);
+  let last: KeyRange | undefined;
   for (let count = 0; count < stop; count++) {
     const ref = cursor.next();
     if (ref === NONE) {
       read.toEnd();
-      return [range];
+      return without(range, hidden);
     }
     read.through(keyOf(engine.slab(ref), engine.offset(ref)));
+    const key = keyOf(engine.slab(ref), engine.offset(ref));
+    last = reverse ? { from: key, to: range.to } : { from: range.from, to: successor(key) };
   }
-  return read.reached === undefined ? [] : [read.reached];
+  return last === undefined ? [] : without(last, hidden);
+}
+
+/** A range but for some keys, of which each is taken out of every piece. */
+function without(range: KeyRange, hidden: readonly Uint8Array[]): KeyRange[] {
+  let pieces = [range];
+  for (const key of hidden) {
+    pieces = pieces.flatMap((piece) =>
+      inRange(key, piece)
+        ? [
+            { from: piece.from, to: key },
+            { from: successor(key), to: piece.to },
+          ]
+        : [piece],
+    );
+  }
+  return pieces;
 }
 
 describe("validation", () => {
@@ -96,8 +117,9 @@ describe("validation", () => {
             reads.point(keyAt(index), ref === NONE ? 0 : engine.versionOf(ref));
             areas.push({ from: keyAt(index), to: Uint8Array.of(...keyAt(index), 0) });
           }
-          for (const { from, to, reverse, stop } of scans) {
-            areas.push(...consume(engine, reads, since, { from, to }, reverse, stop));
+          for (const { from, to, reverse, stop, hidden } of scans) {
+            const keys = [...hidden].sort((a, b) => a - b).map(keyAt);
+            areas.push(...consume(engine, reads, since, { from, to }, reverse, stop, keys));
           }
           for (const writes of after) apply(engine, ++version, writes, trail);
           const changed = areas.some((area) => {
