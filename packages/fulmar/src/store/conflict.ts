@@ -25,16 +25,24 @@ export class ConflictError extends FulmarError {
   /** The first few of the keys. */
   readonly conflicts: readonly ConflictingKey[];
 
-  /** @internal Made by transactions. */
-  constructor(conflicts: readonly Conflict[]) {
-    const keys = conflicts.map(({ key, expected, found }) => ({ ...shown(key), expected, found }));
-    super("CONFLICT", "another commit changed what the transaction read: run it again", { conflicts: keys });
-    this.conflicts = keys;
+  /** @internal Made by transactions, after so many attempts. */
+  constructor(conflicts: readonly ConflictingKey[], attempts = 1) {
+    super("CONFLICT", attempts === 1 ? CHANGED : lostAgain(attempts), { conflicts, attempts });
+    this.conflicts = conflicts;
   }
 }
 
-function shown(bytes: Uint8Array): Pick<ConflictingKey, "key" | "namespace"> {
-  if (bytes[0] === OWN_PREFIX) return { key: bytes };
+const CHANGED = "another commit changed what the transaction read: run it again";
+
+/** Who loses each time may lose to itself, which nobody can tell from others that write the same. */
+function lostAgain(attempts: number): string {
+  const what = `another commit changed what the transaction read, ${attempts} times in a row`;
+  return `${what}: if its own function writes these keys beside its \`tx\`, let it use that for everything; else give more retries`;
+}
+
+/** A conflict as applications see it. */
+export function shown({ key: bytes, expected, found }: Conflict): ConflictingKey {
+  if (bytes[0] === OWN_PREFIX) return { key: bytes, expected, found };
   const { namespace, key } = locateKey(bytes);
-  return namespace === undefined ? { key } : { key, namespace };
+  return namespace === undefined ? { key, expected, found } : { key, namespace, expected, found };
 }

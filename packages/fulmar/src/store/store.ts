@@ -104,6 +104,11 @@ export class Store<V = unknown> extends Writable<V> {
    * moment. Without a writer it never conflicts. `body` may await anything, holds no lock, and must do
    * everything through its transaction.
    *
+   * A transaction within `body` is refused (NESTED_TRANSACTION) where that can be told: until `body` returns, or
+   * first awaits. A later one is a transaction of its own, as if somebody else ran it, and so is any write
+   * beside `tx`: what it commits stays when `body` runs again, and if `body` read the same keys it conflicts with itself,
+   * each time, until the retries end in CONFLICT.
+   *
    * Resolves to what `body` gave, once the commit is durable at its level. Rejects with what `body` threw,
    * and then nothing is done; with a `ConflictError` (CONFLICT) after the last retry; with TIMEOUT, ABORTED,
    * NESTED_TRANSACTION, TRANSACTION_TOO_LARGE, NOT_AN_INTEGER, INTEGER_OVERFLOW; and as {@link set}.

@@ -1,6 +1,7 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption, isMadeBy, isRevoked, NO_OPTIONS, textOf } from "../base/options.js";
 import type { Runtime, Timer, Timers } from "../base/runtime/interface.js";
+import { ConflictError } from "./conflict.js";
 import type { StoreCore } from "./core.js";
 import { Line, type Place } from "./line.js";
 import type { Scope } from "./scope.js";
@@ -112,7 +113,8 @@ export class Transactor<V> {
         try {
           return await (attempt === 0 ? first : this.#again(body, plan, ending));
         } catch (error) {
-          if (!isRetryable(error) || attempt >= plan.retries) throw error;
+          if (!isRetryable(error)) throw error;
+          if (attempt >= plan.retries) throw atLast(error, attempt + 1);
         }
         if (attempt + 1 === CONFLICTS_ALONE) ending.place = this.#line.join();
         await ending.race(this.#backOff(attempt, ending.place));
@@ -297,6 +299,11 @@ function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 /** Conflicts, and states of the store that are gone, are met by running again. */
 function isRetryable(error: unknown): boolean {
   return isMadeBy(error, FulmarError) && (error.code === "CONFLICT" || error.code === "ROLLED_BACK");
+}
+
+/** What is thrown after the last of so many attempts. */
+function atLast(error: unknown, attempts: number): unknown {
+  return error instanceof ConflictError ? new ConflictError(error.conflicts, attempts) : error;
 }
 
 function resolvePlan(body: unknown, options: TransactOptions): Plan {

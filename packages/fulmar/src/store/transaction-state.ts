@@ -7,7 +7,7 @@ import { ReadSet } from "../transaction/optimistic/read-set.js";
 import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
 import { type Mark, type Pending, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
-import { ConflictError } from "./conflict.js";
+import { ConflictError, shown } from "./conflict.js";
 import type { StoreCore } from "./core.js";
 import { resolveWish, type Wish } from "./wishes.js";
 
@@ -172,7 +172,7 @@ export class TransactionState {
       const key = keyOf(engine.slab(this.#mortal), engine.offset(this.#mortal));
       conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
     }
-    if (conflicts.length > 0) throw new ConflictError(conflicts);
+    if (conflicts.length > 0) throw new ConflictError(conflicts.map(shown));
     return this.writes.values().map(resolveWish);
   }
 

@@ -307,6 +307,29 @@ describe("what ends a transaction", () => {
     expect(await inner[0]).toMatchObject({ code: "NESTED_TRANSACTION" });
     expect(db.get("a")).toBe(1);
   });
+
+  it("nor one inside after an await, which is not told from others: it commits, and the hint says what to look for", async () => {
+    await using db = await open<number>();
+    const outer = db.transact(
+      async (tx) => {
+        const before = tx.get("a") ?? 0;
+        await Promise.resolve();
+        await db.transact((nested) => nested.set("a", before + 1));
+        tx.set("b", before);
+      },
+      { retries: 2 },
+    );
+    await expect(outer).rejects.toMatchObject({
+      name: "ConflictError",
+      code: "CONFLICT",
+      message: expect.stringMatching(
+        /3 times in a row: if its own function writes these keys beside its `tx`/,
+      ),
+      details: { attempts: 3 },
+      conflicts: [{ key: "a", expected: 2, found: 3 }],
+    });
+    expect([db.get("a"), db.get("b")]).toEqual([3, undefined]);
+  });
 });
 
 describe("a transaction on a directory", () => {
