@@ -153,23 +153,27 @@ async function writeFirstManifest(
   manifest: Omit<Manifest, "identity">,
 ): Promise<void> {
   const temporary = layout.manifest + TEMPORARY;
-  const handle = await createDurably(runtime.fileSystem, temporary, layout.manifest, (file) =>
-    fillManifest(runtime, file, manifest),
-  );
+  const handle = await createDurably(runtime.fileSystem, temporary, layout.manifest, async (file) => {
+    await fillManifest(runtime, file, manifest);
+  });
   await attempt("close", layout.manifest, handle.close());
 }
 
-/** Writes both slots of a new manifest, which names the very file that it is in. */
+/**
+ * Writes both slots of a new manifest, which names the very file that it is in. `generation` is that of the manifest
+ * whose place it takes.
+ */
 export async function fillManifest(
   runtime: DiskRuntime,
   file: FileHandle,
   manifest: Omit<Manifest, "identity">,
-): Promise<void> {
+  generation = 0,
+): Promise<Manifest> {
   const { fileSystem, checksum } = runtime;
   const status = await attempt("look at", file.path, fileSystem.status(file.path));
-  const identity = identityOf(runtime, status?.identity ?? "");
+  const named = { ...manifest, identity: identityOf(runtime, status?.identity ?? "") };
   const bytes = new Uint8Array(MANIFEST_BYTES);
-  for (const slot of [0, 1])
-    bytes.set(encodeSlot(checksum, { ...manifest, identity }, slot + 1), slot * SLOT_BYTES);
+  for (const slot of [0, 1]) bytes.set(encodeSlot(checksum, named, generation + slot + 1), slot * SLOT_BYTES);
   await writeFully(file, bytes, 0);
+  return named;
 }

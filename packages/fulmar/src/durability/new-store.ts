@@ -58,7 +58,9 @@ export async function prepareNewStore(context: NewStoreContext, state: WholeStat
   const synced = { segment: number, position: end, crc, version };
   const identity = { storeId, incarnation, hadPeers, clean: true, firstSegment: number };
   const manifest = { ...identity, checkpoint, synced, version: usedVersion, seq, hlc };
-  await writeTemporary(runtime, layout.manifest, (file) => fillManifest(runtime, file, manifest));
+  await writeTemporary(runtime, layout.manifest, async (file) => {
+    await fillManifest(runtime, file, manifest);
+  });
   for (const directory of [layout.log, layout.checkpoints, layout.root]) {
     await syncDirectory(fileSystem, directory);
   }

@@ -24,7 +24,8 @@ import type { DiskRuntime, ReadRuntime } from "./keyring.js";
 import { checkpointName, type Layout } from "./layout.js";
 import { type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
 import type { LogSegment } from "./log-segments.js";
-import { type LogEnd, type Manifest, ManifestFile, readManifest } from "./manifest.js";
+import { type LogEnd, type Manifest, ManifestFile, type ManifestReading, readManifest } from "./manifest.js";
+import { renewManifest } from "./manifest-renewal.js";
 import { listOrphans, removeAll } from "./orphans.js";
 import { type FoundNumbers, Replay } from "./replay.js";
 import { firstCommitAt } from "./segment-format.js";
@@ -62,13 +63,13 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
   const { runtime, layout, options } = parts;
   const handle = await openFile(runtime.fileSystem, layout.manifest, "update");
   let log: LogSegment[] = [];
+  let file: ManifestFile | undefined;
   try {
     const reading = await readManifest(runtime.checksum, handle);
     if (options.evicts === true && reading.manifest.hadPeers) {
       const message = "this store has had peers: an eviction would delete for all of them; open it without";
       throw new FulmarError("EVICTION_WITH_PEERS", message, { path: layout.root });
     }
-    const file = new ManifestFile(runtime.checksum, handle, reading);
     const status = await attempt("look at", layout.manifest, runtime.fileSystem.status(layout.manifest));
     const identity = identityOf(runtime, status?.identity ?? "");
     const copied = identity !== reading.manifest.identity;
@@ -88,7 +89,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     // A copy's deletions have to reach the original, should they ever meet.
     const hadPeers = reading.manifest.hadPeers || (copied && options.evicts !== true);
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
-    await file.update((now) => ({ ...now, ...changes }));
+    file = await changeManifest(parts, handle, reading, { ...reading.manifest, ...changes });
     const history = await keptHistory(parts, reading.manifest, scan);
     await removeAll(runtime, await listOrphans(runtime, layout, file.manifest, history));
     const recovered: Recovered = {
@@ -108,11 +109,25 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     const opened = { manifest: file, recovered, segments, pool, end, history };
     return { ...opened, checkpointKey, replayedBytes: replay.bytes };
   } catch (error) {
-    for (const file of [handle, ...log.map((segment) => segment.handle)]) {
-      await file?.close().catch(() => undefined);
+    for (const open of [file ?? handle, ...log.map((segment) => segment.handle)]) {
+      await open?.close().catch(() => undefined);
     }
     throw error;
   }
+}
+
+/** A manifest that was made by this very open is in no copy yet. */
+async function changeManifest(
+  parts: RecoveryParts,
+  handle: FileHandle,
+  reading: ManifestReading,
+  changed: Manifest,
+): Promise<ManifestFile> {
+  const { runtime, layout, created } = parts;
+  if (!created) return renewManifest(runtime, layout, handle, reading, changed);
+  const file = new ManifestFile(runtime.checksum, handle, reading);
+  await file.update(() => changed);
+  return file;
 }
 
 function keptHistory(parts: RecoveryParts, manifest: Manifest, scan: LogScan): Promise<PastSegment[]> {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Runtime } from "../../src/base/runtime/interface.js";
-import { open, repair, restore } from "../../src/index.js";
+import { open, repair, restore, type Store } from "../../src/index.js";
 import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 import { edit } from "../durability/harness.js";
 import { Cluster, type Node } from "./support/cluster.js";
@@ -117,4 +117,38 @@ describe("a restored store among its former peers", () => {
     expect(await cluster.converge()).toBe(true);
     for (const { db } of cluster.nodes) expect(db.get(["n", 2])).toBe("new");
   });
+});
+
+test("T-ID-02: a node whose directory was set back in place writes first, and everybody gets everything", async () => {
+  cluster = new Cluster(14);
+  const storage = simulatedStorage({ cryptography: nodeCryptography });
+  const reopened = (): Promise<Store<unknown>> =>
+    cluster.during(open<unknown>("/a", { runtime: onDisk("a", storage.runtime.fileSystem) }));
+  const leave = async ({ sync, db, host }: Node): Promise<void> => {
+    await cluster.during(sync.close());
+    await cluster.during(db.close());
+    cluster.nodes.splice(
+      cluster.nodes.findIndex((node) => node.host === host),
+      1,
+    );
+  };
+  const first = await cluster.addWith("a", await reopened());
+  const b = await cluster.add("b", { peers: ["a:1"] });
+  await cluster.during(first.db.set("both", 1));
+  expect(await cluster.converge()).toBe(true);
+  await leave(first);
+  const copy = [...storage.disk.image()];
+  const later = await cluster.addWith("a", await reopened());
+  for (let n = 0; n < 5; n++) await cluster.during(later.db.set(["lost", n], n));
+  expect(await cluster.converge()).toBe(true);
+  await leave(later);
+  for (const [path, bytes] of copy) await edit(storage, path, () => bytes);
+  const again = await reopened();
+  // As many as were lost, before it can hear of those.
+  for (let n = 0; n < 5; n++) await cluster.during(again.set(["new", n], n));
+  await cluster.addWith("a", again, { peers: ["b:1"] });
+  expect(await cluster.converge()).toBe(true);
+  for (const db of [again, b.db]) {
+    for (let n = 0; n < 5; n++) expect([db.get(["lost", n]), db.get(["new", n])]).toEqual([n, n]);
+  }
 });

@@ -147,6 +147,8 @@ export interface FileSystem {
   /** Atomically replaces `to`. Durable after `syncDirectory` of the parent. */
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /** Gives `to` the owner, group and mode of `from`, as far as this process may. */
+  copyRights(from: string, to: string): Promise<void>;
   /** fsync of a directory: creations, renames and removals in it are on stable storage. */
   syncDirectory(path: string): Promise<void>;
   /** The absolute path without symbolic links. */

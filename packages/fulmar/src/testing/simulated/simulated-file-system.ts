@@ -92,6 +92,13 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
+  /** All files belong to the one user that there is. */
+  copyRights(from: string, to: string): Promise<void> {
+    return this.#calls.run("status", to, () => {
+      for (const path of [from, to]) mustFind(this.#disk.state, path, "chmod");
+    });
+  }
+
   syncDirectory(path: string): Promise<void> {
     const { latest } = this.#disk.state.pending;
     return this.#calls.run("syncDirectory", path, (fault) => {

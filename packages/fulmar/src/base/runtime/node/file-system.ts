@@ -1,4 +1,14 @@
-import { mkdir, open as openHandle, readdir, realpath, rename, stat, unlink } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  mkdir,
+  open as openHandle,
+  readdir,
+  realpath,
+  rename,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import * as nodePath from "node:path";
 import { codeOf } from "../../errors.js";
 import type { FileStatus, FileSystem } from "../interface.js";
@@ -69,6 +79,19 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+async function copyRights(from: string, to: string): Promise<void> {
+  const [wanted, present] = await Promise.all([stat(from), stat(to)]);
+  if (wanted.uid !== present.uid || wanted.gid !== present.gid) {
+    try {
+      await chown(to, wanted.uid, wanted.gid);
+    } catch (error) {
+      // Only root may give a file away.
+      if (codeOf(error) !== "EPERM") throw error;
+    }
+  }
+  await chmod(to, wanted.mode & 0o777);
+}
+
 /** The file system of the machine. Apart from `lock`, errors are those of the system, with their `code`. */
 export const nodeFileSystem: FileSystem = Object.freeze({
   open: openFile,
@@ -77,6 +100,7 @@ export const nodeFileSystem: FileSystem = Object.freeze({
   makeDirectory,
   rename: (from: string, to: string) => rename(from, to),
   remove: (path: string) => unlink(path),
+  copyRights,
   syncDirectory,
   realPath: (path: string) => realpath(path),
   join: (directory: string, name: string) => nodePath.join(directory, name),
