@@ -207,6 +207,23 @@ describe("a damaged store", () => {
     expect((await fulmar(["check", directory])).out).toMatch(/DAMAGED/);
   });
 
+  it("is told to be sound but for what only watches read, if that is all", async () => {
+    const directory = await freshPath();
+    const db = await open<string>(directory, { segmentBytes: 65_536 });
+    for (let n = 0; n < 30; n++) await db.set("k", String(n).padEnd(10_000, "x"));
+    await db.checkpoint();
+    await db.close();
+    const path = join(directory, "log", "000000000001.log");
+    const bytes = readFileSync(path);
+    bytes[5000] ^= 1;
+    writeFileSync(path, bytes);
+    const { code, out } = await fulmar(["check", directory]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/^history: .*000000000001.log at byte .*watches alone/m);
+    expect(out).toMatch(/only watches that resume are affected; nothing to repair\n$/);
+    expect((await fulmar(["repair", directory])).out).toMatch(/nothing to repair/);
+  });
+
   it("is told from a sound one by check", async () => {
     const directory = await sample();
     expect(await fulmar(["check", directory])).toMatchObject({

@@ -17,7 +17,7 @@ export function addCheck(program: Command, io: Io, answer: (code: number) => voi
     .addOption(jsonOption())
     .action(async (directory: string, options: { json?: true }) => {
       const report = await verified(directory, io);
-      if (!report.ok) answer(EXIT.negative);
+      if (!report.ok || hasDamagedHistory(report)) answer(EXIT.negative);
       const outlook = report.ok || report.kind === "backup" ? undefined : await outlookOf(directory, io);
       const whole = outlook === undefined ? report : { ...report, repair: outlook };
       await io.stdout.write(
@@ -48,9 +48,10 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
     const place = offset === undefined ? file : `${file} at byte ${offset}`;
     return `${severity}: ${oneLine(`${place}: ${message}`)}`;
   });
-  const verdict = ok
-    ? "no damage found"
-    : "DAMAGED: restore a backup, start empty beside a peer, or run `fulmar repair`";
+  const sound = hasDamagedHistory(report)
+    ? "the history is damaged: only watches that resume are affected; nothing to repair"
+    : "no damage found";
+  const verdict = ok ? sound : "DAMAGED: restore a backup, start empty beside a peer, or run `fulmar repair`";
   const facts =
     kind === "backup"
       ? [`a backup: ${report.entries} entries of version ${report.version}`]
@@ -60,6 +61,10 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
       ? []
       : [`a repair would save ${outlook.entries} entries`, ...describeLosses(outlook)];
   return [...findings, ...facts, ...hope, `${oneLine(directory)}: ${verdict}`].join("\n");
+}
+
+function hasDamagedHistory({ findings }: VerifyReport): boolean {
+  return findings.some(({ severity }) => severity === "history");
 }
 
 function factsOf(report: VerifyReport): string[] {

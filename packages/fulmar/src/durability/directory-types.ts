@@ -105,9 +105,12 @@ export interface FinalState {
   readonly clean: boolean;
 }
 
-/** One thing that verification found. `problem`: the directory will not open. `note`: harmless, worth knowing. */
+/**
+ * One thing that verification found. `problem`: the directory will not open. `history`: damage to what is kept for
+ * watches that resume, which nothing else needs. `note`: harmless, worth knowing.
+ */
 export interface Finding {
-  readonly severity: "problem" | "note";
+  readonly severity: "problem" | "history" | "note";
   readonly file: string;
   readonly offset?: number;
   readonly message: string;
@@ -117,7 +120,10 @@ export interface Finding {
 export interface VerifyReport {
   /** What was verified: a data directory, or the file that a backup is. */
   readonly kind: "directory" | "backup";
-  /** Whether the directory opens with everything that was ever acknowledged as synced, as far as its bytes tell. */
+  /**
+   * Whether the directory opens with everything that was ever acknowledged as synced, as far as its bytes tell.
+   * Damage to the {@link Finding.severity | history} leaves it true.
+   */
   readonly ok: boolean;
   readonly clean: boolean;
   readonly storeId: string;

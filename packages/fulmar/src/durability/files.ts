@@ -1,10 +1,14 @@
 import { codeOf, FulmarError, fileError } from "../base/errors.js";
 import type { FileHandle, FileSystem, FilesToRead, OpenMode, Runtime } from "../base/runtime/interface.js";
 
+const CORRUPT_REMEDY =
+  'nothing was changed; run "fulmar check", then restore a backup, copy from a peer, or use "fulmar repair"';
+/** For what is read of the log beside the store: its bytes may be of no other use. */
+export const HISTORY_REMEDY =
+  'begin at a later version; "fulmar check" tells whether more than the history is damaged, and what helps then';
+
 /** The error for stored bytes that cannot be right. `offset` is where in the file they are. */
-export function corrupt(file: string, offset: number, what: string): FulmarError {
-  const remedy =
-    'nothing was changed; run "fulmar check", then restore a backup, copy from a peer, or use "fulmar repair"';
+export function corrupt(file: string, offset: number, what: string, remedy = CORRUPT_REMEDY): FulmarError {
   return new FulmarError("CORRUPT", `${file} is damaged at byte ${offset}: ${what}; ${remedy}`, {
     file,
     offset,
@@ -12,8 +16,8 @@ export function corrupt(file: string, offset: number, what: string): FulmarError
 }
 
 /** The error for bytes with right checksums that are not what was sealed: somebody changed or moved them. */
-export function notSealed(path: string, position: number, part: string): FulmarError {
-  return corrupt(path, position, `${part} has a right checksum, but is not what was encrypted there`);
+export function notSealed(path: string, position: number, part: string, remedy?: string): FulmarError {
+  return corrupt(path, position, `${part} has a right checksum, but is not what was encrypted there`, remedy);
 }
 
 export function formatNewer(file: string, version: number): FulmarError {

@@ -1,10 +1,11 @@
+import type { FulmarError } from "../base/errors.js";
 import type { FileHandle } from "../base/runtime/interface.js";
 import { readCommit } from "../record/commit.js";
 import { entryLength } from "../record/entry.js";
 import type { OriginTable } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
 import type { FileSeal } from "./file-seal.js";
-import { corrupt, notSealed, Pacer, withFile } from "./files.js";
+import { corrupt, HISTORY_REMEDY, notSealed, Pacer, withFile } from "./files.js";
 import { type HistoryCursor, type PastSegment, type PastVisitor, pastCommit } from "./history.js";
 import type { DiskRuntime } from "./keyring.js";
 import { OriginMapping, readDefinitions } from "./replay.js";
@@ -105,7 +106,7 @@ export class LogCursor implements HistoryCursor {
     const begins = this.#number === 0;
     const continues = opening?.predecessorCrc === link.crc && opening.base === link.version;
     if (header === undefined || opening === undefined || !(begins || continues)) {
-      throw corrupt(segment.path, 0, "it does not continue the segment before it");
+      throw corrupt(segment.path, 0, "it does not continue the segment before it", HISTORY_REMEDY);
     }
     this.#number = segment.number;
     this.#position = firstCommitAt(seal);
@@ -127,11 +128,11 @@ export class LogCursor implements HistoryCursor {
     const pacer = new Pacer(this.#parts.runtime);
     while (this.#position < segment.end) {
       const length = await this.#nextRecord(reader);
-      if (length === 0) throw corrupt(handle.path, this.#position, "a record that was written is not valid");
+      if (length === 0) throw this.#damaged(handle.path, "a record that was written is not valid");
       if (this.#head.version > through) return "reached";
       const at = await reader.load(this.#position, length);
       const goesOn = at >= 0 && this.#take(handle.path, reader.bytes, at, length, visit);
-      if (at < 0) throw corrupt(handle.path, this.#position, "it ends too early");
+      if (at < 0) throw this.#damaged(handle.path, "it ends too early");
       if (!goesOn) return "enough";
       if (this.#link.version === through) return "reached";
       if (pacer.worked(length)) await pacer.rest();
@@ -182,11 +183,17 @@ export class LogCursor implements HistoryCursor {
     const [seal, position] = [this.#seal, this.#position];
     if (seal === undefined) return { bytes, from, end: from + payloadLength };
     const commit = unsealPayload(bytes, at, payloadLength, { seal, position });
-    if (commit === undefined) throw notSealed(path, position, `the commit of version ${version}`);
+    if (commit === undefined) {
+      throw notSealed(path, position, `the commit of version ${version}`, HISTORY_REMEDY);
+    }
     return { bytes: commit, from: 0, end: commit.length };
   }
 
-  #invalid(path: string): ReturnType<typeof corrupt> {
-    return corrupt(path, this.#position, `the commit of version ${this.#head.version} is not valid`);
+  #invalid(path: string): FulmarError {
+    return this.#damaged(path, `the commit of version ${this.#head.version} is not valid`);
+  }
+
+  #damaged(path: string, what: string): FulmarError {
+    return corrupt(path, this.#position, what, HISTORY_REMEDY);
   }
 }

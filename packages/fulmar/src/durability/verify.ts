@@ -17,6 +17,7 @@ import {
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
+import { checkHistory } from "./verify-history.js";
 
 /** Errors that tell of stored bytes. */
 const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"]);
@@ -101,13 +102,14 @@ async function verify(
   }
   const first = load?.scan.live[0].file;
   const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);
+  findings.push(...(await checkHistory(runtime, manifest.storeId, kept, first?.base ?? 0)));
   await collect(findings, () => listUnneeded(runtime, layout, manifest, kept, findings));
   const { checkpoint, storeId, incarnation, clean } = manifest;
   const { number, version, bytes } = checkpoint;
   const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
   return {
     kind: "directory",
-    ok: findings.every((finding) => finding.severity === "note"),
+    ok: findings.every((finding) => finding.severity !== "problem"),
     ...{ clean, storeId, incarnation, ...found, findings },
     ...(number > 0 ? { checkpoint: { number, version, entries, bytes } } : {}),
   };

@@ -1,11 +1,11 @@
-import { FulmarError } from "../base/errors.js";
+import { codeOf, FulmarError } from "../base/errors.js";
 import type { Runtime, Timer } from "../base/runtime/interface.js";
 import type { DataDirectory } from "../durability/data-directory.js";
 import type { CheckpointResult } from "../durability/directory-types.js";
 import type { MemoryEngine } from "../memory/engine.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { Committer } from "../transaction/committer.js";
-import type { CheckpointPolicy } from "./types.js";
+import type { CheckpointPolicy, StoreStatus } from "./types.js";
 
 /** A log shorter than this is never a reason for a checkpoint by itself, in bytes. */
 const LOG_BYTES_MIN = 64 * 1024 * 1024;
@@ -44,6 +44,7 @@ export class Checkpointer {
   /** What that one would take if it were not compressed, about. */
   #plainBytes: number;
   #stopped = false;
+  #failure: StoreStatus["checkpointError"];
 
   constructor(parts: CheckpointerParts) {
     this.#parts = parts;
@@ -56,6 +57,11 @@ export class Checkpointer {
   /** Whether some commit is in no checkpoint. */
   get dirty(): boolean {
     return this.#parts.engine.version > this.#version;
+  }
+
+  /** Why the last one in the background failed, unless one succeeded since. */
+  get failure(): StoreStatus["checkpointError"] {
+    return this.#failure;
   }
 
   /**
@@ -140,8 +146,13 @@ export class Checkpointer {
   #runInBackground(): void {
     this.run().catch((error: unknown) => {
       // The store works on without it: the log holds everything. The next try comes later.
-      this.#notBeforeMs = this.#parts.runtime.clock.monotonicMs() + RETRY_MS;
-      this.#parts.runtime.diagnostics.emit("checkpoint-error", () => ({ error }));
+      const { clock, diagnostics } = this.#parts.runtime;
+      this.#notBeforeMs = clock.monotonicMs() + RETRY_MS;
+      // The end of the store is none of its failures.
+      if (this.#stopped) return;
+      const text = error instanceof Error ? error.message : String(error);
+      this.#failure = { error: `${codeOf(error) ?? "INVARIANT"}: ${text}`, at: clock.wallMs() };
+      diagnostics.emit("checkpoint-error", () => ({ error }));
     });
   }
 
@@ -184,6 +195,7 @@ export class Checkpointer {
       });
       this.#version = Math.max(this.#version, pin.version);
       this.#plainBytes = plainBytes;
+      this.#failure = undefined;
       return result;
     } finally {
       pin.release();

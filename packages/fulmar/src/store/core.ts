@@ -269,7 +269,9 @@ export class StoreCore<V> {
     const { segments, logBytes, checkpoint, keyIds } = parts.directory.data.status();
     const log = { segments, bytes: logBytes };
     const encryption = settings.isEncrypted ? { encryption: encryptionStatus(keyIds) } : {};
-    const stored = { ...base, directory: parts.directory.path, log, ...encryption };
+    const failure = this.#checkpointer?.failure;
+    const failed = failure === undefined ? {} : { checkpointError: failure };
+    const stored = { ...base, directory: parts.directory.path, log, ...failed, ...encryption };
     return checkpoint === undefined ? stored : { ...stored, checkpoint };
   }
 

@@ -67,10 +67,8 @@ export class Sweeper {
     while (this.#source.nextDeadline() <= untilMs && this.#refusals === refusals) {
       // Never within a call: it may be one of a codec, in the middle of somebody's write.
       await runtime.timers.turn();
-      const nextMs = this.#source.nextDeadline();
       try {
-        // A store that failed sweeps nothing, however often it is asked.
-        if (!this.#sweepSlice() && this.#source.nextDeadline() === nextMs) return;
+        if (!this.#sweepSlice()) return;
       } catch {
         // The store failed, which whoever waits for this is told next.
         return;

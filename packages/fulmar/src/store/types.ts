@@ -260,6 +260,11 @@ export interface StoreStatus {
   /** The oldest version that a watch can resume from, and bytes that are kept for that only. */
   readonly history: { readonly oldest: number; readonly bytes: number };
   readonly checkpoint?: { readonly version: number; readonly bytes: number; readonly running: boolean };
+  /**
+   * Why the last checkpoint in the background failed, as "CODE: message", and when, in ms since 1970. Unset
+   * again by the next checkpoint that succeeds. Until then the log grows, and nothing is lost.
+   */
+  readonly checkpointError?: { readonly error: string; readonly at: number };
   /** Set in a store that was opened with `encryption`. */
   readonly encryption?: EncryptionStatus;
   readonly memory: {

@@ -23,10 +23,10 @@ export interface VerifyOptions {
 }
 
 /**
- * Reads every byte of a data directory, or of a backup, and checks every checksum and every number, without changing
- * anything. What it finds is in the report; it rejects only when it cannot look: LOCKED while a process
- * holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE, ENCRYPTION_KEY_MISSING,
- * ENCRYPTION_KEY_WRONG.
+ * Reads every byte of a data directory that an open or a watch would read, or of a backup, and checks every checksum
+ * and every number, without changing anything. What it finds is in the report; it rejects only when it cannot look:
+ * LOCKED while a process holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE,
+ * ENCRYPTION_KEY_MISSING, ENCRYPTION_KEY_WRONG.
  *
  * @example
  * ```ts

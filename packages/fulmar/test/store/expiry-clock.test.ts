@@ -152,6 +152,18 @@ describe("where the disk is full", () => {
   });
 });
 
+test("a store that has failed sweeps nothing more, and nobody waits for it", async () => {
+  const { storage, db } = await expired();
+  storage.disk.faults.add({ operations: ["sync"], path: ".log", code: "EIO", times: 1 });
+  await expect(db.set("k", "2", { durability: "full" })).rejects.toMatchObject({
+    code: "DURABILITY_UNKNOWN",
+  });
+  expect(db.has("lease")).toBe(false);
+  await expect(db.flush()).rejects.toThrow();
+  await expect(db.checkpoint()).rejects.toThrow();
+  await expect(db.close()).rejects.toThrow();
+});
+
 test("a flush that a codec asks for sweeps nothing within the write of that codec", async () => {
   const storage = simulatedStorage({ cryptography: nodeCryptography });
   let hook: (() => void) | undefined;

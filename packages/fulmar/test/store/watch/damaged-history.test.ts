@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { repair, type VerifyReport, verify } from "../../../src/index.js";
+import type { SimulatedStorage } from "../../../src/testing/index.js";
+import { errorOf, machine, openOn, take } from "./support.js";
+
+/** A store whose first segments are kept for watches alone. */
+async function withHistory(): Promise<{ storage: SimulatedStorage; segments: string[] }> {
+  const storage = machine();
+  const db = await openOn(storage);
+  for (let n = 1; n <= 60; n++) await db.set(n % 7, "x".repeat(3000) + n);
+  const segments = (await storage.runtime.fileSystem.list("/data/log")).slice(0, -1);
+  await db.checkpoint();
+  await db.close();
+  return { storage, segments: segments.map((name) => `/data/log/${name}`) };
+}
+
+function look(storage: SimulatedStorage): Promise<VerifyReport> {
+  return verify("/data", { runtime: storage.restart() });
+}
+
+test("each damaged segment of the history is found, and said to matter to watches alone", async () => {
+  const { storage, segments } = await withHistory();
+  expect(segments.length).toBeGreaterThan(2);
+  expect(await look(storage)).toMatchObject({ ok: true, findings: [] });
+  const [first, second] = segments;
+  for (const path of [first, second]) storage.disk.rot(path, { bits: [8 * 5000] });
+  const report = await look(storage);
+  expect(report).toMatchObject({
+    ok: true,
+    findings: [
+      { severity: "history", file: first },
+      { severity: "history", file: second },
+    ],
+  });
+  for (const { offset } of report.findings) expect(offset).toBeLessThanOrEqual(5000);
+  const [, { message }] = report.findings;
+  expect(message).toContain("watches alone");
+  const since = Number(/before version (\d+)/.exec(message)?.[1]);
+
+  // What the watch, the repair and the next open say and do fits together.
+  const db = await openOn(storage);
+  const error = await errorOf(db.watch({}, { since: 0 }).next());
+  expect(error).toMatchObject({ code: "CORRUPT", details: { file: first } });
+  expect((error as Error).message).toContain("fulmar check");
+  expect((error as Error).message).not.toContain("restore a backup");
+  const whole = db.watch({}, { since });
+  expect(await take(whole, 60 - since)).toHaveLength(60 - since);
+  await db.close();
+  const repaired = await repair("/data", { runtime: storage.restart() });
+  expect(repaired).toMatchObject({ damaged: false, repaired: false });
+  const letGo = await openOn(storage, { historyBytes: 0 });
+  await letGo.close();
+  expect(await look(storage)).toMatchObject({ ok: true, findings: [] });
+});
