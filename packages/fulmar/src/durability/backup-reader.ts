@@ -6,10 +6,11 @@ import {
   type CheckpointHeader,
   FOOTER_BYTES,
   isCheckpointMagic,
+  olderCheckpointFormat,
   readCheckpointHeader,
 } from "./checkpoint-format.js";
 import { type CheckpointRead, type LoadTarget, readCheckpoint } from "./checkpoint-reader.js";
-import { attempt, corrupt, formatNewer, readFully, withFile } from "./files.js";
+import { attempt, corrupt, formatNewer, formatOlder, readFully, withFile } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
 import type { CheckpointName } from "./manifest.js";
 
@@ -20,7 +21,7 @@ export interface BackupHead {
   readonly name: CheckpointName;
 }
 
-/** Looks at the header of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE, FORMAT_NEWER or CORRUPT. */
+/** Looks at the header of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE, FORMAT_NEWER, FORMAT_OLDER or CORRUPT. */
 export async function inspectBackup(runtime: DiskRuntime, path: string): Promise<BackupHead> {
   const status = await attempt("look at", path, runtime.fileSystem.status(path));
   if (status?.kind !== "file") {
@@ -36,7 +37,7 @@ async function readHead(runtime: DiskRuntime, handle: FileHandle, sizeBytes: num
   if (!isCheckpointMagic(bytes)) throw notABackup(path, "it does not begin as one");
   const header = readCheckpointHeader(runtime.checksum, bytes.subarray(0, length));
   if (typeof header === "number") throw formatNewer(path, header);
-  if (header === undefined) throw corrupt(path, 0, "its header is not valid");
+  if (header === undefined) throw unreadable(runtime, path, bytes.subarray(0, length));
   if (!header.isBackup) throw notABackup(path, "it is a checkpoint, which needs the log of its store");
   const footer = new Uint8Array(FOOTER_BYTES);
   const from = Math.max(0, sizeBytes - FOOTER_BYTES);
@@ -59,6 +60,17 @@ export async function readBackup(
     throw corrupt(path, 0, `it holds the number ${highest}, which no store reaches`);
   }
   return read;
+}
+
+/** A backup of an older format is whole; only the code that reads it is not here. */
+function unreadable(runtime: DiskRuntime, path: string, head: Uint8Array): FulmarError {
+  const format = olderCheckpointFormat(runtime.checksum, head);
+  if (format === undefined) return corrupt(path, 0, "its header is not valid");
+  return formatOlder(
+    path,
+    format,
+    "restore it with the version of Fulmar that wrote it, and open that with this one",
+  );
 }
 
 function notABackup(path: string, why: string): FulmarError {

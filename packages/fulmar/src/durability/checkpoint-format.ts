@@ -140,6 +140,14 @@ export function isCheckpointMagic(bytes: Uint8Array): boolean {
   return equalBytes(bytes.subarray(0, 8), HEADER_MAGIC);
 }
 
+/** The number of an older format whose header this is; undefined for every other, and for damaged ones. */
+export function olderCheckpointFormat(checksum: Checksum, bytes: Uint8Array): number | undefined {
+  if (bytes.length < CHECKPOINT_HEADER_BYTES || !isCheckpointMagic(bytes)) return undefined;
+  if (readU32(bytes, 104) !== checksum.crc32(bytes, 0, 104, 0)) return undefined;
+  const format = readU32(bytes, 8);
+  return format < CHECKPOINT_FORMAT ? format : undefined;
+}
+
 /** The header, the number of a format that is newer or has flags that are, or undefined when damaged. */
 export function readCheckpointHeader(
   checksum: Checksum,

@@ -25,9 +25,10 @@ export function formatNewer(file: string, version: number): FulmarError {
   return new FulmarError("FORMAT_NEWER", message, { file, version });
 }
 
-export function formatOlder(file: string, version: number): FulmarError {
-  const remedy =
-    "open it with this version of Fulmar to bring it to the present format, or dump it with an older one";
+const OLDER_REMEDY =
+  "open it with this version of Fulmar to bring it to the present format, or dump it with an older one";
+
+export function formatOlder(file: string, version: number, remedy = OLDER_REMEDY): FulmarError {
   return new FulmarError("FORMAT_OLDER", `${file} has format ${version}: ${remedy}`, { file, version });
 }
 

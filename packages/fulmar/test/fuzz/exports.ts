@@ -52,7 +52,7 @@ async function restoreTwice(disk: SimulatedDisk, sealed: Sealed): Promise<void> 
   if (found !== digest) throw new Error(`the digest was ${digest}, and is ${found}`);
 }
 
-const REFUSALS = /^(CORRUPT|FORMAT_NEWER|NOT_A_STORE|ENCRYPTION_KEY_(WRONG|MISSING))$/;
+const REFUSALS = /^(CORRUPT|FORMAT_NEWER|FORMAT_OLDER|NOT_A_STORE|ENCRYPTION_KEY_(WRONG|MISSING))$/;
 
 async function named<T>(work: Promise<T>): Promise<T | undefined> {
   return work.catch((error: unknown) => {

@@ -40,7 +40,7 @@ async function killed(
   return storage.disk;
 }
 
-const REFUSALS = /^(CORRUPT|FORMAT_NEWER|NOT_A_STORE|ENCRYPTION_KEY_(WRONG|MISSING))$/;
+const REFUSALS = /^(CORRUPT|FORMAT_NEWER|FORMAT_OLDER|NOT_A_STORE|ENCRYPTION_KEY_(WRONG|MISSING))$/;
 
 /** Opens what is on `disk`: it is refused by name, or what it shows comes back after a close. */
 async function openTwice(disk: SimulatedDisk, sealed: Sealed = "plain"): Promise<void> {

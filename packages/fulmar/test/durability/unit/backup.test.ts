@@ -231,6 +231,22 @@ describe("of what is no backup", () => {
     await expect(inspectBackup(runtime, BACKUP)).rejects.toMatchObject(refused);
   });
 
+  test("one of an older format is not called damaged", async () => {
+    const { bytes } = checkpointOf([blockOf({ key: "a", value: "1" })], { state: { isBackup: true } });
+    writeU32(bytes, 8, 0);
+    await put(bytes);
+    await expect(inspectBackup(runtime, BACKUP)).rejects.toMatchObject({ code: "CORRUPT" });
+    repairCheckpoint(bytes);
+    await put(bytes);
+    const refused = { code: "FORMAT_OLDER", details: { version: 0, file: BACKUP } };
+    await expect(inspectBackup(runtime, BACKUP)).rejects.toMatchObject(refused);
+    await expect(inspectBackup(runtime, BACKUP)).rejects.toThrow(
+      "restore it with the version of Fulmar that wrote it",
+    );
+    const report = await verifyBackup(runtime, BACKUP);
+    expect(report).toMatchObject({ ok: false, findings: [{ severity: "problem", file: BACKUP }] });
+  });
+
   test("what became shorter meanwhile is said to end too early", async () => {
     const { bytes } = checkpointOf([blockOf({ key: "a", value: "1" })], { state: { isBackup: true } });
     await put(bytes);
