@@ -4,6 +4,7 @@ import { FIRST_RECORD_AT } from "../../src/durability/log-scan.js";
 import { recordBytes, SEGMENT_HEADER_BYTES } from "../../src/durability/segment-format.js";
 import { verifyDirectory } from "../../src/durability/verify.js";
 import type { SimulatedStorage } from "../../src/testing/simulated/index.js";
+import { watchAllocations } from "../fuzz/allocations.js";
 import {
   edit,
   filesOf,
@@ -113,18 +114,24 @@ describe("a torn tail", () => {
   test("T-WAL-03: a length of 4 GiB allocates nothing beyond the file", async () => {
     const { storage, written } = await killed(1);
     await edit(storage, LOG, (bytes) => {
-      const longer = new Uint8Array(bytes.length + 64);
-      longer.set(bytes);
-      // A copy of the first record's head that claims to be huge, with a checksum that fits.
-      longer.set(bytes.subarray(FIRST_RECORD_AT, FIRST_RECORD_AT + 40), bytes.length);
-      writeU32(longer, bytes.length, 0xffffffff);
-      writeU32(
-        longer,
-        bytes.length + 36,
-        storage.runtime.checksum.crc32(longer, bytes.length, bytes.length + 36, 0),
-      );
+      const end = FIRST_RECORD_AT + 44 + readU32(bytes, FIRST_RECORD_AT);
+      const longer = new Uint8Array(end + 64);
+      longer.set(bytes.subarray(0, end));
+      // The head of the record that comes next, which claims to be huge, with a checksum that fits.
+      longer.set(bytes.subarray(FIRST_RECORD_AT, FIRST_RECORD_AT + 40), end);
+      writeU32(longer, end, 0xffffffff);
+      longer[end + 16]++;
+      writeU32(longer, end + 32, readU32(bytes, end - 4));
+      writeU32(longer, end + 36, storage.runtime.checksum.crc32(longer, end, end + 36, 0));
       return longer;
     });
+    // Chunks are no longer than what is left of the file.
+    const stop = watchAllocations(64 * 1024);
+    try {
+      await verifyDirectory(storage.restart(), ROOT);
+    } finally {
+      stop();
+    }
     const store = await MiniStore.open(storage.restart());
     expect(store.contents()).toEqual(replayed(written));
     await store.close();

@@ -98,7 +98,7 @@ describe("restart", () => {
     expect((await early.next()).value?.changes).toMatchObject([{ key: 0 }]);
   });
 
-  test("T-ID-01: a number whose entry was replaced by a peer is not given out again", async () => {
+  test("a number whose entry was deleted since is not given out again", async () => {
     const directory = await dataDirectory();
     const db = await open<number>(directory);
     await portOf(db).beginReplication();
