@@ -13,15 +13,18 @@ import {
   ENCRYPTED_CONTENTS,
   ENCRYPTED_KEY,
   GOLDEN_CONTENTS,
+  KILLED_CONTENTS,
   writeGolden,
   writeGoldenCompressed,
   writeGoldenEncrypted,
+  writeGoldenKilled,
 } from "./golden.js";
 import { MiniStore } from "./harness.js";
 
 const FIXTURE = fileURLToPath(new URL("./fixtures/golden", import.meta.url));
 const COMPRESSED = fileURLToPath(new URL("./fixtures/golden-compressed", import.meta.url));
 const ENCRYPTED = fileURLToPath(new URL("./fixtures/golden-encrypted", import.meta.url));
+const KILLED = fileURLToPath(new URL("./fixtures/golden-killed", import.meta.url));
 const DOCUMENTS = fileURLToPath(new URL("../../../../docs/format", import.meta.url));
 /** Set to write the fixture anew after an intended change of a format, which needs a new format number. */
 const REWRITE = process.env.FULMAR_WRITE_GOLDEN === "1";
@@ -148,6 +151,58 @@ describe("the golden directory that is encrypted", () => {
   test("is what today's code writes", async () => {
     for (const [path, bytes] of await writeGoldenEncrypted()) {
       expect(Buffer.from(bytes).equals(await readFile(join(ENCRYPTED, path))), path).toBe(true);
+    }
+  });
+});
+
+describe("the golden directory of a store that had a peer and was killed", () => {
+  const LOG = "log/000000000001.log";
+
+  test("opens with everything but its torn end, and remembers what it deleted", async () => {
+    if (REWRITE) await rewrite(KILLED, await writeGoldenKilled());
+    const directory = await copyOfFixture(KILLED);
+    const report = await verifyDirectory(nodeRuntime(), directory);
+    expect(report).toMatchObject({
+      ok: true,
+      clean: false,
+      version: 5,
+      checkpoint: { version: 4, entries: 3 },
+    });
+    expect(report.findings.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining("torn tail"),
+    );
+    const store = await MiniStore.open(nodeRuntime(), {}, directory);
+    expect(store.contents()).toEqual(KILLED_CONTENTS);
+    const { clean, hadPeers, cutBytes, version, coverage } = store.directory.recovered;
+    expect({ clean, hadPeers, version }).toEqual({
+      clean: false,
+      hadPeers: true,
+      version: 5 + NUMBERS_SKIPPED,
+    });
+    expect(cutBytes).toBeGreaterThan(0);
+    expect(store.engine.usage()).toMatchObject({ tombstones: 1 });
+    expect(coverage.of("f0".repeat(16))).toEqual({ upTo: 9, holes: [] });
+    await store.close();
+  });
+
+  test.each([
+    ["before its torn end, which tells that this had been synced", LOG, "v2"],
+    ["in what it deleted", CHECKPOINT, "gone"],
+  ])("is refused when it is damaged %s", async (_, path, text) => {
+    const directory = await copyOfFixture(KILLED);
+    const bytes = await readFile(join(directory, path));
+    bytes[bytes.indexOf(text)] ^= 1;
+    await writeFile(join(directory, path), bytes);
+    await expect(MiniStore.open(nodeRuntime(), {}, directory)).rejects.toMatchObject({
+      code: "CORRUPT",
+      details: { file: join(directory, path) },
+    });
+    expect(await verifyDirectory(nodeRuntime(), directory)).toMatchObject({ ok: false });
+  });
+
+  test("is what today's code writes", async () => {
+    for (const [path, bytes] of await writeGoldenKilled()) {
+      expect(Buffer.from(bytes).equals(await readFile(join(KILLED, path))), path).toBe(true);
     }
   });
 });

@@ -76,6 +76,40 @@ export async function writeGoldenEncrypted(): Promise<Map<string, Uint8Array>> {
   return new Map([...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]));
 }
 
+/** What {@link writeGoldenKilled} stores, without what a crash tore. */
+export const KILLED_CONTENTS: ReadonlyMap<string, string> = new Map([
+  ["k", "v2"],
+  ["theirs", "merged"],
+]);
+
+/**
+ * Writes a store that had a peer, and was killed: it has a tombstone, what it merged, and an end of the log that no sync
+ * is known to have covered and that a crash tore.
+ */
+export async function writeGoldenKilled(): Promise<Map<string, Uint8Array>> {
+  const storage = machine();
+  const runtime: Runtime = { ...storage.runtime, random: new CountingRandom() };
+  const store = await MiniStore.open(runtime);
+  await store.directory.rememberPeers();
+  store.engine.keepTombstones = true;
+  await store.save("k", "v1");
+  const foreign = store.origins.intern("f0".repeat(16));
+  store.put("theirs", "merged", [{ origin: foreign, coverage: { upTo: 9, holes: [] } }], foreign);
+  await store.save("gone", "deleted below");
+  await store.save("gone", undefined);
+  await store.checkpoint();
+  await store.save("k", "v2");
+  await store.save("torn", "a value of which the end never came to the disk");
+  const files = new Map(
+    [...storage.disk.image()].map(([path, bytes]) => [path.slice(ROOT.length + 1), bytes]),
+  );
+  storage.kill();
+  const log = files.get("log/000000000001.log") ?? new Uint8Array(0);
+  const end = log.findLastIndex((byte) => byte !== 0) + 1;
+  log.fill(0, end - 30, end);
+  return files;
+}
+
 /** Writes a small store with one of everything and returns its files by their path below the root. */
 export async function writeGolden(): Promise<Map<string, Uint8Array>> {
   const storage = machine();
