@@ -23,6 +23,21 @@ export interface Codec<V> {
 export type CodecName = "json" | "bytes" | "text";
 
 /**
+ * The names of the codecs that can hold values of a type: `json` any, `text` strings, of which `V` may be a part, and
+ * `bytes` what is read as a plain `Uint8Array`, and so no `Buffer`.
+ */
+export type CodecNameFor<V> =
+  | "json"
+  | ([ReturnType<Uint8Array["slice"]>] extends [V] ? "bytes" : never)
+  | ([V] extends [string] ? "text" : [string] extends [V] ? "text" : never);
+
+/** Options with a codec whose name says of what type values are. */
+export type OptionsOfBytes<Options> = Options & { readonly codec: "bytes" };
+
+/** Options with a codec whose name says of what type values are. */
+export type OptionsOfText<Options> = Options & { readonly codec: "text" };
+
+/**
  * Anything that `JSON.stringify` can write, as UTF-8; `toJSON` is honoured. Refused: `undefined`,
  * functions, symbols, bigints anywhere, and where the value itself is one of these (they would turn
  * into something else in silence): NaN, infinities, byte arrays, `Map`, `Set`, promises. Deeper inside

@@ -1,7 +1,7 @@
 import { FulmarRangeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
-import { type Codec, type CodecName, resolveCodec } from "../codec/codec.js";
+import { type Codec, type CodecNameFor, resolveCodec } from "../codec/codec.js";
 import { KeySpace } from "../keys/space.js";
 import type { StoreCore } from "./core.js";
 import { type SchemaOutput, type StandardSchema, type Validator, validatorOf } from "./schema.js";
@@ -14,7 +14,7 @@ import { WriteEncoder } from "./write-encoder.js";
 /** What is special about a namespace; every member has a default. */
 export interface NamespaceOptions<Out = unknown> {
   /** How values become bytes; the store's own codec unless set. */
-  readonly codec?: Codec<Out> | CodecName;
+  readonly codec?: Codec<Out> | CodecNameFor<Out>;
   /**
    * How long entries live, in ms, when a write gives neither `ttl` nor `expiresAt`; for ever unless set. To write an
    * entry that never expires in spite of it, give `ttl: Infinity`.

@@ -3,7 +3,13 @@ import { checkOptions, isRevoked } from "../base/options.js";
 import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime, ThreadChannel } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
-import { type Codec, type CodecName, resolveCodec } from "../codec/codec.js";
+import {
+  type Codec,
+  type CodecNameFor,
+  type OptionsOfBytes,
+  type OptionsOfText,
+  resolveCodec,
+} from "../codec/codec.js";
 import type { AttachedMessage, AttachMessage, OwnerMessage, ReaderHandle } from "./reader-messages.js";
 import { SharedReader } from "./shared-reader.js";
 
@@ -13,7 +19,7 @@ const used = new WeakSet<object>();
 /** How a reader on another thread is opened. */
 export interface ReaderOptions<V = unknown> {
   /** The codec that the store was opened with: `json` unless set. */
-  readonly codec?: Codec<V> | CodecName;
+  readonly codec?: Codec<V> | CodecNameFor<V>;
   /** The surroundings; Node's unless set. */
   readonly runtime?: Runtime;
 }
@@ -44,7 +50,19 @@ export interface ReaderOptions<V = unknown> {
  * }
  * ```
  */
-export async function openReader<V = unknown>(
+export function openReader(
+  handle: ReaderHandle,
+  options: OptionsOfBytes<ReaderOptions<Uint8Array>>,
+): Promise<SharedReader<Uint8Array>>;
+export function openReader(
+  handle: ReaderHandle,
+  options: OptionsOfText<ReaderOptions<string>>,
+): Promise<SharedReader<string>>;
+export function openReader<V = unknown>(
+  handle: ReaderHandle,
+  options?: ReaderOptions<V>,
+): Promise<SharedReader<V>>;
+export async function openReader<V>(
   handle: ReaderHandle,
   options: ReaderOptions<V> = {},
 ): Promise<SharedReader<V>> {

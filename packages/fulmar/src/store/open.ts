@@ -2,6 +2,7 @@ import { toHex } from "../base/bytes.js";
 import { runtimeOf } from "../base/runtime/check.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
+import type { OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { withKeyring } from "../durability/keyring.js";
 import { createEntryHash } from "../memory/entry-hash.js";
@@ -43,7 +44,16 @@ const TWO_32 = 2 ** 32;
  * await db.close();
  * ```
  */
-export async function open<V = unknown>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
+export function open(
+  directory: string | undefined,
+  options: OptionsOfBytes<OpenOptions<Uint8Array>>,
+): Promise<Store<Uint8Array>>;
+export function open(
+  directory: string | undefined,
+  options: OptionsOfText<OpenOptions<string>>,
+): Promise<Store<string>>;
+export function open<V = unknown>(directory?: string, options?: OpenOptions<V>): Promise<Store<V>>;
+export async function open<V>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
   const settings = resolveSettings(directory, options);
   const given = runtimeOf(options.runtime, nodeRuntime);
   const runtime = withKeyring(given, createKeyring(given, options.encryption));

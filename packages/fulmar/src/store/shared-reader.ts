@@ -1,4 +1,4 @@
-import type { Codec } from "../codec/codec.js";
+import type { Codec, OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import type { KeyRange } from "../keys/range.js";
 import { type KeySpace, STORE_KEYS } from "../keys/space.js";
 import { keyOf } from "../record/entry.js";
@@ -69,6 +69,8 @@ export class SharedReader<V = unknown> extends SharedReadable<V> {
     name: string,
     options: SchemaOptions<S>,
   ): SharedNamespace<SchemaOutput<S>>;
+  namespace(name: string, options: OptionsOfBytes<NamespaceOptions<Uint8Array>>): SharedNamespace<Uint8Array>;
+  namespace(name: string, options: OptionsOfText<NamespaceOptions<string>>): SharedNamespace<string>;
   namespace<T = V>(name: string, options?: NamespaceOptions<T>): SharedNamespace<T>;
   namespace<Out>(
     name: string,

@@ -1,4 +1,5 @@
 import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
+import type { OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import type { BackupSummary } from "../durability/care-types.js";
 import { ALL_KEYS } from "../keys/range.js";
 import { resolveRange } from "../keys/resolve.js";
@@ -68,6 +69,8 @@ export class Store<V = unknown> extends Writable<V> {
     name: string,
     options: SchemaOptions<S>,
   ): Namespace<SchemaInput<S>, SchemaOutput<S>>;
+  namespace(name: string, options: OptionsOfBytes<NamespaceOptions<Uint8Array>>): Namespace<Uint8Array>;
+  namespace(name: string, options: OptionsOfText<NamespaceOptions<string>>): Namespace<string>;
   namespace<T = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
   namespace<In, Out>(
     name: string,

@@ -1,6 +1,6 @@
 import type { Limits } from "../base/limits.js";
 import type { Runtime } from "../base/runtime/interface.js";
-import type { Codec } from "../codec/codec.js";
+import type { Codec, CodecNameFor } from "../codec/codec.js";
 import type { Key } from "../keys/key.js";
 import type { Stamp } from "../record/stamp.js";
 import type { Encryption, EncryptionStatus } from "./encryption.js";
@@ -72,7 +72,7 @@ export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
   readonly durability?: Durability;
   /** How values become bytes: `json` (default), `bytes`, `text`, or your own. */
-  readonly codec?: Codec<V> | "json" | "bytes" | "text";
+  readonly codec?: Codec<V> | CodecNameFor<V>;
   /** A label for people, in status and logs. At most 255 bytes. */
   readonly name?: string;
   readonly limits?: Partial<Limits>;

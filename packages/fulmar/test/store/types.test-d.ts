@@ -11,7 +11,9 @@ import type {
   Incremented,
   Key,
   Namespace,
+  OpenOptions,
   SharedNamespace,
+  SharedReader,
   Snapshot,
   StandardSchema,
   Store,
@@ -139,6 +141,45 @@ db.namespace("a", { lifetime: 5 });
 // @ts-expect-error no namespace
 void db.transact((tx) => tx.in("users"));
 
+// The name of a codec says of what type values are, unless JSON holds them, and nobody says otherwise.
+expectTypeOf(await open(undefined, { codec: "bytes" })).toEqualTypeOf<Store<Uint8Array>>();
+expectTypeOf(await open("./data", { codec: "text", durability: "relaxed" })).toEqualTypeOf<Store<string>>();
+expectTypeOf(await open(undefined, { codec: "json" })).toEqualTypeOf<Store<unknown>>();
+expectTypeOf(await open<User>(undefined, { codec: "json" })).toEqualTypeOf<Store<User>>();
+expectTypeOf(await open(undefined, { codec: ofTexts })).toEqualTypeOf<Store<string>>();
+expectTypeOf(
+  await open(undefined, {
+    codec: { name: "b", encode: (_: boolean) => new Uint8Array(1), decode: () => true },
+  }),
+).toEqualTypeOf<Store<boolean>>();
+expectTypeOf(await open<Uint8Array>(undefined, { codec: "bytes" })).toEqualTypeOf<Store<Uint8Array>>();
+expectTypeOf(await open<"a" | "b">(undefined, { codec: "text" })).toEqualTypeOf<Store<"a" | "b">>();
+declare const anyName: OpenOptions;
+expectTypeOf(await open(undefined, anyName)).toEqualTypeOf<Store<unknown>>();
+declare const flags: { readonly codec: "json" | "bytes" | "text" };
+expectTypeOf(await open(undefined, flags)).toEqualTypeOf<Store<unknown>>();
+// @ts-expect-error text holds strings only
+void open<number>(undefined, { codec: "text" });
+// @ts-expect-error bytes are no strings
+void open<string>(undefined, { codec: "bytes" });
+// @ts-expect-error what is read is no Buffer
+void open<Buffer>(undefined, { codec: "bytes" });
+// @ts-expect-error text holds strings only
+void (await open(undefined, { codec: "text" })).set("a", 5);
+// @ts-expect-error no such codec
+void open(undefined, { codec: "xml" });
+expectTypeOf(db.namespace("a", { codec: "bytes", ttl: 5 })).toEqualTypeOf<Namespace<Uint8Array>>();
+expectTypeOf(db.namespace("a", { codec: "text" })).toEqualTypeOf<Namespace<string>>();
+expectTypeOf(db.namespace("a", { codec: "json" })).toEqualTypeOf<Namespace<User>>();
+expectTypeOf(db.namespace<number>("a", { codec: "json" })).toEqualTypeOf<Namespace<number>>();
+expectTypeOf(db.namespace<string>("a", { codec: "text" })).toEqualTypeOf<Namespace<string>>();
+expectTypeOf(db.namespace("a", { codec: ofTexts })).toEqualTypeOf<Namespace<string>>();
+expectTypeOf(db.namespace("a", { schema: z.string(), codec: "text" })).toEqualTypeOf<Namespace<string>>();
+// @ts-expect-error text holds strings only
+db.namespace<number>("a", { codec: "text" });
+// @ts-expect-error text holds strings only
+db.namespace("a", { schema: lengths, codec: "text" });
+
 // A reader on another thread has what the store has, for reading.
 const reader = await openReader<User>(db.readerHandle());
 expectTypeOf(reader.get("a")).toEqualTypeOf<User | undefined>();
@@ -162,3 +203,13 @@ for (const users of [
 reader.namespace("a", { schema: lengths, codec: ofTexts });
 // @ts-expect-error no such option
 reader.namespace("a", { lifetime: 5 });
+expectTypeOf(await openReader(db.readerHandle(), { codec: "text" })).toEqualTypeOf<SharedReader<string>>();
+expectTypeOf(await openReader(db.readerHandle(), { codec: "bytes" })).toEqualTypeOf<
+  SharedReader<Uint8Array>
+>();
+expectTypeOf(reader.namespace("a", { codec: "text" })).toEqualTypeOf<SharedNamespace<string>>();
+expectTypeOf(reader.namespace("a", { codec: "bytes" })).toEqualTypeOf<SharedNamespace<Uint8Array>>();
+// @ts-expect-error text holds strings only
+void openReader<number>(db.readerHandle(), { codec: "text" });
+// @ts-expect-error bytes are no numbers
+reader.namespace<number>("a", { codec: "bytes" });
