@@ -67,6 +67,16 @@ export class Atomic<In = unknown, Out = In> {
   /**
    * The same operation on the keys of a namespace, or for the store on those outside of namespaces: to `commit`
    * one is to commit all. @throws INVALID_ARGUMENT for a namespace of another store
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const owners = db.namespace<string>("owners");
+   * await db.atomic().set("job", "taken").in(owners).check({ key: "job", exists: false }).set("job", "ada").commit();
+   * console.log(db.get("job"), owners.get("job")); // taken ada
+   * ```
    */
   in<I, O>(namespace: Namespace<I, O>): Atomic<I, O>;
   in<V>(store: Store<V>): Atomic<V>;
@@ -74,7 +84,18 @@ export class Atomic<In = unknown, Out = In> {
     return new Atomic(siblingScope<I, O>(this.#scope.core, owner), this.#plan);
   }
 
-  /** Adds conditions: by version, absence (`version: 0` or `exists: false`) or presence (`exists: true`). */
+  /**
+   * Adds conditions: by version, absence (`version: 0` or `exists: false`) or presence (`exists: true`).
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const outcome = await db.atomic().check({ key: "a", exists: true }, { key: "b", version: 0 }).commit();
+   * if (!outcome.ok) console.log(outcome.failed); // [ { index: 0, key: 'a', found: 0 } ]
+   * ```
+   */
   check(...checks: readonly Check[]): this {
     this.#assertUnused();
     for (const check of checks) {
@@ -104,7 +125,18 @@ export class Atomic<In = unknown, Out = In> {
     return this.#write(this.#scope.encoder.deletion(key));
   }
 
-  /** Adds to a counter, as {@link Transaction.increment} does; after a `set` of the same key, to that. */
+  /**
+   * Adds to a counter, as {@link Transaction.increment} does; after a `set` of the same key, to that.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.atomic().check({ key: "closed", exists: false }).increment("votes").increment("votes").commit();
+   * console.log(db.get("votes")); // 2
+   * ```
+   */
   increment(key: Key, by: number | bigint = 1): this {
     this.#assertUnused();
     const step = checkStep(by, key);
@@ -119,6 +151,15 @@ export class Atomic<In = unknown, Out = In> {
   /**
    * Does it, once. Resolves to `ok: false` and what failed when a check does not hold; otherwise when the
    * commit is durable at its level. Rejects as {@link Store.set}, and with NOT_AN_INTEGER, INTEGER_OVERFLOW.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const outcome = await db.atomic().set("a", 1).delete("b").commit({ durability: "memory" });
+   * if (outcome.ok) console.log(outcome.version); // 1
+   * ```
    */
   async commit(options: Pick<WriteOptions, "durability"> = {}): Promise<AtomicOutcome<Out>> {
     checkOptions(options, ["durability"], "commit");

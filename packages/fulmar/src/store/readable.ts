@@ -21,7 +21,18 @@ export abstract class Readable<V = unknown> {
     this.#lookup = new LookupKey(view.reader.space);
   }
 
-  /** Number of the newest commit that it shows; in a store it grows with each commit, also across restarts. */
+  /**
+   * Number of the newest commit that it shows; in a store it grows with each commit, also across restarts.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const { version } = await db.set("a", 1);
+   * console.log(db.version === version); // true
+   * ```
+   */
   get version(): number {
     return this.#view.version;
   }
@@ -41,13 +52,33 @@ export abstract class Readable<V = unknown> {
    * `value.slice()` is a copy with a buffer of its own.
    *
    * @throws INVALID_KEY, KEY_TOO_LARGE, CLOSED
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<{ name: string }>();
+   * await db.set(["user", 1], { name: "Ada" });
+   * console.log(db.get(["user", 1])?.name, db.get(["user", 2])); // Ada undefined
+   * ```
    */
   get(key: Key): V | undefined {
     const ref = this.#find(key);
     return ref === NONE ? undefined : this.#view.reader.value(ref);
   }
 
-  /** Whether a key has a value. @throws as {@link get} */
+  /**
+   * Whether a key has a value. @throws as {@link get}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * console.log(db.has("a"), db.has("b")); // true false
+   * ```
+   */
   has(key: Key): boolean {
     return this.#find(key) !== NONE;
   }
@@ -55,6 +86,15 @@ export abstract class Readable<V = unknown> {
   /**
    * The values of several keys, in the same order, of one moment; bytes as {@link get} gives them.
    * @throws as {@link get}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * console.log(db.getMany(["a", "b"])); // [ 1, undefined ]
+   * ```
    */
   getMany(keys: Iterable<Key>): (V | undefined)[] {
     this.#view.assertOpen();
@@ -72,6 +112,17 @@ export abstract class Readable<V = unknown> {
   /**
    * Value, version, stamp and deadline of a key, or undefined. With `tombstones`, also what is known of
    * a deleted or expired key. @throws as {@link get}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * console.log(db.entry("a")?.version); // 1
+   * await db.set("b", 2, { expiresAt: 1000 }); // long ago
+   * console.log(db.entry("b"), db.entry("b", { tombstones: true })?.tombstone); // undefined expired
+   * ```
    */
   entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
     checkOptions(options, ["tombstones"], "entry");
@@ -90,22 +141,66 @@ export abstract class Readable<V = unknown> {
    * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
    * is a plain object of the caller's own; bytes are as {@link get} gives them.
    * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * for (const n of [1, 2, 3]) await db.set(["n", n], n);
+   * for (const { key, value } of db.list({ prefix: ["n"], reverse: true, limit: 2 })) console.log(key, value);
+   * for await (const { value } of db.list({ gte: ["n", 2] })) console.log(value); // 2, 3
+   * ```
    */
   list(options: ListOptions = {}): List<Entry<V>> {
     return this.#listing(options, (reader) => (ref) => reader.liveEntry(ref));
   }
 
-  /** The keys that {@link list} would give. */
+  /**
+   * The keys that {@link list} would give.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * console.log([...db.keys()]); // [ 'a' ]
+   * ```
+   */
   keys(options: ListOptions = {}): List<Key> {
     return this.#listing(options, (reader) => (ref) => reader.key(ref));
   }
 
-  /** The values that {@link list} would give. */
+  /**
+   * The values that {@link list} would give.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * console.log([...db.values()]); // [ 1 ]
+   * ```
+   */
   values(options: ListOptions = {}): List<V> {
     return this.#listing(options, (reader) => (ref) => reader.value(ref));
   }
 
-  /** How many keys of a range have a value. Takes time in proportion to the range. */
+  /**
+   * How many keys of a range have a value. Takes time in proportion to the range.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a1", 1);
+   * await db.set("b1", 2);
+   * console.log(db.count(), db.count({ prefix: "a" })); // 2 1
+   * ```
+   */
   count(options: RangeOptions = {}): number {
     checkOptions(options, RANGE_OPTIONS, "count");
     this.#view.assertOpen();

@@ -5,6 +5,17 @@ import type { PinnedView } from "./views.js";
  * One state of a store, which stays readable whatever is written since, until {@link close}: repeatable
  * reads and listings, deadlines judged as of the moment when it was taken. It keeps every version that it
  * shows in memory, so close it soon. Get one from {@link Store.snapshot}.
+ *
+ * @example
+ * ```ts
+ * import { open } from "fulmar";
+ *
+ * await using db = await open<number>();
+ * await db.set("a", 1);
+ * using snapshot = db.snapshot();
+ * await db.set("a", 2);
+ * console.log(snapshot.get("a"), snapshot.count(), db.get("a")); // 1 1 2
+ * ```
  */
 export class Snapshot<V = unknown> extends Readable<V> {
   readonly #view: PinnedView<V>;
@@ -15,7 +26,22 @@ export class Snapshot<V = unknown> extends Readable<V> {
     this.#view = view;
   }
 
-  /** Lets go of the state; iterations that have begun can go on to their end. Idempotent. */
+  /**
+   * Lets go of the state; iterations that have begun can go on to their end. Idempotent.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const snapshot = db.snapshot();
+   * const keys = snapshot.keys()[Symbol.iterator]();
+   * const { value } = keys.next();
+   * snapshot.close();
+   * console.log(value, keys.next().done); // a true
+   * ```
+   */
   close(): void {
     this.#view.close();
   }

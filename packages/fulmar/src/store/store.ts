@@ -150,6 +150,15 @@ export class Store<V = unknown> extends Writable<V> {
   /**
    * Resolves when every write so far is on stable storage, and that what has expired by now is gone. Rejects with
    * DURABILITY_UNKNOWN after a failed sync, with DIRECTORY_LOST when files of the directory are gone.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>("./data", { durability: "relaxed" });
+   * for (const n of [1, 2, 3]) void db.set(n, n);
+   * await db.flush(); // now a power cut takes none of them
+   * ```
    */
   flush(): Promise<void> {
     return attempt(() => {
@@ -161,6 +170,16 @@ export class Store<V = unknown> extends Writable<V> {
   /**
    * Writes everything into a new checkpoint, beside the writes, and lets go of the log before it. With
    * no directory it resolves at once. Rejects with DISK_FULL or IO_ERROR, which leaves the store as it was.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>("./data");
+   * await db.set("a", 1);
+   * const { entries } = await db.checkpoint();
+   * console.log(entries > 0); // true
+   * ```
    */
   checkpoint(): Promise<CheckpointSummary> {
     return attempt(() => {
@@ -178,6 +197,16 @@ export class Store<V = unknown> extends Writable<V> {
    *
    * Rejects with ALREADY_EXISTS, PATH_UNUSABLE, ABORTED, CLOSED, DISK_FULL, ACCESS_DENIED or IO_ERROR, and
    * leaves nothing then.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>("./data");
+   * await db.set("a", 1);
+   * const { path } = await db.backup("./monday.backup", { signal: AbortSignal.timeout(60_000) });
+   * console.log(path);
+   * ```
    */
   backup(target: string, options: BackupOptions = {}): Promise<BackupSummary> {
     return attempt(() => {
@@ -191,6 +220,17 @@ export class Store<V = unknown> extends Writable<V> {
   /**
    * Turns expired entries into tombstones now, at most `limit` of them, and returns how many. The store
    * does so by itself, too.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("session", "ada", { ttl: 1 });
+   * await new Promise((resolve) => setTimeout(resolve, 10));
+   * console.log(db.has("session")); // false, swept or not
+   * while (db.sweep() > 0); // now its memory is free
+   * ```
    */
   sweep(limit = 1000): number {
     return this.#core.sweep(integerOption(limit, "limit", 1000, 1, 1_000_000));
@@ -227,6 +267,17 @@ export class Store<V = unknown> extends Writable<V> {
    * A fingerprint of a range (of everything, the store's own data included, without one): hexadecimal,
    * equal on replicas that hold the same entries. Covers keys, stamps and value checksums, also of tombstones: of those
    * that a store without peers lets go of, for a moment after large deletions.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const before = db.digest();
+   * await db.set("a", 1); // a write of its own, with another stamp
+   * console.log(db.digest() === before); // false
+   * ```
    */
   digest(options?: RangeOptions): string {
     checkOptions(options, RANGE_OPTIONS, "digest");
@@ -237,7 +288,19 @@ export class Store<V = unknown> extends Writable<V> {
     return `${words.join("")}-${count.toString(16)}`;
   }
 
-  /** State, identity and figures. Works on a closed store, too. */
+  /**
+   * State, identity and figures. Works on a closed store, too.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>("./data", { name: "front door" });
+   * await db.set("a", 1);
+   * const { name, entries, dirty } = db.status();
+   * console.log(name, entries, dirty); // front door 1 true
+   * ```
+   */
   status(): StoreStatus {
     return this.#core.status();
   }
@@ -246,6 +309,15 @@ export class Store<V = unknown> extends Writable<V> {
    * Syncs what is written, removes what has expired and releases the directory. Idempotent; later calls of other
    * methods fail with CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), when
    * files of the directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL, IO_ERROR).
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * const db = await open<number>("./data");
+   * await db.set("a", 1);
+   * await db.close(); // or `await using db = ...`
+   * ```
    */
   close(): Promise<void> {
     return this.#core.close();

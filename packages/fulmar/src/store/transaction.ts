@@ -79,23 +79,75 @@ export class Transaction<In = unknown, Out = In> {
     return new Transaction(this.#state, siblingScope<I, O>(this.#state.core, owner));
   }
 
-  /** The newest commit that the transaction sees. */
+  /**
+   * The newest commit that the transaction sees.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const { version } = await db.set("a", 1);
+   * console.log((await db.transact((tx) => tx.version)) === version); // true
+   * ```
+   */
   get version(): number {
     return this.#state.version;
   }
 
-  /** The value of a key, or undefined. */
+  /**
+   * The value of a key, or undefined.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.transact((tx) => {
+   *   const hint = tx.get("price", { conflict: false }) ?? 1; // may be outdated at the commit
+   *   tx.set("total", (tx.get("total") ?? 0) + hint); // may not
+   * });
+   * console.log(db.get("total")); // 1
+   * ```
+   */
   get(key: Key, options: TransactionReadOptions = NO_OPTIONS): Out | undefined {
     const step = this.#step(key, options);
     return step === undefined ? undefined : this.#value(step);
   }
 
-  /** Whether a key has a value. */
+  /**
+   * Whether a key has a value.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.transact((tx) => {
+   *   if (!tx.has("owner")) tx.set("owner", "ada");
+   * });
+   * console.log(db.get("owner")); // ada
+   * ```
+   */
   has(key: Key, options: TransactionReadOptions = NO_OPTIONS): boolean {
     return this.#step(key, options) !== undefined;
   }
 
-  /** Value, version and deadline of a key, or undefined. */
+  /**
+   * Value, version and deadline of a key, or undefined.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("a", "one");
+   * await db.transact((tx) => {
+   *   tx.set("b", "two");
+   *   console.log(tx.entry("a")?.version, tx.entry("b")?.version); // 1 0
+   * });
+   * ```
+   */
   entry(key: Key, options: TransactionReadOptions = NO_OPTIONS): TransactionEntry<Out> | undefined {
     const step = this.#step(key, options);
     return step === undefined ? undefined : this.#entry(step);
@@ -105,17 +157,55 @@ export class Transaction<In = unknown, Out = In> {
    * Entries in key order, the transaction's own writes among them as they are when the iteration begins.
    * Only what was iterated over counts as read: a listing that is left early does not conflict with what
    * comes later.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set(["job", 1], 5);
+   * await db.transact((tx) => {
+   *   for (const { key } of tx.list({ prefix: ["job"], limit: 1 })) tx.delete(key); // the first that waits
+   * });
+   * console.log(db.count()); // 0
+   * ```
    */
   list(options: ListOptions & TransactionReadOptions = {}): Iterable<TransactionEntry<Out>> {
     return this.#listing(options, (step) => this.#entry(step));
   }
 
-  /** The keys that {@link list} would give. */
+  /**
+   * The keys that {@link list} would give.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set(["job", 1], 5);
+   * console.log(await db.transact((tx) => [...tx.keys({ prefix: ["job"] })])); // [ [ 'job', 1 ] ]
+   * ```
+   */
   keys(options: ListOptions & TransactionReadOptions = {}): Iterable<Key> {
     return this.#listing(options, (step) => this.#scope.reader.space.decode(step.key));
   }
 
-  /** How many keys of a range have a value. */
+  /**
+   * How many keys of a range have a value.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const join = (who: string) =>
+   *   db.transact((tx) => {
+   *     if (tx.count({ prefix: ["seat"] }) < 2) tx.set(["seat", who], "taken");
+   *   });
+   * await Promise.all(["ada", "bob", "eve"].map(join));
+   * console.log(db.count({ prefix: ["seat"] })); // 2
+   * ```
+   */
   count(options: RangeOptions & TransactionReadOptions = {}): number {
     checkOptions(options, [...RANGE_OPTIONS, ...READ_OPTIONS], "count");
     let count = 0;
@@ -123,7 +213,20 @@ export class Transaction<In = unknown, Out = In> {
     return count;
   }
 
-  /** Sets a key at the commit. A blind write conflicts with nothing, unless isolation is `snapshot`. */
+  /**
+   * Sets a key at the commit. A blind write conflicts with nothing, unless isolation is `snapshot`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.transact((tx) => {
+   *   tx.set("session", "ada", { ttl: 60_000 });
+   *   console.log(tx.get("session"), db.get("session")); // ada undefined
+   * });
+   * ```
+   */
   set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = NO_OPTIONS): void {
     checkOptions(options, SET_OPTIONS, "set");
     this.#state.assertOpen();
@@ -131,7 +234,22 @@ export class Transaction<In = unknown, Out = In> {
     this.#state.put(write.key, new WriteWish(write));
   }
 
-  /** Deletes a key at the commit; no error if it is absent. */
+  /**
+   * Deletes a key at the commit; no error if it is absent.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("from", "treasure");
+   * await db.transact((tx) => {
+   *   tx.set("to", tx.get("from") ?? "");
+   *   tx.delete("from");
+   * });
+   * console.log([...db.keys()]); // [ 'to' ]
+   * ```
+   */
   delete(key: Key): void {
     this.#state.assertOpen();
     const write = this.#scope.encoder.removal(this.#encoded(key));
@@ -143,6 +261,16 @@ export class Transaction<In = unknown, Out = In> {
    * absent one counts from zero. It reads nothing, so that increments never conflict with each other; the
    * deadline of the counter stays. The commit rejects with NOT_AN_INTEGER or INTEGER_OVERFLOW if the value
    * is no such number by then.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const count = () => db.transact(async (tx) => tx.increment("visits"));
+   * await Promise.all([count(), count(), count()]); // none runs twice
+   * console.log(db.get("visits")); // 3
+   * ```
    */
   increment(key: Key, by: number | bigint = 1): void {
     this.#state.assertOpen();
@@ -152,7 +280,23 @@ export class Transaction<In = unknown, Out = In> {
     this.#state.put(encoded, raised(this.#scope, key, encoded, wish, step));
   }
 
-  /** Remembers the writes so far, those in other namespaces included. */
+  /**
+   * Remembers the writes so far, those in other namespaces included.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.transact((tx) => {
+   *   tx.set("order", "placed");
+   *   const before = tx.savepoint();
+   *   tx.set("gift", "wrapped");
+   *   if (!tx.has("paper")) tx.rollbackTo(before);
+   * });
+   * console.log([...db.keys()]); // [ 'order' ]
+   * ```
+   */
   savepoint(): Savepoint {
     return this.#state.savepoint();
   }
@@ -160,6 +304,21 @@ export class Transaction<In = unknown, Out = In> {
   /**
    * Takes back every write since a savepoint, which stays, while later ones are gone. What was read since
    * stays read. @throws INVALID_ARGUMENT for anything but a savepoint of this transaction that is left
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.transact((tx) => {
+   *   const start = tx.savepoint();
+   *   for (const attempt of [1, 2]) {
+   *     tx.rollbackTo(start);
+   *     tx.set(["attempt", attempt], 0);
+   *   }
+   * });
+   * console.log([...db.keys()]); // [ [ 'attempt', 2 ] ]
+   * ```
    */
   rollbackTo(savepoint: Savepoint): void {
     this.#state.rollbackTo(savepoint);

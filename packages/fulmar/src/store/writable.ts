@@ -41,6 +41,15 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
    * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
    * DIRECTORY_LOST when files of the directory are gone; with STORE_FAILED or CLOSED.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * const { previous } = await db.set("greeting", "hello", { ttl: 60_000, previous: true });
+   * console.log(db.get("greeting"), previous); // hello undefined
+   * ```
    */
   set(key: Key, value: In, options: WriteOptions = NO_OPTIONS): Promise<Written<Out>> {
     // Spelt out: a closure for each call of the method that is called most would be felt.
@@ -55,7 +64,19 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
     }
   }
 
-  /** Deletes a key; no error if it is absent. Rejects as {@link set}. */
+  /**
+   * Deletes a key; no error if it is absent. Rejects as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const { previous } = await db.delete("a", { previous: true });
+   * console.log(db.has("a"), previous?.value); // false 1
+   * ```
+   */
   delete(key: Key, options: Pick<WriteOptions, "durability" | "previous"> = {}): Promise<Written<Out>> {
     return attempt(() => {
       checkOptions(options, DELETE_OPTIONS, "delete");
@@ -66,6 +87,17 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /**
    * Applies all operations or none, as one commit: for readers, in the log, for watchers and on peers.
    * Of two operations on one key the later counts. Rejects as {@link set}, and with COMMIT_TOO_LARGE.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.batch([
+   *   { type: "set", key: "a", value: 1, ttl: 60_000 },
+   *   { type: "delete", key: "b" },
+   * ]);
+   * ```
    */
   batch(
     operations: Iterable<BatchOperation<In>>,
@@ -84,6 +116,16 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /**
    * Deletes every key of a range as one commit; `deleted` says how many. Rejects as {@link set}, and with
    * COMMIT_TOO_LARGE when they are too many for one: clear smaller ranges then.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set(["cart", 1], 5);
+   * const { deleted } = await db.clear({ prefix: ["cart"] });
+   * console.log(deleted); // 1
+   * ```
    */
   clear(
     range: RangeOptions = {},
@@ -95,6 +137,16 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /**
    * Sets a key that has no value; otherwise it resolves to `ok: false` with the `current` entry. What comes
    * of it is decided at once, on the newest state. Rejects as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * console.log((await db.create("lock", "ada")).ok); // true
+   * const second = await db.create("lock", "bob");
+   * if (!second.ok) console.log(second.current?.value); // ada
+   * ```
    */
   create(key: Key, value: In, options: ConditionalOptions = {}): Promise<Outcome<Out>> {
     return this.#conditions.create(key, value, options);
@@ -105,6 +157,16 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * entry. `undefined` stands for no value: expected, the key must be absent; as next, it is deleted. Values
    * are compared as the codec encodes them (JSON objects: with their members in the same order); to compare
    * by version, use {@link atomic}. Rejects as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("job", "ready");
+   * console.log((await db.compareAndSwap("job", "ready", "taken")).ok); // true
+   * console.log((await db.compareAndSwap("job", "ready", "taken")).ok); // false
+   * ```
    */
   compareAndSwap(
     key: Key,
@@ -119,6 +181,15 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * Adds to a counter and resolves to its new `value`: an integer below 2^53, or a bigint where the codec
    * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
    * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const { value } = await db.increment("visits", 2);
+   * console.log(value, db.get("visits")); // 2 2
+   * ```
    */
   increment(
     key: Key,
@@ -135,17 +206,51 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   /**
    * Time that a key has left, in ms: Infinity without a deadline, undefined without a value.
    * @throws as {@link get}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("a", "for ever");
+   * await db.set("b", "for a minute", { ttl: 60_000 });
+   * console.log(db.ttl("a"), (db.ttl("b") ?? 0) > 50_000, db.ttl("c")); // Infinity true undefined
+   * ```
    */
   ttl(key: Key): number | undefined {
     return this.#conditions.ttl(key);
   }
 
-  /** Lets a key expire `ttl` ms from now; `ok: false` if it has no value. Rejects as {@link set}. */
+  /**
+   * Lets a key expire `ttl` ms from now; `ok: false` if it has no value. Rejects as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("session", "ada", { ttl: 1000 });
+   * await db.touch("session", 60_000);
+   * console.log((db.ttl("session") ?? 0) > 1000); // true
+   * ```
+   */
   touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<Out>> {
     return this.#conditions.touch(key, ttl, options);
   }
 
-  /** Takes the deadline of a key away; `ok: false` if it has no value. Rejects as {@link set}. */
+  /**
+   * Takes the deadline of a key away; `ok: false` if it has no value. Rejects as {@link set}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("session", "ada", { ttl: 1000 });
+   * await db.persist("session");
+   * console.log(db.ttl("session")); // Infinity
+   * ```
+   */
   persist(key: Key, options: Pick<WriteOptions, "durability"> = {}): Promise<Outcome<Out>> {
     return this.#conditions.touch(key, Number.POSITIVE_INFINITY, options);
   }
@@ -177,6 +282,21 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * to a function, whose errors, and rejections if it is asynchronous, are reported on the diagnostics channel
    * `fulmar:watch-error`, or as a stream, which can resume from an earlier version. @throws INVALID_KEY,
    * KEY_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, CLOSED
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * const watch = db.watch({ prefix: "a" }, ({ version, changes }) => console.log(version, changes[0].key));
+   * await db.set("a1", 5); // 1 a1
+   * watch.close();
+   * await db.set("b", 7);
+   * for await (const { changes } of db.watch("b", { since: 0 })) {
+   *   console.log(changes[0].value); // 7
+   *   break;
+   * }
+   * ```
    */
   watch(
     keys: Key | RangeOptions,
