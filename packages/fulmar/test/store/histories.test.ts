@@ -22,7 +22,7 @@ import {
 const SEEDS = Number(process.env.FULMAR_HISTORIES ?? 12);
 /** The first of them, each of which is known to commit enough: of a seed that nobody has run nobody can ask that. */
 const KNOWN = 12;
-/** Seeds that once found something. */
+/** Seeds that once found something, when every scan was of everything: with others they would be other histories. */
 const KEPT = [900_088];
 const FRESH = Number(process.env.FULMAR_SEED ?? Date.now() % 2 ** 31);
 const KEYS = ["a", "b", "c", "d", "e"];
@@ -32,11 +32,21 @@ const TRANSACTIONS = 25;
 
 type Lists = Store<number[]>;
 
+/** How a transaction scans. */
+interface Scan {
+  readonly reverse: boolean;
+  readonly limit: number;
+}
+
+const ALL_FORWARDS: Scan = { reverse: false, limit: KEYS.length };
+
 /** One machine, the clients on it, and what they have seen. */
 class World {
   readonly history: ListTransaction[] = [];
   readonly swaps: RegisterOperation[] = [];
   readonly #random: Prng;
+  /** What scans are drawn from, beside everything else; without it, all of them are of everything. */
+  readonly #scans: Prng | undefined;
   readonly #storage: SimulatedStorage;
   #moment = 0;
   #element = 0;
@@ -45,6 +55,7 @@ class World {
 
   constructor(seed: number) {
     this.#random = new Prng(`histories ${seed}`);
+    this.#scans = KEPT.includes(seed) ? undefined : new Prng(`scans ${seed}`);
     this.#storage = simulatedStorage({
       seed,
       cryptography: nodeCryptography,
@@ -130,12 +141,13 @@ class World {
       appends: random.chance(0.5),
       lists: random.chance(0.2),
       waits: random.chance(0.5),
+      scan: this.#scan(),
     }));
     const work = db.transact(
       async (tx) => {
         steps = [];
-        for (const { key, appends, lists, waits } of plan) {
-          if (lists) steps.push(...readAll(tx));
+        for (const { key, appends, lists, waits, scan } of plan) {
+          if (lists) steps.push(...read(tx, scan));
           else if (appends) {
             const element = ++this.#element;
             steps.push({ do: "append", key, element });
@@ -156,6 +168,11 @@ class World {
       await new Promise(() => {});
     } else outcome = result;
     note();
+  }
+
+  #scan(): Scan {
+    if (this.#scans === undefined) return ALL_FORWARDS;
+    return { reverse: this.#scans.chance(0.5), limit: 1 + this.#scans.below(KEYS.length) };
   }
 
   async #snapshot(db: Lists, random: Prng): Promise<void> {
@@ -224,11 +241,16 @@ class World {
   }
 }
 
-function readAll(tx: Transaction<number[]>): ListStep[] {
-  const found = new Map(KEYS.map((key) => [key, [] as number[]]));
-  for (const { key, value } of tx.list({ gte: KEYS[0], lte: KEYS[KEYS.length - 1] }))
+/** What a scan shows: the keys that it gives, those that it passes over, and nothing of those behind its limit. */
+function read(tx: Transaction<number[]>, { reverse, limit }: Scan): ListStep[] {
+  const found = new Map<string, number[]>();
+  for (const { key, value } of tx.list({ gte: KEYS[0], lte: KEYS[KEYS.length - 1], reverse, limit }))
     found.set(String(key), value);
-  return [...found].map(([key, list]) => ({ do: "read", key, list }));
+  const inOrder = reverse ? [...KEYS].reverse() : KEYS;
+  const last = [...found.keys()].at(-1);
+  const seen =
+    last === undefined || found.size < limit ? inOrder : inOrder.slice(0, inOrder.indexOf(last) + 1);
+  return seen.map((key) => ({ do: "read", key, list: found.get(key) ?? [] }));
 }
 
 describe("histories of transactions, snapshots, plain reads and watchers through crashes", () => {
