@@ -179,7 +179,8 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
 
   /**
    * Adds to a counter and resolves to its new `value`: an integer below 2^53, or a bigint where the codec
-   * holds bigints. An absent one counts from zero; a deadline stays unless the options give another. Rejects
+   * holds bigints, as one of your own may (docs/transactions.md has one); to the built-in ones they are an
+   * INVALID_VALUE. An absent one counts from zero; a deadline stays unless the options give another. Rejects
    * as {@link set}, and with NOT_AN_INTEGER or INTEGER_OVERFLOW, with nothing changed.
    *
    * @example
