@@ -78,6 +78,12 @@ export class Checkpointer {
     }
   }
 
+  /** The same, unless the newest checkpoint, or the one that runs, holds everything: then undefined. */
+  async runIfDirty(): Promise<CheckpointResult | undefined> {
+    while (this.#running !== undefined) await this.#running.catch(() => undefined);
+    return this.dirty ? this.run() : undefined;
+  }
+
   /** Starts a checkpoint in the background if the policy asks for one; called after commits are synced. */
   consider(): void {
     if (this.#running !== undefined || this.#stopped || !this.dirty) return;

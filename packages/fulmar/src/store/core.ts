@@ -226,6 +226,14 @@ export class StoreCore<V> {
     return { version: this.engine.version, entries: this.engine.usage().entries, bytes: 0 };
   }
 
+  /** Undefined when there was nothing to write. */
+  async checkpointIfDirty(): Promise<CheckpointSummary | undefined> {
+    const result = await this.#checkpointer?.runIfDirty();
+    if (result === undefined) return undefined;
+    const { version, entries, bytes } = result;
+    return { version, entries, bytes };
+  }
+
   /** Calls `listener` after each sync; returns the way to stop. */
   onSynced(listener: () => void): () => void {
     this.#syncedListeners.add(listener);

@@ -189,6 +189,28 @@ export class Store<V = unknown> extends Writable<V> {
   }
 
   /**
+   * The same, if some commit is in no checkpoint yet, as `status().dirty` says; otherwise, and with no directory, it
+   * resolves to undefined and writes nothing. For a checkpoint before an exit, or at quiet hours. Rejects as
+   * {@link checkpoint}.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>("./data");
+   * await db.set("a", 1);
+   * console.log((await db.checkpointIfDirty())?.version === db.version); // true
+   * console.log(await db.checkpointIfDirty()); // undefined
+   * ```
+   */
+  checkpointIfDirty(): Promise<CheckpointSummary | undefined> {
+    return attempt(() => {
+      this.#core.assertOpen();
+      return this.#core.checkpointIfDirty();
+    });
+  }
+
+  /**
    * Writes everything that is synced when it begins into one file, beside the writes, and checks it by reading
    * it back. `target` is a file that must not exist, or a directory, in which it gets a name of its own. Only
    * what is complete has that name; what a crash leaves is removed by the next backup into the same directory.
