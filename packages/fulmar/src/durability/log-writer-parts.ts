@@ -7,6 +7,9 @@ import type { LogEnd } from "./manifest.js";
 import type { Presence } from "./presence.js";
 import type { SegmentPool } from "./segment-pool.js";
 
+/** A sync of more takes longer than one of little, and is not made in the calling turn. */
+const INLINE_BYTES_MAX = 64 * 1024;
+
 /** What a log writer works on and with. */
 export interface LogWriterParts {
   readonly runtime: Runtime;
@@ -41,4 +44,9 @@ export function advanced(
     bytes: progress.bytes + bytes,
     end: endOf(segment, crc, version),
   };
+}
+
+/** Whether what was handed over reaches the disk so soon that a turn may wait for it. */
+export function isSyncedQuickly(logged: Progress, synced: Progress): boolean {
+  return logged.bytes - synced.bytes <= INLINE_BYTES_MAX;
 }

@@ -9,13 +9,10 @@ import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
 import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
 import { LogSync } from "./log-sync.js";
-import { advanced, type LogWriterParts, type Progress } from "./log-writer-parts.js";
+import { advanced, isSyncedQuickly, type LogWriterParts, type Progress } from "./log-writer-parts.js";
 import { LossWindow } from "./loss-window.js";
 import type { LogEnd } from "./manifest.js";
 import { TurnGuard } from "./turn-guard.js";
-
-/** A sync of more takes longer than one of little, and is not made in the calling turn. */
-const INLINE_BYTES_MAX = 64 * 1024;
 
 /**
  * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
@@ -223,7 +220,7 @@ export class LogWriter implements CommitLog {
     this.#handOver();
     const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
     // What was written before, and nobody waited for, has to reach the disk with it.
-    const isQuick = this.#logged.bytes - this.#synced.bytes <= INLINE_BYTES_MAX && !this.#parts.presence.isDue;
+    const isQuick = isSyncedQuickly(this.#logged, this.#synced) && !this.#parts.presence.isDue;
     if (mayBlock && isQuick && this.#syncTarget > this.synced) this.#syncNow();
     this.#steps.start();
   }
@@ -334,17 +331,16 @@ export class LogWriter implements CommitLog {
   #syncAhead(): void {
     this.#handOver();
     if (this.#isStuck || !this.#owesSync()) return;
-    this.#beginSync();
+    this.#window.syncBegins();
+    this.#sync.begin(this.#logged);
     this.#steps.start();
   }
 
-  #beginSync(): void {
-    this.#window.syncBegins();
-    this.#sync.begin(this.#logged);
-  }
-
   async #syncOnce(): Promise<void> {
-    if (!this.#sync.isUnderWay) this.#beginSync();
+    if (!this.#sync.isUnderWay) {
+      this.#window.syncBegins();
+      this.#sync.begin(this.#logged);
+    }
     let reached: Progress;
     try {
       reached = await this.#sync.ended();

@@ -102,7 +102,7 @@ async function verify(
   }
   const first = load?.scan.live[0].file;
   const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);
-  findings.push(...(await checkHistory(runtime, manifest.storeId, kept, first?.base ?? 0)));
+  findings.push(...(await checkHistory(runtime, manifest.storeId, kept, first?.opening?.base ?? 0)));
   await collect(findings, () => listUnneeded(runtime, layout, manifest, kept, findings));
   const { checkpoint, storeId, incarnation, clean } = manifest;
   const { number, version, bytes } = checkpoint;
