@@ -37,7 +37,8 @@ const CHANGED = "another commit changed what the transaction read: run it again"
 /** Who loses each time may lose to itself, which nobody can tell from others that write the same. */
 function lostAgain(attempts: number): string {
   const what = `another commit changed what the transaction read, ${attempts} times in a row`;
-  return `${what}: if its own function writes these keys beside its \`tx\`, let it use that for everything; else give more retries`;
+  const own = "if its own function writes these keys beside its `tx`, let it use that for everything";
+  return `${what}: ${own}; else give more retries`;
 }
 
 /** A conflict as applications see it. */

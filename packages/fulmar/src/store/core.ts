@@ -228,6 +228,7 @@ export class StoreCore<V> {
 
   /** Undefined when there was nothing to write. */
   async checkpointIfDirty(): Promise<CheckpointSummary | undefined> {
+    if (this.#checkpointer !== undefined) await this.#sweeper.drain();
     const result = await this.#checkpointer?.runIfDirty();
     if (result === undefined) return undefined;
     const { version, entries, bytes } = result;

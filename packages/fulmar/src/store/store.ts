@@ -109,8 +109,8 @@ export class Store<V = unknown> extends Writable<V> {
    *
    * A transaction within `body` is refused (NESTED_TRANSACTION) where that can be told: until `body` returns, or
    * first awaits. A later one is a transaction of its own, as if somebody else ran it, and so is any write
-   * beside `tx`: what it commits stays when `body` runs again, and if `body` read the same keys it conflicts with itself,
-   * each time, until the retries end in CONFLICT.
+   * beside `tx`: what it commits stays when `body` runs again, and if `body` read the same keys it conflicts with
+   * itself, each time, until the retries end in CONFLICT.
    *
    * Resolves to what `body` gave, once the commit is durable at its level. Rejects with what `body` threw,
    * and then nothing is done; with a `ConflictError` (CONFLICT) after the last retry; with TIMEOUT, ABORTED,
@@ -330,7 +330,8 @@ export class Store<V = unknown> extends Writable<V> {
   /**
    * Syncs what is written, removes what has expired and releases the directory. Idempotent; later calls of other
    * methods fail with CLOSED. Rejects, with everything released, when the last sync failed (DURABILITY_UNKNOWN), when
-   * files of the directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL, IO_ERROR).
+   * files of the directory are gone (DIRECTORY_LOST), or when the log refuses what is still pending (DISK_FULL,
+   * IO_ERROR).
    *
    * @example
    * ```ts

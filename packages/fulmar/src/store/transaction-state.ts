@@ -94,8 +94,8 @@ export class TransactionState {
   }
 
   /**
-   * Notes a range that is about to be read, with `own` wishes of the transaction in it; undefined when nothing is noted.
-   * What a blind write hides is not read, but a step counts from what is stored.
+   * Notes a range that is about to be read, with `own` wishes of the transaction in it; undefined when nothing is
+   * noted. What a blind write hides is not read, but a step counts from what is stored.
    */
   trackRange(range: KeyRange, reverse: boolean, own: readonly Pending<Wish>[]) {
     const hidden = own.filter(({ what }) => what.kind === "write").map(({ key }) => key);

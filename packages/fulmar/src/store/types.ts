@@ -88,7 +88,7 @@ export interface OpenOptions<V = unknown> {
    * 500,000. A sync begins at half of them, and what goes beyond all of them is acknowledged once enough is synced.
    */
   readonly flushCommits?: number;
-  /** The same in bytes of the log; 16 MiB unless set, up to 1 GiB. A larger commit is acknowledged once it is synced. */
+  /** The same in bytes of the log; 16 MiB unless set, at most 1 GiB. A larger commit waits for its sync. */
   readonly flushBytes?: number;
   /**
    * `inline` syncs a lone commit in the calling turn, unless more than 64 KiB that nobody waited for have to reach the

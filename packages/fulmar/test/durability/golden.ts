@@ -83,8 +83,8 @@ export const KILLED_CONTENTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Writes a store that had a peer, and was killed: it has a tombstone, what it merged, and an end of the log that no sync
- * is known to have covered and that a crash tore.
+ * Writes a store that had a peer, and was killed: it has a tombstone, what it merged, and an end of the log that no
+ * sync is known to have covered and that a crash tore.
  */
 export async function writeGoldenKilled(): Promise<Map<string, Uint8Array>> {
   const storage = machine();

@@ -308,7 +308,7 @@ describe("what ends a transaction", () => {
     expect(db.get("a")).toBe(1);
   });
 
-  it("nor one inside after an await, which is not told from others: it commits, and the hint says what to look for", async () => {
+  it("nor one inside after an await, which commits like any other: the conflict says what to look for", async () => {
     await using db = await open<number>();
     const outer = db.transact(
       async (tx) => {

@@ -7,7 +7,7 @@ const LEVELS_MAX = 64;
 
 /** The way from the root of a key tree to the leaf in which a key is or belongs. */
 export class KeyDescent {
-  /** The inner node on each level of the last way to a change, and which child was taken. Level 1 is above the leaves. */
+  /** On each level of the last way to a change the node, and which child was taken. Level 1 is above the leaves. */
   readonly path = new Uint32Array(LEVELS_MAX);
   readonly slots = new Uint32Array(LEVELS_MAX);
   readonly #nodes: KeyNodes;

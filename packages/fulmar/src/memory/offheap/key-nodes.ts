@@ -160,11 +160,11 @@ export class KeyNodes {
   }
 
   /**
-   * How many bytes all keys below a child surely have in common with a key that the last {@link search} led to that child, if
-   * they are `known` of the node.
+   * How many bytes all keys below a child surely have in common with the key that the last {@link search} led to that
+   * child, if they are `known` of the node.
    */
   knownBelow(node: Node, index: number, known: number): number {
-    // What lies between two separators begins as both of them do; a key that does not is led to the first or the last child.
+    // What lies between two separators begins as both do; a key that does not is led to the first or the last child.
     const isBetween = index > 0 && index + 1 < this.get(node, COUNT);
     return isBetween ? Math.max(known, this.prefix(node)) : known;
   }

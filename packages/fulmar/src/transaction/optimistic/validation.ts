@@ -76,9 +76,9 @@ function changeBy(validation: Validation, ref: Ref, key: Uint8Array): number {
 }
 
 /**
- * Whether the newest record of a key is but the logged end of the one that the transaction saw: it keeps that one's stamp,
- * which no write in between would have left. Expiry is no write. Whoever read the key alive is judged by its deadline,
- * which counts from the moment when it passed and not from when that was logged.
+ * Whether the newest record of a key is but the logged end of the one that the transaction saw: it keeps that one's
+ * stamp, which no write in between would have left. Expiry is no write. Whoever read the key alive is judged by its
+ * deadline, which counts from the moment when it passed and not from when that was logged.
  */
 function isLoggedExpiry({ engine, since }: Validation, ref: Ref, key: Uint8Array): boolean {
   const bytes = engine.slab(ref);

@@ -129,7 +129,7 @@ describe("the work of validation", () => {
     }
   });
 
-  it("is one search for each key that was read, however large the store is, and however many commits came since", () => {
+  it("is one search for each key that was read, however large the store is, and whatever was committed since", () => {
     for (const stored of STORED) {
       for (const read of [1, 100]) {
         for (const commits of [1, 50, 300]) {
