@@ -127,7 +127,9 @@ export interface OpenOptions<V = unknown> {
   readonly onProgress?: ProgressListener;
   /**
    * Whether worker threads of this process can read the store; see `Store.readerHandle`. Costs four bytes a key,
-   * and up to a quarter more memory that waits for use. False unless set.
+   * and up to a quarter more memory that waits for use. Records of such a store stay where they are: what deletions and
+   * changes of size leave between them is used again for others of their size, but not moved together, so that a store
+   * that churns can hold a multiple of what is in it. False unless set.
    */
   readonly shared?: boolean | SharedPolicy;
   /** The surroundings; Node's unless set. The simulator gives its own. */

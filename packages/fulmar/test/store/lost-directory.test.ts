@@ -144,7 +144,7 @@ describe("when the files are looked at", () => {
 
   test("no write is looked after that nobody waits for, until it is synced", async () => {
     const storage = machine();
-    const db = await openOn(storage, { durability: "relaxed", flushInterval: 5000 });
+    const db = await openOn(storage, { durability: "relaxed", flushInterval: 10_000 });
     await db.set("a", "1");
     await storage.runtime.fileSystem.remove(SEGMENT);
     await storage.advance(4000);
