@@ -26,6 +26,9 @@ export interface RepairOptions extends BackupOptions {
  * nothing of anybody's history, so that peers give it all that they have. A directory that opens as it is
  * is not changed. Restoring a backup is better where there is one.
  *
+ * Segments that are kept for watches only (`historyBytes`) are not read for what a damaged block of the checkpoint
+ * held; they stay among the files that are kept.
+ *
  * A repair that was killed is completed by the next one; the directory does not open before. Rejects with
  * NOT_A_STORE when there is nothing to save, LOCKED, FORMAT_NEWER, ENCRYPTION_KEY_MISSING or
  * ENCRYPTION_KEY_WRONG, ABORTED, PATH_UNUSABLE, DISK_FULL, ACCESS_DENIED,
