@@ -124,7 +124,7 @@ export class Checkpointer {
   }
 
   async #searchRoom(): Promise<boolean> {
-    const { directory, runtime } = this.#parts;
+    const { directory } = this.#parts;
     const found = await directory.giveUpHistory();
     if (this.#running !== undefined || !this.#mayShrinkLog()) return found;
     try {
@@ -134,7 +134,7 @@ export class Checkpointer {
       await directory.useRoom();
       return true;
     } catch (error) {
-      runtime.diagnostics.emit("checkpoint-error", () => ({ error }));
+      this.#failed(error);
       return found;
     }
   }
@@ -152,14 +152,19 @@ export class Checkpointer {
   #runInBackground(): void {
     this.run().catch((error: unknown) => {
       // The store works on without it: the log holds everything. The next try comes later.
-      const { clock, diagnostics } = this.#parts.runtime;
-      this.#notBeforeMs = clock.monotonicMs() + RETRY_MS;
-      // The end of the store is none of its failures.
-      if (this.#stopped) return;
-      const text = error instanceof Error ? error.message : String(error);
-      this.#failure = { error: `${codeOf(error) ?? "INVARIANT"}: ${text}`, at: clock.wallMs() };
-      diagnostics.emit("checkpoint-error", () => ({ error }));
+      this.#notBeforeMs = this.#parts.runtime.clock.monotonicMs() + RETRY_MS;
+      this.#failed(error);
     });
+  }
+
+  /** Nobody waited for the checkpoint that this came of. */
+  #failed(error: unknown): void {
+    const { clock, diagnostics } = this.#parts.runtime;
+    // The end of the store is none of its failures.
+    if (this.#stopped) return;
+    const text = error instanceof Error ? error.message : String(error);
+    this.#failure = { error: `${codeOf(error) ?? "INVARIANT"}: ${text}`, at: clock.wallMs() };
+    diagnostics.emit("checkpoint-error", () => ({ error }));
   }
 
   #schedule(): void {

@@ -146,6 +146,7 @@ describe("no checkpoint is tried", () => {
       counts.push(await attempt());
     }
     expect(counts).toEqual([1, 1, 2, 2, 3, 3, 4]);
+    expect(db.status().checkpointError?.error).toMatch(/^DISK_FULL: /);
     storage.disk.quotaBytes = Number.POSITIVE_INFINITY;
     expect(await codeOf(db.set("k", "x"))).toBe("done");
     await db.close();
