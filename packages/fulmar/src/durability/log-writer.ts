@@ -220,8 +220,8 @@ export class LogWriter implements CommitLog {
     this.#handOver();
     const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
     // What was written before, and nobody waited for, has to reach the disk with it.
-    const isQuick = isSyncedQuickly(this.#logged, this.#synced) && !this.#parts.presence.isDue;
-    if (mayBlock && isQuick && this.#syncTarget > this.synced) this.#syncNow();
+    const isQuick = mayBlock && isSyncedQuickly(this.#logged, this.#synced);
+    if (isQuick && this.#syncTarget > this.synced && !this.#parts.presence.isDue) this.#syncNow();
     this.#steps.start();
   }
 

@@ -16,7 +16,7 @@ export class LossWindow {
   readonly #policy: FlushPolicy;
   readonly #passed: () => void;
   /** Groups that nobody may be told of yet, the oldest first. */
-  #held: Progress[] = [];
+  readonly #held: Progress[] = [];
   #tellable: number;
   /** Since when there are commits that no sync covers which has begun, and that the sync under way covers. */
   #open: Span | undefined;
