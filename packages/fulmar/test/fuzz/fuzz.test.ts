@@ -16,7 +16,10 @@ const RUNS = Number(process.env.FULMAR_FUZZ ?? 600);
 /** One that nobody has seen before, unless it is given. */
 const SEED = process.env.FULMAR_SEED ?? `${Date.now()}`;
 /** Seeds that once found something, with the name of the reader. */
-const KEPT = [["checkpoint", "1795292141600"]] as const;
+const KEPT = [
+  ["checkpoint", "1795292141600"],
+  ["backup", "expired-3"],
+] as const;
 
 describe("any bytes at all are refused by name, or read and written back the same", () => {
   test.each(Object.entries(TARGETS))(
