@@ -18,6 +18,14 @@ export interface Cursor {
   next(): Ref;
 }
 
+/**
+ * For whom a version is pinned: for code of the application; for work of the store's own, which ends by itself; for
+ * a reader on another thread, which holds no references of this engine. In this order an old version that several
+ * see counts as held.
+ */
+export const PIN_OWNERS = ["user", "store", "reader"] as const;
+export type PinOwner = (typeof PIN_OWNERS)[number];
+
 /** Keeps the state of one version readable. Release is idempotent, and takes no longer for a pin that kept much. */
 export interface Pin {
   readonly version: number;
@@ -112,6 +120,12 @@ export interface MemoryEngine {
    */
   readonly leavingBytes: number;
   /**
+   * The part of {@link usedBytes} that was replaced or deleted and that only pins keep which are not of a user, with
+   * the tombstones for it. What goes already counts as {@link leavingBytes} is not in it. A user's pin that comes
+   * later on a deletion is not waited for.
+   */
+  readonly keptBytes: number;
+  /**
    * Whether a tombstone stays after everybody who could see what it deleted is gone. A store without
    * peers needs none; it is set before the first peer is met and never unset, and before a load of
    * what such a store held begins.
@@ -176,10 +190,13 @@ export interface MemoryEngine {
   bytesFor(entryBytes: number): number;
   /** Bytes that the indexes may grow by when so many keys are added: about, and rather too many. */
   indexGrowthBytes(keys: number): number;
-  /** Whether anything is pinned. */
-  readonly hasPins: boolean;
-  /** Whether a pin sees a record that is the newest of its key, so that it stays when it is replaced. */
-  isPinned(ref: Ref): boolean;
+  /** Whether anything is pinned, or anything by an owner. */
+  hasPins(owner?: PinOwner): boolean;
+  /**
+   * Whether a pin, of a user only with `byUser`, sees a record that is the newest of its key, so that it stays when
+   * it is replaced.
+   */
+  isPinned(ref: Ref, byUser?: boolean): boolean;
 
   /**
    * What {@link setSlot} noted for the key of a record, below 2^32: an index into the bookkeeping of
@@ -215,8 +232,8 @@ export interface MemoryEngine {
   vacuum(records: number, isMoving?: boolean): boolean;
   /** Takes back every commit above `version`, which must be at least {@link settled}. Pins above it are dead. */
   rollback(version: number): void;
-  /** Pins a version between {@link settled} and {@link version}, both included. */
-  pin(version: number): Pin;
+  /** Pins a version between {@link settled} and {@link version}, both included; for a user unless said otherwise. */
+  pin(version: number, owner?: PinOwner): Pin;
 
   load(): BulkLoader;
   /** Tells `tracker` of every change from now on. What is there already it has to ask for. */

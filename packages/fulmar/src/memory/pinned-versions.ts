@@ -1,14 +1,77 @@
-import type { Pin } from "./engine.js";
+import { LATEST, PIN_OWNERS, type Pin, type PinOwner } from "./engine.js";
 
-/** One pinned version, by however many pins, and the records to reconsider when the last is released. */
+/** One version that one kind of owner pins, however often, and the records to reconsider when the last is released. */
 export interface PinnedVersion<H> {
   readonly version: number;
+  readonly owner: PinOwner;
   count: number;
   readonly held: H;
 }
 
-/** The multiset of pinned versions of an engine. There are few: an object for each does no harm. */
+/** The pinned versions of an engine, by their owners. */
 export class PinnedVersions<H> {
+  /** The users' come first: what they see is held by theirs. */
+  readonly #owners: readonly OwnedVersions<H>[];
+
+  /**
+   * `createHeld` makes the list of what a version holds, in the terms of the engine; `released` is given it when
+   * the version is let go.
+   */
+  constructor(createHeld: () => H, released: (held: H) => void) {
+    this.#owners = PIN_OWNERS.map((owner) => new OwnedVersions(owner, createHeld, released));
+  }
+
+  pin(version: number, owner: PinOwner): Pin {
+    return this.#owners[PIN_OWNERS.indexOf(owner)].pin(version);
+  }
+
+  /** Whether nothing is pinned, as is usual. */
+  get isEmpty(): boolean {
+    // Asked with every write: no iterator.
+    for (let i = 0; i < this.#owners.length; i++) if (!this.#owners[i].isEmpty) return false;
+    return true;
+  }
+
+  /** Whether anything is pinned, or anything by an owner. */
+  hasAny(owner?: PinOwner): boolean {
+    return owner === undefined ? !this.isEmpty : !this.#owners[PIN_OWNERS.indexOf(owner)].isEmpty;
+  }
+
+  /** Whether a pin, of a user only with `byUser`, sees what is the newest of its key since a version. */
+  sees(version: number, byUser: boolean): boolean {
+    return this.highest(version, LATEST, byUser ? "user" : "reader") !== undefined;
+  }
+
+  has(version: number): boolean {
+    return this.#owners.some((owned) => owned.has(version));
+  }
+
+  /**
+   * The highest pinned version at or above `from` and below `before`: of the first of the owners, down to `last`,
+   * that has one.
+   */
+  highest(from: number, before: number, last: PinOwner = "reader"): PinnedVersion<H> | undefined {
+    for (const owned of this.#owners) {
+      const pinned = owned.highest(from, before);
+      if (pinned !== undefined) return pinned;
+      if (owned.owner === last) return undefined;
+    }
+    return undefined;
+  }
+
+  /** Forgets the pins above `version`; their releases do nothing from now on. Returns what they held. */
+  dropAbove(version: number): H[] {
+    return this.#owners.flatMap((owned) => owned.dropAbove(version));
+  }
+
+  *[Symbol.iterator](): IterableIterator<PinnedVersion<H>> {
+    for (const owned of this.#owners) yield* owned;
+  }
+}
+
+/** The multiset of versions that one kind of owner pins. There are few: an object for each does no harm. */
+class OwnedVersions<H> {
+  readonly owner: PinOwner;
   /**
    * The first ones, ascending and without repetition. An array that became shorter with each short listing would be
    * made anew with each.
@@ -18,11 +81,8 @@ export class PinnedVersions<H> {
   readonly #createHeld: () => H;
   readonly #released: (held: H) => void;
 
-  /**
-   * `createHeld` makes the list of what a version holds, in the terms of the engine; `released` is given it when
-   * the version is let go.
-   */
-  constructor(createHeld: () => H, released: (held: H) => void) {
+  constructor(owner: PinOwner, createHeld: () => H, released: (held: H) => void) {
+    this.owner = owner;
     this.#createHeld = createHeld;
     this.#released = released;
   }
@@ -31,14 +91,13 @@ export class PinnedVersions<H> {
     const index = this.#firstFrom(version);
     let pinned = this.#pinned[index];
     if (pinned?.version !== version) {
-      pinned = { version, count: 0, held: this.#createHeld() };
+      pinned = { version, owner: this.owner, count: 0, held: this.#createHeld() };
       this.#insert(index, pinned);
     }
     pinned.count++;
     return new VersionPin(this, pinned);
   }
 
-  /** Whether nothing is pinned, as is usual. */
   get isEmpty(): boolean {
     return this.#size === 0;
   }
@@ -47,13 +106,11 @@ export class PinnedVersions<H> {
     return this.#pinned[this.#firstFrom(version)]?.version === version;
   }
 
-  /** The highest pinned version at or above `from` and below `before`. */
   highest(from: number, before: number): PinnedVersion<H> | undefined {
     const pinned = this.#pinned[this.#firstFrom(before) - 1];
     return pinned !== undefined && pinned.version >= from ? pinned : undefined;
   }
 
-  /** Forgets the pins above `version`; their releases do nothing from now on. Returns what they held. */
   dropAbove(version: number): H[] {
     const dropped = [...this].filter((pinned) => pinned.version > version);
     this.#size -= dropped.length;
@@ -100,11 +157,11 @@ export class PinnedVersions<H> {
 
 class VersionPin<H> implements Pin {
   readonly version: number;
-  readonly #versions: PinnedVersions<H>;
+  readonly #versions: OwnedVersions<H>;
   /** Undefined once it is released. */
   #pinned: PinnedVersion<H> | undefined;
 
-  constructor(versions: PinnedVersions<H>, pinned: PinnedVersion<H>) {
+  constructor(versions: OwnedVersions<H>, pinned: PinnedVersion<H>) {
     this.version = pinned.version;
     this.#versions = versions;
     this.#pinned = pinned;

@@ -101,7 +101,7 @@ export class Backups<V> {
     await this.#sweep();
     // Read before the pin: every own commit up to here is in the state, and none may be claimed that is not.
     const { seq } = this.#committer;
-    const { pin, coverage } = await pinToSave(this.#committer);
+    const { pin, coverage } = await pinToSave(this.#committer, "store");
     try {
       const incarnation = origins.id(OWN_ORIGIN);
       const numbers = { version: pin.version, seq, hlc: clock.last, storeId, incarnation };

@@ -192,7 +192,7 @@ export class Checkpointer {
     const { directory, committer, engine, clock } = this.#parts;
     if (this.#stopped) throw new FulmarError("CLOSED", "the store is closed");
     await directory.startSegment();
-    const { pin, coverage } = await committer.pinSynced();
+    const { pin, coverage } = await committer.pinSynced("store");
     const plainBytes = this.#bytesOfState();
     try {
       const result = await directory.checkpoint({

@@ -289,8 +289,8 @@ export class StoreCore<V> {
     const limit = parts.memory?.limit;
     const { usedBytes } = limit ?? engine;
     const { eviction } = parts.settings;
-    const { leavingBytes } = engine;
-    const used = { recordBytes, overheadBytes, oldVersions, usedBytes, leavingBytes };
+    const { leavingBytes, keptBytes } = engine;
+    const used = { recordBytes, overheadBytes, oldVersions, usedBytes, leavingBytes, keptBytes };
     const bound = limit === undefined ? used : { ...used, limitBytes: limit.limitBytes };
     return { ...bound, eviction, evicted: committer.evicted };
   }

@@ -58,7 +58,7 @@ async function* linesOf(
   ranges: readonly KeyRange[],
 ): AsyncGenerator<string, void, undefined> {
   core.assertOpen();
-  const { pin } = await pinToSave(core.committer);
+  const { pin } = await pinToSave(core.committer, "user");
   try {
     const { engine, reader } = core;
     const nowMs = reader.nowMs();

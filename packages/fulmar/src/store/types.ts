@@ -115,7 +115,8 @@ export interface OpenOptions<V = unknown> {
   /**
    * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
    * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
-   * with MEMORY_FULL.
+   * with MEMORY_FULL. What was replaced or evicted and only a checkpoint, a backup or readers on other threads
+   * still show is allowed beside it, as much again at most: `keptBytes` of the status.
    */
   readonly maxMemory?: number;
   /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
@@ -178,7 +179,7 @@ export interface Entry<V = unknown> {
   readonly tombstone?: "deleted" | "expired" | "evicted";
 }
 
-/** Which keys. `prefix` cannot be combined with bounds on the same side; all bounds hold together. */
+/** Which keys: those that are within all bounds that are given, of which `prefix` is one. */
 export interface RangeOptions {
   /** Strings that begin so; for a tuple, tuples that begin with these elements. */
   readonly prefix?: Key;
@@ -275,11 +276,17 @@ export interface StoreStatus {
     readonly oldVersions: number;
     /**
      * Bytes in use, to the cell: what entries, indexes and the eviction policy take, without free space that
-     * is kept for them. This is what `maxMemory` limits, less {@link leavingBytes}.
+     * is kept for them. This is what `maxMemory` limits, less {@link leavingBytes} and less what of
+     * {@link keptBytes} is not above `maxMemory`.
      */
     readonly usedBytes: number;
     /** The part of it that is replaced or deleted, and goes once the log has that. */
     readonly leavingBytes: number;
+    /**
+     * The part of it that is replaced or deleted, and that only a checkpoint, a backup or readers on other threads
+     * still show; it goes when these are done, or have gone on.
+     */
+    readonly keptBytes: number;
     /** `maxMemory`, if it is set. */
     readonly limitBytes?: number;
     readonly eviction: Eviction;

@@ -27,7 +27,7 @@ import type { EvictionGoal } from "./memory-limit.js";
 import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
 import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
-import { Pins, type StatePin } from "./pins.js";
+import { type PinOwner, Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
 import { evictionCommit, expiryCommit } from "./tombstones.js";
 
@@ -210,19 +210,19 @@ export class Committer implements LogObserver {
   }
 
   /** Pins the newest synced state, with what it covers. Resolves once what is applied now is in it. */
-  async pinSynced(): Promise<{ readonly pin: StatePin; readonly coverage: Coverage }> {
+  async pinSynced(owner: PinOwner): Promise<{ readonly pin: StatePin; readonly coverage: Coverage }> {
     this.#retainers++;
     try {
       await this.flush();
-      return { pin: this.pin(this.#synced), coverage: this.#ledger.synced.copy() };
+      return { pin: this.pin(this.#synced, owner), coverage: this.#ledger.synced.copy() };
     } finally {
       this.#retainers--;
     }
   }
 
   /** Pins a version that is still kept: between the settled and the newest one. */
-  pin(version: number): StatePin {
-    return this.#pins.pin(Math.min(version, this.#parts.engine.version));
+  pin(version: number, owner: PinOwner = "user"): StatePin {
+    return this.#pins.pin(Math.min(version, this.#parts.engine.version), owner);
   }
 
   logged(_version: number, tellable: number): void {

@@ -1,7 +1,7 @@
 import { FulmarError } from "../base/errors.js";
 import { COMMIT_ENTRIES_MAX } from "../base/limits.js";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
-import type { Victims } from "../memory/eviction/victims.js";
+import type { Spared, Victims } from "../memory/eviction/victims.js";
 import { isTombstone } from "../record/entry.js";
 
 /** Below the limit so many times smaller than it, evictions end: the next writes find room then. */
@@ -23,7 +23,8 @@ const PASSED_MAX = 1000;
 const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
 const LEAVING_PART = 4;
 const PINNED =
-  "what listings, snapshots, transactions or a checkpoint under way show cannot be freed: end them, or wait for them";
+  "what listings, snapshots or transactions under way show, or a checkpoint, a backup or other threads beyond what is " +
+  "allowed for these, cannot be freed: end them, or wait for them";
 const NO_REFS: ReadonlySet<Ref> = new Set();
 
 /** One change of a commit that wants room. */
@@ -45,7 +46,9 @@ export interface EvictionGoal {
 /**
  * Keeps memory in use at or below a limit: decides before a commit is written whether it fits, and what
  * has to go for it. Counted are the bytes that the engine and the policy use, less those that commits
- * under way have replaced or deleted, since these are on their way out.
+ * under way have replaced or deleted, since these are on their way out. What was replaced or deleted and only the
+ * store's own work or readers on other threads still show does not count either, up to as much as the limit: else
+ * a full store would refuse writes beside each of its checkpoints.
  *
  * What a commit needs is reckoned before it exists: cells to the byte, indexes by an estimate, which a
  * batch of many new keys can exceed a little.
@@ -65,6 +68,11 @@ export class MemoryLimit {
   /** Bytes in use, the policy's tables included. */
   get usedBytes(): number {
     return this.#engine.usedBytes + (this.#victims?.tableBytes ?? 0);
+  }
+
+  /** Bytes that only the store's own work and readers on other threads keep, and that count nevertheless. */
+  get #keptBeyond(): number {
+    return Math.max(0, this.#engine.keptBytes - this.limitBytes);
   }
 
   /** Whether more is in use than the limit allows. */
@@ -92,12 +100,13 @@ export class MemoryLimit {
     // Only now it is worth looking up what is replaced.
     const stored = changes.map(({ key }) => this.#engine.find(key, LATEST));
     const replaced = new Set(stored.filter((ref) => ref !== NONE));
-    const netBytes = this.#netBytes(changes, stored, replaced);
+    const spared = this.#spared(needBytes);
+    const netBytes = this.#netBytes(changes, stored, replaced, spared);
     if (netBytes <= 0 || this.#fits(netBytes)) return [];
     const excess = this.#staying() + netBytes - this.limitBytes;
     const victims = this.#victims;
     if (victims === undefined || excess > victims.offeredBytes) throw this.#full(netBytes);
-    victims.begin(true);
+    victims.begin(spared);
     const { refs, bytes } = this.#choose(victims, excess, VICTIMS_FOR_COMMIT_MAX, replaced);
     if (bytes < excess) {
       victims.giveBack(refs);
@@ -115,7 +124,7 @@ export class MemoryLimit {
     if (goalBytes === undefined) this.#vacuumFor(this.#room());
     const bytes = goalBytes ?? this.#staying() - (this.limitBytes - this.#room());
     // Whoever wants keys gone, and not memory free, has them gone.
-    victims.begin(bytes !== Number.POSITIVE_INFINITY);
+    victims.begin(bytes === Number.POSITIVE_INFINITY ? "nothing" : this.#spared(bytes));
     return this.#choose(victims, bytes, Math.min(entries, VICTIMS_MAX)).refs;
   }
 
@@ -126,7 +135,13 @@ export class MemoryLimit {
 
   /** Bytes that stay when everything under way is settled. */
   #staying(): number {
-    return this.usedBytes - this.#engine.leavingBytes;
+    const { leavingBytes, keptBytes } = this.#engine;
+    return this.usedBytes - leavingBytes - keptBytes + this.#keptBeyond;
+  }
+
+  /** Whose keys are of no use to whoever wants so many bytes. */
+  #spared(bytes: number): Spared {
+    return this.#engine.keptBytes + bytes <= this.limitBytes ? "users" : "pinned";
   }
 
   /** What nobody needs any more goes before anything is evicted or refused; moving records makes no room. */
@@ -162,8 +177,14 @@ export class MemoryLimit {
    * What a commit adds once it is settled: keys that are there already, which `stored` says for each change,
    * take no new place in the indexes.
    */
-  #netBytes(changes: readonly WantedChange[], stored: readonly Ref[], replaced: Iterable<Ref>): number {
+  #netBytes(
+    changes: readonly WantedChange[],
+    stored: readonly Ref[],
+    replaced: Iterable<Ref>,
+    spared: Spared,
+  ): number {
     const engine = this.#engine;
+    const byUser = spared === "users";
     let bytes = 0;
     let keys = 0;
     for (const [i, { entryBytes, isDeletion }] of changes.entries()) {
@@ -172,7 +193,7 @@ export class MemoryLimit {
       if (stored[i] === NONE) keys++;
     }
     for (const ref of replaced) {
-      const isCounted = !isTombstone(engine.slab(ref), engine.offset(ref)) && !engine.isPinned(ref);
+      const isCounted = !isTombstone(engine.slab(ref), engine.offset(ref)) && !engine.isPinned(ref, byUser);
       if (isCounted) bytes -= engine.bytesOf(ref);
     }
     return keys === 0 ? bytes : bytes + this.#growthBytes(keys);
@@ -182,7 +203,8 @@ export class MemoryLimit {
   #assertNotCrowded(needBytes: number): void {
     const { limitBytes } = this;
     const most = limitBytes + LEAVING_BYTES_MAX + Math.floor(limitBytes / LEAVING_PART);
-    if (this.usedBytes + needBytes <= most) return;
+    const keptFreely = this.#engine.keptBytes - this.#keptBeyond;
+    if (this.usedBytes - keptFreely + needBytes <= most) return;
     const message = "too many writes are on their way to the disk: wait for the promises of some of them";
     throw new FulmarError("MEMORY_FULL", message, this.#details(needBytes));
   }
@@ -217,7 +239,7 @@ export class MemoryLimit {
     const stated = `${needBytes} more bytes do not fit into maxMemory of ${limitBytes}`;
     let advice = "delete something, or open the store with more";
     if (needBytes > limitBytes) advice = "split the write, or open the store with more";
-    else if (this.#engine.hasPins) advice = PINNED;
+    else if (this.#engine.hasPins("user") || this.#keptBeyond > 0) advice = PINNED;
     else if (this.#victims !== undefined) advice = "nothing that may be evicted would free enough";
     return new FulmarError("MEMORY_FULL", `${stated}: ${advice}`, this.#details(needBytes));
   }

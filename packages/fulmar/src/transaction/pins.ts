@@ -1,4 +1,6 @@
-import type { MemoryEngine, Pin } from "../memory/engine.js";
+import type { MemoryEngine, Pin, PinOwner } from "../memory/engine.js";
+
+export type { PinOwner };
 
 /** A pinned version of the store. */
 export interface StatePin {
@@ -30,8 +32,8 @@ export class Pins {
     return this.#size;
   }
 
-  pin(version: number): StatePin {
-    const pin = new OpenPin(this.#engine.pin(version), this, this.#size);
+  pin(version: number, owner: PinOwner): StatePin {
+    const pin = new OpenPin(this.#engine.pin(version, owner), this, this.#size);
     this.#open[this.#size++] = pin;
     return pin;
   }

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { PIN_OWNERS, type PinOwner } from "../../src/memory/engine.js";
 import { ascii, bytesOf } from "./fixtures.js";
 
 /** Keys that are hard to keep apart: empty, every single byte, prefixes of each other, long and nearly equal. */
@@ -27,7 +28,7 @@ export type Command =
   | { readonly type: "commit"; readonly gap: number; readonly writes: readonly Write[] }
   | { readonly type: "settle"; readonly back: number }
   | { readonly type: "rollback"; readonly back: number }
-  | { readonly type: "pin"; readonly back: number }
+  | { readonly type: "pin"; readonly back: number; readonly owner: PinOwner }
   | { readonly type: "release"; readonly pin: number }
   | {
       readonly type: "open";
@@ -46,6 +47,7 @@ const keyIndex = fc.oneof(
   { arbitrary: fc.nat(17), weight: 6 },
   { arbitrary: fc.nat(KEYS.length - 1), weight: 1 },
 );
+const owner = fc.constantFrom(...PIN_OWNERS);
 const write: fc.Arbitrary<Write> = fc.record({
   key: keyIndex,
   kind: fc.constantFrom("set", "set", "delete", "sweep"),
@@ -70,7 +72,7 @@ export const commandSequences: fc.Arbitrary<Command[]> = fc.array(
     },
     { weight: 3, arbitrary: fc.record({ type: fc.constant("settle" as const), back }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant("rollback" as const), back }) },
-    { weight: 3, arbitrary: fc.record({ type: fc.constant("pin" as const), back }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant("pin" as const), back, owner }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant("release" as const), pin: small }) },
     {
       weight: 2,
@@ -127,5 +129,16 @@ export const KEPT_SEQUENCES: readonly Command[][] = [
     { type: "settle", back: 0 },
     { type: "commit", gap: 0, writes: [4, 7, 5, 6, 8].map(setOf) },
     { type: "order", steps: 10 },
+  ],
+  // A tombstone above what a checkpoint kept stays for peers that came meanwhile.
+  [
+    { type: "commit", gap: 0, writes: [setOf(0)] },
+    { type: "settle", back: 0 },
+    { type: "pin", back: 0, owner: "store" },
+    { type: "commit", gap: 0, writes: [{ ...setOf(0), kind: "delete" }] },
+    { type: "settle", back: 0 },
+    { type: "keepTombstones" },
+    { type: "release", pin: 0 },
+    { type: "vacuum", records: 5 },
   ],
 ];

@@ -102,7 +102,7 @@ export class EngineRun {
         return;
       case "pin": {
         const version = Math.max(model.settled, model.version - command.back);
-        const pin = engine.pin(version);
+        const pin = engine.pin(version, command.owner);
         this.#pins.push(pin);
         if (!this.#isExact) this.#loosePins.add(pin);
         model.pins.push(version);

@@ -56,7 +56,7 @@ describe.each(EVICTING)("%s beside a listing that was left half-way", (eviction)
     };
     await expect(overwrite()).rejects.toMatchObject({
       code: "MEMORY_FULL",
-      message: expect.stringContaining("listings, snapshots, transactions or a checkpoint under way"),
+      message: expect.stringContaining("listings, snapshots or transactions under way"),
     });
     portOf(db).verify();
     listing.end();

@@ -30,7 +30,7 @@ it("releases each pin once, and a rollback ends those above it that are still op
       const pins = new Pins(engine, () => released++);
       const all: { pin: StatePin; isOpen: boolean; isAlive: boolean }[] = [];
       for (const one of steps) {
-        if (one.do === "pin") all.push({ pin: pins.pin(one.version), isOpen: true, isAlive: true });
+        if (one.do === "pin") all.push({ pin: pins.pin(one.version, "user"), isOpen: true, isAlive: true });
         else if (one.do === "release" && all.length > 0) {
           const chosen = all[one.choice % all.length];
           const before = released;

@@ -1,6 +1,6 @@
 import { deadlineOf } from "../../record/entry.js";
 import { type Cursor, type MemoryEngine, NONE, type Ref } from "../engine.js";
-import type { Victims } from "./victims.js";
+import type { Spared, Victims } from "./victims.js";
 
 /** Keys that a pin sees and that one round passes at most. */
 const PASSED_MAX = 10_000;
@@ -14,7 +14,7 @@ export class DeadlineVictims implements Victims {
   readonly tableBytes = 0;
   readonly #engine: MemoryEngine;
   #cursor: Cursor | undefined;
-  #sparesPinned = false;
+  #spared: Spared = "nothing";
   /** Up to here pins saw everything, in ms: where the next round begins. */
   #passedMs = 0;
   /** Where this round began. */
@@ -33,10 +33,10 @@ export class DeadlineVictims implements Victims {
     return 0;
   }
 
-  begin(sparesPinned: boolean): void {
-    if (!this.#engine.hasPins) this.#passedMs = 0;
-    this.#sparesPinned = sparesPinned;
-    this.#fromMs = sparesPinned ? this.#passedMs : 0;
+  begin(spared: Spared): void {
+    if (!this.#engine.hasPins()) this.#passedMs = 0;
+    this.#spared = spared;
+    this.#fromMs = spared === "nothing" ? 0 : this.#passedMs;
     this.#passed = 0;
     this.#cursor = this.#engine.byDeadline(Number.MAX_SAFE_INTEGER, this.#fromMs);
   }
@@ -44,7 +44,7 @@ export class DeadlineVictims implements Victims {
   next(): Ref {
     while (this.#passed < PASSED_MAX) {
       const ref = this.#following();
-      if (ref === NONE || !this.#sparesPinned || !this.#engine.isPinned(ref)) return ref;
+      if (ref === NONE || !this.#isSpared(ref)) return ref;
       this.#passed++;
       this.#passedMs = deadlineOf(this.#engine.slab(ref), this.#engine.offset(ref));
     }
@@ -58,6 +58,10 @@ export class DeadlineVictims implements Victims {
   giveBack(): void {}
 
   touch(): void {}
+
+  #isSpared(ref: Ref): boolean {
+    return this.#spared !== "nothing" && this.#engine.isPinned(ref, this.#spared === "users");
+  }
 
   /** The next in order, and after the last one the nearest, if the round did not begin with it. */
   #following(): Ref {

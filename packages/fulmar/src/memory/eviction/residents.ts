@@ -5,7 +5,7 @@ import { isTombstone, keyLengthOf, keyStart } from "../../record/entry.js";
 import { type KeyTracker, LATEST, type MemoryEngine, NONE, type Ref } from "../engine.js";
 import { NO_SLOT, type Policy } from "./policy.js";
 import { SlotWords } from "./slot-words.js";
-import type { Victims } from "./victims.js";
+import type { Spared, Victims } from "./victims.js";
 
 /** Hashes `bytes[from, to)` to 32 bits. */
 export type Fingerprint = (bytes: Uint8Array, from: number, to: number) => number;
@@ -38,7 +38,7 @@ export class Residents implements KeyTracker, Victims {
   readonly #recent = new Set<number>();
   /** The rest of them, once a round has left the order of the policy. */
   #rest: Iterator<number> | undefined;
-  #sparesPinned = false;
+  #spared: Spared = "nothing";
   #free = NO_SLOT;
   #fresh = 1;
   #bytes = 0;
@@ -140,8 +140,8 @@ export class Residents implements KeyTracker, Victims {
     if (slot !== NO_SLOT) this.#policy.touch(slot);
   }
 
-  begin(sparesPinned: boolean): void {
-    this.#sparesPinned = sparesPinned;
+  begin(spared: Spared): void {
+    this.#spared = spared;
     this.#rest = undefined;
   }
 
@@ -195,7 +195,7 @@ export class Residents implements KeyTracker, Victims {
   }
 
   #isSpared(ref: Ref): boolean {
-    return this.#sparesPinned && this.#engine.isPinned(ref);
+    return this.#spared !== "nothing" && this.#engine.isPinned(ref, this.#spared === "users");
   }
 
   /** A key that was written since the newest pin, whatever the policy thinks of it; earliest first. */
@@ -204,7 +204,12 @@ export class Residents implements KeyTracker, Victims {
     for (let next = this.#rest.next(); next.done !== true; next = this.#rest.next()) {
       const slot = next.value;
       const ref = this.#refs.get(slot);
-      if (this.#offered.has(slot) || this.#isSpared(ref)) continue;
+      if (this.#offered.has(slot)) continue;
+      if (this.#isSpared(ref)) {
+        // A later pin than those that it was remembered for sees it. Looked at again by each write, it would cost all.
+        this.#recent.delete(slot);
+        continue;
+      }
       this.#policy.remove(slot);
       this.#offered.add(slot);
       return ref;
@@ -215,7 +220,7 @@ export class Residents implements KeyTracker, Victims {
   /** A key was written. What was written before the first pin is seen by it, and need not be remembered. */
   #remember(slot: number): void {
     const recent = this.#recent;
-    if (!this.#engine.hasPins) {
+    if (!this.#engine.hasPins()) {
       if (recent.size > 0) recent.clear();
       return;
     }

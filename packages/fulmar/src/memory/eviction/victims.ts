@@ -1,5 +1,8 @@
 import type { Ref } from "../engine.js";
 
+/** Keys that are not offered, since evicting them frees nothing: those that a user's pin sees, or any pin; or none. */
+export type Spared = "nothing" | "users" | "pinned";
+
 /** Where evictions come from. What it offers may be taken back until it has left the engine. */
 export interface Victims {
   /** Bytes of its own tables. */
@@ -9,10 +12,9 @@ export interface Victims {
   /** Bytes of all that it could ever offer, at most. */
   readonly offeredBytes: number;
   /**
-   * Begins a round. The engine must not change until its last call. If it spares what pins see, only keys are offered
-   * whose memory would be freed.
+   * Begins a round. The engine must not change until its last call.
    */
-  begin(sparesPinned: boolean): void;
+  begin(spared: Spared): void;
   /**
    * The key that goes next, by its record; NONE when there is no other, or none was found in reasonable time. It
    * counts as gone for the policy.

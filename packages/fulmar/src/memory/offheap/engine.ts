@@ -13,6 +13,7 @@ import {
   type MemoryUsage,
   NONE,
   type Pin,
+  type PinOwner,
   type Ref,
 } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
@@ -42,19 +43,13 @@ export interface OffHeapOptions extends EngineOptions {
   readonly shape?: Partial<EngineShape>;
 }
 
-/** Records that each write vacuums while there is garbage: twice as many as it can make. */
+/** Records that each write vacuums while there is garbage: twice its own. */
 const VACUUMED_PER_PUT = 2;
 
-/**
- * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap,
- * with no object for a key or a record, so that the garbage collector has nothing to do however many
- * there are.
- */
+/** The engine of a real store: no record and no key is an object, so that the garbage collector has nothing to do. */
 export function createEngine(options: OffHeapOptions): MemoryEngine {
   return new OffHeapEngine(options);
 }
-
-const NOBODY_WAITS = Object.freeze({ cells: 0, nodes: 0 });
 
 class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly indexes: OffHeapIndexes;
@@ -62,9 +57,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #records: Records;
   readonly #digests: TreeDigests;
   /**
-   * Records whose commits are not settled, discarded ones among them, in the order of their versions. In
-   * front may stand some that are settled, whose turn vacuum has put off: they count as un-settled in all
-   * but the version.
+   * Records whose commits are not settled, discarded ones among them, by version. In front may stand some that are
+   * settled, whose turn vacuum has put off: they count as un-settled in all but the version.
    */
   readonly #queue: RefQueue;
   readonly #pins: PinSet;
@@ -96,7 +90,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#overwriting = new Overwriting(this.indexes, this.#pins, this.#digests);
     this.#sharing = sharing;
     sharing?.bind(this);
-    // A reader on another thread may be at any record: there they stay where they are.
+    // Other threads may be at any record.
     this.#compaction = sharing === undefined ? new Compaction(this.indexes, this.#pins, shape) : undefined;
   }
 
@@ -117,6 +111,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return this.#leaving.bytes;
   }
 
+  get keptBytes(): number {
+    return this.#leaving.keptBytes;
+  }
+
   get keepTombstones(): boolean {
     return this.#keepTombstones;
   }
@@ -132,7 +130,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   find(key: Uint8Array, at: number, length = key.length): Ref {
     const newest = this.indexes.hash.find(key, 0, length);
-    // The usual reader wants the newest and need not look at its version.
+    // Usually without a look at the version.
     return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
   }
 
@@ -146,7 +144,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   orderByOrigin(): boolean {
     if (this.isOrderedByOrigin) return true;
-    this.#originBuilder ??= new OriginBuilder(this, this.pin(this.#settled), this.#shape.orderedAtOnce);
+    const { orderedAtOnce } = this.#shape;
+    this.#originBuilder ??= new OriginBuilder(this, this.pin(this.#settled, "store"), orderedAtOnce);
     if (this.#originBuilder.step()) this.#originBuilder = undefined;
     return this.isOrderedByOrigin;
   }
@@ -200,12 +199,12 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return this.indexes.growthBytes(keys);
   }
 
-  get hasPins(): boolean {
-    return !this.#pins.isEmpty;
+  hasPins(owner?: PinOwner): boolean {
+    return this.#pins.hasAny(owner);
   }
 
-  isPinned(ref: Ref): boolean {
-    return this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
+  isPinned(ref: Ref, byUser = false): boolean {
+    return this.#pins.sees(this.#records.versionOf(ref), byUser);
   }
 
   slot(ref: Ref): number {
@@ -238,7 +237,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     if (version <= this.#settled) return;
     this.#sharing?.publish(version);
     this.#settled = version;
-    // A commit without entries advances nothing but the version.
+    // Without entries nothing else advanced it.
     this.#version = Math.max(this.#version, version);
     this.#vacuumQueue(this.#shape.vacuumAtOnce);
     this.#garbage ||= this.#isQueueOverdue();
@@ -274,9 +273,9 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#sharing?.reclaim();
   }
 
-  pin(version: number): Pin {
+  pin(version: number, owner: PinOwner = "user"): Pin {
     assert(version >= this.#settled && version <= this.#version, "a pin is between settled and newest");
-    return this.#pins.pin(version);
+    return this.#pins.pin(version, owner);
   }
 
   load(): BulkLoader {
@@ -308,7 +307,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       version: this.#version,
       settled: this.#settled,
       keepTombstones: this.#keepTombstones,
-      waiting: this.#sharing?.waiting ?? NOBODY_WAITS,
+      waiting: this.#sharing?.waiting,
     });
   }
 
@@ -367,12 +366,13 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     }
   }
 
-  /** Frees the version that `newer` replaced, or leaves it with the pin that sees it. */
+  /** Frees the version that `newer` replaced, and a tombstone that hid only that, or leaves it with a pin that sees it. */
   #reconsiderOld(ref: Ref, newer: Ref): void {
     const records = this.#records;
     // A rollback of the newer one would uncover it; its own turn comes when that is settled.
     if (records.has(newer, QUEUED) || records.has(ref, HELD)) return;
-    if (this.#hold(ref, records.versionOf(newer))) return;
+    if (this.#hold(ref, records.versionOf(newer), newer)) return;
+    this.#leaving.letGo(ref);
     this.indexes.removeOld(ref, newer);
     // It may have been the last that a tombstone hid.
     this.#reconsiderNewest(newer);
@@ -381,18 +381,20 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   /** Frees a tombstone that hides nothing, if it need not stay and no pin sees it. */
   #reconsiderNewest(ref: Ref): void {
     const records = this.#records;
-    if (this.#keepTombstones || records.has(ref, SUPERSEDED | QUEUED | HELD)) return;
+    if (records.has(ref, SUPERSEDED | QUEUED | HELD)) return;
     if (records.older(ref) !== NONE || !isTombstone(records.slab(ref), records.offset(ref))) return;
-    if (!this.#hold(ref, LATEST)) this.indexes.removeNewest(ref);
+    // If it stays, then for its own sake.
+    this.#leaving.letGo(ref);
+    if (!this.#keepTombstones && !this.#hold(ref, LATEST, NONE)) this.indexes.removeNewest(ref);
   }
 
-  /** Lists a record with the highest pinned version that sees it; false when there is none. */
-  #hold(ref: Ref, top: number): boolean {
-    if (this.#pins.isEmpty) return false;
+  /** Lists a record, below `newer`, with the highest pinned version that sees it; false when there is none. */
+  #hold(ref: Ref, top: number, newer: Ref): boolean {
     const pinned = this.#pins.highest(this.#records.versionOf(ref), top);
     if (pinned === undefined) return false;
     this.#records.raise(ref, HELD);
     pinned.held.push(ref);
+    this.#leaving.held(ref, pinned.owner, newer);
     return true;
   }
 }

@@ -1,18 +1,23 @@
-import { LATEST, NONE, type Ref } from "../engine.js";
+import { LATEST, NONE, type PinOwner, type Ref } from "../engine.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
+import { DISCARDED, HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { Records } from "./records.js";
 
 /**
- * Marks the records that go when the commits which are not settled are, and counts their bytes: what these
- * replaced, unless a pin sees it, what a later entry of its own commit replaced, and tombstones that nothing
- * replaced. A pin that comes later, on a state before such a commit, is not waited for: what it keeps counts
- * as leaving until the commit is settled.
+ * Marks the records that go by themselves, each once, and counts their bytes.
+ *
+ * As leaving, until the commits are settled that are not: what these replaced, unless a pin sees it, what a later
+ * entry of its own commit replaced, and tombstones that nothing replaced. A pin that comes later, on a state before
+ * such a commit, is not waited for: what it keeps counts as leaving until the commit is settled.
+ *
+ * As kept, until work of the store's own or a reader on another thread is done: what was replaced or deleted, and
+ * no pin of a user sees, with the tombstone above it.
  */
 export class LeavingBytes {
   readonly #records: Records;
   readonly #pins: PinSet;
-  #bytes = 0;
+  #leaving = 0;
+  #kept = 0;
 
   constructor(records: Records, pins: PinSet) {
     this.#records = records;
@@ -20,34 +25,62 @@ export class LeavingBytes {
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#leaving;
+  }
+
+  get keptBytes(): number {
+    return this.#kept;
   }
 
   /** A record of a commit that is not settled is there, in the place of `before` if that is not NONE. */
   put(before: Ref, ref: Ref): void {
     const records = this.#records;
-    if (before !== NONE && !this.#isPinned(before)) this.#mark(before);
-    if (records.isTombstone(ref)) this.#mark(ref);
+    if (before !== NONE) {
+      const owner = this.#ownerAt(before);
+      if (owner === undefined) this.#mark(before, LEAVING);
+      else if (owner !== "user") this.#mark(before, KEPT);
+    }
+    if (records.isTombstone(ref)) this.#mark(ref, LEAVING);
   }
 
   /** The commit of a record is about to be settled. */
   settle(ref: Ref): void {
     const records = this.#records;
     const older = records.older(ref);
-    if (older !== NONE) this.#unmark(older);
+    if (older !== NONE) this.#unmark(older, LEAVING);
     // Of what was replaced, the commit that did so is next.
-    if (!records.has(ref, SUPERSEDED)) this.#unmark(ref);
+    if (!records.has(ref, SUPERSEDED)) this.#unmark(ref, LEAVING);
   }
 
   /** The commit of a record, the newest of its key or a discarded one, is about to be taken back. */
   rollback(ref: Ref): void {
     const records = this.#records;
-    this.#unmark(ref);
+    this.#unmark(ref, LEAVING | KEPT);
     const older = records.older(ref);
-    if (older !== NONE && !(records.isTombstone(older) && records.has(older, QUEUED))) this.#unmark(older);
+    if (older === NONE) return;
+    // A tombstone goes on as what it was: one of a commit that is not settled, or one above what is kept.
+    if (!records.isTombstone(older)) this.#unmark(older, LEAVING | KEPT);
+    else if (!records.has(older, QUEUED)) this.#unmark(older, LEAVING);
   }
 
-  /** Whether a record may be marked. For tests. */
+  /** A pin of this owner holds a record from now on, which `newer` replaced if that is not NONE. */
+  held(ref: Ref, owner: PinOwner, newer: Ref): void {
+    const records = this.#records;
+    if (owner === "user") {
+      this.#unmark(ref, KEPT);
+      return;
+    }
+    this.#mark(ref, KEPT);
+    if (newer !== NONE && records.isTombstone(newer) && !records.has(newer, SUPERSEDED))
+      this.#mark(newer, KEPT);
+  }
+
+  /** A settled record is about to be freed, or is a tombstone that hides nothing any more. */
+  letGo(ref: Ref): void {
+    this.#unmark(ref, KEPT);
+  }
+
+  /** Whether a record may be marked as leaving. For tests. */
   mayLeave(ref: Ref, newer: Ref): boolean {
     const records = this.#records;
     if (records.has(ref, DISCARDED)) return true;
@@ -55,21 +88,35 @@ export class LeavingBytes {
     return records.isTombstone(ref) && records.has(ref, QUEUED);
   }
 
-  #isPinned(ref: Ref): boolean {
-    return !this.#pins.isEmpty && this.#pins.highest(this.#records.versionOf(ref), LATEST) !== undefined;
+  /** Whether a record may be marked as kept, of which a pin of `owner` may be the holder. For tests. */
+  mayBeKept(ref: Ref, newer: Ref, owner: PinOwner | undefined): boolean {
+    const records = this.#records;
+    if (records.has(ref, HELD)) return owner !== "user";
+    if (newer !== NONE && records.has(newer, QUEUED)) return true;
+    return records.isTombstone(ref) && records.older(ref) !== NONE;
   }
 
-  #mark(ref: Ref): void {
-    const records = this.#records;
-    if (records.has(ref, LEAVING)) return;
-    records.raise(ref, LEAVING);
-    this.#bytes += records.bytesOf(ref);
+  /** Who pins the newest record of a key. */
+  #ownerAt(ref: Ref): PinOwner | undefined {
+    if (this.#pins.isEmpty) return undefined;
+    return this.#pins.highest(this.#records.versionOf(ref), LATEST)?.owner;
   }
 
-  #unmark(ref: Ref): void {
+  #mark(ref: Ref, mark: typeof LEAVING | typeof KEPT): void {
     const records = this.#records;
-    if (!records.has(ref, LEAVING)) return;
-    records.lower(ref, LEAVING);
-    this.#bytes -= records.bytesOf(ref);
+    if (records.has(ref, LEAVING | KEPT)) return;
+    records.raise(ref, mark);
+    const bytes = records.bytesOf(ref);
+    if (mark === LEAVING) this.#leaving += bytes;
+    else this.#kept += bytes;
+  }
+
+  #unmark(ref: Ref, marks: number): void {
+    const records = this.#records;
+    const isLeaving = (marks & LEAVING) !== 0 && records.has(ref, LEAVING);
+    const isKept = (marks & KEPT) !== 0 && records.has(ref, KEPT);
+    if (isLeaving) this.#leaving -= records.bytesOf(ref);
+    if (isKept) this.#kept -= records.bytesOf(ref);
+    if (isLeaving || isKept) records.lower(ref, marks);
   }
 }

@@ -14,5 +14,7 @@ export const FREED = 1 << 25;
 export const LINKED = 1 << 26;
 /** It goes when the commits are settled that are not yet. */
 export const LEAVING = 1 << 27;
+/** It was replaced or deleted, and only pins that are not of a user keep it. */
+export const KEPT = 1 << 28;
 /** What is left for the version. */
 export const VERSION_HIGH = SUPERSEDED - 1;

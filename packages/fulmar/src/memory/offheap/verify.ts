@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import { deadlineOf, entryLength, isTombstone } from "../../record/entry.js";
-import { LATEST, NONE, type Ref } from "../engine.js";
+import { LATEST, NONE, type PinOwner, type Ref } from "../engine.js";
 import type { OffHeapIndexes } from "./indexes.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import { verifyKeyTree } from "./key-tree-verify.js";
@@ -8,7 +8,7 @@ import type { LeavingBytes } from "./leaving.js";
 import { verifyOrder } from "./order-verify.js";
 import { verifyOrigins } from "./origin-verify.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
+import { DISCARDED, HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { RefQueue } from "./ref-queue.js";
 
 /** The whole state of an off-heap engine. */
@@ -24,7 +24,7 @@ export interface OffHeapState {
   readonly settled: number;
   readonly keepTombstones: boolean;
   /** Memory that waits for readers on other threads. */
-  readonly waiting: { readonly cells: number; readonly nodes: number };
+  readonly waiting: { readonly cells: number; readonly nodes: number } | undefined;
 }
 
 /** Throws INVARIANT if anything contradicts anything else, or is kept without need. */
@@ -37,7 +37,7 @@ export function verifyEngine(state: OffHeapState): void {
     indexes.keys,
     records,
     state.digests,
-    state.waiting.nodes,
+    state.waiting?.nodes ?? 0,
   );
   assert(newest.length === hash.size, "the order of keys and the hash index have the same keys");
   const all = new Set<Ref>();
@@ -57,7 +57,7 @@ export function verifyEngine(state: OffHeapState): void {
   verifyOrigins(indexes, all);
   verifyDeadlines(indexes, newest);
   verifyUsage(indexes, newest, all);
-  verifyMemory(indexes, [...all, ...discarded, ...separators], state.waiting.cells);
+  verifyMemory(indexes, [...all, ...discarded, ...separators], state.waiting?.cells ?? 0);
   let pages = queue.pages;
   for (const held of [...released, ...[...state.pins].map((pinned) => pinned.held)]) pages += held.pages;
   indexes.pages.verify();
@@ -158,13 +158,30 @@ function verifyQueue(state: OffHeapState, all: ReadonlySet<Ref>): Ref[] {
 }
 
 function verifyLeaving(
-  { indexes, leaving }: OffHeapState,
+  { indexes, leaving, pins }: OffHeapState,
   newest: readonly Ref[],
   discarded: readonly Ref[],
 ): void {
   const { records } = indexes;
+  const owners = new Map<Ref, PinOwner>();
+  for (const { held, owner } of pins) for (const ref of held) owners.set(ref, owner);
   let bytes = 0;
+  let kept = 0;
   const count = (ref: Ref, newer: Ref): void => {
+    const owner = owners.get(ref);
+    const isMarked = records.has(ref, KEPT | LEAVING);
+    assert(
+      isMarked || owner === undefined || owner === "user",
+      "what only the store's own pins hold is marked",
+    );
+    if (records.has(ref, KEPT)) {
+      assert(!records.has(ref, LEAVING), "a record that goes is counted once");
+      assert(
+        leaving.mayBeKept(ref, newer, owner),
+        "what is kept was replaced or deleted, and no user sees it",
+      );
+      kept += records.bytesOf(ref);
+    }
     if (!records.has(ref, LEAVING)) return;
     assert(leaving.mayLeave(ref, newer), "what goes was replaced or deleted, and not for good yet");
     bytes += records.bytesOf(ref);
@@ -178,6 +195,7 @@ function verifyLeaving(
     }
   }
   assert(bytes === leaving.bytes, "bytes that go once commits are settled are counted");
+  assert(kept === leaving.keptBytes, "bytes that only pins of no user keep are counted");
 }
 
 function verifyDeadlines(indexes: OffHeapIndexes, newest: readonly Ref[]): void {

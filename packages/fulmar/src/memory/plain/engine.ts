@@ -14,6 +14,7 @@ import {
   type MemoryUsage,
   NONE,
   type Pin,
+  type PinOwner,
   type Ref,
 } from "../engine.js";
 import { deadlineCursor, originCursor, scanCursor } from "./cursors.js";
@@ -63,6 +64,19 @@ class PlainEngine implements MemoryEngine {
     for (const record of this.#unsettled.live()) {
       if (record.older !== undefined) bytes += bytesOf(record.older);
       if (record.tombstone && record.newer === undefined) bytes += bytesOf(record);
+    }
+    return bytes;
+  }
+
+  get keptBytes(): number {
+    let bytes = 0;
+    for (const { owner, held } of this.#pins) {
+      if (owner === "user") continue;
+      for (const record of held) {
+        bytes += bytesOf(record);
+        const { newer } = record;
+        if (newer?.tombstone === true && newer.newer === undefined) bytes += bytesOf(newer);
+      }
     }
     return bytes;
   }
@@ -144,12 +158,12 @@ class PlainEngine implements MemoryEngine {
     return keys * KEY_OVERHEAD_BYTES;
   }
 
-  get hasPins(): boolean {
-    return !this.#pins.isEmpty;
+  hasPins(owner?: PinOwner): boolean {
+    return this.#pins.hasAny(owner);
   }
 
-  isPinned(ref: Ref): boolean {
-    return this.#pins.highest(this.#indexes.table.get(ref).version, LATEST) !== undefined;
+  isPinned(ref: Ref, byUser = false): boolean {
+    return this.#pins.sees(this.#indexes.table.get(ref).version, byUser);
   }
 
   slot(ref: Ref): number {
@@ -195,9 +209,9 @@ class PlainEngine implements MemoryEngine {
     for (const record of touched) this.#reconsider(record);
   }
 
-  pin(version: number): Pin {
+  pin(version: number, owner: PinOwner = "user"): Pin {
     assert(version >= this.#settled && version <= this.#version, "a pin is between settled and newest");
-    return this.#pins.pin(version);
+    return this.#pins.pin(version, owner);
   }
 
   load(): BulkLoader {

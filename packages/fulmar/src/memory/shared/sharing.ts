@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import type { Pin, Ref } from "../engine.js";
+import type { Pin, PinOwner, Ref } from "../engine.js";
 import type { KeyTree } from "../offheap/key-tree.js";
 import type { TreeAudience } from "../offheap/key-tree-copies.js";
 import type { Node } from "../offheap/node-pool.js";
@@ -50,7 +50,7 @@ export interface SharingBounds {
 export interface SharedEngine {
   readonly settled: number;
   readonly indexes: { readonly keys: KeyTree; readonly records: Records };
-  pin(version: number): Pin;
+  pin(version: number, owner: PinOwner): Pin;
 }
 
 /** What a reader must know to find its way in shared memory. */
@@ -263,7 +263,7 @@ export class Sharing implements TreeAudience {
     this.#unpin(reader);
     // Anything else is of a reader that will find it outdated when it looks again, and announce anew.
     if (announced !== before) return;
-    reader.pin = engine.pin(engine.settled);
+    reader.pin = engine.pin(engine.settled, "reader");
     reader.publication = before;
   }
 
