@@ -116,7 +116,7 @@ export interface MemoryEngine {
   readonly usedBytes: number;
   /**
    * The part of {@link usedBytes} that commits which are not settled have replaced or deleted, with the
-   * tombstones for it: it goes when they are settled, unless a pin sees it.
+   * tombstones for it unless these are kept: it goes when they are settled, unless a pin sees it.
    */
   readonly leavingBytes: number;
   /**

@@ -32,7 +32,7 @@ export interface WantedChange {
   readonly key: Uint8Array;
   /** Length of its encoded entry. */
   readonly entryBytes: number;
-  /** Whether it is a deletion: its tombstone goes when it is settled. */
+  /** Whether it is a deletion: its tombstone goes when it is settled, unless peers have to hear of it. */
   readonly isDeletion: boolean;
 }
 
@@ -92,7 +92,7 @@ export class MemoryLimit {
    */
   admit(changes: readonly WantedChange[]): readonly Ref[] {
     const needBytes = this.#grossBytes(changes);
-    // Deletions make room, and always work.
+    // Deletions of what is there make room, and always work.
     if (needBytes === 0) return [];
     this.#vacuumFor(needBytes);
     this.#assertNotCrowded(needBytes);
@@ -103,16 +103,26 @@ export class MemoryLimit {
     const spared = this.#spared(needBytes);
     const netBytes = this.#netBytes(changes, stored, replaced, spared);
     if (netBytes <= 0 || this.#fits(netBytes)) return [];
-    const excess = this.#staying() + netBytes - this.limitBytes;
+    return this.#makeRoom(netBytes, replaced, spared);
+  }
+
+  /** The keys that go for a commit that adds so much, with a little room for the next ones. */
+  #makeRoom(netBytes: number, replaced: ReadonlySet<Ref>, spared: Spared): readonly Ref[] {
     const victims = this.#victims;
-    if (victims === undefined || excess > victims.offeredBytes) throw this.#full(netBytes);
+    const excess = (): number => this.#staying() + netBytes - this.limitBytes;
+    const goal = excess();
+    if (victims === undefined || goal > victims.offeredBytes) throw this.#full(netBytes);
     victims.begin(spared);
-    const { refs, bytes } = this.#choose(victims, excess, VICTIMS_FOR_COMMIT_MAX, replaced);
-    if (bytes < excess) {
+    const { refs, bytes } = this.#choose(victims, goal, VICTIMS_FOR_COMMIT_MAX, replaced);
+    if (bytes < goal) {
       victims.giveBack(refs);
       throw this.#full(netBytes);
     }
-    const extra = this.#choose(victims, excess + this.#room() - bytes, EXTRA_MAX, replaced);
+    // A policy that remembers what it lets go may have taken memory for that: as far as there is more, it goes, too.
+    const grown = this.#choose(victims, excess() - bytes, VICTIMS_FOR_COMMIT_MAX - refs.length, replaced);
+    const left = excess() + this.#room() - bytes - grown.bytes;
+    const extra = this.#choose(victims, left, EXTRA_MAX, replaced);
+    for (const ref of grown.refs) refs.push(ref);
     for (const ref of extra.refs) refs.push(ref);
     return refs;
   }
@@ -161,13 +171,14 @@ export class MemoryLimit {
     return this.#engine.indexGrowthBytes(keys) + (this.#victims?.growthBytes(keys) ?? 0);
   }
 
-  /** What a commit adds when it replaces nothing; 0 when it only deletes. */
+  /** What a commit adds when it replaces nothing; 0 when it only deletes what is there. */
   #grossBytes(changes: readonly WantedChange[]): number {
+    const engine = this.#engine;
     let bytes = 0;
     let keys = 0;
-    for (const { entryBytes, isDeletion } of changes) {
-      if (isDeletion) continue;
-      bytes += this.#engine.bytesFor(entryBytes);
+    for (const { key, entryBytes, isDeletion } of changes) {
+      if (isDeletion && !(engine.keepTombstones && engine.find(key, LATEST) === NONE)) continue;
+      bytes += engine.bytesFor(entryBytes);
       keys++;
     }
     return keys === 0 ? 0 : bytes + this.#growthBytes(keys);
@@ -184,17 +195,18 @@ export class MemoryLimit {
     spared: Spared,
   ): number {
     const engine = this.#engine;
+    const { keepTombstones } = engine;
     const byUser = spared === "users";
     let bytes = 0;
     let keys = 0;
     for (const [i, { entryBytes, isDeletion }] of changes.entries()) {
-      if (isDeletion) continue;
+      if (isDeletion && !keepTombstones) continue;
       bytes += engine.bytesFor(entryBytes);
       if (stored[i] === NONE) keys++;
     }
     for (const ref of replaced) {
-      const isCounted = !isTombstone(engine.slab(ref), engine.offset(ref)) && !engine.isPinned(ref, byUser);
-      if (isCounted) bytes -= engine.bytesOf(ref);
+      const isStaying = keepTombstones || !isTombstone(engine.slab(ref), engine.offset(ref));
+      if (isStaying && !engine.isPinned(ref, byUser)) bytes -= engine.bytesOf(ref);
     }
     return keys === 0 ? bytes : bytes + this.#growthBytes(keys);
   }

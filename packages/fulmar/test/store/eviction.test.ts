@@ -68,6 +68,25 @@ describe("without eviction", () => {
     check(db);
   });
 
+  test("T-LIM-02: keys that are there and grow are held to the limit like new ones", async () => {
+    await using db = await small("none", machine());
+    const grow = async (round: number): Promise<void> => {
+      for (let i = 0; i < 100; i++) {
+        await db.set(`k${i}`, value(i, 10 * 4 ** round));
+        check(db);
+      }
+    };
+    for (let round = 0; round < 5; round++) await grow(round);
+    await expect(grow(6)).rejects.toMatchObject({ code: "MEMORY_FULL" });
+    check(db);
+    expect(db.count()).toBe(100);
+    const operations = Array.from({ length: 100 }, (_, i) => {
+      return { type: "set", key: `k${i}`, value: value(i, 20_000) } as const;
+    });
+    await expect(db.batch(operations)).rejects.toMatchObject({ code: "MEMORY_FULL" });
+    await grow(0);
+  });
+
   test("deleting and overwriting work when memory is full, and make room again", async () => {
     await using db = await small("none", machine());
     let i = 0;
@@ -138,6 +157,17 @@ describe.each(EVICTING)("%s", (eviction) => {
     expect(again.digest()).toBe(digest);
     expect(again.status().tombstones).toBe(0);
     portOf(again).verify();
+  });
+
+  test("T-LIM-02: keys that are there and grow take others with them", async () => {
+    await using db = await small(eviction);
+    await fill(db, 0, 100, 10);
+    for (let i = 0; i < 100; i++) {
+      await db.set(`k${i}`, value(i, 40_000), { ttl: 3_600_000 + i });
+      check(db);
+      expect(db.has(`k${i}`)).toBe(true);
+    }
+    expect(db.status().memory.evicted.entries).toBeGreaterThan(50);
   });
 
   test("a checkpoint holds what is left", async () => {

@@ -86,7 +86,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
     this.#queue = new RefQueue(this.indexes.pages);
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
-    this.#leaving = new LeavingBytes(this.#records, this.#pins);
+    this.#leaving = new LeavingBytes(this.#records, this.#pins, () => this.#keepTombstones);
     this.#overwriting = new Overwriting(this.indexes, this.#pins, this.#digests);
     this.#sharing = sharing;
     sharing?.bind(this);

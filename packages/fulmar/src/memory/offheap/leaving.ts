@@ -7,21 +7,23 @@ import type { Records } from "./records.js";
  * Marks the records that go by themselves, each once, and counts their bytes.
  *
  * As leaving, until the commits are settled that are not: what these replaced, unless a pin sees it, what a later
- * entry of its own commit replaced, and tombstones that nothing replaced. A pin that comes later, on a state before
- * such a commit, is not waited for: what it keeps counts as leaving until the commit is settled.
+ * entry of its own commit replaced, and, unless they are kept for peers, tombstones that nothing replaced. A pin that
+ * comes later, on a state before such a commit, is not waited for: what it keeps counts as leaving until then.
  *
  * As kept, until work of the store's own or a reader on another thread is done: what was replaced or deleted, and
- * no pin of a user sees, with the tombstone above it.
+ * no pin of a user sees, with the tombstone above it, unless that is kept.
  */
 export class LeavingBytes {
   readonly #records: Records;
   readonly #pins: PinSet;
+  readonly #keepsTombstones: () => boolean;
   #leaving = 0;
   #kept = 0;
 
-  constructor(records: Records, pins: PinSet) {
+  constructor(records: Records, pins: PinSet, keepsTombstones: () => boolean) {
     this.#records = records;
     this.#pins = pins;
+    this.#keepsTombstones = keepsTombstones;
   }
 
   get bytes(): number {
@@ -40,7 +42,7 @@ export class LeavingBytes {
       if (owner === undefined) this.#mark(before, LEAVING);
       else if (owner !== "user") this.#mark(before, KEPT);
     }
-    if (records.isTombstone(ref)) this.#mark(ref, LEAVING);
+    if (records.isTombstone(ref) && !this.#keepsTombstones()) this.#mark(ref, LEAVING);
   }
 
   /** The commit of a record is about to be settled. */
@@ -57,10 +59,9 @@ export class LeavingBytes {
     const records = this.#records;
     this.#unmark(ref, LEAVING | KEPT);
     const older = records.older(ref);
-    if (older === NONE) return;
-    // A tombstone goes on as what it was: one of a commit that is not settled, or one above what is kept.
-    if (!records.isTombstone(older)) this.#unmark(older, LEAVING | KEPT);
-    else if (!records.has(older, QUEUED)) this.#unmark(older, LEAVING);
+    if (older === NONE || this.#goesByItself(older)) return;
+    // A tombstone goes on as one above what is kept.
+    this.#unmark(older, records.isTombstone(older) ? LEAVING : LEAVING | KEPT);
   }
 
   /** A pin of this owner holds a record from now on, which `newer` replaced if that is not NONE. */
@@ -71,8 +72,8 @@ export class LeavingBytes {
       return;
     }
     this.#mark(ref, KEPT);
-    if (newer !== NONE && records.isTombstone(newer) && !records.has(newer, SUPERSEDED))
-      this.#mark(newer, KEPT);
+    if (newer === NONE || this.#keepsTombstones()) return;
+    if (records.isTombstone(newer) && !records.has(newer, SUPERSEDED)) this.#mark(newer, KEPT);
   }
 
   /** A settled record is about to be freed, or is a tombstone that hides nothing any more. */
@@ -94,6 +95,12 @@ export class LeavingBytes {
     if (records.has(ref, HELD)) return owner !== "user";
     if (newer !== NONE && records.has(newer, QUEUED)) return true;
     return records.isTombstone(ref) && records.older(ref) !== NONE;
+  }
+
+  /** Whether a record goes once its own commit is settled, though nothing replaces it. */
+  #goesByItself(ref: Ref): boolean {
+    const records = this.#records;
+    return records.isTombstone(ref) && records.has(ref, QUEUED) && !this.#keepsTombstones();
   }
 
   /** Who pins the newest record of a key. */

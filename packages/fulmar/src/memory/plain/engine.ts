@@ -63,7 +63,8 @@ class PlainEngine implements MemoryEngine {
     let bytes = 0;
     for (const record of this.#unsettled.live()) {
       if (record.older !== undefined) bytes += bytesOf(record.older);
-      if (record.tombstone && record.newer === undefined) bytes += bytesOf(record);
+      const isKept = !record.tombstone || this.#keepTombstones;
+      if (!isKept && record.newer === undefined) bytes += bytesOf(record);
     }
     return bytes;
   }
@@ -75,7 +76,8 @@ class PlainEngine implements MemoryEngine {
       for (const record of held) {
         bytes += bytesOf(record);
         const { newer } = record;
-        if (newer?.tombstone === true && newer.newer === undefined) bytes += bytesOf(newer);
+        const isGoing = newer?.tombstone === true && !this.#keepTombstones;
+        if (isGoing && newer.newer === undefined) bytes += bytesOf(newer);
       }
     }
     return bytes;
