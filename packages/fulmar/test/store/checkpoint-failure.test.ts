@@ -35,3 +35,29 @@ test("a checkpoint in the background that fails is in the status until one succe
   expect(db.status()).not.toHaveProperty("checkpointError");
   expect(channels).toHaveLength(2);
 });
+
+test.each([-86_400_000, 86_400_000])(
+  "T-CLK-03: one that failed is tried again after five seconds, though the clock was set by %i ms",
+  async (stepMs) => {
+    const storage = simulatedStorage({ cryptography: nodeCryptography });
+    const db = await open("/data", { runtime: storage.runtime, checkpoint: { everyCommits: 1 } });
+    storage.disk.faults.add({ operations: ["write"], path: "/checkpoint/", code: "EIO", times: 1 });
+    const settled = async (): Promise<void> => {
+      for (let i = 0; i < 100; i++) await storage.runtime.timers.turn();
+    };
+    await db.set("k", 1);
+    await settled();
+    expect(db.status()).toHaveProperty("checkpointError");
+    storage.clock.jump(stepMs);
+    await storage.advance(4_000);
+    await db.set("k", 2);
+    await settled();
+    expect(db.status()).toHaveProperty("checkpointError");
+    await storage.advance(2_000);
+    await db.set("k", 3);
+    await settled();
+    expect(db.status()).not.toHaveProperty("checkpointError");
+    expect(db.status().checkpoint?.version).toBe(3);
+    await db.close();
+  },
+);

@@ -15,7 +15,7 @@ function someKeys(cluster: Cluster): string[] {
 }
 
 describe("replication over a network that loses, repeats and reorders", () => {
-  it("T-SYNC-01 T-SYNC-03 random histories of 3 and 4 nodes converge, nobody sees half a transaction", async () => {
+  it("T-SYNC-01, T-SYNC-03: random histories of 3 and 4 nodes converge, nobody sees half a transaction", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 2 ** 31 }),
@@ -65,7 +65,7 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.close();
   });
 
-  it("T-TOPO-01 chain, star and ring relay", async () => {
+  it("T-TOPO-01: chain, star and ring relay", async () => {
     for (const peersOf of [
       (i: number) => (i === 0 ? [] : [`n${i - 1}:1`]),
       (i: number) => (i === 0 ? [] : ["n0:1"]),
@@ -80,7 +80,7 @@ describe("replication over a network that loses, repeats and reorders", () => {
     }
   });
 
-  it("T-SYNC-12 a link that only one side can open carries both ways, in pages", async () => {
+  it("T-SYNC-12: a link that only one side can open carries both ways, in pages", async () => {
     const cluster = new Cluster(5, { pageBytes: 512 });
     cluster.world.block("a", "b");
     const a = await cluster.add("a", { peers: ["b:1"] });
@@ -134,7 +134,7 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.close();
   });
 
-  it("T-OBS-01 shows a peer that cannot be reached, and waits longer each time", async () => {
+  it("T-OBS-01: shows a peer that cannot be reached, and waits longer each time", async () => {
     const cluster = new Cluster(1);
     const a = await cluster.add("a", { peers: ["b:1"] });
     await cluster.world.run(60_000);
@@ -142,6 +142,31 @@ describe("replication over a network that loses, repeats and reorders", () => {
     expect(peer.state).toBe("backoff");
     expect(peer.lastError).toContain("CONNECTION_LOST");
     expect(peer.address).toBe("b:1");
+    await cluster.close();
+  });
+
+  it("T-OBS-01: shows a peer that answers and always refuses, until it does so no more", async () => {
+    const cluster = new Cluster(1);
+    const a = await cluster.add("a", { peers: ["b:1"] });
+    const other = await cluster.add("b", { secret: "another secret of 16 bytes" });
+    const violations: string[] = [];
+    other.sync.on("violation", ({ code }) => violations.push(code));
+    for (let minute = 0; minute < 3; minute++) {
+      await cluster.world.run(60_000);
+      const [peer] = a.sync.peers();
+      expect([peer.state, peer.lastError]).toEqual([
+        "backoff",
+        expect.stringContaining("AUTHENTICATION_FAILED"),
+      ]);
+    }
+    // Both sides can know of it, and it is tried rarely.
+    expect(new Set(violations)).toEqual(new Set(["AUTHENTICATION_FAILED"]));
+    expect(violations.length).toBeLessThan(40);
+    await cluster.during(other.sync.close());
+    cluster.nodes.splice(cluster.nodes.indexOf(other), 1);
+    const b = await cluster.addWith("b", other.db);
+    expect(await cluster.world.run(60_000, () => areConnected([a, b]))).toBe(true);
+    expect(a.sync.peers()).toHaveLength(1);
     await cluster.close();
   });
 
@@ -184,7 +209,7 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.close();
   });
 
-  it("T-SYNC-09 news arrives by itself, without a heartbeat", async () => {
+  it("T-SYNC-09: news arrives by itself, without a heartbeat", async () => {
     const cluster = new Cluster(1, { heartbeatMs: 3_600_000 });
     const a = await cluster.add("a", { peers: ["b:1"] });
     const b = await cluster.add("b");
@@ -198,8 +223,8 @@ describe("replication over a network that loses, repeats and reorders", () => {
     await cluster.close();
   });
 
-  it("T-SYNC-10 a burst is gathered into few cuts", async () => {
-    const cluster = new Cluster(1);
+  it("T-SYNC-10: a burst of far more than may be on the way is gathered into few cuts, and arrives", async () => {
+    const cluster = new Cluster(1, { pageBytes: 256 });
     const a = await cluster.add("a", { peers: ["b:1"] });
     const b = await cluster.add("b");
     await cluster.world.run(5000, () => areConnected([a, b]));

@@ -3,6 +3,7 @@ import { open } from "../../src/index.js";
 import { portOf, registerPort, type StorePort } from "../../src/store/port.js";
 import { replicate } from "../../src/sync/index.js";
 import { areConnected, Cluster, type Node } from "./support/cluster.js";
+import { DiskNode } from "./support/disk.js";
 
 let cluster: Cluster;
 
@@ -20,7 +21,7 @@ function countCommits(node: Node): () => number {
 }
 
 describe("pulls of many pages", () => {
-  it("T-SYNC-06 brings all origins from one peer that has them from others", async () => {
+  it("T-SYNC-06: brings all origins from one peer that has them from others", async () => {
     cluster = new Cluster(1, { pageBytes: 256 });
     const a = await cluster.add("a");
     const b = await cluster.add("b", { peers: ["a:1"] });
@@ -34,7 +35,7 @@ describe("pulls of many pages", () => {
     expect(d.db.count()).toBe(30);
   });
 
-  it("T-SYNC-03 writes between pages, under origins already read, are not lost", async () => {
+  it("T-SYNC-03: writes between pages, under origins already read, are not lost", async () => {
     cluster = new Cluster(1, { pageBytes: 256 });
     const a = await cluster.add("a");
     await fill(a, 60);
@@ -49,7 +50,7 @@ describe("pulls of many pages", () => {
     expect(b.db.get("a1")).toBe(a.db.get("a1"));
   });
 
-  it("T-SYNC-11 goes on where it was broken off, again and again", async () => {
+  it("T-SYNC-11: goes on where it was broken off, again and again", async () => {
     cluster = new Cluster(1, { pageBytes: 512, reconnect: { leastMs: 10, mostMs: 20 } });
     const a = await cluster.add("a");
     await fill(a, 500);
@@ -67,7 +68,7 @@ describe("pulls of many pages", () => {
     expect(commits()).toBe(1);
   });
 
-  it("T-SYNC-11 another peer completes what one began, without sending it all again", async () => {
+  it("T-SYNC-11: another peer completes what one began, without sending it all again", async () => {
     cluster = new Cluster(1, { pageBytes: 512 });
     const a = await cluster.add("a");
     const c = await cluster.add("c", { peers: ["a:1"] });
@@ -159,7 +160,7 @@ describe("pulls of many pages", () => {
     expect(halves).toBe(0);
   });
 
-  it("T-LIM-03 a value over the peer's limit is one hole and costs nothing else", async () => {
+  it("T-LIM-03: a value over the peer's limit is one hole and costs nothing else", async () => {
     cluster = new Cluster(1);
     const a = await cluster.add("a");
     const { world } = cluster;
@@ -183,7 +184,7 @@ describe("pulls of many pages", () => {
 });
 
 describe("members", () => {
-  it("T-SYNC-04 T-SYNC-08 a store that lost everything rejoins and gets its old writes back", async () => {
+  it("T-SYNC-04, T-SYNC-08: a store that lost everything rejoins and gets its old writes back", async () => {
     cluster = new Cluster(1, { discover: true });
     const a = await cluster.add("a");
     const b = await cluster.add("b", { peers: ["a:1"] });
@@ -199,27 +200,32 @@ describe("members", () => {
     expect(again.db.get("old")).toBe(1);
   });
 
-  it("T-MEM-01 a removed member is forgotten by all", async () => {
+  it("T-MEM-01: a removed member is forgotten by all, and stays so when they open again", async () => {
     cluster = new Cluster(1, { discover: true });
-    const a = await cluster.add("a");
-    const b = await cluster.add("b", { peers: ["a:1"] });
+    const disks = ["a", "b"].map((host) => new DiskNode(cluster, host));
+    let nodes = [await disks[0].join(), await disks[1].join({ peers: ["a:1"] })];
     const c = await cluster.add("c", { peers: ["a:1"] });
-    await cluster.world.run(20_000, () => areConnected([a, b, c], 2));
+    await cluster.world.run(20_000, () => areConnected([...nodes, c], 2));
     await cluster.during(c.sync.close());
     await cluster.during(c.db.close());
     cluster.nodes.pop();
-    const id = a.sync.members().find((member) => member.address === "c:1")?.id ?? "";
-    await cluster.during(a.sync.removePeer(id));
+    const id = nodes[0].sync.members().find((member) => member.address === "c:1")?.id ?? "";
+    await cluster.during(nodes[0].sync.removePeer(id));
     expect(await cluster.converge()).toBe(true);
     await cluster.world.run(1000);
-    for (const node of [a, b]) {
-      expect(
-        node.sync
-          .members()
-          .map((member) => member.address)
-          .sort(),
-      ).toEqual(["a:1", "b:1"]);
-      expect(node.sync.peers().map((peer) => peer.address)).not.toContain("c:1");
+    for (const life of ["checkpoint", "log", "end"]) {
+      for (const { sync } of nodes) {
+        const addresses = sync.members().map((member) => member.address);
+        expect(addresses.sort()).toEqual(["a:1", "b:1"]);
+        expect(sync.peers().map((peer) => peer.address)).not.toContain("c:1");
+      }
+      if (life === "end") break;
+      for (const [i, disk] of disks.entries()) {
+        if (life === "checkpoint") await cluster.during(nodes[i].db.checkpoint());
+        await disk.leave(nodes[i]);
+      }
+      nodes = [await disks[0].join(), await disks[1].join({ peers: ["a:1"] })];
+      await cluster.world.run(20_000, () => areConnected(nodes, 1));
     }
   });
 

@@ -37,7 +37,7 @@ function part(index: number, cut: number, extra: object = {}): ReturnType<typeof
 }
 
 describe("what a node makes of what a peer says", () => {
-  it("T-SEC-ACK a peer that claims unknown commits of this node is cut off, in a statement and in a cut", async () => {
+  it("T-SEC-ACK: a peer that claims unknown commits of this node is cut off, in a statement and in a cut", async () => {
     const a = await setUp();
     await cluster.during(a.db.set("k", 1));
     const { incarnation } = portOf(a.db);
@@ -72,7 +72,7 @@ describe("what a node makes of what a peer says", () => {
     expect(state?.coverage.of(originId("c")).upTo).toBe(2);
   });
 
-  it("T-SYNC-01 takes nothing that starts beyond what is covered, and says so", async () => {
+  it("T-SYNC-01: takes nothing that starts beyond what is covered, and says so", async () => {
     const a = await setUp();
     const peer = await RawPeer.connect(cluster, "a:1", "c");
     peer.send(
@@ -91,7 +91,7 @@ describe("what a node makes of what a peer says", () => {
     expect(portOf(a.db).coverage().of(originId("c")).upTo).toBe(0);
   });
 
-  it("T-SYNC-02 stages three pages of three writers and shows them at the last, in one commit", async () => {
+  it("T-SYNC-02: stages three pages of three writers and shows them at the last, in one commit", async () => {
     const a = await setUp();
     const versions = new Set<number>();
     a.db.watch({}, (commit) => versions.add(commit.version));
@@ -140,7 +140,7 @@ describe("what a node makes of what a peer says", () => {
     expect(peer.isClosed).toBe(false);
   });
 
-  it("T-SYNC-11 a broken pull is stated to the next peer, which completes it", async () => {
+  it("T-SYNC-11: a broken pull is stated to the next peer, which completes it", async () => {
     const a = await setUp();
     const one = await RawPeer.connect(cluster, "a:1", "c");
     one.send(rawState({ number: 1 }), part(0, 1), part(1, 1));
@@ -230,7 +230,7 @@ describe("what a node makes of what a peer says", () => {
     expect(a.db.has("k1")).toBe(false);
   });
 
-  it("T-CLK-02 a refused commit is a hole, others go on, and it is asked for again later", async () => {
+  it("T-CLK-02: a refused commit is a hole, others go on, and it is asked for again later", async () => {
     const a = await setUp();
     const refused: unknown[] = [];
     a.sync.on("refused", (event) => refused.push(...event.refusals));
@@ -340,7 +340,7 @@ describe("what a node makes of what a peer says", () => {
 });
 
 describe("a store that cannot merge", () => {
-  it("T-SYNC-05 does not confirm, takes nothing for a while, and gets it again", async () => {
+  it("T-SYNC-05: does not confirm, takes nothing for a while, and gets it again", async () => {
     cluster = new Cluster(1);
     const { world } = cluster;
     const db = await cluster.during(open(undefined, { runtime: world.runtime("b") }));

@@ -58,7 +58,7 @@ class Machine {
 }
 
 describe("replication of durable stores on a simulated network", () => {
-  it("T-ID-04 kills, power cuts, partitions, bad links: all converge, no acknowledged write is lost", async () => {
+  it("T-ID-04: kills, power cuts, partitions, bad links: all converge, no acknowledged write is lost", async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 2 ** 31 }), async (seed) => {
         const { cryptography } = nodeRuntime();

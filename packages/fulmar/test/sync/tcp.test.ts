@@ -66,7 +66,7 @@ describe("replicate() between real stores over TCP", () => {
     expect(b.db.get("x")).toBe(1);
   });
 
-  it("T-SYNC-02 a first sync of many pages arrives whole", async () => {
+  it("T-SYNC-02: a first sync of many pages arrives whole", async () => {
     const a = await start({ pageBytes: 4096 });
     for (let i = 0; i < 20; i++) {
       await a.db.batch(
@@ -83,7 +83,7 @@ describe("replicate() between real stores over TCP", () => {
     await converged(a, b);
   });
 
-  it("T-TOPO-01 a chain without discovery converges", async () => {
+  it("T-TOPO-01: a chain without discovery converges", async () => {
     const a = await start({ discover: false });
     const b = await start({ discover: false, peers: [addressOf(a)] });
     const c = await start({ discover: false, peers: [addressOf(b)] });

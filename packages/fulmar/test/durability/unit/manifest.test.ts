@@ -224,7 +224,7 @@ describe("the file", () => {
     return { file, manifest: new ManifestFile(nodeChecksum, file.handle, reading) };
   }
 
-  test("is changed one slot after the other, the stale one first, each synced", async () => {
+  test("T-META-01: is changed one slot after the other, the stale one first, each synced", async () => {
     const { file, manifest } = await opened();
     const done = manifest.update(plusOne);
     expect(manifest.manifest.version).toBe(0);

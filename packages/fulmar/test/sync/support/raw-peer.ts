@@ -104,6 +104,8 @@ export class RawPeer {
   readonly #handshake: Handshake;
   channel: Channel | undefined;
   isClosed = false;
+  /** Whether each frame goes back as it came. */
+  isEcho = false;
 
   private constructor(cluster: Cluster, connection: Connection, incarnation: OriginId) {
     const { cryptography, checksum, random } = cluster.world.runtime("raw");
@@ -165,6 +167,7 @@ export class RawPeer {
       this.channel = step.done?.channel;
       return;
     }
+    if (this.isEcho) this.connection.send(bytes.slice());
     const message = this.channel.unwrap(bytes);
     if (typeof message === "string") return;
     const decoded = decodeMessage(message);
