@@ -179,7 +179,7 @@ export interface Entry<V = unknown> {
   readonly tombstone?: "deleted" | "expired" | "evicted";
 }
 
-/** Which keys: those that are within all bounds that are given, of which `prefix` is one. */
+/** Which keys: those that satisfy everything that is given, `prefix` and bounds together; without any, all. */
 export interface RangeOptions {
   /** Strings that begin so; for a tuple, tuples that begin with these elements. */
   readonly prefix?: Key;

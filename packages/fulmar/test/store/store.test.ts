@@ -121,6 +121,15 @@ describe.each(KINDS)("a store $name", ({ durable }) => {
     await db.flush();
   });
 
+  test("a prefix and bounds hold together, also on the same side and where nothing is left", async () => {
+    await using db = await open<number>();
+    for (const key of ["a", "b1", "b2", "b3", "c"]) await db.set(key, 1);
+    expect([...db.keys({ prefix: "b", gte: "b2" })]).toEqual(["b2", "b3"]);
+    expect([...db.keys({ prefix: "b", gt: "a", lt: "b3" })]).toEqual(["b1", "b2"]);
+    expect([...db.keys({ prefix: "b", gt: "b1", gte: "b1", lt: "c", lte: "b2" })]).toEqual(["b2"]);
+    expect([db.count({ prefix: "b", lt: "b" }), db.count({ prefix: "b", gt: "c" })]).toEqual([0, 0]);
+  });
+
   test("a listing shows the state when it began, whatever is written meanwhile", async () => {
     await using db = await opened<number>();
     await db.batch(Array.from({ length: 600 }, (_, i) => ({ type: "set", key: i, value: i }) as const));
