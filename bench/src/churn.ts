@@ -1,7 +1,6 @@
 /**
  * `npm run churn`: a hundred million changes of all sizes below held snapshots, and whether memory comes
- * back. `--operations N`, `--slots N`, `--value-bytes-max N`, `--seed N`, `--check-every N`, `--store`
- * (through the public interface instead of the engine by itself).
+ * back. `--help` lists the options.
  */
 import { execFile } from "node:child_process";
 import { randomInt } from "node:crypto";
@@ -15,9 +14,18 @@ import { Churn, loadFresh } from "./churn/plan.js";
 import { StoreTarget } from "./churn/store-target.js";
 import type { MeasuredTarget } from "./churn/target.js";
 import { memoryNow } from "./observe.js";
-import { positiveInteger } from "./settings.js";
+import { positiveInteger, runProgram } from "./settings.js";
 
 const SELF = fileURLToPath(import.meta.url);
+const USAGE = `usage: npm run churn -- [options]
+
+  --operations N         changes (100000000)
+  --slots N              keys (400000)
+  --value-bytes-max N    the longest values (4096)
+  --seed N               the same changes as in an earlier run
+  --check-every N        changes between two checks (a tenth of them)
+  --store                through the public interface instead of the engine by itself
+  --help                 this text`;
 /** Memory after the churn, as a multiple of that of a fresh load of the same data, at most. */
 const RATIO_MAX = 1.3;
 /** Changes between two turns of the event loop. */
@@ -148,7 +156,4 @@ async function measureFresh(path: string, settings: Settings): Promise<Memory> {
   return { residentBytes: (await memoryNow()).rssBytes - before, accountBytes };
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+await runProgram(USAGE, main);

@@ -1,7 +1,6 @@
 /**
  * The plain memory engine against the off-heap one, without log, codec or promises:
- * `npm run bench:engine`. `--keys N[,N]` (100,000 and 1,000,000; ten million take minutes and 3 GB),
- * `--runs N`, `--engines plain,offheap`, `--json`.
+ * `npm run bench:engine`. `--help` lists the options.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,11 +12,19 @@ import { createEngine } from "../../packages/fulmar/dist/memory/offheap/engine.j
 import { createPlainEngine } from "../../packages/fulmar/dist/memory/plain/engine.js";
 import { ENTRY_HEADER_BYTES, entryBytes, writeEntry } from "../../packages/fulmar/dist/record/entry.js";
 import { keyAt, median, shuffled, VALUE_BYTES } from "./measure.js";
+import { runProgram } from "./settings.js";
 
 /** Where an entry has its hybrid time and sequence number. */
 const HLC_AT = 14;
 const SEQ_AT = HLC_AT + 7;
 const SELF = fileURLToPath(import.meta.url);
+const USAGE = `usage: npm run bench:engine -- [options]
+
+  --keys N[,N]           sizes (100000,1000000); ten million take minutes and 3 GB
+  --runs N               of each number the median of so many runs (3)
+  --engines NAME[,NAME]  plain, offheap or both
+  --json                 everything as JSON
+  --help                 this text`;
 const LATEST = Number.MAX_SAFE_INTEGER;
 const LOOKUPS = 1_000_000;
 /** Operations between two looks at the clock for the longest one would cost more than they do. */
@@ -224,4 +231,4 @@ function bulkLoad(name: string, source: MemoryEngine, keys: number): number {
   return (keys * 1000) / (performance.now() - begin);
 }
 
-await main();
+await runProgram(USAGE, main);

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:eviction`: hit ratios of the eviction policies on traces that are the same in each run,
- * against OPT (Belady: evict what is used last), and what a step costs. `-- --operations N`, `-- --json`.
+ * against OPT (Belady: evict what is used last), and what a step costs. `--help` lists the options.
  */
 import { parseArgs } from "node:util";
 import {
@@ -9,7 +9,13 @@ import {
   type PolicyName,
 } from "../../packages/fulmar/dist/memory/eviction/create.js";
 import { NO_SLOT, type Policy } from "../../packages/fulmar/dist/memory/eviction/policy.js";
+import { positiveInteger, runProgram } from "./settings.js";
 
+const USAGE = `usage: npm run bench:eviction -- [options]
+
+  --operations N    steps of each trace (1000000)
+  --json            everything as JSON
+  --help            this text`;
 const KEYS = 100_000;
 /** Capacities as parts of the keys. */
 const PARTS = [0.01, 0.05, 0.2];
@@ -269,7 +275,7 @@ function main(): void {
       json: { type: "boolean", default: false },
     },
   });
-  const rows = measureRatios(Number(values.operations));
+  const rows = measureRatios(positiveInteger(values.operations, "operations"));
   const costs = POLICY_NAMES.map((name) => ({ name, keys: 1_000_000, ...measureCost(name, 1_000_000) }));
   if (values.json) {
     console.log(JSON.stringify({ rows, costs }, undefined, 2));
@@ -281,4 +287,4 @@ function main(): void {
     console.log(`| ${name} | ${touch.toFixed(0)} | ${evict.toFixed(0)} |`);
 }
 
-main();
+await runProgram(USAGE, main);

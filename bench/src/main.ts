@@ -1,7 +1,6 @@
 /**
  * `npm run bench`: every workload in a fresh process, several runs in alternated order, of each number
- * the median. `--runs N`, `--only NAME[,NAME]`, `--keys N[,N]`, `--value-bytes N[,N]`, `--warm-up-ms N`,
- * `--measure-ms N`, `--plot FILE`, `--json`, `--list`.
+ * the median. `--help` lists the options.
  */
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -11,11 +10,23 @@ import { parseArgs, promisify } from "node:util";
 import type { Measurement, Run } from "./measure.js";
 import { middle } from "./middle.js";
 import { drawLatencies } from "./plot.js";
-import { numberList, positiveInteger, workloadNames } from "./settings.js";
+import { numberList, positiveInteger, runProgram, workloadNames } from "./settings.js";
 import { growthTable, tables } from "./tables.js";
 import { estimatedBytes, estimatedSeconds, find, runWorkload, WORKLOADS } from "./workloads.js";
 
 const SELF = fileURLToPath(import.meta.url);
+const USAGE = `usage: npm run bench -- [options]
+
+  --runs N               of each number the median of so many runs (5)
+  --only NAME[,NAME]     these workloads alone
+  --keys N[,N]           sizes of the store, in keys of 16 bytes (100000)
+  --value-bytes N[,N]    sizes of the values (100)
+  --warm-up-ms N         the same work before measuring (2000)
+  --measure-ms N         how long is measured at most (4000)
+  --plot FILE            the latencies of durable writes as SVG
+  --json                 everything as JSON
+  --list                 the names of the workloads
+  --help                 this text`;
 
 interface Task {
   readonly name: string;
@@ -94,7 +105,4 @@ function print(
   if (ratios !== undefined) console.log(`\n${ratios}`);
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+await runProgram(USAGE, main);

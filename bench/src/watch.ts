@@ -3,7 +3,7 @@
  * one of the same contents without any, a few thousand at a time in turn, so that whatever else the machine
  * does meanwhile falls on both alike. Halfway they change places: two stores of the same contents are not equally fast.
  * And that in several processes, as V8 does not compile the same twice.
- * `npm run bench:watch [processes] [rounds] [where]`.
+ * `--help` says how it is called.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +12,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Durability, open, type RangeOptions, type Store } from "fulmar";
 import { keyAt, median, valuePool } from "./measure.js";
+import { oneOf, positiveInteger, runProgram } from "./settings.js";
 
+const USAGE = `usage: npm run bench:watch -- [processes [rounds [where]]]
+
+  processes    that measure, one after the other (5)
+  rounds       of each (100)
+  where        hot, memory, relaxed or full; each of them unless given`;
 const MANY = 10_000;
 const KEYS = 100_000;
 /** From one key that is written to the next: each comes once, and none is near the one before. */
@@ -40,7 +46,7 @@ interface Place {
   readonly slowness: number;
 }
 
-const PLACES: Readonly<Record<string, Place | undefined>> = {
+const PLACES: Readonly<Record<string, Place>> = {
   hot: { name: "in memory, a thousand keys again and again", durability: "memory", keys: 1000, slowness: 1 },
   memory: { name: "in memory, 100,000 keys in random order", durability: "memory", keys: KEYS, slowness: 1 },
   relaxed: {
@@ -184,9 +190,7 @@ function print(processes: readonly (readonly Row[])[]): void {
 }
 
 function placeOf(where: string): Place {
-  const place = PLACES[where];
-  if (place === undefined) throw new Error(`${where} is none of ${Object.keys(PLACES).join(", ")}`);
-  return place;
+  return PLACES[oneOf(where, Object.keys(PLACES))];
 }
 
 /** The same program again, told so by the first argument. */
@@ -209,12 +213,17 @@ async function measureAlone(rounds: number, where: string): Promise<void> {
   }
 }
 
-const [first, second, third] = process.argv.slice(2);
-if (first === "rows") await measureAlone(Number(second), third);
-else
+async function main(): Promise<void> {
+  const [first, second, third] = process.argv.slice(2);
+  if (first === "rows") return measureAlone(Number(second), third);
+  const processes = positiveInteger(first ?? "5", "processes");
+  const rounds = positiveInteger(second ?? "100", "rounds");
   for (const where of third === undefined ? Object.keys(PLACES) : [third]) {
     const { name } = placeOf(where);
-    const all = Array.from({ length: Number(first ?? 5) }, () => rowsOfProcess(Number(second ?? 100), where));
+    const all = Array.from({ length: processes }, () => rowsOfProcess(rounds, where));
     console.log(`\n${name}:\n`);
     print(all);
   }
+}
+
+await runProgram(USAGE, main);
