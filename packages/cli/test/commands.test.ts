@@ -365,6 +365,27 @@ describe("repair", () => {
     expect((await fulmar(["list", directory, "--keys-only"])).out).toBe("a\n");
   });
 
+  it("says how much of a lost block stood in the log", async () => {
+    const directory = await freshPath();
+    const db = await open<string>(directory);
+    for (const key of ["a", "b", "c"]) await db.set(key, "x".repeat(50_000));
+    await db.checkpoint();
+    await db.close();
+    const checkpoint = join(directory, "checkpoint", readdirSync(join(directory, "checkpoint"))[0]);
+    const bytes = readFileSync(checkpoint);
+    bytes[1000] ^= 1;
+    writeFileSync(checkpoint, bytes);
+    const lines =
+      /lost: .*block 0 of 2 entries.*\nfound: 2 entries that checkpoint\/\d+ has lost, in the log\n/;
+    const checked = await fulmar(["check", directory]);
+    expect(checked.out).toMatch(lines);
+    expect(checked.out).toContain("a repair would save 3 entries");
+    const { out } = await fulmar(["repair", directory]);
+    expect(out).toMatch(lines);
+    expect(out).not.toContain("lost: nothing");
+    expect((await fulmar(["list", directory, "--keys-only"])).out).toBe("a\nb\nc\n");
+  });
+
   it("finds nothing to save where no store was", async () => {
     expect(await fulmar(["repair", await freshPath()])).toMatchObject({ code: 5 });
   });

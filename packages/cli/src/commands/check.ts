@@ -6,7 +6,7 @@ import { oneLine } from "../keys.js";
 import { ProgressBar, withProgress } from "../progress.js";
 import { isFile, requireStore, withKeys } from "../session.js";
 import { jsonOption } from "./options.js";
-import { describeLosses } from "./repair.js";
+import { describeFiles } from "./repair.js";
 
 /** `fulmar check DIR`. Says through `answer` with which code to exit. */
 export function addCheck(program: Command, io: Io, answer: (code: number) => void): void {
@@ -59,7 +59,7 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
   const hope =
     outlook === undefined
       ? []
-      : [`a repair would save ${outlook.entries} entries`, ...describeLosses(outlook)];
+      : [`a repair would save ${outlook.entries} entries`, ...describeFiles(outlook)];
   return [...findings, ...facts, ...hope, `${oneLine(directory)}: ${verdict}`].join("\n");
 }
 

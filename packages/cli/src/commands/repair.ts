@@ -28,18 +28,21 @@ function describe(report: RepairReport): string {
   if (!damaged) return `${directory}: nothing to repair`;
   const saved = `${entries} entries${repaired ? "" : " would be"} saved, up to version ${version}`;
   const kept = keptIn === undefined ? [] : [`the files that were there are in ${oneLine(keptIn)}`];
-  const losses = describeLosses(report);
-  const nothing = losses.length === 0 ? ["lost: nothing, as far as the files tell"] : [];
+  const losses = describeFiles(report);
+  const isWhole = report.files.every(({ lost }) => lost.length === 0);
+  const nothing = isWhole ? ["lost: nothing, as far as the files tell"] : [];
   return [...losses, ...nothing, ...kept, `${directory}: ${saved}`].join("\n");
 }
 
-/** One line for each part of a file that is lost. */
-export function describeLosses({ files }: RepairReport): string[] {
-  return files.flatMap(({ file, lost }) =>
-    lost.map(({ offset, bytes, what, versions }) => {
+/** One line for each part of a file that is lost, and one of what stood elsewhere. */
+export function describeFiles({ files }: RepairReport): string[] {
+  return files.flatMap(({ file, lost, foundInLog = 0 }) => {
+    const losses = lost.map(({ offset, bytes, what, versions }) => {
       const size = bytes === 0 ? "" : ` (${bytes} bytes)`;
       const commits = versions === undefined ? "" : `, versions ${versions.from} to ${versions.to}`;
       return `lost: ${oneLine(`${file} at byte ${offset}: ${what}${size}${commits}`)}`;
-    }),
-  );
+    });
+    if (foundInLog === 0) return losses;
+    return [...losses, `found: ${foundInLog} entries that ${oneLine(file)} has lost, in the log`];
+  });
 }

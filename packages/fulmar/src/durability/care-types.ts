@@ -62,6 +62,11 @@ export interface RepairedFile {
   readonly kind: "manifest" | "checkpoint" | "segment";
   /** Entries of a checkpoint, commits of a segment. */
   readonly saved: number;
+  /**
+   * Of a checkpoint of which blocks are lost: entries that the log held instead, in {@link saved} of its segments, also
+   * of those that were kept for watches (`historyBytes`).
+   */
+  readonly foundInLog?: number;
   readonly lost: readonly LostPart[];
 }
 

@@ -2,12 +2,14 @@ import { readU32 } from "../base/bytes.js";
 import type { Checksum, FileHandle } from "../base/runtime/interface.js";
 import {
   isTombstone,
+  keyOf,
   ORIGIN_NUMBER_MAX,
   valueChecksumOf,
   valueLengthOf,
   valueStart,
 } from "../record/entry.js";
 import type { LostPart } from "./care-types.js";
+import { CheckpointCover } from "./checkpoint-cover.js";
 import {
   BLOCK_HEAD_BYTES,
   BLOCK_TAIL_BYTES,
@@ -45,6 +47,8 @@ export interface SalvagedCheckpoint {
   readonly keyId: string | undefined;
   readonly saved: number;
   readonly lost: readonly LostPart[];
+  /** Of which keys it says whether they were there. */
+  readonly cover: CheckpointCover;
 }
 
 /** Reads every block of a checkpoint that is whole. Rejects with FORMAT_NEWER or an error of the disk. */
@@ -68,6 +72,7 @@ class CheckpointSalvage {
   readonly #lost: LostPart[] = [];
   /** Which blocks were taken: numbers may be wrong, but the same block twice is a copy. */
   readonly #taken = new Set<string>();
+  readonly #cover = new CheckpointCover();
   /** What the checksums of heads may be seeded with; one is left once a head was found. */
   #seeds: number[] = [];
   #seal: FileSeal | undefined;
@@ -76,6 +81,8 @@ class CheckpointSalvage {
   #isProven = true;
   /** The checksum behind the last payload. */
   #crcBehind = 0;
+  /** How many blocks the footer counts. */
+  #blockCount: number | undefined;
   #saved = 0;
 
   constructor(runtime: DiskRuntime, handle: FileHandle, sizeBytes: number, visit: EntryVisitor) {
@@ -103,11 +110,13 @@ class CheckpointSalvage {
       position = await this.#block(position, head);
     }
     if (end === sizeBytes) this.#miss(sizeBytes, 0, "the end of the file, and any blocks before it");
+    if (this.#blockCount !== undefined) this.#cover.end(this.#blockCount);
     return {
       header: this.#isProven ? header : undefined,
       keyId: this.#seal?.keyId,
       saved: this.#saved,
       lost: this.#lost,
+      cover: this.#cover,
     };
   }
 
@@ -170,12 +179,13 @@ class CheckpointSalvage {
     if (header === undefined) return sizeBytes;
     const from = sizeBytes - FOOTER_BYTES;
     const bytes = await this.#need(from, FOOTER_BYTES);
-    if (readFooter(this.#runtime.checksum, bytes, header.crc) === undefined) return sizeBytes;
+    const footer = readFooter(this.#runtime.checksum, bytes, header.crc);
+    if (footer === undefined) return sizeBytes;
     const end = from - (header.sealed ? SEAL_BYTES : 0);
     const seal = this.#seal;
     if (seal !== undefined && !(await this.#isEndGenuine({ seal, position: end }))) {
       this.#miss(end, SEAL_BYTES, "the seal of the footer, and any blocks that somebody left out before it");
-    }
+    } else this.#blockCount = footer.blockCount;
     return end;
   }
 
@@ -234,7 +244,7 @@ class CheckpointSalvage {
       return position + whole;
     }
     this.#taken.add(name);
-    const end = this.#items(entries, position, head.entryCount);
+    const end = this.#items(entries, position, head);
     if (end === entries.length) return position + whole;
     const own = this.#seal === undefined && !head.packed;
     // A length may be what is wrong, and other blocks may stand in what it takes for entries.
@@ -263,11 +273,12 @@ class CheckpointSalvage {
    * Takes the entries up to the first that is none, and returns where that is. Where they are not as many bytes and
    * as many as the block has, a length is wrong, and the value tells whose.
    */
-  #items(bytes: Uint8Array, position: number, count: number): number {
+  #items(bytes: Uint8Array, position: number, { index, entryCount: count }: FoundHead): number {
     const all = this.#parse(bytes, () => true);
     const exact = all.end === bytes.length && all.count === count;
     const isSound = (at: number): boolean => exact || hasItsValue(this.#runtime.checksum, bytes, at);
     const taken = exact ? all : this.#parse(bytes, isSound);
+    if (exact && count > 0) this.#cover.add(index, keyOf(bytes, 8), keyOf(bytes, all.last));
     this.#parse(bytes.subarray(0, taken.end), (at, length) => {
       this.#visit(bytes, at, length);
       this.#saved++;
@@ -283,19 +294,20 @@ class CheckpointSalvage {
     return taken.end;
   }
 
-  /** How many entries stand one after the other that a check accepts, and where they end. */
+  /** How many entries stand one after the other that a check accepts, where the last begins, and where they end. */
   #parse(
     bytes: Uint8Array,
     accept: (at: number, length: number) => boolean,
-  ): { readonly end: number; readonly count: number } {
-    let [end, count] = [0, 0];
+  ): { readonly end: number; readonly last: number; readonly count: number } {
+    let [end, last, count] = [0, 0, 0];
     while (end < bytes.length) {
       const length = checkedItemLength(bytes, end, bytes.length, ORIGIN_NUMBER_MAX);
       if (length === 0 || !accept(end + 8, length - 8)) break;
+      last = end + 8;
       end += length;
       count++;
     }
-    return { end, count };
+    return { end, last, count };
   }
 
   #miss(offset: number, bytes: number, what: string): void {

@@ -42,6 +42,24 @@ export function inOrder(found: readonly Segment[], manifest: Manifest | undefine
 }
 
 /**
+ * The segments of `older`, oldest first, that lead up to `first` without a gap. One that does not say which it
+ * continues follows the one of the number before its own, if anything.
+ */
+export function leadingTo(first: Segment | undefined, older: readonly Segment[]): Segment[] {
+  const leading: Segment[] = [];
+  let next = first;
+  while (next !== undefined) {
+    const { number, inspected } = next;
+    const opening = inspected?.opening;
+    const previous = opening === undefined ? number - 1 : opening.previousSegment;
+    // One that says that it continues itself, or a later one, would never come to an end.
+    next = older.find((segment) => segment.number === previous && previous < number);
+    if (next !== undefined) leading.unshift(next);
+  }
+  return leading;
+}
+
+/**
  * What the header says, unless more speaks for the number in the name: then it is not the name that was changed, but
  * the header.
  */

@@ -40,11 +40,12 @@ const RECORD_VERSION_AT = 16;
 export interface SegmentVisitor {
   /** Whether the commit of this version is wanted; its entries follow if it is. */
   wants(version: number): boolean;
-  readonly entry: (version: number, ...place: Parameters<EntryVisitor>) => void;
+  /** Whether the entry was taken. */
+  readonly entry: (version: number, ...place: Parameters<EntryVisitor>) => boolean;
 }
 
 export interface SalvagedSegment {
-  /** Commits that were wanted and are whole. */
+  /** Commits that were wanted and are whole, and of which something was taken unless there was nothing in them. */
   readonly saved: number;
   readonly lost: readonly LostPart[];
   /** Where the last whole record ends. */
@@ -276,12 +277,13 @@ class SegmentSalvage {
     if (wanted && version !== stated) this.#missVersion(position, length, stated, version);
     if (!wanted || version === undefined) return this.#end;
     let next = commit.view.entriesAt;
+    let isTaken = commit.view.entryCount === 0;
     for (let i = 0; i < commit.view.entryCount; i++) {
       const entryBytes = entryLength(commit.bytes, next);
-      this.#visitor.entry(version, commit.bytes, next, entryBytes);
+      isTaken = this.#visitor.entry(version, commit.bytes, next, entryBytes) || isTaken;
       next += entryBytes;
     }
-    this.#saved++;
+    if (isTaken) this.#saved++;
     return this.#end;
   }
 

@@ -1,14 +1,16 @@
 import { readU64 } from "../base/bytes.js";
 import { codeOf } from "../base/errors.js";
 import { ADOPTED_NUMBERS_MAX } from "../base/limits.js";
+import { keyLengthOf, keyStart } from "../record/entry.js";
 import type { CareProgress, LostPart, RepairedFile } from "./care-types.js";
+import type { CheckpointCover } from "./checkpoint-cover.js";
 import { attempt, withFile } from "./files.js";
 import { newIdentity } from "./first-open.js";
 import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, checkpointNumber, type Layout, segmentName, segmentNumber } from "./layout.js";
 import { type Manifest, readManifest } from "./manifest.js";
 import { type SalvagedCheckpoint, salvageCheckpoint } from "./salvage-checkpoint.js";
-import { inOrder, inspect, type Segment } from "./salvage-order.js";
+import { inOrder, inspect, leadingTo, type Segment } from "./salvage-order.js";
 import {
   type SalvagedSegment,
   type SegmentLimit,
@@ -42,6 +44,21 @@ export interface Salvaged {
   readonly usedVersion: number;
 }
 
+/** The segments of a directory, oldest first. */
+interface FoundLog {
+  readonly live: readonly Segment[];
+  /** Those before the live ones that lead up to them: they are kept for watches. */
+  readonly kept: readonly Segment[];
+  /** Those behind which others are missing. */
+  readonly detached: readonly Segment[];
+}
+
+/** What a damaged checkpoint leaves open. */
+interface LostBlocks {
+  readonly version: number;
+  readonly cover: CheckpointCover;
+}
+
 /** What one or two readings of a segment found. */
 interface FoundSegment extends SalvagedSegment {
   /** How many entries have a time that no store reaches. */
@@ -71,10 +88,14 @@ class Salvage {
   async run(): Promise<Salvaged> {
     const { layout, runtime } = this.#context;
     this.#manifest = await this.#readManifest();
-    const segments = await this.#listSegments();
-    const path = await this.#chooseCheckpoint(segments);
-    const checkpoint = path === undefined ? undefined : await this.#readCheckpoint(path, segments);
-    await this.#readLog(segments, (version) => version > this.#sink.version, true);
+    const log = await this.#listSegments();
+    const { path, isNamed } = await this.#chooseCheckpoint(log.live);
+    const checkpoint = path === undefined ? undefined : await this.#readCheckpoint(path, log);
+    const isWhole = isNamed && checkpoint?.cover.isComplete !== false;
+    const segments = isWhole ? log.live : [...log.kept, ...log.live];
+    this.#reportGaps(log.live);
+    if (!isWhole) this.#reportDetached(log);
+    await this.#readLog(segments);
     this.#sink.settle();
     const header = checkpoint?.header;
     const known = segments.find(({ inspected }) => inspected?.header !== undefined)?.inspected?.header;
@@ -111,7 +132,7 @@ class Salvage {
     }
   }
 
-  async #listSegments(): Promise<Segment[]> {
+  async #listSegments(): Promise<FoundLog> {
     const { runtime, layout } = this.#context;
     const { fileSystem } = runtime;
     const found: Segment[] = [];
@@ -130,7 +151,11 @@ class Salvage {
     const isFirst = first !== undefined && base <= (this.#manifest?.checkpoint.version ?? 0);
     const isLive = ({ number, inspected }: Segment): boolean =>
       number >= this.#firstSegment || (inspected?.opening?.base ?? 0) > base;
-    return isFirst ? segments.filter(isLive) : segments;
+    if (!isFirst) return { live: segments, kept: [], detached: [] };
+    const live = segments.filter(isLive);
+    const older = segments.filter((segment) => !isLive(segment));
+    const kept = leadingTo(live[0], older);
+    return { live, kept, detached: older.filter((segment) => !kept.includes(segment)) };
   }
 
   get #firstSegment(): number {
@@ -143,15 +168,19 @@ class Salvage {
   }
 
   /** The one that the manifest names, or the newest one where that is not there and something must have been. */
-  async #chooseCheckpoint(segments: readonly Segment[]): Promise<string | undefined> {
+  async #chooseCheckpoint(
+    segments: readonly Segment[],
+  ): Promise<{ readonly path: string | undefined; readonly isNamed: boolean }> {
     const { runtime, layout } = this.#context;
     const names = await listIfThere(runtime, layout.checkpoints);
     const numbers = names.map(checkpointNumber).filter((number) => number !== undefined);
     const live = this.#manifest?.checkpoint.number ?? -1;
     const isNeeded = live !== 0 || segments.every(({ inspected }) => inspected?.opening?.base !== 0);
     const chosen = numbers.includes(live) ? live : isNeeded ? Math.max(0, ...numbers) : 0;
-    if (live > 0 && chosen !== live) this.#missingCheckpoint();
-    return chosen === 0 ? undefined : runtime.fileSystem.join(layout.checkpoints, checkpointName(chosen));
+    const isNamed = live <= 0 || chosen === live;
+    if (!isNamed) this.#missingCheckpoint();
+    const name = checkpointName(chosen);
+    return { path: chosen === 0 ? undefined : runtime.fileSystem.join(layout.checkpoints, name), isNamed };
   }
 
   #missingCheckpoint(): void {
@@ -164,11 +193,11 @@ class Salvage {
   }
 
   /**
-   * Where blocks are lost, the log may still hold what was in them: it is read first, and the checkpoint's
-   * entries, which are newer than any commit up to its version, come over that. Where it is whole, its silence
-   * about a key means that there is none.
+   * Where blocks are lost, the log may still hold what was in them, also in segments that are kept for watches: it is
+   * read first, and the checkpoint's entries, which are newer than any commit up to its version, come over that. The
+   * checkpoint's silence about a key that was in none of them means that there is none.
    */
-  async #readCheckpoint(path: string, segments: readonly Segment[]): Promise<SalvagedCheckpoint | undefined> {
+  async #readCheckpoint(path: string, { kept, live }: FoundLog): Promise<SalvagedCheckpoint> {
     let newest = 0;
     const probe = await this.#scanCheckpoint(path, (bytes, at) => {
       const version = readU64(bytes, at - 8);
@@ -181,14 +210,16 @@ class Salvage {
       lost.push({ offset: CHECKPOINT_VERSION_AT, bytes: 8, what });
     }
     const sink = this.#sink;
-    if (probe.lost.length > 0)
-      await this.#readLog(segments, (at) => at > sink.version && at <= version, false);
+    const { cover } = probe;
+    if (!cover.isComplete) await this.#readLog([...kept, ...live], { version, cover });
+    const found = sink.engine.usage().entries;
     // Its entries come at one version, since engines take versions in order, and all of them are older.
     const at = Math.max(1, version, sink.version);
     await this.#scanCheckpoint(path, (bytes, from, length) => sink.add(at, bytes, from, length));
     sink.version = Math.max(sink.version, version);
     lost.push(...timesParts(this.#takeTimesLost()));
-    this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, lost });
+    const foundInLog = cover.isComplete ? {} : { foundInLog: found };
+    this.#files.push({ file: path, kind: "checkpoint", saved: probe.saved, ...foundInLog, lost });
     return probe;
   }
 
@@ -219,34 +250,42 @@ class Salvage {
     });
   }
 
-  async #readLog(
-    segments: readonly Segment[],
-    wants: (version: number) => boolean,
-    reports: boolean,
-  ): Promise<void> {
-    const before = this.#sink.version;
-    let late = 0;
+  /**
+   * Takes the commits behind what was taken so far. Those that stand in for lost blocks of a checkpoint are up to its
+   * version, and only what these blocks can have held is taken of them; the others are reported on.
+   */
+  async #readLog(segments: readonly Segment[], lost?: LostBlocks): Promise<void> {
+    const sink = this.#sink;
+    const before = sink.version;
+    const last = lost?.version ?? Number.POSITIVE_INFINITY;
+    let [newest, late] = [before, 0];
     const visitor: SegmentVisitor = {
       wants: (version) => {
-        if (version > before && version <= this.#sink.version) late++;
-        return wants(version);
+        if (version > before && version <= newest) late++;
+        return version > newest && version <= last;
       },
-      entry: (version, bytes, at, length) => this.#sink.add(version, bytes, at, length),
+      entry: (version, bytes, at, length) => {
+        newest = version;
+        const key = keyStart(bytes, at);
+        if (lost?.cover.has(bytes, key, key + keyLengthOf(bytes, at)) === true) return false;
+        sink.add(version, bytes, at, length);
+        return true;
+      },
     };
     let bytes = 0;
     const bytesTotal = segments.reduce((sum, { inspected }) => sum + (inspected?.sizeBytes ?? 0), 0);
-    if (reports) this.#reportGaps(segments);
     for (const segment of segments) {
       this.#context.check();
       const limit = this.#limitOf(segment, segments);
       const { runtime, progress } = this.#context;
       const read = await salvageSegment(runtime, segment.path, limit, visitor);
       const found = { ...read, timesLost: this.#takeTimesLost(), late };
-      if (reports) this.#report(segment, withEarlier(found, this.#earlier.get(segment.path)), limit);
+      if (lost === undefined)
+        this.#report(segment, withEarlier(found, this.#earlier.get(segment.path)), limit);
       else this.#earlier.set(segment.path, found);
       late = 0;
       bytes += segment.inspected?.sizeBytes ?? 0;
-      progress({ phase: "read", entries: this.#sink.seq, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
+      progress({ phase: "read", entries: sink.seq, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
     }
   }
 
@@ -289,6 +328,21 @@ class Salvage {
       const part: LostPart = { offset: 0, bytes: 0, what: "the file is missing" };
       const file = runtime.fileSystem.join(layout.log, segmentName(number));
       this.#files.push({ file, kind: "segment", saved: 0, lost: [part] });
+    }
+  }
+
+  /** What such a segment says may have been changed by what is missing. */
+  #reportDetached({ detached, kept, live }: FoundLog): void {
+    const [next] = [...kept, ...live];
+    for (const { path, inspected } of detached) {
+      const between = `what came between it and ${segmentName(next.number)}`;
+      const what = `it is left out: ${between}, and may delete what it holds, is missing`;
+      this.#files.push({
+        file: path,
+        kind: "segment",
+        saved: 0,
+        lost: [{ offset: 0, bytes: inspected?.sizeBytes ?? 0, what }],
+      });
     }
   }
 }

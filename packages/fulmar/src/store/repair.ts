@@ -26,8 +26,10 @@ export interface RepairOptions extends BackupOptions {
  * nothing of anybody's history, so that peers give it all that they have. A directory that opens as it is
  * is not changed. Restoring a backup is better where there is one.
  *
- * Segments that are kept for watches only (`historyBytes`) are not read for what a damaged block of the checkpoint
- * held; they stay among the files that are kept.
+ * What a lost block of the checkpoint held is looked for in the log, also in the segments that are kept for watches
+ * (`historyBytes`), as far back as they continue each other: a deletion that came after a value stands there too, so
+ * nothing deleted comes back. Only where a commit of them is damaged as well, which the report says with its version,
+ * may a key of that block have an earlier value, or one although it was deleted.
  *
  * A repair that was killed is completed by the next one; the directory does not open before. Rejects with
  * NOT_A_STORE when there is nothing to save, LOCKED, FORMAT_NEWER, ENCRYPTION_KEY_MISSING or

@@ -19,6 +19,8 @@ interface Saved {
   readonly entries: string[];
   readonly lost: readonly LostPart[];
   readonly starts: readonly number[];
+  /** Whether nothing can be missing. */
+  readonly isComplete: boolean;
 }
 
 /** What is saved of blocks whose checksums are all right. */
@@ -30,12 +32,12 @@ async function saved(...blocks: readonly Block[]): Promise<Saved> {
   await handle.close();
   const entries: string[] = [];
   const decoder = new TextDecoder();
-  const { lost } = await salvageCheckpoint(runtime, "/checkpoint", (found, at) => {
+  const { lost, cover } = await salvageCheckpoint(runtime, "/checkpoint", (found, at) => {
     const value = valueStart(found, at);
     const text = decoder.decode(found.subarray(value, value + valueLengthOf(found, at)));
     entries.push(`${decoder.decode(keyOf(found, at))}=${text}`);
   });
-  return { entries, lost, starts };
+  return { entries, lost, starts, isComplete: cover.isComplete };
 }
 
 const item = (key: string, value?: string): Item => ({ key, value });
@@ -52,8 +54,10 @@ function misread(items: readonly Item[], index: number, change: number): Uint8Ar
 test("a number of entries that is wrong costs none of them, and is told of", async () => {
   const items = [item("a", "1"), item("b"), item("c", "3")];
   for (const entryCount of [2, 4, 0]) {
-    const { entries, lost, starts } = await saved({ payload: payloadOf(items), entryCount });
+    const { entries, lost, starts, isComplete } = await saved({ payload: payloadOf(items), entryCount });
     expect(entries, `${entryCount}`).toEqual(["a=1", "b=", "c=3"]);
+    // Which of the two is wrong nobody can say.
+    expect(isComplete).toBe(false);
     const what = `the number of its entries: it says ${entryCount}, and there are 3`;
     expect(lost).toEqual([{ offset: starts[0] + 4, bytes: 4, what }]);
   }

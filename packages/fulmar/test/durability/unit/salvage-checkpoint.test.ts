@@ -76,8 +76,9 @@ describe("a checkpoint", () => {
   });
 
   test("is saved as a whole if it is whole", async () => {
-    const { header, ...read } = await salvaged(whole.bytes);
+    const { header, cover, ...read } = await salvaged(whole.bytes);
     expect(read).toEqual({ keyId: undefined, saved: 6, lost: [], keys: ["a", "b", "c", "d", "e", "f"] });
+    expect(cover.isComplete).toBe(true);
     expect(header).toMatchObject({ number: STATE.number, version: STATE.version, storeId: STATE.storeId });
   });
 
@@ -85,7 +86,8 @@ describe("a checkpoint", () => {
     for (const [i, count] of [1, 2, 3].entries()) {
       const [from, to] = [whole.starts[i], whole.starts[i + 1]];
       for (const at of [from + 16, to - 5, to - 1]) {
-        const { saved, lost } = await salvaged(flipped(whole.bytes, at));
+        const { saved, lost, cover } = await salvaged(flipped(whole.bytes, at));
+        expect(cover.isComplete).toBe(false);
         const what = `block ${i} of ${count} entries`;
         expect([saved, lost], `byte ${at}`).toEqual([6 - count, [{ offset: from, bytes: to - from, what }]]);
       }
@@ -345,6 +347,8 @@ describe("a checkpoint that a store wrote", () => {
     expect([block.saved > 0, block.header?.version]).toEqual([true, 100]);
     const footer = await forged((changed) => changed.fill(7, seal + 20, seal + 21));
     expect([footer.saved, footer.lost]).toMatchObject([100, [{ offset: seal, bytes: 28 }]]);
+    // A block that somebody left out may have held keys behind all others.
+    expect(footer.cover.isComplete).toBe(false);
     // A header that was not sealed with the dictionary is not believed.
     const header = await forged((changed) => writeU64(changed, 64, 2 ** 40));
     expect([header.saved, header.header]).toEqual([100, undefined]);

@@ -165,8 +165,12 @@ describe("a checkpoint", () => {
     await damage(checkpoint(1), flip(20));
     const found = await salvaged();
     expect([keysOf(found), found.sink.version]).toEqual(["k1 k2 k3 k4", 4]);
-    // The log stood in for it, as far as it goes.
-    expect(found.files.map(({ saved }) => saved)).toEqual([2, 3, 1]);
+    // Nor does it say where its blocks end: the log would have had what was behind them.
+    expect(found.files.map(({ saved, foundInLog }) => [saved, foundInLog])).toEqual([
+      [2, 0],
+      [1, undefined],
+      [1, undefined],
+    ]);
   });
 
   test("that the manifest does not name is not told of as missing", async () => {

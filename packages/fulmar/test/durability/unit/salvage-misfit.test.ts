@@ -124,7 +124,7 @@ describe("records that are whole", () => {
     const entries: string[] = [];
     const { saved, end } = await salvageSegment(runtime, past.segments[0].path, undefined, {
       wants: () => true,
-      entry: (_, bytes, at) => entries.push(new TextDecoder().decode(keyOf(bytes, at))),
+      entry: (_, bytes, at) => entries.push(new TextDecoder().decode(keyOf(bytes, at))) > 0,
     });
     expect([saved, end, entries]).toEqual([1, ends[0], ["a", "bb", "ccc"]]);
   });

@@ -54,6 +54,7 @@ export async function salvaged(
     entry: (version, bytes, at, length) => {
       expect(at + length).toBeLessThanOrEqual(bytes.length);
       entries.push(`${version} ${new TextDecoder().decode(keyOf(bytes, at))}`);
+      return true;
     },
   });
   return { ...read, entries };
