@@ -107,7 +107,7 @@ export interface FinalState {
 
 /**
  * One thing that verification found. `problem`: the directory will not open. `history`: damage to what is kept for
- * watches that resume, which nothing else needs. `note`: harmless, worth knowing.
+ * watches that resume, which nothing else needs but a repair. `note`: harmless, worth knowing.
  */
 export interface Finding {
   readonly severity: "problem" | "history" | "note";

@@ -165,7 +165,8 @@ const UNREADABLE: ReadonlySet<string | undefined> = new Set([
   "NOT_ENCRYPTED",
 ]);
 
-async function inspectIfSound(
+/** A segment as it says that it is; undefined when it cannot be read. */
+export async function inspectIfSound(
   runtime: DiskRuntime,
   path: string,
   number: number,

@@ -4,20 +4,20 @@ import { checkpointNumber, isTemporary, type Layout, segmentNumber, TEMPORARY } 
 import type { Manifest } from "./manifest.js";
 
 /**
- * Files that nothing needs: unfinished ones, old checkpoints, and old segments that are not `kept`.
+ * Files that nothing needs: unfinished ones, old checkpoints, and old segments that are not kept.
  * Strangers are none.
  */
 export async function listOrphans(
   runtime: Runtime,
   layout: Layout,
   manifest: Manifest,
-  kept: readonly { readonly number: number }[],
+  isKept: (segment: number) => boolean,
 ): Promise<string[]> {
   const { fileSystem } = runtime;
   const orphans = await listOrphanCheckpoints(runtime, layout, manifest.checkpoint.number);
   for (const name of await listOwn(fileSystem, layout.log)) {
     const number = segmentNumber(name) ?? manifest.firstSegment;
-    const isOld = number < manifest.firstSegment && !kept.some((segment) => segment.number === number);
+    const isOld = number < manifest.firstSegment && !isKept(number);
     if (isOld || isTemporary(name)) orphans.push(fileSystem.join(layout.log, name));
   }
   const present = await attempt("list", layout.root, fileSystem.list(layout.root));

@@ -91,7 +91,8 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     const changes = { ...numbers, clean: false, hadPeers, incarnation, identity, synced: end };
     file = await changeManifest(parts, handle, reading, { ...reading.manifest, ...changes });
     const history = await keptHistory(parts, reading.manifest, scan);
-    await removeAll(runtime, await listOrphans(runtime, layout, file.manifest, history));
+    const isKept = (number: number): boolean => history.some((segment) => segment.number === number);
+    await removeAll(runtime, await listOrphans(runtime, layout, file.manifest, isKept));
     const recovered: Recovered = {
       ...numbers,
       coverage: load.found.coverage,

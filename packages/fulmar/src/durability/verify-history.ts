@@ -7,13 +7,14 @@ import type { DiskRuntime } from "./keyring.js";
 
 /**
  * Reads the segments that are kept for watches as such a watch would, all of them, whatever is damaged. `kept` continue
- * each other, oldest first, up to version `through`.
+ * each other, oldest first, up to version `through`. What that damage means depends on whether the directory `opens`.
  */
 export async function checkHistory(
   runtime: DiskRuntime,
   storeId: string,
   kept: readonly PastSegment[],
   through: number,
+  opens: boolean,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (let from = 0; from < kept.length; ) {
@@ -24,10 +25,14 @@ export async function checkHistory(
     const { file, offset } = damaged.details;
     const since = kept[from]?.base ?? through;
     const place = { file: String(file), ...(typeof offset === "number" ? { offset } : {}) };
-    findings.push({ severity: "history", ...place, message: messageFor(since) });
+    findings.push({ severity: "history", ...place, message: opens ? messageFor(since) : NEEDED });
   }
   return findings;
 }
+
+const NEEDED =
+  "damage in what is kept for watches: no open needs it, " +
+  "but a repair takes from it what lost blocks of the checkpoint held";
 
 function messageFor(since: number): string {
   return (

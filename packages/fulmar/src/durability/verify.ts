@@ -3,7 +3,7 @@ import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf, unfinishedRepair } from "./first-open.js";
-import { findHistory, type PastSegment } from "./history.js";
+import { findHistory, inspectIfSound } from "./history.js";
 import type { DiskRuntime } from "./keyring.js";
 import {
   checkpointNumber,
@@ -17,6 +17,7 @@ import {
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
+import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
 
 /** Errors that tell of stored bytes. */
@@ -100,10 +101,7 @@ async function verify(
     const file = runtime.fileSystem.join(layout.log, segmentName(segment));
     findings.push({ severity: "note", file, offset: position, message });
   }
-  const first = load?.scan.live[0].file;
-  const kept = await findHistory(runtime, layout, manifest.storeId, first, Number.POSITIVE_INFINITY);
-  findings.push(...(await checkHistory(runtime, manifest.storeId, kept, first?.opening?.base ?? 0)));
-  await collect(findings, () => listUnneeded(runtime, layout, manifest, kept, findings));
+  await lookBehind(runtime, layout, manifest, load?.scan.live[0].file, findings);
   const { checkpoint, storeId, incarnation, clean } = manifest;
   const { number, version, bytes } = checkpoint;
   const entries = (load?.entries ?? 0) - (load?.replay.entries ?? 0);
@@ -148,16 +146,47 @@ async function checkManifest(
   }
 }
 
+/** What no open needs: what is kept for watches, and what is left over. `loaded`: the first segment, if it was. */
+async function lookBehind(
+  runtime: DiskRuntime,
+  layout: Layout,
+  manifest: Manifest,
+  loaded: SegmentFile | undefined,
+  findings: Finding[],
+): Promise<void> {
+  const { firstSegment, storeId } = manifest;
+  const opens = findings.every(({ severity }) => severity !== "problem");
+  const first = loaded ?? (await firstOf(runtime, layout, manifest));
+  const kept = await findHistory(runtime, layout, storeId, first, Number.POSITIVE_INFINITY);
+  findings.push(...(await checkHistory(runtime, storeId, kept, first?.opening?.base ?? 0, opens)));
+  // Without the opening of the first segment nobody can tell which ones before it are kept for watches.
+  const isKept = (number: number): boolean =>
+    first?.opening === undefined ? number < firstSegment : kept.some((segment) => segment.number === number);
+  await collect(findings, () => listUnneeded(runtime, layout, manifest, isKept, opens, findings));
+}
+
+/** The first live segment of a log that could not be loaded. */
+async function firstOf(
+  runtime: DiskRuntime,
+  layout: Layout,
+  { firstSegment, storeId }: Manifest,
+): Promise<SegmentFile | undefined> {
+  const path = runtime.fileSystem.join(layout.log, segmentName(firstSegment));
+  return (await isThere(runtime, path)) ? inspectIfSound(runtime, path, firstSegment, storeId) : undefined;
+}
+
 async function listUnneeded(
   runtime: DiskRuntime,
   layout: Layout,
   manifest: Manifest,
-  kept: readonly PastSegment[],
+  isKept: (segment: number) => boolean,
+  opens: boolean,
   findings: Finding[],
 ): Promise<void> {
   const { fileSystem } = runtime;
-  for (const file of await listOrphans(runtime, layout, manifest, kept)) {
-    findings.push({ severity: "note", file, message: "left over; removed at the next open" });
+  const message = opens ? "left over; removed at the next open" : "left over; nothing needs it";
+  for (const file of await listOrphans(runtime, layout, manifest, isKept)) {
+    findings.push({ severity: "note", file, message });
   }
   const known = new Map<string, (name: string) => boolean>([
     [layout.root, isRootName],

@@ -3,6 +3,8 @@ import { repair, type VerifyReport, verify } from "../../../src/index.js";
 import type { SimulatedStorage } from "../../../src/testing/index.js";
 import { errorOf, machine, openOn, take } from "./support.js";
 
+const CHECKPOINT = "/data/checkpoint/000000000001";
+
 /** A store whose first segments are kept for watches alone. */
 async function withHistory(): Promise<{ storage: SimulatedStorage; segments: string[] }> {
   const storage = machine();
@@ -51,4 +53,45 @@ test("each damaged segment of the history is found, and said to matter to watche
   const letGo = await openOn(storage, { historyBytes: 0 });
   await letGo.close();
   expect(await look(storage)).toMatchObject({ ok: true, findings: [] });
+});
+
+test("what is kept for watches is not left over where the checkpoint is damaged, and a repair needs it", async () => {
+  const { storage, segments } = await withHistory();
+  storage.disk.rot(CHECKPOINT, { bits: [8 * 5000] });
+  expect(await look(storage)).toMatchObject({
+    ok: false,
+    findings: [{ severity: "problem", file: CHECKPOINT }],
+  });
+  storage.disk.rot(segments[1], { bits: [8 * 5000] });
+  const { findings } = await look(storage);
+  expect(findings).toMatchObject([{ severity: "problem" }, { severity: "history", file: segments[1] }]);
+  expect(findings[1].message).toContain("a repair takes from it");
+  expect(findings[1].message).not.toContain("a repair changes nothing");
+});
+
+test("nothing before a first segment that does not tell what it continues is said to be left over", async () => {
+  const { storage } = await withHistory();
+  const log = (await storage.runtime.fileSystem.list("/data/log")).map((name) => `/data/log/${name}`);
+  const first = log[log.length - 1];
+  const whole = storage.disk.fork();
+  // Its header, its opening, and the file.
+  const damages = [
+    (now: SimulatedStorage) => now.disk.rot(first, { bits: [8 * 20] }),
+    (now: SimulatedStorage) => now.disk.rot(first, { bits: [8 * 100] }),
+    (now: SimulatedStorage) => now.restart().fileSystem.remove(first),
+  ];
+  for (const damage of damages) {
+    const now = machine(2, whole.fork());
+    await damage(now);
+    await (await now.restart().fileSystem.open("/data/checkpoint/000000000009.tmp", "create")).close();
+    const { ok, findings } = await look(now);
+    expect(ok).toBe(false);
+    expect(
+      findings.map(({ severity, message }) => [severity, message.replace(/^left over.*/, "left over")]),
+    ).toEqual([
+      ["problem", expect.any(String)],
+      ["note", "left over"],
+    ]);
+    expect(findings[1].message).not.toContain("next open");
+  }
 });
