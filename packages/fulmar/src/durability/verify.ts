@@ -1,4 +1,5 @@
 import { FulmarError } from "../base/errors.js";
+import type { DirectoryLock } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
@@ -26,9 +27,9 @@ const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FO
 type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
 
 /**
- * Checks every checksum and every relation between the files of a directory, under its lock and without
- * changing anything. Rejects only when the directory cannot be read at all: LOCKED, NOT_A_STORE, errors
- * of the disk; what is wrong with its contents is in the report.
+ * Checks every checksum and every relation between the files of a directory, without changing anything, and under
+ * its lock unless it may not be written. Rejects only when the directory cannot be read at all: LOCKED, NOT_A_STORE,
+ * errors of the disk; what is wrong with its contents is in the report.
  */
 export async function verifyDirectory(
   runtime: DiskRuntime,
@@ -42,11 +43,30 @@ export async function verifyDirectory(
     const message = `${root} holds no MANIFEST: it is no data directory of Fulmar, or "fulmar repair" may help`;
     throw new FulmarError("NOT_A_STORE", message, { directory: root });
   }
-  const lock = await fileSystem.lock(root);
+  const { lock, notes } = await lockIfAllowed(runtime, root);
   try {
-    return (await verifyHeld(runtime, layout, onProgress)) ?? unreadable([]);
+    const report = (await verifyHeld(runtime, layout, onProgress)) ?? unreadable([]);
+    return { ...report, findings: [...notes, ...report.findings] };
   } finally {
-    await lock.release();
+    await lock?.release();
+  }
+}
+
+/** The lock, or notes on what it means that it may not be taken. Rejects with LOCKED while a holder is seen. */
+async function lockIfAllowed(
+  { fileSystem }: DiskRuntime,
+  root: string,
+): Promise<{ readonly lock?: DirectoryLock; readonly notes: readonly Finding[] }> {
+  try {
+    return { lock: await attempt("lock", root, fileSystem.lock(root)), notes: [] };
+  } catch (error) {
+    if (!(error instanceof FulmarError) || error.code !== "ACCESS_DENIED") throw error;
+    const isCertain = await attempt("look at", root, fileSystem.lookForHolder(root));
+    // Nobody begins to write to a file system that is read-only.
+    if (isCertain && error.details.system === "EROFS") return { notes: [] };
+    const why = isCertain ? "which this user may not take" : "and who holds it may not be asked";
+    const message = `it was read without its lock, ${why}: what is found may come of a process that writes there`;
+    return { notes: [{ severity: "note", file: root, message }] };
   }
 }
 

@@ -1,12 +1,13 @@
 /**
  * A process that obeys orders about one lock, as lines on its input, and reports on its output:
- * "take <directory>" -> "held" or "refused <code> <pid>"; "release" -> "released"; "block <ms>" -> "blocking",
+ * "take <directory>" -> "held" or "refused <code> <pid>"; "look <directory>" -> "certain <true|false>" or the same;
+ * "release" -> "released"; "block <ms>" -> "blocking",
  * and the event loop stands still; "race <directory> <marker> <rounds>" -> "won <n>" or "broken <reason>".
  */
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { DirectoryLock } from "../../src/base/runtime/interface.js";
-import { lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
+import { askForHolder, lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
 
 /** Others answer, however long a busy machine takes for it; who never does is for the test itself to ask. */
 const PATIENT = { answerMs: 100_000, settleMs: 100_000 };
@@ -26,6 +27,14 @@ async function take(directory: string): Promise<void> {
   try {
     lock = await lockDirectory(directory, PATIENT);
     say("held");
+  } catch (error) {
+    say(`refused ${describe(error)}`);
+  }
+}
+
+async function look(directory: string): Promise<void> {
+  try {
+    say(`certain ${await askForHolder(directory, PATIENT)}`);
   } catch (error) {
     say(`refused ${describe(error)}`);
   }
@@ -58,6 +67,7 @@ async function race(directory: string, marker: string, rounds: number): Promise<
 async function obey(order: string): Promise<void> {
   const [verb, ...words] = order.split(" ");
   if (verb === "take") await take(words[0]);
+  else if (verb === "look") await look(words[0]);
   else if (verb === "race") await race(words[0], words[1], Number(words[2]));
   else if (verb === "release") {
     await lock?.release();

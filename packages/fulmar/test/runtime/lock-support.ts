@@ -32,8 +32,10 @@ export class Contender {
   #wake: (() => void) | undefined;
   readonly exited: Promise<void>;
 
-  constructor(script: string) {
-    this.#process = spawn(process.execPath, [script], { stdio: ["pipe", "pipe", "inherit"] });
+  /** As the user of this number, which takes root, or as the present one. */
+  constructor(script: string, user?: number) {
+    const identity = user === undefined ? {} : { uid: user, gid: user };
+    this.#process = spawn(process.execPath, [script], { stdio: ["pipe", "pipe", "inherit"], ...identity });
     this.#lines = createInterface({ input: this.#process.stdout! });
     this.#lines.on("line", (line) => {
       this.#reports.push(line);

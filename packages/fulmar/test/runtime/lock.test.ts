@@ -1,17 +1,28 @@
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { FulmarError } from "../../src/base/errors.js";
 import type { DirectoryLock } from "../../src/base/runtime/interface.js";
-import { lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
+import { askForHolder, lockDirectory } from "../../src/base/runtime/node/directory-lock.js";
 import { Contender, compileContender } from "./lock-support.js";
 
 /** For who never answers: short enough to not make the suite slow. */
 const IMPATIENT = { answerMs: 300, settleMs: 300 };
 /** For who answers, however long a busy machine takes for it. */
 const PATIENT = { answerMs: 100_000, settleMs: 100_000 };
+/** The user who has no rights. */
+const NOBODY = 65_534;
 const LOW = `LOCK-${"0".repeat(32)}`;
 const HIGH = `LOCK-${"f".repeat(32)}`;
 
@@ -42,8 +53,8 @@ afterEach(async () => {
 
 const lockPatiently = (path: string): Promise<DirectoryLock> => lockDirectory(path, PATIENT);
 
-function child(): Contender {
-  const contender = new Contender(script);
+function child(user?: number): Contender {
+  const contender = new Contender(script, user);
   children.push(contender);
   return contender;
 }
@@ -121,6 +132,40 @@ test("a holder killed with SIGKILL leaves no obstacle and, after the next releas
   expect(readdirSync(directory)).toHaveLength(1);
   await lock.release();
   expect(readdirSync(directory)).toEqual([]);
+});
+
+test("who only looks sees a holder that lives, and neither takes nor leaves anything", async () => {
+  expect(await askForHolder(directory, PATIENT)).toBe(true);
+  const holder = child();
+  expect(await holder.order(`take ${directory}`)).toBe("held");
+  const names = readdirSync(directory);
+  const error = await refusal(askForHolder(directory, PATIENT));
+  expect([error.code, error.details.pid]).toEqual(["LOCKED", holder.pid]);
+  await holder.kill();
+  expect(await askForHolder(directory, PATIENT)).toBe(true);
+  expect(readdirSync(directory)).toEqual(names);
+  const lock = await lockPatiently(directory);
+  expect((await refusal(askForHolder(directory, PATIENT))).details.pid).toBe(process.pid);
+  await lock.release();
+  const candidate = await announced(LOW, { pid: 1, state: "candidate" }, { pid: 1, state: "holder" });
+  expect((await refusal(askForHolder(directory, PATIENT))).details.pid).toBe(1);
+  candidate.withdraw();
+  expect((await refusal(askForHolder(join(directory, "none"), PATIENT))).code).toBe("PATH_UNUSABLE");
+});
+
+test("who may not write there can look, and is told if somebody is there who may not be asked", async (context) => {
+  if (process.getuid?.() !== 0) context.skip("only root can be another user");
+  for (const path of [compiled, root, directory]) chmodSync(path, 0o755);
+  const stranger = child(NOBODY);
+  expect(await stranger.order(`take ${directory}`)).toBe("refused ACCESS_DENIED undefined");
+  expect(await stranger.order(`look ${directory}`)).toBe("certain true");
+  const lock = await lockPatiently(directory);
+  expect(await stranger.order(`look ${directory}`)).toBe("certain false");
+  const [name] = readdirSync(directory);
+  chmodSync(join(directory, name), 0o666);
+  expect(await stranger.order(`look ${directory}`)).toBe(`refused LOCKED ${process.pid}`);
+  await lock.release();
+  expect(await stranger.order(`look ${directory}`)).toBe("certain true");
 });
 
 test("a held lock does not keep its process alive", async () => {

@@ -160,6 +160,11 @@ export interface FileSystem {
    * while any live process, this one included, holds it; what a dead process left is no obstacle.
    */
   lock(directory: string): Promise<DirectoryLock>;
+  /**
+   * Looks who holds the lock, changing nothing: for a directory that may not be written. Rejects with `LOCKED` while a
+   * live process holds it, this one included. Resolves to false when there may be one that this process may not ask.
+   */
+  lookForHolder(directory: string): Promise<boolean>;
 }
 
 /** What reading files takes: nothing of it but `open` with another mode than `read` changes anything. */

@@ -251,14 +251,17 @@ export class SimulatedDisk {
   }
 
   lock(path: string, process: SimulatedProcess): LockHolder {
-    const holder = this.#locks.get(path)?.process;
-    // A call under way when its process died may still take the lock: the dead hold nothing.
-    if (holder?.alive) {
-      throw new FulmarError("LOCKED", `process ${holder.pid} holds ${path}`, { path, pid: holder.pid });
-    }
+    this.assertFree(path);
     const taken = { process };
     this.#locks.set(path, taken);
     return taken;
+  }
+
+  assertFree(path: string): void {
+    const holder = this.#locks.get(path)?.process;
+    // A call under way when its process died may still take the lock: the dead hold nothing.
+    if (!holder?.alive) return;
+    throw new FulmarError("LOCKED", `process ${holder.pid} holds ${path}`, { path, pid: holder.pid });
   }
 
   isLocked(path: string, holder: LockHolder): boolean {

@@ -314,6 +314,19 @@ const nameCases: readonly FileSystemCase[] = [
     },
   },
   {
+    name: "tells who holds the lock of a directory without taking it",
+    async run(fs, directory) {
+      const names = (await fs.list(directory)).length;
+      expect(await fs.lookForHolder(directory), "nobody does, and nobody may");
+      expect((await fs.list(directory)).length === names, "nothing is left behind");
+      const lock = await fs.lock(directory);
+      await expectCode(fs.lookForHolder(directory), "LOCKED");
+      await expectCode(fs.lookForHolder(fs.join(directory, ".")), "LOCKED");
+      await lock.release();
+      expect(await fs.lookForHolder(directory), "nobody does any more");
+    },
+  },
+  {
     name: "tells whether others still find a lock",
     async run(fs, directory) {
       const [path, moved] = [fs.join(directory, "held"), fs.join(directory, "moved")];

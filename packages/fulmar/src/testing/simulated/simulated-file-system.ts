@@ -144,6 +144,14 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
+  lookForHolder(directory: string): Promise<boolean> {
+    return this.#calls.run("list", directory, () => {
+      mustFindDirectory(this.#disk.state, directory, "scandir");
+      this.#disk.assertFree(normalPath(directory));
+      return true;
+    });
+  }
+
   #create(path: string): Inode {
     const { state } = this.#disk;
     const { directory, name } = place(state, path, "open");

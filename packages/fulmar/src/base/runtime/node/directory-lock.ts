@@ -90,6 +90,21 @@ function socketDirectory(directory: string, handle: fs.FileHandle): string {
   });
 }
 
+/** Returns when nobody listens at `path`; rejects with LOCKED once the answer of whoever does `settles` the matter. */
+async function untilDead(
+  directory: string,
+  path: string,
+  settles: (answer: LockAnswer) => boolean,
+  patience: LockPatience,
+): Promise<void> {
+  for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
+    const outcome = await askLock(path, settles, patience);
+    if (outcome.kind === "dead") return;
+    if (outcome.kind === "alive") throw lockedElsewhere(directory, outcome.answer?.pid);
+  }
+  throw lockedElsewhere(directory, undefined);
+}
+
 /** One process's part in the protocol, over one directory. */
 class Contender {
   readonly #directory: string;
@@ -162,12 +177,8 @@ class Contender {
   async #outlive(name: string): Promise<void> {
     // Against a greater candidate we wait for its next word.
     const settles = (answer: LockAnswer): boolean => answer.state === "holder" || name < this.#name;
-    for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
-      const outcome = await askLock(this.#path(name), settles, this.#patience);
-      if (outcome.kind === "dead") return removeName(this.#path(name));
-      if (outcome.kind === "alive") throw lockedElsewhere(this.#directory, outcome.answer?.pid);
-    }
-    throw lockedElsewhere(this.#directory, undefined);
+    await untilDead(this.#directory, this.#path(name), settles, this.#patience);
+    await removeName(this.#path(name));
   }
 
   #path(name: string): string {
@@ -202,8 +213,8 @@ async function acquire(directory: string, patience: LockPatience): Promise<Direc
   };
 }
 
-/** Takes the lock of an existing directory; see {@link DirectoryLock} and the comment above. */
-export async function lockDirectory(directory: string, patience = PATIENCE): Promise<DirectoryLock> {
+/** The directory itself, unless this process holds it. */
+async function lockablePath(directory: string): Promise<string> {
   if (process.platform === "win32") {
     throw new FulmarError("PATH_UNUSABLE", `cannot lock ${directory}: Windows is not supported`, {
       directory,
@@ -216,6 +227,12 @@ export async function lockDirectory(directory: string, patience = PATIENCE): Pro
     throw lockError(error, directory);
   }
   if (held.has(path)) throw lockedHere(path);
+  return path;
+}
+
+/** Takes the lock of an existing directory; see {@link DirectoryLock} and the comment above. */
+export async function lockDirectory(directory: string, patience = PATIENCE): Promise<DirectoryLock> {
+  const path = await lockablePath(directory);
   held.add(path);
   try {
     return await acquire(path, patience);
@@ -223,4 +240,37 @@ export async function lockDirectory(directory: string, patience = PATIENCE): Pro
     held.delete(path);
     throw lockError(error, path);
   }
+}
+
+/**
+ * Asks every process that is announced, announcing nothing: for those who may not write. Rejects with LOCKED if one
+ * lives; false if one may not be asked. Whoever comes later is not seen.
+ */
+export async function askForHolder(directory: string, patience = PATIENCE): Promise<boolean> {
+  const path = await lockablePath(directory);
+  try {
+    const handle = await fs.open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      return await askAll(path, socketDirectory(path, handle), patience);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw lockError(error, path);
+  }
+}
+
+async function askAll(directory: string, at: string, patience: LockPatience): Promise<boolean> {
+  let allTold = true;
+  for (const name of await fs.readdir(at)) {
+    if (!ANNOUNCED.test(name)) continue;
+    try {
+      // A candidate is about to write, or to let go.
+      await untilDead(directory, `${at}/${name}`, ({ state }) => state === "holder", patience);
+    } catch (error) {
+      if (codeOf(error) !== "ACCESS_DENIED") throw error;
+      allTold = false;
+    }
+  }
+  return allTold;
 }

@@ -12,7 +12,7 @@ import {
 import * as nodePath from "node:path";
 import { codeOf } from "../../errors.js";
 import type { FileStatus, FileSystem } from "../interface.js";
-import { lockDirectory } from "./directory-lock.js";
+import { askForHolder, lockDirectory } from "./directory-lock.js";
 import { openFile, statusOf } from "./file-handle.js";
 
 const DIRECTORY_MODE = 0o700;
@@ -92,7 +92,7 @@ async function copyRights(from: string, to: string): Promise<void> {
   await chmod(to, wanted.mode & 0o777);
 }
 
-/** The file system of the machine. Apart from `lock`, errors are those of the system, with their `code`. */
+/** The file system of the machine. Apart from those of the lock, errors are those of the system, with their `code`. */
 export const nodeFileSystem: FileSystem = Object.freeze({
   open: openFile,
   status,
@@ -106,4 +106,5 @@ export const nodeFileSystem: FileSystem = Object.freeze({
   join: (directory: string, name: string) => nodePath.join(directory, name),
   parent: (path: string) => nodePath.dirname(nodePath.resolve(path)),
   lock: (directory: string) => lockDirectory(directory),
+  lookForHolder: (directory: string) => askForHolder(directory),
 });

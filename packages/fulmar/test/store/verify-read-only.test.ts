@@ -1,0 +1,101 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { open, type VerifyReport, verify } from "../../src/index.js";
+import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
+import { mounted, whyNoMount } from "../crash/real/mount.js";
+
+async function written(): Promise<SimulatedStorage> {
+  const storage = simulatedStorage({ cryptography: nodeCryptography, seed: 3 });
+  const db = await open<string>("/data", { runtime: storage.runtime, codec: "text" });
+  await db.set("a", "1");
+  await db.close();
+  return storage;
+}
+
+const codeOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "none",
+    (error: { code: string }) => error.code,
+  );
+
+describe("a directory whose lock cannot be taken", () => {
+  const WHOLE = { ok: true, clean: true, entries: 1 };
+
+  /** What is found where the lock cannot be taken for a reason, and whoever has it may be asked or not. */
+  async function verified(
+    storage: SimulatedStorage,
+    code: "EROFS" | "EACCES",
+    canAsk = true,
+  ): Promise<VerifyReport> {
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code });
+    const runtime = storage.restart();
+    const { fileSystem } = runtime;
+    const lookForHolder = async (path: string): Promise<boolean> =>
+      (await fileSystem.lookForHolder(path)) && canAsk;
+    const looking = new Proxy(fileSystem, {
+      get(target, name) {
+        if (name === "lookForHolder") return lookForHolder;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    return verify("/data", { runtime: { ...runtime, fileSystem: looking } });
+  }
+
+  test("because nothing can be written there is read all the same", async () => {
+    const storage = await written();
+    const before = storage.disk.fingerprint();
+    expect(await verified(storage, "EROFS")).toMatchObject({ ...WHOLE, findings: [] });
+    expect(storage.disk.fingerprint()).toBe(before);
+  });
+
+  test("for want of rights is read with a note that somebody may write meanwhile", async () => {
+    const { findings, ...report } = await verified(await written(), "EACCES");
+    expect(report).toMatchObject(WHOLE);
+    expect(findings).toMatchObject([{ severity: "note", file: "/data" }]);
+    expect(findings[0].message).toContain("may not take");
+  });
+
+  test("beside somebody who may not be asked is read with a note that says so", async () => {
+    for (const code of ["EROFS", "EACCES"] as const) {
+      const { findings, ...report } = await verified(await written(), code, false);
+      expect(report).toMatchObject(WHOLE);
+      expect(findings).toMatchObject([{ severity: "note", file: "/data" }]);
+      expect(findings[0].message).toContain("may not be asked");
+    }
+  });
+
+  test("is refused while a live process holds it", async () => {
+    const storage = await written();
+    const runtime = storage.restart();
+    const db = await open("/data", { runtime });
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EACCES" });
+    expect(await codeOf(verify("/data", { runtime }))).toBe("LOCKED");
+    await db.close();
+  });
+
+  test("for another reason is not read", async () => {
+    const storage = await written();
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EIO" });
+    expect(await codeOf(verify("/data", { runtime: storage.restart() }))).toBe("IO_ERROR");
+  });
+});
+
+test("on a read-only mount it is read, and refused while a process holds it through another mount", async (context) => {
+  const source = await mkdtemp(join(tmpdir(), "fulmar-read-only-"));
+  onTestFinished(() => rm(source, { recursive: true, force: true }));
+  const options = ["-o", "bind,ro", source];
+  const reason = await whyNoMount(...options);
+  if (reason !== undefined) context.skip(reason);
+  const [data, seen] = [join(source, "data"), join(await mounted(...options), "data")];
+  const db = await open<string>(data, { codec: "text" });
+  await db.set("a", "1");
+  expect(await codeOf(open(seen))).toBe("ACCESS_DENIED");
+  expect(await codeOf(verify(seen))).toBe("LOCKED");
+  await db.close();
+  const names = await readdir(data);
+  expect(await verify(seen)).toMatchObject({ ok: true, clean: true, entries: 1, findings: [] });
+  expect(await readdir(data)).toEqual(names);
+});
