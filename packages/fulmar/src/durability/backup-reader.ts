@@ -21,6 +21,39 @@ export interface BackupHead {
   readonly name: CheckpointName;
 }
 
+/** A backup, of whatever format, that is ready to be read. */
+export interface ReadableBackup {
+  readonly facts: Pick<
+    CheckpointHeader,
+    "storeId" | "incarnation" | "version" | "seq" | "hadPeers" | "compressed"
+  >;
+  /** Reads all of it, checking every byte. Rejects with CORRUPT. */
+  read(target: LoadTarget): Promise<{ readonly entries: number }>;
+}
+
+/** The code that read backups of an older format, kept as it was: what it takes for damage it rejects with CORRUPT. */
+export type OlderBackup = (runtime: DiskRuntime, path: string) => Promise<ReadableBackup>;
+
+/** Readers of backups of older formats by their number. Format 1 is the first: there is none before it. */
+export const OLDER_BACKUPS: ReadonlyMap<number, OlderBackup> = new Map();
+
+/** Opens a backup of the present format, or of one of `older`. Rejects as {@link inspectBackup}. */
+export async function openBackup(
+  runtime: DiskRuntime,
+  path: string,
+  older: ReadonlyMap<number, OlderBackup>,
+): Promise<ReadableBackup> {
+  try {
+    const head = await inspectBackup(runtime, path);
+    return { facts: head.header, read: (target) => readBackup(runtime, path, head, target) };
+  } catch (error) {
+    if (!(error instanceof FulmarError) || error.code !== "FORMAT_OLDER") throw error;
+    const open = older.get(Number(error.details.version));
+    if (open === undefined) throw error;
+    return open(runtime, path);
+  }
+}
+
 /** Looks at the header of a backup. Rejects with PATH_UNUSABLE, NOT_A_STORE, FORMAT_NEWER, FORMAT_OLDER or CORRUPT. */
 export async function inspectBackup(runtime: DiskRuntime, path: string): Promise<BackupHead> {
   const status = await attempt("look at", path, runtime.fileSystem.status(path));

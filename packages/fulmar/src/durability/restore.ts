@@ -2,9 +2,8 @@ import { FulmarError } from "../base/errors.js";
 import { NUMBERS_SKIPPED } from "../base/limits.js";
 import { Coverage } from "../record/coverage.js";
 import { type OriginId, OriginTable } from "../record/origins.js";
-import { inspectBackup, readBackup } from "./backup-reader.js";
+import { OLDER_BACKUPS, type OlderBackup, openBackup, type ReadableBackup } from "./backup-reader.js";
 import type { CareProgress, RestoreSummary } from "./care-types.js";
-import type { CheckpointHeader } from "./checkpoint-format.js";
 import { attempt, createDurably, removeFile, syncDirectory } from "./files.js";
 import { finishLoad } from "./finish-load.js";
 import { makeRoot, newIdentity, syncAncestors } from "./first-open.js";
@@ -26,6 +25,8 @@ export interface RestoreContext {
   readonly runtime: DiskRuntime;
   readonly stopped: () => boolean;
   readonly progress: (progress: CareProgress) => void;
+  /** Readers of backups of older formats; those that there are unless given. */
+  readonly olderBackups?: ReadonlyMap<number, OlderBackup>;
 }
 
 /**
@@ -117,14 +118,15 @@ function notEmpty(root: string, name: string): FulmarError {
 }
 
 async function load(context: RestoreContext, backup: string): Promise<WholeState> {
-  const { runtime, progress } = context;
-  const head = await inspectBackup(runtime, backup);
+  const { runtime, progress, olderBackups = OLDER_BACKUPS } = context;
+  const opened = await openBackup(runtime, backup, olderBackups);
+  const { facts } = opened;
   const read = new OriginTable();
   const engine = newEngine(runtime, read);
-  engine.keepTombstones = head.header.hadPeers;
+  engine.keepTombstones = facts.hadPeers;
   const found: FoundNumbers = { seq: 0, hlc: 0, coverage: new Coverage() };
   const loader = engine.load();
-  const { header } = await readBackup(runtime, backup, head, {
+  await opened.read({
     loader,
     origins: read,
     found,
@@ -133,9 +135,9 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
       progress({ phase: "read", entries, bytes, bytesTotal });
     },
   });
-  await finishLoad(runtime, loader, header.version);
-  found.coverage.advance(header.incarnation, header.seq);
-  return { engine, ...identify(runtime, header, read, found) };
+  await finishLoad(runtime, loader, facts.version);
+  found.coverage.advance(facts.incarnation, facts.seq);
+  return { engine, ...identify(runtime, facts, read, found) };
 }
 
 /**
@@ -146,19 +148,19 @@ async function load(context: RestoreContext, backup: string): Promise<WholeState
  */
 function identify(
   runtime: DiskRuntime,
-  header: CheckpointHeader,
+  facts: ReadableBackup["facts"],
   read: OriginTable,
   found: FoundNumbers,
 ): Omit<WholeState, "engine"> {
   const incarnation = newIdentity(runtime);
-  const { storeId, version, compressed } = header;
-  const adopted = !header.hadPeers && read.size <= 1;
-  const renamed = (id: OriginId): OriginId => (adopted && id === header.incarnation ? incarnation : id);
+  const { storeId, version, compressed } = facts;
+  const adopted = !facts.hadPeers && read.size <= 1;
+  const renamed = (id: OriginId): OriginId => (adopted && id === facts.incarnation ? incarnation : id);
   const origins = new OriginTable();
   for (let number = 1; number <= read.size; number++) origins.intern(renamed(read.id(number)));
   const coverage = new Coverage();
   for (const [id, covered] of found.coverage.origins()) coverage.set(renamed(id), covered);
-  const seq = adopted ? header.seq : 0;
+  const seq = adopted ? facts.seq : 0;
   const hadPeers = !adopted;
   const usedVersion = version + NUMBERS_SKIPPED;
   const numbers = { version, usedVersion, seq, hlc: found.hlc };

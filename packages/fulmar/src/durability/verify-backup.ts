@@ -1,6 +1,6 @@
 import { Coverage } from "../record/coverage.js";
 import { OriginTable } from "../record/origins.js";
-import { inspectBackup, readBackup } from "./backup-reader.js";
+import { OLDER_BACKUPS, type OlderBackup, openBackup } from "./backup-reader.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import type { DiskRuntime } from "./keyring.js";
 import { collect } from "./verify.js";
@@ -10,23 +10,23 @@ export async function verifyBackup(
   runtime: DiskRuntime,
   path: string,
   onProgress?: (progress: DirectoryProgress) => void,
+  older: ReadonlyMap<number, OlderBackup> = OLDER_BACKUPS,
 ): Promise<VerifyReport> {
   const findings: Finding[] = [];
-  const head = await collect(findings, () => inspectBackup(runtime, path));
+  const backup = await collect(findings, () => openBackup(runtime, path, older));
   const origins = new OriginTable();
   const found = { seq: 0, hlc: 0, coverage: new Coverage() };
   const progress = (entries: number, bytes: number, bytesTotal: number): void =>
     onProgress?.({ phase: "checkpoint", entries, bytes, bytesTotal });
   const target = { loader: undefined, origins, found, progress };
-  const read =
-    head === undefined ? undefined : await collect(findings, () => readBackup(runtime, path, head, target));
+  const read = backup === undefined ? undefined : await collect(findings, () => backup.read(target));
   return {
     kind: "backup",
     ok: findings.length === 0,
     clean: true,
-    storeId: head?.header.storeId ?? "",
-    incarnation: head?.header.incarnation ?? "",
-    version: head?.header.version ?? 0,
+    storeId: backup?.facts.storeId ?? "",
+    incarnation: backup?.facts.incarnation ?? "",
+    version: backup?.facts.version ?? 0,
     segments: 0,
     commits: 0,
     entries: read?.entries ?? 0,
