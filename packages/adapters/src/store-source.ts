@@ -1,4 +1,5 @@
 import { type OpenOptions, open, type Store } from "fulmar";
+import { givenStore } from "./check.js";
 
 /**
  * Where an adapter gets its store from: one that is open already, which whoever opened it closes; or a
@@ -11,8 +12,8 @@ export class StoreSource<V> {
   #opened: Promise<Store<V>> | undefined;
 
   constructor(source: Store<V> | string | undefined, options: OpenOptions<V>) {
-    this.#given = typeof source === "object" ? source : undefined;
-    this.#directory = typeof source === "object" ? undefined : source;
+    this.#given = givenStore(source, "the source");
+    this.#directory = typeof source === "string" ? source : undefined;
     this.#options = options;
   }
 

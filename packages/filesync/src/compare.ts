@@ -1,5 +1,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { FulmarRangeError } from "fulmar";
+import { checkDirectory, isList, refusal } from "./check.js";
 import type { Skipped } from "./counters.js";
 import { noneSkipped } from "./counters.js";
 import type { Found } from "./scanner.js";
@@ -31,10 +33,13 @@ const PIECE_BYTES = 256 * 1024;
 
 type Tree = Map<string, Found["state"]>;
 
-/** Compares trees with the first of them: paths, kinds, permission bits and every byte. */
+/**
+ * Compares trees with the first of them: paths, kinds, permission bits and every byte. Rejects with INVALID_ARGUMENT
+ * for what are not two paths or more, otherwise as the system does.
+ */
 export async function compareTrees(directories: readonly string[]): Promise<TreeComparison> {
+  checkDirectories(directories);
   const [first, ...others] = directories;
-  if (first === undefined || others.length === 0) throw new RangeError("at least two directories are needed");
   const skipped = noneSkipped();
   const reference = await readTree(first, skipped);
   const differences: TreeDifference[] = [];
@@ -56,6 +61,13 @@ export async function compareTrees(directories: readonly string[]): Promise<Tree
     differences,
     skipped,
   };
+}
+
+function checkDirectories(directories: unknown): asserts directories is readonly [string, ...string[]] {
+  if (!isList(directories)) throw refusal("compareTrees: directories must be an array of paths");
+  for (const directory of directories) checkDirectory(directory, "compareTrees: each of directories");
+  if (directories.length >= 2) return;
+  throw new FulmarRangeError("INVALID_ARGUMENT", "compareTrees: at least two directories are needed");
 }
 
 async function readTree(directory: string, skipped: Skipped): Promise<Tree> {

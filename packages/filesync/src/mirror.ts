@@ -1,3 +1,4 @@
+import { checkMirrorOptions } from "./check.js";
 import type { MirrorAction, MirrorContext, Sizes } from "./context.js";
 import { newCounters } from "./counters.js";
 import { isMissing } from "./disk.js";
@@ -43,8 +44,12 @@ export interface MirrorOptions {
   readonly onAction?: (action: MirrorAction, path: string) => void;
 }
 
-/** Starts to mirror a directory. Resolves when the first scan is done and its work is queued. */
+/**
+ * Starts to mirror a directory. Resolves when the first scan is done and its work is queued. Rejects with
+ * INVALID_ARGUMENT or UNKNOWN_OPTION before anything is begun, otherwise as the system and the stores do.
+ */
 export async function startMirror(options: MirrorOptions): Promise<Mirror> {
+  checkMirrorOptions(options);
   const root = await Root.open(options.directory);
   const { storeId } = options.store.status();
   const index = await LocalIndex.open(options.index, { rootIdentity: root.identity, storeId });

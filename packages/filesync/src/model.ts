@@ -6,7 +6,7 @@ export const CHUNKS: Key = ["chunk"];
 /** Content is cut into pieces of this size, in bytes. */
 export const CHUNK_BYTES = 256 * 1024;
 /** Limits of what is believed of a peer's metadata. */
-const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
+export const CHUNK_BYTES_MAX = 64 * 1024 * 1024;
 const CHUNK_COUNT_MAX = 2 ** 24;
 const META_BYTES_MAX = 16 * 1024;
 /** Earlier writes that a write names as replaced. */

@@ -1,3 +1,5 @@
+import { refusal } from "./check.js";
+
 /** Name of the directory in each mirrored tree that is the mirror's own: never scanned, never taken from peers. */
 export const RESERVED_NAME = ".fulmar";
 /** Longest name between two separators, in UTF-8 bytes: what common file systems allow. */
@@ -28,9 +30,13 @@ const SHORT_NAME_OF_RESERVED = /^fulmar~\d+$/i;
 
 /**
  * What is wrong with a relative POSIX path that comes from a peer or from the disk; undefined if it may
- * be joined to the root. It only admits: whatever is not known to be harmless is refused.
+ * be joined to the root. It only admits: whatever is not known to be harmless is refused. Throws INVALID_ARGUMENT for
+ * what is no string.
  */
 export function pathFault(path: string, platform: NodeJS.Platform = process.platform): PathFault | undefined {
+  if (typeof path !== "string" || typeof platform !== "string") {
+    throw refusal("pathFault: path and platform must be strings");
+  }
   if (path === "") return "empty";
   if (SURROGATE.test(path) || path.includes("\ufffd")) return "encoding";
   if (encoder.encode(path).length > PATH_BYTES_MAX) return "too-long";

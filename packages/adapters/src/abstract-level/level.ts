@@ -6,6 +6,7 @@ import {
   type AbstractSnapshot,
 } from "abstract-level";
 import { type BatchOperation, open, type Readable, type Store } from "fulmar";
+import { givenStore, isObject, refusal } from "../check.js";
 import { deleteAll } from "./clear.js";
 import { type IteratedState, LevelIterator, LevelKeyIterator, LevelValueIterator } from "./iterators.js";
 import { checkPresence } from "./location.js";
@@ -54,8 +55,8 @@ export class FulmarLevel<K = string, V = string> extends AbstractLevel<Uint8Arra
   #store: Store<Uint8Array> | undefined;
 
   constructor(location?: string | Store<Uint8Array>, options: FulmarLevelOptions<K, V> = {}) {
-    const { store, ...levelOptions } = options;
-    const given = typeof location === "object" ? location : undefined;
+    const { store, ...levelOptions } = checkedOptions(options);
+    const given = givenStore(location, "the location");
     const directory = typeof location === "object" ? location.status().directory : location;
     const opensDirectory = typeof location === "string";
     super(manifest(directory !== undefined, opensDirectory), levelOptions);
@@ -193,6 +194,13 @@ export class FulmarLevel<K = string, V = string> extends AbstractLevel<Uint8Arra
     const state = stateOf(options.snapshot);
     return state === undefined ? { state: this.store.snapshot(), owned: true } : { state, owned: false };
   }
+}
+
+/** Options of the constructor; as in Level, null stands for none. */
+function checkedOptions<K, V>(options: FulmarLevelOptions<K, V> | null): FulmarLevelOptions<K, V> {
+  if (options === null) return {};
+  if (!isObject(options)) throw refusal("FulmarLevel: options must be an object");
+  return options;
 }
 
 /** What this database can do, in the words of Level. */

@@ -1,5 +1,6 @@
 import { AbstractSnapshot } from "abstract-level";
 import type { Snapshot } from "fulmar";
+import { isObject, refusal } from "../check.js";
 
 /** A snapshot of the store as Level hands it out. */
 export class LevelSnapshot extends AbstractSnapshot {
@@ -19,6 +20,6 @@ export class LevelSnapshot extends AbstractSnapshot {
 /** The state of the store that a `snapshot` option stands for; undefined without one. */
 export function stateOf(snapshot: AbstractSnapshot | undefined): Snapshot<Uint8Array> | undefined {
   if (snapshot === undefined || snapshot === null) return undefined;
-  if (snapshot instanceof LevelSnapshot) return snapshot.state;
-  throw new TypeError("the snapshot option must be a snapshot of this database: take it with db.snapshot()");
+  if (isObject(snapshot) && snapshot instanceof LevelSnapshot) return snapshot.state;
+  throw refusal("the snapshot option must be a snapshot of this database: take it with db.snapshot()");
 }

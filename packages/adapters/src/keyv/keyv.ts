@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { OpenOptions, Store } from "fulmar";
 import type { KeyvEntry, KeyvStoreAdapter, StoredData } from "keyv";
+import { checkList, checkObjects, refusal } from "../check.js";
 import { StoreSource } from "../store-source.js";
 
 /** Options of `FulmarKeyv`: how its store is opened. Not for a store that is open already. */
@@ -55,6 +56,7 @@ export class FulmarKeyv extends EventEmitter implements Omit<KeyvStoreAdapter, "
 
   /** What is stored for several keys, of one moment. */
   async getMany<Value>(keys: string[]): Promise<StoredData<Value | undefined>[]> {
+    checkList(keys, "the keys of getMany");
     const store = await this.#source.store();
     return store.getMany(keys) as StoredData<Value | undefined>[];
   }
@@ -68,6 +70,7 @@ export class FulmarKeyv extends EventEmitter implements Omit<KeyvStoreAdapter, "
 
   /** Sets several keys or none, as one commit; `true` for each. */
   async setMany(entries: KeyvEntry[]): Promise<boolean[]> {
+    checkObjects(entries, "the entries of setMany");
     const store = await this.#source.store();
     await store.batch(
       entries.map(({ key, value, ttl }) => ({ type: "set", key, value, ...lifetimeOf(ttl) }) as const),
@@ -86,6 +89,7 @@ export class FulmarKeyv extends EventEmitter implements Omit<KeyvStoreAdapter, "
 
   /** Deletes several keys as one commit; whether all of them were there. */
   async deleteMany(keys: string[]): Promise<boolean> {
+    checkList(keys, "the keys of deleteMany");
     const store = await this.#source.store();
     const present = keys.filter((key) => store.has(key));
     if (present.length > 0) await store.batch(present.map((key) => ({ type: "delete", key }) as const));
@@ -99,6 +103,7 @@ export class FulmarKeyv extends EventEmitter implements Omit<KeyvStoreAdapter, "
 
   /** Whether each of several keys has a value. */
   async hasMany(keys: string[]): Promise<boolean[]> {
+    checkList(keys, "the keys of hasMany");
     const store = await this.#source.store();
     return keys.map((key) => store.has(key));
   }
@@ -125,11 +130,14 @@ export class FulmarKeyv extends EventEmitter implements Omit<KeyvStoreAdapter, "
 
 /** Keyv sets its namespace and a colon before every key. */
 function prefixOf(namespace: string | undefined): string {
-  return namespace === undefined || namespace === "" ? "" : `${namespace}:`;
+  if (namespace === undefined || namespace === "") return "";
+  if (typeof namespace !== "string") throw refusal("a namespace must be a string");
+  return `${namespace}:`;
 }
 
 /** Deadlines in whole ms; what is over when it is written is gone in the next. */
 function lifetimeOf(ttl: number | undefined): { readonly ttl?: number } {
   if (ttl === undefined || ttl === null || ttl === Number.POSITIVE_INFINITY) return {};
-  return { ttl: Math.max(1, Math.ceil(ttl)) };
+  // The store says what else is no lifetime.
+  return { ttl: typeof ttl === "number" ? Math.max(1, Math.ceil(ttl)) : ttl };
 }

@@ -1,5 +1,6 @@
 import type { BatchOperation, Key, OpenOptions, Store, Watch } from "fulmar";
 import type { Driver, StorageMeta, TransactionOptions, WatchCallback } from "unstorage";
+import { checkObjects, isObject, refusal } from "../check.js";
 import { StoreSource } from "../store-source.js";
 import { BaseKeys } from "./keys.js";
 import { bytesOfRaw, decodeText, encodeText } from "./values.js";
@@ -45,6 +46,9 @@ type Items = readonly {
  * ```
  */
 export function fulmarDriver(options: FulmarDriverOptions = {}): FulmarDriver {
+  if (!isObject(options)) throw refusal("fulmarDriver: options must be an object");
+  if (options.open !== undefined && !isObject(options.open))
+    throw refusal("open must be an object of options");
   const source = new StoreSource<Uint8Array>(options.store, { ...options.open, codec: "bytes" });
   const keys = new BaseKeys(options.base);
   return {
@@ -67,6 +71,7 @@ function reading(source: StoreSource<Uint8Array>, keys: BaseKeys) {
       return decodeText((await source.store()).get(keys.toStore(key)));
     },
     async getItems(items: readonly { readonly key: string }[]) {
+      checkObjects(items, "the items of getItems");
       const store = await source.store();
       const values = store.getMany(items.map(({ key }) => keys.toStore(key)));
       return items.map(({ key }, index) => ({ key, value: decodeText(values[index]) }));
@@ -92,20 +97,23 @@ function reading(source: StoreSource<Uint8Array>, keys: BaseKeys) {
 }
 
 function writing(source: StoreSource<Uint8Array>, keys: BaseKeys, ttlDefault: number | undefined) {
-  const lifetime = (options: TransactionOptions | undefined) => lifetimeOf(options?.ttl ?? ttlDefault);
+  /** Of the first that say how long. */
+  const lifetime = (...options: readonly (TransactionOptions | undefined)[]) =>
+    lifetimeOf(options.map(ttlOf).find((ttl) => ttl !== undefined && ttl !== null) ?? ttlDefault);
   return {
     async setItem(key: string, value: string, options?: TransactionOptions): Promise<void> {
       const store = await source.store();
       await store.set(keys.toStore(key), encodeText(value), lifetime(options));
     },
     async setItems(items: Items, commonOptions?: TransactionOptions): Promise<void> {
+      checkObjects(items, "the items of setItems");
       const store = await source.store();
       const operations = items.map(
         ({ key, value, options }): BatchOperation<Uint8Array> => ({
           type: "set",
           key: keys.toStore(key),
           value: encodeText(value),
-          ...lifetime({ ...commonOptions, ...options }),
+          ...lifetime(options, commonOptions),
         }),
       );
       await store.batch(operations);
@@ -129,6 +137,7 @@ function watching(source: StoreSource<Uint8Array>, keys: BaseKeys) {
   const watches = new Set<Watch>();
   return {
     async watch(callback: WatchCallback): Promise<() => void> {
+      if (typeof callback !== "function") throw refusal("watch: the callback must be a function");
       const store = await source.store();
       const watch = store.watch({ prefix: keys.prefixOf("") }, ({ changes }) => {
         for (const { type, key } of changes)
@@ -158,8 +167,15 @@ function mtimeOf(hlc: number): Date {
   return new Date(Math.floor(hlc / 4096) + Date.UTC(2020, 0, 1));
 }
 
+function ttlOf(options: TransactionOptions | undefined): unknown {
+  if (options === undefined || options === null) return undefined;
+  if (!isObject(options)) throw refusal("the options of an item must be an object");
+  return options.ttl;
+}
+
 /** Seconds in whole ms. As in other drivers, none and 0 stand for ever. */
 function lifetimeOf(ttl: unknown): { readonly ttl?: number } {
   if (ttl === undefined || ttl === null || ttl === 0 || ttl === Number.POSITIVE_INFINITY) return {};
-  return { ttl: Math.max(1, Math.ceil((ttl as number) * 1000)) };
+  // The store says what else is no lifetime.
+  return { ttl: typeof ttl === "number" ? Math.max(1, Math.ceil(ttl * 1000)) : (ttl as number) };
 }

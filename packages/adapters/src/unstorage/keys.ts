@@ -1,3 +1,6 @@
+import { FulmarTypeError } from "fulmar";
+import { refusal } from "../check.js";
+
 /** A separator of unstorage's keys. */
 const SEPARATOR = ":";
 
@@ -12,6 +15,7 @@ export class BaseKeys {
 
   /** The key of the store. */
   toStore(key: string): string {
+    if (typeof key !== "string") throw new FulmarTypeError("INVALID_KEY", "keys of unstorage are strings");
     return this.#prefix + key;
   }
 
@@ -28,5 +32,6 @@ export class BaseKeys {
 }
 
 function trimSeparators(base: string): string {
+  if (typeof base !== "string") throw refusal("a base must be a string");
   return base.replace(/^:+|:+$/g, "");
 }

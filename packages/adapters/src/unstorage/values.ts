@@ -1,8 +1,11 @@
+import { FulmarTypeError } from "fulmar";
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The bytes that a string item is stored as. */
+/** The bytes that a string item is stored as. @throws INVALID_VALUE for anything else */
 export function encodeText(value: string): Uint8Array {
+  if (typeof value !== "string") throw new FulmarTypeError("INVALID_VALUE", "an item must be a string");
   return encoder.encode(value);
 }
 
@@ -11,10 +14,17 @@ export function decodeText(bytes: Uint8Array | undefined): string | null {
   return bytes === undefined ? null : decoder.decode(bytes);
 }
 
-/** The bytes of a raw item. @throws TypeError for what is neither bytes nor a string */
+/** The bytes of a raw item. @throws INVALID_VALUE for what is neither bytes nor a string */
 export function bytesOfRaw(value: unknown): Uint8Array {
   if (typeof value === "string") return encoder.encode(value);
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  throw new TypeError("setItemRaw takes bytes (a Uint8Array, Buffer or ArrayBuffer) or a string");
+  try {
+    if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  } catch {
+    // Their buffer belongs to somebody else by now, or nothing can be asked of them.
+  }
+  throw new FulmarTypeError(
+    "INVALID_VALUE",
+    "setItemRaw takes bytes (a Uint8Array, Buffer or ArrayBuffer) or a string",
+  );
 }

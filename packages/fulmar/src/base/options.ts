@@ -48,14 +48,27 @@ export function checkOptions(options: unknown, known: readonly string[], where: 
   }
 }
 
+/** Arrays of numbers of every kind. */
+const TypedArray: abstract new () => Iterable<number> = Object.getPrototypeOf(Uint8Array);
+
 /** Refuses what cannot be iterated over. */
 export function checkIterable(value: unknown, name: string): void {
   const given = value as Partial<Iterable<unknown>> | null | undefined;
-  if (!isRevoked(value) && typeof given?.[Symbol.iterator] === "function") return;
+  if (!isRevoked(value) && typeof given?.[Symbol.iterator] === "function" && !isSpent(value)) return;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
     `${name} must be an array, or something else to iterate over`,
   );
+}
+
+/** Whether it is an array of numbers whose memory is gone, or that only claims to be one. */
+function isSpent(value: unknown): boolean {
+  try {
+    if (value instanceof TypedArray) value[Symbol.iterator]();
+    return false;
+  } catch {
+    return value instanceof TypedArray;
+  }
 }
 
 /** What an application gave, for a message: never an error, whatever it is. */

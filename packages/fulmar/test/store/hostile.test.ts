@@ -15,44 +15,15 @@ import {
 } from "../../src/index.js";
 import { replicate } from "../../src/sync/index.js";
 import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
+import { failureOf, nested, revoked, transferred } from "../misuse/kinds.js";
 
 type Any = never;
-
-/** Nothing can be asked of it, not even what it is. */
-function revoked(): Any {
-  const { proxy, revoke } = Proxy.revocable({}, {});
-  revoke();
-  return proxy as Any;
-}
-
-function transferred(): Uint8Array {
-  const bytes = Uint8Array.of(1, 2, 3);
-  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  return bytes;
-}
 
 /** What is no array of bytes, whatever it says. */
 const LIKE_BYTES = [
   () => new Proxy(new Uint8Array(32), {}),
   () => Object.create(Uint8Array.prototype) as Uint8Array,
 ];
-
-function nested(): unknown[] {
-  const around: unknown[] = [];
-  around.push(around);
-  return around;
-}
-
-/** The class and code of what is thrown at once or later. */
-async function failureOf(call: () => unknown): Promise<string> {
-  try {
-    await call();
-  } catch (error) {
-    const { name, code } = error as { name: string; code?: string };
-    return `${name} ${code}`;
-  }
-  return "success";
-}
 
 test("a proxy that was revoked is refused by a code wherever it is given, and the store goes on", async () => {
   await using db = await open<unknown>();

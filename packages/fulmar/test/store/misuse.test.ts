@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Key, open, type StandardSchema, type Store } from "../../src/index.js";
+import { failureOf, transferred } from "../misuse/kinds.js";
 import { temporaryDirectory } from "./fixture.js";
-
-/** Bytes whose buffer belongs to somebody else by now. */
-function transferred(): Uint8Array {
-  const bytes = Uint8Array.of(1, 2, 3);
-  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
-  return bytes;
-}
 
 /** Bytes that claim to be more than they are. */
 class Boasting extends Uint8Array {
@@ -31,16 +25,6 @@ const WRITES: [string, (db: Store<Uint8Array>, value: Uint8Array) => Promise<unk
   ["atomic", async (db, value) => db.atomic().set("k", value).commit()],
   ["transact", (db, value) => db.transact((tx) => tx.set("k", value))],
 ];
-
-/** The class and code of what is thrown at once or later. */
-async function failureOf(call: () => unknown): Promise<string> {
-  try {
-    await call();
-  } catch (error) {
-    return `${(error as Error).constructor.name} ${(error as { code?: string }).code}`;
-  }
-  return "success";
-}
 
 describe.each(UNREADABLE)("bytes that are %s", (_, bytes) => {
   test.each(WRITES)("are refused as a value by %s, and the store goes on", async (_name, write) => {
@@ -90,9 +74,7 @@ test("whatever an option is, the error names it", async () => {
       () => open(undefined, { compression: odd }),
     ];
     for (const call of misuse) {
-      expect(await failureOf(call), String(call)).toMatch(
-        /^FulmarTypeError (INVALID_ARGUMENT|NOT_AN_INTEGER)$/,
-      );
+      expect(await failureOf(call), String(call)).toMatch(/^TypeError (INVALID_ARGUMENT|NOT_AN_INTEGER)$/);
     }
   }
 });
@@ -105,13 +87,14 @@ test("what is missing is refused by a code", async () => {
     () => db.batch({} as never),
     () => db.getMany(nothing),
     () => db.getMany(5 as never),
+    () => db.getMany(transferred() as never),
+    () => db.getMany(new Proxy(new Uint8Array(3), {}) as never),
     () => db.atomic().check(nothing),
     () => db.transact((tx) => tx.list({ reverse: "yes" as never })),
     () => db.transact((tx) => tx.list({ conflict: 0 as never })),
     () => db.transact((tx) => tx.get("k", { conflict: "no" as never })),
   ];
-  for (const call of misuse)
-    expect(await failureOf(call), String(call)).toBe("FulmarTypeError INVALID_ARGUMENT");
+  for (const call of misuse) expect(await failureOf(call), String(call)).toBe("TypeError INVALID_ARGUMENT");
 });
 
 test("a schema that answers nonsense refuses the value", async () => {
@@ -122,7 +105,7 @@ test("a schema that answers nonsense refuses the value", async () => {
   };
   const odd = db.namespace("odd", { schema });
   for (answer of [undefined, null, 5])
-    expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError INVALID_ARGUMENT");
+    expect(await failureOf(() => odd.set("k", 1))).toBe("TypeError INVALID_ARGUMENT");
   const oddIssues = [
     { message: "m", path: 5 },
     { message: "m", path: [null] },
@@ -130,7 +113,7 @@ test("a schema that answers nonsense refuses the value", async () => {
     { message: Symbol("m") },
   ];
   for (answer of [{ issues: null }, { issues: 1 }, ...oddIssues.map((issue) => ({ issues: [issue] }))])
-    expect(await failureOf(() => odd.set("k", 1))).toBe("FulmarTypeError SCHEMA_MISMATCH");
+    expect(await failureOf(() => odd.set("k", 1))).toBe("TypeError SCHEMA_MISMATCH");
   expect(odd.count()).toBe(0);
 });
 
@@ -147,7 +130,7 @@ test("a level that there is not is refused, whatever comes of the condition", as
     () => db.atomic().check({ key: "k", version: 5 }).set("k", 2).commit(options),
   ];
   for (const call of misuse) {
-    expect(await failureOf(call), String(call)).toBe("FulmarTypeError INVALID_ARGUMENT");
+    expect(await failureOf(call), String(call)).toBe("TypeError INVALID_ARGUMENT");
   }
   expect(db.get("k")).toBe(1);
 });
