@@ -366,7 +366,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     }
   }
 
-  /** Frees the version that `newer` replaced, and a tombstone that hid only that, or leaves it with a pin that sees it. */
+  /** Frees the version that `newer` replaced, and a tombstone that hid only that, or leaves it with a pin. */
   #reconsiderOld(ref: Ref, newer: Ref): void {
     const records = this.#records;
     // A rollback of the newer one would uncover it; its own turn comes when that is settled.
