@@ -37,7 +37,7 @@ describe("the page of faults", () => {
   it("knows titles of several ids, in templates and in tables, and no other place", () => {
     const known = testFile(
       "x",
-      "test(`T-FUZZ-01, T-SEC-PATH: up to ${2} inputs`, () => {});",
+      "test(`T-FUZZ-01, T-SEC-PATH: up to \u0024{2} inputs`, () => {});",
       'test.each([["T-TTL-01", 1], ["T-TTL-02", 2]])("%s: a deadline", () => {});',
     );
     expect([...testsOfFaults([known]).keys()]).toEqual(["T-FUZZ-01", "T-SEC-PATH", "T-TTL-01", "T-TTL-02"]);
