@@ -1,3 +1,5 @@
+import { checkHistory } from "../check.js";
+
 /** One operation on one register, as its client saw it. Values are compared with `===`. */
 export interface RegisterOperation {
   readonly do: "read" | "write" | "swap";
@@ -21,9 +23,16 @@ export interface RegisterOperation {
  * that overlap; made for histories in which that is small.
  */
 export function isLinearizable(operations: readonly RegisterOperation[], initial: unknown): boolean {
+  checkHistory(operations, isOperation, "operations on one register");
   const known = operations.filter((operation) => operation.unknown !== true || operation.do !== "read");
   const sorted = known.sort((a, b) => a.begin - b.begin);
   return new Search(sorted).run(initial);
+}
+
+const KINDS: readonly unknown[] = ["read", "write", "swap"];
+
+function isOperation({ do: kind, begin, end }: Readonly<Record<string, unknown>>): boolean {
+  return KINDS.includes(kind) && typeof begin === "number" && typeof end === "number";
 }
 
 class Search {

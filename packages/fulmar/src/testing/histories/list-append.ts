@@ -1,3 +1,5 @@
+import { checkOptions, isList, isRevoked } from "../../base/options.js";
+import { checkHistory } from "../check.js";
 import { type Dependency, findCycles } from "./cycles.js";
 import type { Anomaly, ListStep, ListTransaction } from "./types.js";
 
@@ -20,8 +22,22 @@ export function checkListAppend(
   history: readonly ListTransaction[],
   options: ListAppendOptions = {},
 ): Anomaly[] {
+  checkHistory(history, isTransaction, "transactions on lists");
+  checkOptions(options, ["realTime", "final"], "checkListAppend");
   const checker = new ListAppendChecker(history, options);
   return checker.check();
+}
+
+const OUTCOMES: readonly unknown[] = ["committed", "aborted", "unknown"];
+
+function isTransaction({ id, outcome, steps }: Readonly<Record<string, unknown>>): boolean {
+  return typeof id === "string" && OUTCOMES.includes(outcome) && isList(steps) && steps.every(isStep);
+}
+
+function isStep(step: unknown): boolean {
+  if (typeof step !== "object" || step === null || isRevoked(step)) return false;
+  const { do: kind, list } = step as { readonly do?: unknown; readonly list?: unknown };
+  return kind === "append" || (kind === "read" && isList(list));
 }
 
 class ListAppendChecker {

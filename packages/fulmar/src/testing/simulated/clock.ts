@@ -1,4 +1,5 @@
 import type { Clock, Timer, Timers } from "../../base/runtime/interface.js";
+import { checkNumbers, membersOf } from "../check.js";
 import type { SimulatedProcess } from "./process.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -17,6 +18,13 @@ export interface ClockOptions {
   readonly resolutionMs?: number;
 }
 
+const MS_MAX = Number.MAX_SAFE_INTEGER;
+const NUMBERS = {
+  offsetMs: [-MS_MAX, MS_MAX],
+  drift: [-0.5, 1],
+  resolutionMs: [1, MS_MAX],
+} as const satisfies Record<keyof ClockOptions, readonly [number, number]>;
+
 /** The clock of one machine: offset, drift, steps and jumps of wall time. Monotonic time drifts but never jumps. */
 export class SimulatedClock implements Clock {
   readonly #scheduler: Scheduler;
@@ -25,6 +33,7 @@ export class SimulatedClock implements Clock {
   #offsetMs: number;
 
   constructor(scheduler: Scheduler, options: ClockOptions = {}) {
+    checkNumbers(membersOf(options, Object.keys(NUMBERS), "SimulatedClock"), NUMBERS);
     this.#scheduler = scheduler;
     this.#rate = 1 + (options.drift ?? 0);
     this.#offsetMs = options.offsetMs ?? 0;

@@ -1,5 +1,6 @@
 import { FulmarError } from "../../base/errors.js";
 import type { FileSystem } from "../../base/runtime/interface.js";
+import { checkChoices, checkNumbers, membersOf } from "../check.js";
 import { type CrashOptions, crashImage, crashImages, fingerprint } from "./crash.js";
 import {
   type AfterSync,
@@ -48,6 +49,30 @@ export interface DiskOptions {
   readonly trace?: Trace | undefined;
 }
 
+const BOOLEANS = [true, false];
+const CHOICES = {
+  profile: ["posix-strict", "ext4-like"],
+  sectorBytes: [512, 4096],
+  sectorAtomic: BOOLEANS,
+  staleGarbage: BOOLEANS,
+} as const satisfies Partial<Record<keyof DiskOptions, readonly unknown[]>>;
+const NUMBERS = {
+  quotaBytes: [0, Number.POSITIVE_INFINITY],
+  openFilesMax: [0, Number.POSITIVE_INFINITY],
+} as const satisfies Partial<Record<keyof DiskOptions, readonly [number, number]>>;
+/** What a disk may be made with. */
+export const DISK_OPTIONS: readonly string[] = [
+  ...["seed", "latency", "trace"],
+  ...Object.keys(CHOICES),
+  ...Object.keys(NUMBERS),
+];
+
+function checkDiskOptions(options: DiskOptions): void {
+  const members = membersOf(options, DISK_OPTIONS, "SimulatedDisk");
+  checkChoices(members, CHOICES);
+  checkNumbers(members, NUMBERS);
+}
+
 /** Calls that do something even when they fail. */
 const FAIL_PARTWAY: ReadonlySet<DiskOperationKind> = new Set<DiskOperationKind>([
   "write",
@@ -89,6 +114,7 @@ export class SimulatedDisk {
   readonly #locks = new Map<string, LockHolder>();
 
   constructor(options: DiskOptions = {}, state?: DiskState) {
+    checkDiskOptions(options);
     this.options = options;
     const seed = options.seed ?? 1;
     this.prng = seed instanceof Prng ? seed : new Prng(seed).fork("disk");

@@ -1,4 +1,5 @@
 import type { Random } from "../../base/runtime/interface.js";
+import { refusal } from "../check.js";
 
 const TWO_32 = 4294967296;
 
@@ -28,6 +29,8 @@ export class Prng implements Random {
   #counter = 1;
 
   constructor(seed: number | string) {
+    if (typeof seed !== "number" && typeof seed !== "string")
+      throw refusal("a seed must be a number or a text");
     this.#path = String(seed);
     [this.#a, this.#b, this.#c] = wordsOf(this.#path);
     for (let i = 0; i < 12; i++) this.word();
@@ -50,6 +53,10 @@ export class Prng implements Random {
 
   /** A uniform integer in [0, bound), 1 <= bound <= 2^32. Draws again rather than favour small numbers. */
   below(bound: number): number {
+    // Below 1 none is fair: it would draw for ever.
+    if (!Number.isInteger(bound) || bound < 1 || bound > TWO_32) {
+      throw refusal("a bound must be an integer between 1 and 2^32");
+    }
     const fair = TWO_32 - (TWO_32 % bound);
     for (;;) {
       const word = this.word();

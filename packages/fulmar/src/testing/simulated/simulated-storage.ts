@@ -1,9 +1,11 @@
 import { crc32 } from "../../base/crc.js";
 import { FulmarError } from "../../base/errors.js";
+import { isMadeBy } from "../../base/options.js";
 import type { Cryptography, Diagnostics, Runtime, Transport } from "../../base/runtime/interface.js";
+import { membersOf, refusal } from "../check.js";
 import { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
 import { simulatedCompression } from "./compression.js";
-import { type DiskOptions, SimulatedDisk } from "./disk.js";
+import { DISK_OPTIONS, type DiskOptions, SimulatedDisk } from "./disk.js";
 import { Prng } from "./prng.js";
 import { SimulatedProcess } from "./process.js";
 import { Scheduler } from "./scheduler.js";
@@ -46,6 +48,8 @@ export interface StorageOptions extends Omit<DiskOptions, "seed" | "latency"> {
   readonly cryptography?: Cryptography;
 }
 
+const STORAGE_OPTIONS = [...DISK_OPTIONS, "disk", "clock", "cryptography"];
+
 /**
  * One machine for tests of storage: a program on it is awaited as usual, nobody drives a scheduler. Disk calls
  * have their effect at once; `soon` and `turn` run on the real event loop; time is virtual and leaps to the
@@ -63,6 +67,10 @@ export class SimulatedStorage {
   #runtime: Runtime;
 
   constructor(options: StorageOptions = {}) {
+    membersOf(options, STORAGE_OPTIONS, "simulatedStorage");
+    if (options.disk !== undefined && !isMadeBy(options.disk, SimulatedDisk)) {
+      throw refusal("disk must be a SimulatedDisk");
+    }
     const { seed = 1, disk, clock, cryptography, ...diskOptions } = options;
     this.#prng = new Prng(seed);
     this.scheduler = new Scheduler(undefined, { selfDriven: true });

@@ -1,5 +1,6 @@
 import { crc32 } from "../../base/crc.js";
 import type { Cryptography, Runtime } from "../../base/runtime/interface.js";
+import { checkChoices, membersOf, refusal } from "../check.js";
 import { type ClockOptions, SimulatedClock, SimulatedTimers } from "./clock.js";
 import { simulatedCompression } from "./compression.js";
 import { type DiskOptions, SimulatedDisk } from "./disk.js";
@@ -34,6 +35,17 @@ export interface WorldOptions extends NodeOptions {
   readonly keepLines?: boolean;
 }
 
+const WORLD_OPTIONS: readonly (keyof WorldOptions)[] = [
+  "seed",
+  "cryptography",
+  "link",
+  "loopback",
+  "keepLines",
+  "clock",
+  "disk",
+  "diskLatencyMs",
+];
+
 /**
  * Machines on one virtual clock and one network, all from one seed. Nothing happens unless {@link run} is
  * awaited. Two worlds of equal seeds, in which the same is done, end with equal `trace.hash`.
@@ -48,6 +60,10 @@ export class SimulatedWorld {
   #pid = 1000;
 
   constructor(options: WorldOptions) {
+    const members = membersOf(options, WORLD_OPTIONS, "SimulatedWorld");
+    if (!members.has("cryptography"))
+      throw refusal("SimulatedWorld: options must have seed and cryptography");
+    checkChoices(members, { loopback: [true, false], keepLines: [true, false] });
     this.options = options;
     this.prng = new Prng(options.seed);
     this.trace = new Trace({ keepLines: options.keepLines ?? false });
