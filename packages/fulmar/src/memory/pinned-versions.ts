@@ -15,10 +15,16 @@ export class PinnedVersions<H> {
 
   /**
    * `createHeld` makes the list of what a version holds, in the terms of the engine; `released` is given it when
-   * the version is let go.
+   * the version is let go. Of a pin that kept records where they are `loosened` is told before.
    */
-  constructor(createHeld: () => H, released: (held: H) => void) {
-    this.#owners = PIN_OWNERS.map((owner) => new OwnedVersions(owner, createHeld, released));
+  constructor(createHeld: () => H, released: (held: H) => void, loosened: () => void = () => undefined) {
+    const letGo = (held: H): void => {
+      loosened();
+      released(held);
+    };
+    this.#owners = PIN_OWNERS.map(
+      (owner) => new OwnedVersions(owner, createHeld, owner === "reader" ? released : letGo),
+    );
   }
 
   pin(version: number, owner: PinOwner): Pin {
@@ -42,8 +48,23 @@ export class PinnedVersions<H> {
     return this.highest(version, LATEST, byUser ? "user" : "reader") !== undefined;
   }
 
-  has(version: number): boolean {
-    return this.#owners.some((owned) => owned.has(version));
+  /** Whether a pin of a version keeps its records where they are: one of another thread's reader does not. */
+  isAnchored(version: number): boolean {
+    return this.#owners.some((owned) => owned.owner !== "reader" && owned.has(version));
+  }
+
+  /** A pinned version at or above `from` whose records stay where they are. */
+  anchoredFrom(from: number): PinnedVersion<H> | undefined {
+    return this.highest(from, LATEST, "store");
+  }
+
+  /** The highest version whose records stay where they are; -1 when there is none. */
+  get anchoredThrough(): number {
+    let highest = -1;
+    for (const owned of this.#owners) {
+      if (owned.owner !== "reader") highest = Math.max(highest, owned.highest(0, LATEST)?.version ?? -1);
+    }
+    return highest;
   }
 
   /**
@@ -107,7 +128,9 @@ class OwnedVersions<H> {
   }
 
   highest(from: number, before: number): PinnedVersion<H> | undefined {
-    const pinned = this.#pinned[this.#firstFrom(before) - 1];
+    const end = this.#firstFrom(before);
+    if (end === 0) return undefined;
+    const pinned = this.#pinned[end - 1];
     return pinned !== undefined && pinned.version >= from ? pinned : undefined;
   }
 

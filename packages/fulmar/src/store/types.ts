@@ -128,9 +128,9 @@ export interface OpenOptions<V = unknown> {
   readonly onProgress?: ProgressListener;
   /**
    * Whether worker threads of this process can read the store; see `Store.readerHandle`. Costs four bytes a key,
-   * and up to a quarter more memory that waits for use. Records of such a store stay where they are: what deletions and
-   * changes of size leave between them is used again for others of their size, but not moved together, so that a store
-   * that churns can hold a multiple of what is in it. False unless set.
+   * and memory that waits for the next need: up to a quarter of what is in use, or 64 MiB. What deletions and changes
+   * of size leave is moved together and comes back as in any other store, but for what the states keep that readers
+   * stay at. False unless set.
    */
   readonly shared?: boolean | SharedPolicy;
   /** The surroundings; Node's unless set. The simulator gives its own. */

@@ -72,7 +72,7 @@ export const commandSequences: fc.Arbitrary<Command[]> = fc.array(
     },
     { weight: 3, arbitrary: fc.record({ type: fc.constant("settle" as const), back }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant("rollback" as const), back }) },
-    { weight: 3, arbitrary: fc.record({ type: fc.constant("pin" as const), back, owner }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constant("pin" as const), back, owner }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant("release" as const), pin: small }) },
     {
       weight: 2,

@@ -41,6 +41,8 @@ export class EngineRun {
   /** Pins made while it was not. */
   readonly #loosePins = new Set<Pin>();
   #deadPins: Pin[] = [];
+  /** Those of readers on other threads, which have no cursors of this engine. */
+  readonly #readerPins = new Set<Pin>();
   #cursors: OpenCursor[] = [];
   #steps = 0;
   /** The version that an order by origin keeps pinned while it is being built. */
@@ -103,9 +105,10 @@ export class EngineRun {
       case "pin": {
         const version = Math.max(model.settled, model.version - command.back);
         const pin = engine.pin(version, command.owner);
+        if (command.owner === "reader") this.#readerPins.add(pin);
         this.#pins.push(pin);
+        model.pin(version, this.#readerPins.has(pin));
         if (!this.#isExact) this.#loosePins.add(pin);
-        model.pins.push(version);
         return;
       }
       case "release":
@@ -148,7 +151,7 @@ export class EngineRun {
     if (this.#orderedAt === undefined) {
       if (!this.#isExact) return;
       this.#orderedAt = this.#model.settled;
-      this.#model.pins.push(this.#orderedAt);
+      this.#model.pin(this.#orderedAt);
     }
     for (let step = 0; step < steps; step++) {
       const isOrdered = engine.orderByOrigin();
@@ -202,12 +205,12 @@ export class EngineRun {
     this.#loosePins.delete(pin);
     pin.release();
     pin.release();
-    this.#model.unpin(pin.version);
+    this.#model.unpin(pin.version, this.#readerPins.has(pin));
   }
 
   #open(command: Extract<Command, { type: "open" | "openOrigin" }>): void {
     const pin = this.#pins[command.pin % Math.max(1, this.#pins.length)];
-    if (pin === undefined || this.#cursors.length >= 8) return;
+    if (pin === undefined || this.#readerPins.has(pin) || this.#cursors.length >= 8) return;
     if (command.type === "openOrigin") {
       if (!this.#engine.isOrderedByOrigin) return;
       const bounds = [command.origin, command.after, command.after + 5, pin.version] as const;

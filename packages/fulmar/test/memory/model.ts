@@ -21,7 +21,9 @@ export class EngineModel {
   settled = 0;
   keepTombstones = false;
   /** Pinned versions, one item for each pin. */
-  readonly pins: number[] = [];
+  readonly #ownPins: number[] = [];
+  /** Those of them that are of readers on other threads, to whom a tombstone is nothing. */
+  readonly #readerPins: number[] = [];
   #states: { version: number; state: State }[] = [{ version: 0, state: new Map() }];
 
   put(version: number, bytes: Uint8Array): void {
@@ -40,19 +42,25 @@ export class EngineModel {
   rollback(version: number): void {
     this.#states = this.#states.filter((item) => item.version <= version);
     this.version = Math.min(this.version, version);
-    for (const pin of this.pins.filter((pinned) => pinned > version)) this.unpin(pin);
+    for (const pins of [this.#ownPins, this.#readerPins])
+      for (const pin of pins.filter((pinned) => pinned > version)) pins.splice(pins.indexOf(pin), 1);
     this.#dropTombstones();
   }
 
-  unpin(version: number): void {
-    this.pins.splice(this.pins.indexOf(version), 1);
+  pin(version: number, isReaders = false): void {
+    (isReaders ? this.#readerPins : this.#ownPins).push(version);
+  }
+
+  unpin(version: number, isReaders = false): void {
+    const pins = isReaders ? this.#readerPins : this.#ownPins;
+    pins.splice(pins.indexOf(version), 1);
     this.#dropTombstones();
   }
 
   /** Every version that may be read, without those that show the same as the one before. */
   readable(): number[] {
     const applied = this.#states.map(({ version }) => version).filter((version) => version > this.settled);
-    return [...new Set([...this.pins, this.settled, ...applied, this.version])];
+    return [...new Set([...this.#ownPins, ...this.#readerPins, this.settled, ...applied, this.version])];
   }
 
   get(key: Uint8Array, at: number): ModelEntry | undefined {
@@ -106,13 +114,13 @@ export class EngineModel {
     };
   }
 
-  /** A settled tombstone goes when no pin sees it and nobody can see anything that it hides. */
+  /** A settled tombstone goes when no pin sees it but those of readers, and nobody can see anything that it hides. */
   #dropTombstones(): void {
     if (this.keepTombstones) return;
     const readable = this.readable();
     for (const [name, entry] of [...this.#at(this.version)]) {
       const isFinal = isTombstone(entry.bytes, 0) && entry.version <= this.settled;
-      if (!isFinal || this.pins.some((pin) => pin >= entry.version)) continue;
+      if (!isFinal || this.#ownPins.some((pin) => pin >= entry.version)) continue;
       const hides = readable.some((version) => {
         const other = this.#at(version).get(name);
         return (

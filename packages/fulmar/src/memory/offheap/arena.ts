@@ -25,10 +25,10 @@ const IDLE_MAX = 8;
 const IDLE_SHARE = 1 / 16;
 
 /**
- * Hands out and takes back memory. Small cells of one size share a span; the free ones of a span are
- * chained through their first words, and a span without cells in use goes back to the slabs, so that
- * records of a new size use what those of an old size left. The few that were emptied last stay for a while: a
- * tombstone that comes and goes with each deletion would have the pages of a slab searched twice for it.
+ * Hands out and takes back memory. Small cells of one size share a span; the free ones of a span are chained through
+ * their first words, and a span without cells in use goes back to the slabs, so that records of a new size use what
+ * those of an old size left. The few that were emptied last stay for a while: a tombstone that comes and goes with each
+ * deletion would have the pages of a slab searched twice for it.
  */
 export class Arena {
   readonly slabs: Slabs;
@@ -58,6 +58,11 @@ export class Arena {
   /** Bytes of everything that is handed out, rounded up as it is. */
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  /** The same with what was given back and waits until nobody looks at it any more. */
+  get liveBytes(): number {
+    return this.#usedBytes + this.#waitingBytes;
   }
 
   /** Bytes that `take` hands out when so many are asked for. */
@@ -171,8 +176,8 @@ export class Arena {
     if (wasFull && isListed) this.#list(run, index);
   }
 
-  /** Bytes of a shared slab that are handed out. */
-  liveBytes(slab: number): number {
+  /** The same of one slab that is shared by runs. */
+  liveBytesOf(slab: number): number {
     return this.slabs.liveUnits[slab] * 8;
   }
 
@@ -192,9 +197,7 @@ export class Arena {
   /** How many pieces of memory are handed out, by a walk over all; throws INVARIANT if anything contradicts. */
   verify(): number {
     this.slabs.verify();
-    let live = 0;
-    let open = 0;
-    let bytes = 0;
+    let [live, open, bytes] = [0, 0, 0];
     for (let slab = 1; slab < this.slabs.bytes.length; slab++) {
       if (!this.slabs.isOwn(slab)) continue;
       live++;
@@ -215,7 +218,7 @@ export class Arena {
     assert(open === 0, "spans with room are listed, others are not");
     const isCounted = units.every((count, slab) => count === this.slabs.liveUnits[slab]);
     assert(isCounted, "what is handed out of each slab is counted");
-    assert(bytes === this.#usedBytes + this.#waitingBytes, "bytes that are handed out are counted");
+    assert(bytes === this.liveBytes, "bytes that are handed out are counted");
     return live;
   }
 

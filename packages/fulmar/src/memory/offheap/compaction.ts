@@ -1,4 +1,5 @@
-import { LATEST, NONE, type Ref } from "../engine.js";
+import { NONE, type Ref } from "../engine.js";
+import type { Sharing } from "../shared/sharing.js";
 import type { OffHeapIndexes } from "./indexes.js";
 import { COUNT, NEXT } from "./key-node-layout.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -24,6 +25,8 @@ const LEAF_COST = 8;
 const BYTES_COST = 4096;
 /** How many small records it counts for to retire or to restore a slab: all of its spans with room are listed. */
 const SLAB_COST = 256;
+/** So many steps, some in each turn of the event loop, a round waits for readers on other threads; and at its end. */
+const WAITS_MAX = 1024;
 const FROM_THE_START = new Uint8Array(0);
 
 /**
@@ -31,19 +34,29 @@ const FROM_THE_START = new Uint8Array(0);
  * keep all: so the emptiest slabs are retired, and a walk through the key tree, a slice at a time, moves
  * what they hold to where there is room.
  *
- * Only newest records are moved that are settled and that no pin sees: a reader of a pinned version may keep
- * a reference for as long as the pin. What cannot be moved stays, and its slab is restored.
+ * Only newest records are moved that are settled and that no anchored pin sees: a reader of a pinned version in this
+ * thread may keep a reference for as long as the pin. What cannot be moved stays, and its slab is restored.
+ *
+ * Readers on other threads keep no reference from one of their short reads to the next, so that their pins anchor
+ * nothing. They come to a record or a separator by one word, which is exchanged for the new place in one atomic
+ * store, with the same bytes in both places; and the old one is used again only when all reads are over that may
+ * have met it. A round waits for that before it restores slabs, but not for ever.
  */
 export class Compaction {
   readonly #indexes: OffHeapIndexes;
   readonly #pins: PinSet;
+  readonly #sharing: Sharing | undefined;
   readonly #slabBytes: number;
   /** Slabs that this round is going to retire. */
   #chosen: number[] = [];
   /** Slabs that this round empties; those that went since are among them. */
   readonly #retired: number[] = [];
   /** What a round does at present: one slab, or one leaf, after the other. */
-  #phase: "rest" | "retire" | "walk" | "restore" = "rest";
+  #phase: "rest" | "retire" | "walk" | "wait" | "restore" = "rest";
+  /** The epoch at whose end all was moved, until no read goes on that began before. */
+  #awaited: number | undefined;
+  /** Steps for which this phase did nothing but wait for readers. */
+  #waits = 0;
   /** The round goes on at this key. */
   #from: Uint8Array = FROM_THE_START;
   /** Waste when a round ended, or could not begin: it makes no sense to try again before that changes. */
@@ -54,15 +67,20 @@ export class Compaction {
   /** Whether such a pin was released in this round. */
   #isFreed = false;
 
-  constructor(indexes: OffHeapIndexes, pins: PinSet, shape: EngineShape) {
+  constructor(indexes: OffHeapIndexes, pins: PinSet, shape: EngineShape, sharing: Sharing | undefined) {
     this.#indexes = indexes;
     this.#pins = pins;
+    this.#sharing = sharing;
     this.#slabBytes = shape.slabBytes;
   }
 
   /** Moves about so many records at most, fewer large ones; true if there are more to move. */
   step(records: number): boolean {
-    if (this.#phase === "rest" && !this.#begin()) return false;
+    if (this.#phase === "rest") {
+      // The last round could not be waited for to its end, and what it gained comes only now.
+      if (this.#awaited !== undefined && this.#isReclaimed()) this.#triedWaste = Number.NEGATIVE_INFINITY;
+      if (!this.#begin()) return false;
+    }
     for (let left = records; left > 0; ) {
       left -= this.#advance(left);
       if (this.#phase === "rest") return this.#isDue();
@@ -70,7 +88,7 @@ export class Compaction {
     return true;
   }
 
-  /** To be called when a pin is released: what it kept where it is can be moved. */
+  /** To be called when an anchored pin is released: what it kept where it is can be moved. */
   reconsider(): void {
     if (!this.#wasPinned) return;
     this.#wasPinned = false;
@@ -78,10 +96,10 @@ export class Compaction {
     this.#triedWaste = Number.NEGATIVE_INFINITY;
   }
 
-  /** Bytes of slabs that no record needs. */
+  /** Bytes of slabs that no record needs, and that do not wait for readers either. */
   #waste(): number {
     const { arena } = this.#indexes.records;
-    return arena.slabs.dataBytes - arena.usedBytes;
+    return arena.slabs.dataBytes - arena.liveBytes;
   }
 
   #isDue(): boolean {
@@ -102,30 +120,55 @@ export class Compaction {
     const shared = [...arena.slabs.bytes.keys()].filter((slab) => arena.slabs.isShared(slab));
     const sparse = shared
       .filter((slab) => this.#isSparse(slab))
-      .sort((a, b) => arena.liveBytes(a) - arena.liveBytes(b))
+      .sort((a, b) => arena.liveBytesOf(a) - arena.liveBytesOf(b))
       .slice(0, Math.max(RETIRED_MIN, Math.floor(shared.length * RETIRED_SHARE)));
-    const live = sparse.reduce((sum, slab) => sum + arena.liveBytes(slab), 0);
+    const live = sparse.reduce((sum, slab) => sum + arena.liveBytesOf(slab), 0);
     // What is waste elsewhere takes some of it; half, because its cells are of other sizes.
     const elsewhere = Math.max(0, this.#waste() - (sparse.length * this.#slabBytes - live)) / 2;
     if (live * ROOM > (sparse.length - 1) * this.#slabBytes + elsewhere) return false;
     this.#chosen = sparse;
+    this.#waits = 0;
     this.#phase = "retire";
     return true;
   }
 
   #isSparse(slab: number): boolean {
-    return this.#indexes.records.arena.liveBytes(slab) <= SPARSE * this.#slabBytes;
+    return this.#indexes.records.arena.liveBytesOf(slab) <= SPARSE * this.#slabBytes;
   }
 
   /** Takes the next step of the round and returns what it cost. */
   #advance(limit: number): number {
     if (this.#phase === "retire") return this.#retireNext();
+    if (this.#phase === "wait") return this.#wait(limit);
     if (this.#phase === "restore") return this.#restoreNext();
+    // Rather later than at the cost of reads, but not for ever.
+    if (this.#sharing?.isCrowded() === true && this.#waits++ < WAITS_MAX) return limit;
     const cost = LEAF_COST + this.#compactLeaf(limit);
     // Records that were deleted meanwhile may have been the last in the slabs.
     const isOver = this.#from === FROM_THE_START || !this.#indexes.records.arena.slabs.hasRetired;
-    if (isOver) this.#phase = "restore";
+    if (isOver) {
+      this.#phase = "wait";
+      this.#awaited = this.#sharing?.endEpoch();
+      this.#waits = 0;
+    }
     return cost;
+  }
+
+  /** Has readers on other threads come to the end of what they read: until then, a slab is not empty. */
+  #wait(limit: number): number {
+    // Once more with the next step.
+    if (!this.#isReclaimed() && this.#waits++ < WAITS_MAX) return limit;
+    this.#phase = "restore";
+    return 0;
+  }
+
+  /** Whether no read goes on any more that began before all was moved. */
+  #isReclaimed(): boolean {
+    const [sharing, awaited] = [this.#sharing, this.#awaited];
+    if (sharing === undefined || awaited === undefined) return true;
+    if (!sharing.reclaimThrough(awaited)) return false;
+    this.#awaited = undefined;
+    return true;
   }
 
   #retireNext(): number {
@@ -168,9 +211,10 @@ export class Compaction {
       node = nodes.child(node, index);
     }
     let cost = 0;
+    const anchored = this.#pins.anchoredThrough;
     for (let index = nodes.get(node, COUNT) - 1; index >= 0; index--) {
       const ref = nodes.ref(node, index, true);
-      if (!this.#isRetired(ref) || !this.#isMovable(ref)) continue;
+      if (!this.#isRetired(ref) || !this.#isMovable(ref, anchored)) continue;
       // The rest of this leaf has its turn later.
       if (cost >= limit) return cost;
       cost += 1 + this.#indexes.relocate(node, index) / BYTES_COST;
@@ -193,10 +237,11 @@ export class Compaction {
     return slabs.isRetired(ref >>> slabs.slabShift);
   }
 
-  #isMovable(ref: Ref): boolean {
+  /** Whether nobody but the indexes names a record; `anchored` is the highest version that is pinned so. */
+  #isMovable(ref: Ref, anchored: number): boolean {
     const { records } = this.#indexes;
     if (records.has(ref, SUPERSEDED | QUEUED | HELD | DISCARDED) || records.older(ref) !== NONE) return false;
-    if (this.#pins.highest(records.versionOf(ref), LATEST) === undefined) return true;
+    if (records.versionOf(ref) > anchored) return true;
     this.#wasPinned = true;
     return false;
   }

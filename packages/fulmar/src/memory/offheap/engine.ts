@@ -16,6 +16,7 @@ import {
   type PinOwner,
   type Ref,
 } from "../engine.js";
+import type { PinnedVersion } from "../pinned-versions.js";
 import type { Sharing } from "../shared/sharing.js";
 import { Compaction } from "./compaction.js";
 import { type CursorSource, NOTHING, ScanCursor, visibleFrom } from "./cursors.js";
@@ -64,7 +65,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #pins: PinSet;
   /** What released pins held and vacuum has not looked at yet; none is empty. */
   readonly #released: RefQueue[] = [];
-  readonly #compaction: Compaction | undefined;
+  readonly #compaction: Compaction;
   readonly #shape: EngineShape;
   /** Whether vacuum has anything to do. */
   #garbage = false;
@@ -85,13 +86,13 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#records = this.indexes.records;
     this.#digests = new TreeDigests(this.indexes.keys, this.#records, options.hash);
     this.#queue = new RefQueue(this.indexes.pages);
-    this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held));
+    const loosened = (): void => this.#compaction.reconsider();
+    this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held), loosened);
     this.#leaving = new LeavingBytes(this.#records, this.#pins, () => this.#keepTombstones);
     this.#overwriting = new Overwriting(this.indexes, this.#pins, this.#digests);
     this.#sharing = sharing;
     sharing?.bind(this);
-    // Other threads may be at any record.
-    this.#compaction = sharing === undefined ? new Compaction(this.indexes, this.#pins, shape) : undefined;
+    this.#compaction = new Compaction(this.indexes, this.#pins, shape, sharing);
   }
 
   get version(): number {
@@ -125,12 +126,11 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   isKept(version: number): boolean {
-    return this.#pins.has(version);
+    return this.#pins.isAnchored(version);
   }
 
   find(key: Uint8Array, at: number, length = key.length): Ref {
     const newest = this.indexes.hash.find(key, 0, length);
-    // Usually without a look at the version.
     return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
   }
 
@@ -237,19 +237,18 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     if (version <= this.#settled) return;
     this.#sharing?.publish(version);
     this.#settled = version;
-    // Without entries nothing else advanced it.
-    this.#version = Math.max(this.#version, version);
+    this.#version = Math.max(this.#version, version); // A commit may have no entries.
     this.#vacuumQueue(this.#shape.vacuumAtOnce);
     this.#garbage ||= this.#isQueueOverdue();
     this.#sharing?.reclaim();
   }
 
   vacuum(records: number, isMoving = true): boolean {
-    const compaction = isMoving ? this.#compaction : undefined;
-    if (!this.#garbage) return compaction?.step(records) ?? false;
-    this.#vacuumGarbage(records);
+    const wasGarbage = this.#garbage;
+    if (wasGarbage) this.#vacuumGarbage(records);
+    // Before anything moves.
     this.#sharing?.reclaim();
-    return this.#garbage || (compaction?.step(0) ?? false);
+    return this.#garbage || (isMoving && this.#compaction.step(wasGarbage ? 0 : records));
   }
 
   rollback(version: number): void {
@@ -269,6 +268,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       if (older !== NONE) this.#reconsiderNewest(older);
     }
     this.#version = Math.min(this.#version, version);
+    if (dropped.length > 0) this.#compaction.reconsider();
     for (const held of dropped) this.#letGo(held);
     this.#sharing?.reclaim();
   }
@@ -318,7 +318,6 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   /** Takes what a pinned version held, now that it does so no more. */
   #letGo(held: RefQueue): void {
-    this.#compaction?.reconsider();
     if (held.size === 0) return;
     this.#released.push(held);
     this.#vacuumReleased(this.#shape.vacuumAtOnce);
@@ -371,26 +370,27 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     const records = this.#records;
     // A rollback of the newer one would uncover it; its own turn comes when that is settled.
     if (records.has(newer, QUEUED) || records.has(ref, HELD)) return;
-    if (this.#hold(ref, records.versionOf(newer), newer)) return;
+    if (this.#hold(ref, this.#pins.highest(records.versionOf(ref), records.versionOf(newer)), newer)) return;
     this.#leaving.letGo(ref);
     this.indexes.removeOld(ref, newer);
     // It may have been the last that a tombstone hid.
     this.#reconsiderNewest(newer);
   }
 
-  /** Frees a tombstone that hides nothing, if it need not stay and no pin sees it. */
+  /** Frees a tombstone that hides nothing, if it need not stay and no pin sees it: to readers' pins it is nothing. */
   #reconsiderNewest(ref: Ref): void {
     const records = this.#records;
     if (records.has(ref, SUPERSEDED | QUEUED | HELD)) return;
     if (records.older(ref) !== NONE || !isTombstone(records.slab(ref), records.offset(ref))) return;
     // If it stays, then for its own sake.
     this.#leaving.letGo(ref);
-    if (!this.#keepTombstones && !this.#hold(ref, LATEST, NONE)) this.indexes.removeNewest(ref);
+    const anchored = this.#pins.anchoredFrom(records.versionOf(ref));
+    if (this.#keepTombstones || this.#hold(ref, anchored, NONE)) return;
+    this.indexes.removeNewest(ref);
   }
 
-  /** Lists a record, below `newer`, with the highest pinned version that sees it; false when there is none. */
-  #hold(ref: Ref, top: number, newer: Ref): boolean {
-    const pinned = this.#pins.highest(this.#records.versionOf(ref), top);
+  /** Lists a record, below `newer`, with a pinned version that sees it; false when there is none. */
+  #hold(ref: Ref, pinned: PinnedVersion<RefQueue> | undefined, newer: Ref): boolean {
     if (pinned === undefined) return false;
     this.#records.raise(ref, HELD);
     pinned.held.push(ref);

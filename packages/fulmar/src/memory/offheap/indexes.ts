@@ -205,10 +205,15 @@ export class OffHeapIndexes {
     this.records.free(ref);
   }
 
-  /** Puts the newest record of a key, at an index of a leaf of the key tree, elsewhere; how many bytes it has. */
+  /**
+   * Puts the newest record of a key, at an index of a leaf of the key tree, elsewhere; how many bytes it has. Readers
+   * on other threads find it in either place, with the same bytes: it has no older version, and nothing is to come to
+   * the old place.
+   */
   relocate(leaf: Node, index: number): number {
     const { records } = this;
     const ref = this.keys.nodes.ref(leaf, index, true);
+    assert(records.older(ref) === NONE, "a record with older versions is not moved");
     const copy = records.copy(ref);
     const slab = records.slab(copy);
     const at = records.offset(copy);
@@ -218,7 +223,8 @@ export class OffHeapIndexes {
       "a newest record is moved",
     );
     this.hash.replace(copy);
-    this.keys.nodes.setRef(leaf, index, copy, true);
+    // Not before the copy is whole, and not after the old place may be used again.
+    this.keys.nodes.publishRef(leaf, index, copy);
     this.origins.expel(ref);
     this.origins.admit(copy);
     const deadline = deadlineOf(slab, at);

@@ -82,7 +82,7 @@ export class KeyNodes {
     Atomics.store(this.pool.words(node), at, child);
   }
 
-  /** Puts another record of the same key in a place where readers on other threads may look. */
+  /** Puts another record of the same key, or the same one elsewhere, where readers on other threads may look. */
   publishRef(leaf: Node, index: number, ref: Ref): void {
     Atomics.store(this.pool.words(leaf), this.pool.base(leaf) + HEADS + this.leafMax + index, ref);
   }
@@ -301,7 +301,7 @@ export class KeyNodes {
     return ref;
   }
 
-  /** Puts the separator at an index of an inner node elsewhere in memory. */
+  /** Puts the separator at an index of an inner node elsewhere in memory. Readers on other threads find either. */
   moveSeparator(node: Node, index: number): void {
     const ref = this.ref(node, index, false);
     const bytes = SEPARATOR_HEADER_BYTES + this.keyLength(ref, false);
@@ -310,7 +310,7 @@ export class KeyNodes {
     this.#records
       .slab(copy)
       .set(this.#records.slab(ref).subarray(from, from + bytes), this.#separatorAt(copy));
-    this.setRef(node, index, copy, false);
+    Atomics.store(this.pool.words(node), this.pool.base(node) + HEADS + this.innerMax + index, copy);
     this.freeSeparator(ref);
   }
 

@@ -12,9 +12,9 @@ export interface TreeAudience {
 
 /**
  * How the key tree changes before an audience: no node that the audience can reach ever changes, but for the
- * words that only the owner reads (links between leaves, digests) and for two kinds of words that are one
- * atomic store each: a record in a leaf, for another of the same key, and a child of an inner node, for
- * another of the same range of keys.
+ * words that only the owner reads (links between leaves, digests) and for three kinds of words that are one
+ * atomic store each: a record in a leaf, for another of the same key or the same one elsewhere, a separator of an
+ * inner node, for the same bytes elsewhere, and a child of an inner node, for another of the same range of keys.
  *
  * Therefore a walk that begins at any published root sees each key once, in order, whatever mixture of old
  * and new nodes it meets. Count and separators of a node never change, so the range of the child at an index

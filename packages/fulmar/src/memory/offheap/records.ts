@@ -70,6 +70,8 @@ export class Records {
   readonly #isTracked: boolean;
   /** Where a record names what it replaced; 0 when it has a link for that. */
   readonly olderWord: number;
+  /** Marks of records that others name than the indexes. */
+  readonly #named: number;
   #count = 0;
   #entryBytes = 0;
 
@@ -85,6 +87,8 @@ export class Records {
     const ownBytes = isTracked ? HEADER_BYTES + 4 : HEADER_BYTES;
     this.olderWord = backing === undefined ? 0 : ownBytes / 4;
     this.headerBytes = backing === undefined ? ownBytes : ownBytes + 4;
+    // Where memory is shared the mark of a link stays, when what a record replaced is gone.
+    this.#named = HELD | QUEUED | DISCARDED | (backing === undefined ? LINKED : 0);
   }
 
   /** Records that are versions of keys; discarded ones are not. */
@@ -274,7 +278,7 @@ export class Records {
 
   /** Copies a record with everything about it. Both are there until one is given up by {@link vacate}. */
   copy(ref: Ref): Ref {
-    assert(!this.has(ref, LINKED | HELD | QUEUED | DISCARDED), "a record that others list is not moved");
+    assert(!this.has(ref, this.#named), "a record that others list is not moved");
     const bytes = this.headerBytes + entryLength(this.slab(ref), this.offset(ref));
     const copy = this.arena.take(bytes);
     const words = this.#words[ref >>> this.#slabShift];

@@ -52,7 +52,8 @@ export class Slabs {
   readonly #retired = new Set<number>();
   #empty = 0;
   #allocatedBytes = 0;
-  #notesBytes = 0;
+  /** The part of that which is not for records: what is noted, and what buffers have beyond what was asked for. */
+  #besideBytes = 0;
 
   constructor(shape: EngineShape, backing: Backing = PRIVATE_BACKING) {
     this.#shape = shape;
@@ -69,9 +70,9 @@ export class Slabs {
     return this.#allocatedBytes;
   }
 
-  /** Bytes of all slabs. */
+  /** Bytes of all slabs that records can be in. */
   get dataBytes(): number {
-    return this.#allocatedBytes - this.#notesBytes;
+    return this.#allocatedBytes - this.#besideBytes;
   }
 
   /** Takes `count` pages in a row. */
@@ -214,10 +215,12 @@ export class Slabs {
   /** Throws INVARIANT unless what is noted of slabs and pages is what a recount gives. */
   verify(): void {
     let bytes = 0;
+    let data = 0;
     let empty = 0;
     for (const [slab, memory] of this.bytes.entries()) {
       const pages = this.pages[slab];
       bytes += memory.buffer.byteLength + pages.length * 4;
+      data += memory.length;
       assert(
         this.words[slab].buffer === memory.buffer || memory.length === 0,
         "bytes and words are one memory",
@@ -231,7 +234,7 @@ export class Slabs {
       assert(this.#freeRun[slab] === longest, "the longest free run is known");
     }
     assert(empty === this.#empty && empty <= SPARE_SLABS, "no more than the spare slabs are empty");
-    assert(bytes === this.#allocatedBytes, "the bytes of slabs are counted");
+    assert(bytes === this.#allocatedBytes && data === this.dataBytes, "the bytes of slabs are counted");
   }
 
   #longestFree(slab: number): number {
@@ -259,8 +262,8 @@ export class Slabs {
     this.#firstFree[slab] = 0;
     this.#tail[slab] = 0;
     this.#usedPages[slab] = -1;
-    this.#notesBytes += this.pages[slab].byteLength;
     this.#allocatedBytes += buffer.byteLength + this.pages[slab].byteLength;
+    this.#besideBytes += buffer.byteLength + this.pages[slab].byteLength - byteLength;
     this.#backing.added(slab, buffer);
     return slab;
   }
@@ -268,8 +271,8 @@ export class Slabs {
   #drop(slab: number): void {
     const { buffer } = this.bytes[slab];
     this.#retired.delete(slab);
-    this.#notesBytes -= this.pages[slab].byteLength;
     this.#allocatedBytes -= buffer.byteLength + this.pages[slab].byteLength;
+    this.#besideBytes -= buffer.byteLength + this.pages[slab].byteLength - this.bytes[slab].length;
     this.bytes[slab] = this.bytes[0];
     this.words[slab] = this.words[0];
     this.pages[slab] = this.pages[0];

@@ -9,7 +9,6 @@ import {
   type Digest,
   type EngineOptions,
   type KeyTracker,
-  LATEST,
   type MemoryEngine,
   type MemoryUsage,
   NONE,
@@ -292,7 +291,11 @@ class PlainEngine implements MemoryEngine {
   #reconsider(record: PlainRecord): void {
     if (!record.live || !this.#isFinal(record)) return;
     const { newer } = record;
-    const pinned = this.#pins.highest(record.version, newer?.version ?? LATEST);
+    // To readers on other threads a deletion that hides nothing is nothing.
+    const pinned =
+      newer === undefined
+        ? this.#pins.anchoredFrom(record.version)
+        : this.#pins.highest(record.version, newer.version);
     if (pinned !== undefined) {
       pinned.held.add(record);
       return;

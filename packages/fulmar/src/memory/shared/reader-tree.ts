@@ -194,7 +194,7 @@ export class ReaderTree {
     }
     const refs = heads + (isLeaf ? this.#leafMax : this.#innerMax);
     if (prefix > 0) {
-      const near = this.#key(words, refs + (low < count ? low : count - 1), isLeaf);
+      const near = this.#view.pointer(words, refs + (low < count ? low : count - 1));
       const side = this.#comparePrefix(near, isLeaf, key, prefix);
       if (side !== 0) return side < 0 ? first : count;
     }
@@ -202,7 +202,7 @@ export class ReaderTree {
     while (end < count && words[heads + end] === head) end++;
     while (low < end) {
       const middle = (low + end) >>> 1;
-      const ref = this.#key(words, refs + middle, isLeaf);
+      const ref = this.#view.pointer(words, refs + middle);
       const order = this.#compare(ref, isLeaf, key);
       if (order === 0) {
         this.#found = true;
@@ -213,11 +213,6 @@ export class ReaderTree {
       else end = middle;
     }
     return low;
-  }
-
-  /** A record or a separator of a node. Which separator is there never changes, so it may be read plainly. */
-  #key(words: Uint32Array, at: number, isLeaf: boolean): Ref {
-    return isLeaf ? this.#view.pointer(words, at) : words[at];
   }
 
   /** Order of the key of a record, or of a separator, against another key. */

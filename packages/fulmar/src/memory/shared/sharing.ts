@@ -50,6 +50,7 @@ export interface SharingBounds {
 export interface SharedEngine {
   readonly settled: number;
   readonly indexes: { readonly keys: KeyTree; readonly records: Records };
+  /** For a `reader` it keeps the state of a version readable, but not its records where they are. */
   pin(version: number, owner: PinOwner): Pin;
 }
 
@@ -211,14 +212,40 @@ export class Sharing implements TreeAudience {
   reclaim(): void {
     const limbo = this.#limbo;
     if (limbo === undefined || limbo.openBytes < this.#bounds.stepBytes) return;
-    const ended = this.#epoch;
-    this.#epoch = nextCount(ended);
-    Atomics.store(this.control, EPOCH, this.#epoch);
-    limbo.seal(ended);
+    this.endEpoch();
     limbo.release(this.#epoch, this.#oldestAge());
     if (limbo.bytes <= this.#bounds.limboBytesMax) return;
     for (const reader of this.#readers) this.#revokeSection(reader);
     limbo.release(this.#epoch, 0);
+  }
+
+  /** Whether so much waits, and is still looked at, that reads would be taken back before long. */
+  isCrowded(): boolean {
+    const limbo = this.#limbo;
+    const most = this.#bounds.limboBytesMax / 2;
+    if (limbo === undefined || limbo.bytes <= most) return false;
+    limbo.release(this.#epoch, this.#oldestAge());
+    return limbo.bytes > most;
+  }
+
+  /** Has what went out of reach up to now wait for no reads but those that go on; returns the epoch that has ended. */
+  endEpoch(): number {
+    const ended = this.#epoch;
+    this.#epoch = nextCount(ended);
+    Atomics.store(this.control, EPOCH, this.#epoch);
+    this.#limbo?.seal(ended);
+    return ended;
+  }
+
+  /**
+   * Gives memory back as far as no reader looks at it; whether that is all that went out of reach in `epoch` or before.
+   * To be called where no change is half done.
+   */
+  reclaimThrough(epoch: number): boolean {
+    const limbo = this.#limbo;
+    limbo?.release(this.#epoch, this.#oldestAge());
+    const oldest = limbo?.oldest;
+    return oldest === undefined || countsBetween(oldest, this.#epoch) < countsBetween(epoch, this.#epoch);
   }
 
   /**

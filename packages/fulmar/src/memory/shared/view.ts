@@ -65,7 +65,7 @@ export class SharedView {
     return (node & this.#chunkMask) * this.#nodeWords;
   }
 
-  /** A word that the owner may exchange: a record or a child in a node. */
+  /** A word that the owner may exchange: a record, a separator or a child in a node. */
   pointer(words: Uint32Array, at: number): number {
     return Atomics.load(words, at);
   }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LATEST, type MemoryEngine, NONE, type Ref } from "../../../src/memory/engine.js";
 import { Arena } from "../../../src/memory/offheap/arena.js";
 import { createEngine } from "../../../src/memory/offheap/engine.js";
+import { Sharing } from "../../../src/memory/shared/sharing.js";
 import { ascii, entry, keyAt, put, quickHash, read } from "../fixtures.js";
 import { SMALL } from "./shapes.js";
 
@@ -11,12 +12,17 @@ const keyOf = (index: number): Uint8Array => ascii(`key ${index}`);
 const stays = (index: number): boolean => index % 10 === 0;
 
 let engine: MemoryEngine;
+let sharing: Sharing;
 /** Of each slot the record that the engine told of last. */
 let tracked: Map<number, Ref>;
 let moves: number;
 
-beforeEach(() => {
-  engine = createEngine({ hash: quickHash, shape: SMALL, tracked: true });
+/** Sets up an engine in private memory, or in memory that other threads can read, and one of them does. */
+function setUp(isShared: boolean, isRead: boolean): void {
+  const options = { hash: quickHash, shape: SMALL, tracked: true };
+  sharing = new Sharing({ stepBytes: 1 });
+  engine = createEngine(isShared ? { ...options, sharing } : options);
+  if (isRead) sharing.attach();
   tracked = new Map();
   moves = 0;
   let slots = 0;
@@ -34,7 +40,7 @@ beforeEach(() => {
   });
   for (let i = 0; i < KEYS; i++)
     write(i, entry(keyOf(i), { value: new Uint8Array(400).fill(i), deadline: i + 1 }));
-});
+}
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -51,10 +57,16 @@ function deleteMost(): void {
 
 function allocated(): number {
   const { recordBytes, overheadBytes } = engine.usage();
-  return recordBytes + overheadBytes;
+  return recordBytes + overheadBytes - sharing.buffers.idleBytes;
 }
 
-describe("memory of deleted records", () => {
+describe.each([
+  ["private", false, false],
+  ["shared", true, false],
+  ["shared and read", true, true],
+])("memory of deleted records (%s)", (_, isShared, isRead) => {
+  beforeEach(() => setUp(isShared, isRead));
+
   it("comes back although every tenth stays, and these are where everybody finds them", () => {
     deleteMost();
     const before = allocated();

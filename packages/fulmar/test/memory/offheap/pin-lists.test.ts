@@ -7,7 +7,11 @@ import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 
 it("uses the list of a pinned version again only if nothing is in it", () => {
   const released: RefQueue[] = [];
-  const pins = new PinSet(new NodePool(DEFAULT_SHAPE), (held) => released.push(held));
+  const pins = new PinSet(
+    new NodePool(DEFAULT_SHAPE),
+    (held) => released.push(held),
+    () => undefined,
+  );
   const first = pins.pin(1, "user");
   pins.highest(1, LATEST)?.held.push(7);
   first.release();
@@ -20,4 +24,55 @@ it("uses the list of a pinned version again only if nothing is in it", () => {
   pins.pin(4, "user");
   pins.highest(3, 4)?.held.push(8);
   expect([...(pins.highest(4, LATEST)?.held ?? [])]).toEqual([]);
+});
+
+it("lets go of what a version holds when no pin of it keeps records where they are any more", () => {
+  const released: RefQueue[] = [];
+  const pins = new PinSet(
+    new NodePool(DEFAULT_SHAPE),
+    (held) => released.push(held),
+    () => undefined,
+  );
+  const [anchor, loose] = [pins.pin(1, "store"), pins.pin(1, "reader")];
+  pins.highest(1, LATEST)?.held.push(7);
+  anchor.release();
+  expect(released.map((held) => [...held])).toEqual([[7]]);
+  pins.highest(1, LATEST)?.held.push(8);
+  loose.release();
+  expect(released.map((held) => [...held])).toEqual([[7], [8]]);
+});
+
+it("tells which versions are kept where they are, and when one no longer is", () => {
+  let loosened = 0;
+  const pins = new PinSet(
+    new NodePool(DEFAULT_SHAPE),
+    () => undefined,
+    () => loosened++,
+  );
+  const anchored = (): unknown[] => [
+    pins.anchoredFrom(0)?.version,
+    pins.anchoredThrough,
+    pins.isAnchored(5),
+    pins.isAnchored(9),
+    loosened,
+  ];
+  const loose = [pins.pin(5, "reader"), pins.pin(9, "reader")];
+  expect(anchored()).toEqual([undefined, -1, false, false, 0]);
+  const [first, second, later] = [pins.pin(5, "user"), pins.pin(5, "user"), pins.pin(6, "store")];
+  expect(anchored()).toEqual([5, 6, true, false, 0]);
+  later.release();
+  expect(anchored()).toEqual([5, 5, true, false, 1]);
+  first.release();
+  first.release();
+  expect(anchored()).toEqual([5, 5, true, false, 1]);
+  second.release();
+  expect(anchored()).toEqual([undefined, -1, false, false, 2]);
+  expect(pins.highest(5, LATEST)?.version).toBe(9);
+  for (const pin of loose) pin.release();
+  expect([pins.isEmpty, loosened]).toEqual([true, 2]);
+  const dropped = pins.pin(7, "user");
+  pins.dropAbove(6);
+  pins.pin(7, "reader");
+  dropped.release();
+  expect([...anchored(), pins.highest(7, LATEST)?.count]).toEqual([undefined, -1, false, false, 2, 1]);
 });

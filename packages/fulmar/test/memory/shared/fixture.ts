@@ -24,15 +24,29 @@ export interface Stepper {
 
 class SteppedView extends SharedView {
   stepper: Stepper | undefined;
+  /** Told of each word of a node that is read otherwise than atomically: its index in the node. */
+  readPlainly: ((word: number) => void) | undefined;
+  /** The real words for those that tell what is read of them. */
+  readonly #atomic = new WeakMap<Uint32Array, Uint32Array>();
 
   override nodeWords(node: number): Uint32Array {
     this.stepper?.step();
-    return super.nodeWords(node);
+    const words = super.nodeWords(node);
+    const { readPlainly } = this;
+    if (readPlainly === undefined) return words;
+    const telling = new Proxy(words, {
+      get: (_, name) => {
+        readPlainly(Number(name) % this.layout.nodeWords);
+        return Reflect.get(words, name) as unknown;
+      },
+    });
+    this.#atomic.set(telling, words);
+    return telling;
   }
 
   override pointer(words: Uint32Array, at: number): number {
     this.stepper?.step();
-    return super.pointer(words, at);
+    return super.pointer(this.#atomic.get(words) ?? words, at);
   }
 
   override slab(ref: Ref): Uint8Array {
@@ -87,6 +101,16 @@ export class SteppedReader {
     });
   }
 
+  /** All that is there, in one read that finds its way first, and looks at what it found after `between`. */
+  scanAround(between: () => void): string[] {
+    return this.session.read(() => {
+      const refs: Ref[] = [];
+      this.#tree.scan(ALL_KEYS, false, this.version, (ref) => refs.push(ref) > 0);
+      between();
+      return refs.map((ref) => this.#shown(ref)).filter((shown) => shown !== "none");
+    });
+  }
+
   /** How long a tombstone stays is not a matter of what a reader sees. */
   #shown(ref: Ref): string {
     if (ref === NONE || isTombstone(this.view.slab(ref), this.view.offset(ref))) return "none";
@@ -101,8 +125,8 @@ export interface OwnerOptions {
   readonly seed: number;
   readonly shape: Partial<EngineShape>;
   readonly bounds?: SharingBounds;
-  /** Keys that there can be. */
-  readonly keys?: number;
+  /** Keys that there can be, or how many. */
+  readonly keys?: number | readonly Uint8Array[];
 }
 
 /** The owner of shared memory, and the plain engine beside it that says what is right. */
@@ -112,6 +136,8 @@ export class Owner {
   readonly plain: MemoryEngine = createPlainEngine({ hash: quickHash });
   readonly keys: readonly Uint8Array[];
   readonly random: (bound: number) => number;
+  /** Records that compaction moved; tombstones are not counted. */
+  moves = 0;
   readonly #pins: Pin[][] = [];
   #seq = 0;
 
@@ -120,8 +146,10 @@ export class Owner {
     this.random = sequence(seed);
     this.sharing = new Sharing({ stepBytes: 1, ...bounds });
     this.engine = createEngine({ hash: quickHash, shape, secret: [seed, 7], sharing: this.sharing });
-    const count = options.keys ?? 30 + this.random(200);
-    this.keys = Array.from({ length: count }, () => this.#key());
+    const nothing = (): void => undefined;
+    this.engine.track({ entered: nothing, replaced: nothing, left: nothing, moved: () => this.moves++ });
+    const { keys = 30 + this.random(200) } = options;
+    this.keys = typeof keys === "number" ? Array.from({ length: keys }, () => this.#key()) : keys;
   }
 
   /** One change of any kind. */
@@ -131,7 +159,8 @@ export class Owner {
     else if (kind < 15) this.settle(this.random(4));
     else if (kind < 16) this.rollback();
     else if (kind < 18) this.#pin();
-    else this.#release();
+    else if (kind < 19) this.#release();
+    else this.engine.vacuum(1 + this.random(9));
   }
 
   commit(entries: number, deletions: number, sizes = [0, 5, 40, 200, 700, 5000]): void {
@@ -144,6 +173,23 @@ export class Owner {
       const bytes = entry(this.anyKey(), this.random(3) < deletions ? stamp : written);
       for (const engine of [this.plain, this.engine]) put(engine, version, bytes);
     }
+  }
+
+  /** Sets all keys in one settled commit. */
+  fill(sizes: readonly number[]): void {
+    const version = this.plain.version + 1;
+    for (const key of this.keys)
+      this.#putIn(version, key, new Uint8Array(sizes[this.random(sizes.length)]).fill(this.random(256)));
+    this.settle();
+  }
+
+  /** Deletes nine keys of ten in one settled commit. */
+  deleteMost(): void {
+    const version = this.plain.version + 1;
+    for (const [index, key] of this.keys.entries()) {
+      if (index % 10 !== 0) this.#putIn(version, key, undefined);
+    }
+    this.settle();
   }
 
   settle(behind = 0): void {
@@ -174,6 +220,12 @@ export class Owner {
       if (!isTombstone(plain.slab(ref), plain.offset(ref))) found.push(shown(plain, ref));
     }
     return found;
+  }
+
+  #putIn(version: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    const stamp = { origin: 1, seq: ++this.#seq, hlc: version };
+    const bytes = entry(key, value === undefined ? stamp : { ...stamp, value });
+    for (const engine of [this.plain, this.engine]) put(engine, version, bytes);
   }
 
   #pin(): void {

@@ -150,10 +150,12 @@ function interrupt(probe: () => void): () => void {
     "copy",
     "refresh",
     "setChild",
+    "moveSeparator",
+    "freeSeparator",
   ]);
   wrap(TreeCopies.prototype, ["replace", "discard", "publishRoot"]);
-  wrap(Records.prototype, ["setOlder", "add", "free", "discard"]);
-  wrap(Sharing.prototype, ["publish", "reclaim", "retire"]);
+  wrap(Records.prototype, ["setOlder", "add", "free", "discard", "copy", "vacate"]);
+  wrap(Sharing.prototype, ["publish", "reclaim", "reclaimThrough", "retire"]);
   return () => {
     for (const step of undo) step();
   };

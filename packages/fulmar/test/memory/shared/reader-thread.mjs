@@ -26,15 +26,16 @@ for (const [kind, number, buffer] of buffers) view.map(kind, number, buffer);
 function scan() {
   const { version } = session.refresh();
   const rows = session.read(() => {
-    const found = [];
-    tree.scan({ from: new Uint8Array(0), to: undefined }, false, version, (ref) => {
-      if (ref === 0) return true;
-      const length = view.checkedLength(ref, true);
-      const at = view.offset(ref);
-      found.push([view.versionOf(ref), new Uint8Array(view.slab(ref).subarray(at, at + length))]);
-      return true;
-    });
-    return found;
+    const refs = [];
+    tree.scan({ from: new Uint8Array(0), to: undefined }, false, version, (ref) => refs.push(ref) > 0);
+    // Not while it is on its way: what it came to first has to stay the longest.
+    return refs
+      .filter((ref) => ref !== 0)
+      .map((ref) => {
+        const length = view.checkedLength(ref, true);
+        const at = view.offset(ref);
+        return [view.versionOf(ref), new Uint8Array(view.slab(ref).subarray(at, at + length))];
+      });
   });
   let sum = 0;
   let last = "";
