@@ -17,8 +17,8 @@ export class StoreTarget implements MeasuredTarget {
     this.#values = new Uint8Array(valueBytesMax).fill(7);
   }
 
-  static async open(valueBytesMax: number): Promise<StoreTarget> {
-    return new StoreTarget(await openBytes(undefined, "memory"), valueBytesMax);
+  static async open(valueBytesMax: number, shared: boolean): Promise<StoreTarget> {
+    return new StoreTarget(await openBytes(undefined, "memory", { shared }), valueBytesMax);
   }
 
   set(slot: number, sizeBytes: number): void {
