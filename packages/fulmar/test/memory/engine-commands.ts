@@ -141,4 +141,16 @@ export const KEPT_SEQUENCES: readonly Command[][] = [
     { type: "release", pin: 0 },
     { type: "vacuum", records: 5 },
   ],
+  // One that a checkpoint sees was replaced, and is the newest again, when peers had come meanwhile.
+  [
+    { type: "commit", gap: 0, writes: [{ ...setOf(0), kind: "sweep" }] },
+    { type: "pin", back: 0, owner: "store" },
+    { type: "settle", back: 1 },
+    { type: "vacuum", records: 0 },
+    { type: "keepTombstones" },
+    { type: "commit", gap: 0, writes: [setOf(0)] },
+    { type: "rollback", back: 1 },
+    { type: "commit", gap: 0, writes: [setOf(0)] },
+    { type: "rollback", back: 1 },
+  ],
 ];

@@ -60,8 +60,7 @@ export class LeavingBytes {
     this.#unmark(ref, LEAVING | KEPT);
     const older = records.older(ref);
     if (older === NONE || this.#goesByItself(older)) return;
-    // A tombstone goes on as one above what is kept.
-    this.#unmark(older, records.isTombstone(older) ? LEAVING : LEAVING | KEPT);
+    this.#unmark(older, this.#goesLater(older) ? LEAVING : LEAVING | KEPT);
   }
 
   /** A pin of this owner holds a record from now on, which `newer` replaced if that is not NONE. */
@@ -95,6 +94,14 @@ export class LeavingBytes {
     if (records.has(ref, HELD)) return owner !== "user";
     if (newer !== NONE && records.has(newer, QUEUED)) return true;
     return records.isTombstone(ref) && records.older(ref) !== NONE;
+  }
+
+  /** Whether a settled record, now the newest again, is a tombstone that goes with a pin, or with what it hides. */
+  #goesLater(ref: Ref): boolean {
+    const records = this.#records;
+    if (records.has(ref, HELD)) return true;
+    const older = records.isTombstone(ref) && !this.#keepsTombstones() ? records.older(ref) : NONE;
+    return older !== NONE && records.has(older, KEPT);
   }
 
   /** Whether a record goes once its own commit is settled, though nothing replaces it. */
