@@ -153,4 +153,12 @@ export const KEPT_SEQUENCES: readonly Command[][] = [
     { type: "commit", gap: 0, writes: [setOf(0)] },
     { type: "rollback", back: 1 },
   ],
+  // One that a checkpoint holds was replaced, and is the newest again.
+  [
+    { type: "commit", gap: 0, writes: [{ ...setOf(0), kind: "delete" }] },
+    { type: "pin", back: 0, owner: "store" },
+    { type: "settle", back: 0 },
+    { type: "commit", gap: 0, writes: [setOf(0)] },
+    { type: "rollback", back: 1 },
+  ],
 ];
