@@ -61,6 +61,7 @@ export const PARTS = {
   },
   care: {
     files: durable(
+      "checkpoint-cover",
       "salvage",
       "salvage-checkpoint",
       "salvage-order",
