@@ -63,7 +63,9 @@ export async function killDuring(
       if ("ends" in message && message.ends === moment) lastMs.set(moment, performance.now() - beganMs);
       if (!("begins" in message) || message.begins !== moment) return;
       beganMs = performance.now();
-      if (--runs === 0) setTimeout(() => child.kill("SIGKILL"), random.below((lastMs.get(moment) ?? 20) + 1));
+      if (--runs > 0) return;
+      const withinMs = Math.ceil(lastMs.get(moment) ?? 20);
+      setTimeout(() => child.kill("SIGKILL"), random.below(withinMs + 1));
     });
     await check(told);
     if (told.hit) return;
@@ -81,6 +83,7 @@ async function run(
   const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
   const finished = new Map<string, number>();
   let within = false;
+  let failure: unknown;
   child.on("message", (message: Message) => {
     if (typeof message === "object") {
       if ("lane" in message) oracle.acknowledge(message.lane, message.n);
@@ -88,9 +91,16 @@ async function run(
       if ("begins" in message && message.begins === moment) within = true;
       if ("ends" in message && message.ends === moment) within = false;
     }
-    hear(child, message);
+    try {
+      hear(child, message);
+    } catch (error) {
+      // Nobody else would end it.
+      failure ??= error;
+      child.kill("SIGKILL");
+    }
   });
   const [exit] = await ended;
+  if (failure !== undefined) throw failure;
   expect(exit).toEqual([null, "SIGKILL"]);
   return { finished, hit: within };
 }
