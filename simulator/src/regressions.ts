@@ -1,2 +1,7 @@
 /** Seeds that once failed; every sample runs them again. */
-export const REGRESSIONS: readonly string[] = ["1795272935045", "1795318828227", "1795319510314"];
+export const REGRESSIONS: readonly string[] = [
+  "1795272935045",
+  "1795318828227",
+  "1795319510314",
+  "1795365741012",
+];

@@ -94,9 +94,12 @@ export class Handshake {
     if (this.#receivedBytes > HANDSHAKE_BYTES_MAX)
       return failed("PROTOCOL_VIOLATION", "too long a handshake");
     if (this.isRepetition(frame)) return this.#options.initiator ? NOTHING : { send: this.#lastSent };
-    const decoded = decodeMessage(frame);
+    const overtaking = this.#overtaking(frame);
+    const decoded = decodeMessage(overtaking ?? frame);
     if (!decoded.ok) return failed("PROTOCOL_VIOLATION", decoded.reason);
     const { message } = decoded;
+    if (overtaking !== undefined && message.type !== "reject")
+      return failed("PROTOCOL_VIOLATION", `${message.type} before AUTH`);
     switch (message.type) {
       case "hello":
         return this.#receiveHello(message, frame);
@@ -107,6 +110,16 @@ export class Handshake {
       default:
         return failed("PROTOCOL_VIOLATION", `${message.type} before the handshake`);
     }
+  }
+
+  /**
+   * The responder is through with the handshake once it has answered AUTH. Where that answer was lost or
+   * overtaken, the REJECT with which it ends the session comes first, and as a frame of the channel.
+   */
+  #overtaking(frame: Uint8Array): Uint8Array | undefined {
+    if (!this.#options.initiator || this.#peer === undefined) return undefined;
+    const message = this.#channel().unwrap(frame);
+    return typeof message === "string" ? undefined : message;
   }
 
   #receiveHello(peer: Hello, frame: Uint8Array): HandshakeStep {

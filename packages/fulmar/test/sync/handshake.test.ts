@@ -105,6 +105,32 @@ describe("the handshake", () => {
     expect(one.receive(proof.send[0]).done).toBeDefined();
   });
 
+  it("hears why the responder ends, where the responder's proof was lost", () => {
+    const secrets = [undefined, new TextEncoder().encode("a secret of chance")];
+    for (const secret of secrets) {
+      const one = side("a", true, { secret });
+      const two = side("b", false, { secret });
+      const [auth] = one.receive(two.receive(one.start()[0]).send[0]).send;
+      const { channel } = two.receive(auth).done ?? expect.fail("not through");
+      const sealed = channel.wrap(encodeMessage({ type: "reject", code: "CLOSED", text: "bye" }));
+      expect(one.receive(sealed).failure).toEqual({ code: "CLOSED", text: "bye", remote: true });
+    }
+  });
+
+  it("takes nothing but a REJECT before the responder's proof, and nothing sealed with another secret", () => {
+    const one = side("a", true);
+    const two = side("b", false);
+    const [auth] = one.receive(two.receive(one.start()[0]).send[0]).send;
+    const { done, send } = two.receive(auth);
+    const { channel } = done ?? expect.fail("not through");
+    const early = one.receive(channel.wrap(send[0]));
+    expect(early).toMatchObject({ failure: { code: "PROTOCOL_VIOLATION", remote: false } });
+    const key = new Uint8Array(32);
+    const forged = new SealedChannel(cryptography, key, key);
+    const reject = encodeMessage({ type: "reject", code: "CLOSED", text: "bye" });
+    expect(one.receive(forged.wrap(reject))).toMatchObject({ failure: { remote: false } });
+  });
+
   it("ends after 8 KiB", () => {
     const two = side("b", false);
     const [hello] = side("a", true).start();

@@ -47,8 +47,7 @@ export function decodeMessage(bytes: Uint8Array): Decoded {
     case MESSAGE.auth:
       return checked(reader, readAuth(reader), "AUTH");
     case MESSAGE.reject:
-      // Its sender may be through with the handshake already and put a checksum behind it.
-      return checked(reader, readReject(reader), "REJECT", true);
+      return checked(reader, readReject(reader), "REJECT");
     case MESSAGE.state:
       return checked(reader, readState(reader, bytes), "STATE");
     case MESSAGE.ask:
