@@ -18,8 +18,6 @@ const HOT_KEYS = 10;
 const READERS = 4;
 const READER_KEYS = 10_000;
 const READER_SLICE = 500;
-/** More than any transaction here needs, so that none is given up. */
-const RETRIES = 1000;
 
 /** What the transactions of a workload do. */
 export type Contention = "low" | "high" | "readers" | "increments";
@@ -68,7 +66,7 @@ async function setUp(kind: Contention, directory: string, run: Run): Promise<Set
         tx.set(first, changed(a));
         tx.set(second, changed(b));
       },
-      { retries: RETRIES, timeoutMs: 60_000 },
+      { timeoutMs: 60_000 },
     );
     counts.commits++;
   };

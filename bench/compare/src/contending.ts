@@ -27,10 +27,15 @@ async function isAble(
   return able;
 }
 
-function updates(keys: number, spread: number): Step {
+/** Two keys for each step, of the first `spread` in random order. */
+function pairs(keys: number, spread: number): (index: number) => [string, string] {
   const order = shuffled(keys);
-  return (handle, index) =>
-    handle.update?.(keyAt(order[(2 * index) % spread]), keyAt(order[(2 * index + 1) % spread]));
+  return (index) => [keyAt(order[(2 * index) % spread]), keyAt(order[(2 * index + 1) % spread])];
+}
+
+function updates(keys: number, spread: number): Step {
+  const pairAt = pairs(keys, spread);
+  return (handle, index) => handle.update?.(...pairAt(index));
 }
 
 /** Reads two keys and writes both: of all keys in turn, or of the first few in turns that fall together. */
@@ -45,6 +50,28 @@ export function updating(
     const { keys, measureMs } = context;
     const step = updates(keys, Math.min(keys, spreadMax));
     return warmThenMeasured(context, planOf(row, level, writers, measureMs), step);
+  };
+}
+
+/** Updates that let the event loop turn between reading and writing, and how many attempts each takes. */
+export function updatingLater(
+  row: string,
+  attemptsRow: string,
+  writers: number,
+  spreadMax = Number.MAX_SAFE_INTEGER,
+): Measure {
+  return async (context) => {
+    if (!(await isAble(context, "full", ["updateLater"]))) return {};
+    const { keys, measureMs } = context;
+    const pairAt = pairs(keys, Math.min(keys, spreadMax));
+    let [updated, attempts] = [0, 0];
+    const step: Step = async (handle, index) => {
+      const taken = await handle.updateLater?.(...pairAt(index));
+      attempts += taken ?? 0;
+      updated++;
+    };
+    const result = await warmThenMeasured(context, planOf(row, "full", writers, measureMs), step);
+    return { ...result, rows: { ...result.rows, [attemptsRow]: attempts / updated } };
   };
 }
 

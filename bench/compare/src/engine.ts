@@ -22,6 +22,11 @@ export interface Handle {
   range?(from: string, limit: number): number | Promise<number>;
   /** Reads two keys and writes both back with their first byte increased, as one step where the library can. */
   update?(first: string, second: string): unknown;
+  /**
+   * The same, with a turn of the event loop between reading and writing, as of one who asks somebody else meanwhile.
+   * How many attempts it took.
+   */
+  updateLater?(first: string, second: string): Promise<number>;
   /** Adds one to a counter, which begins at nothing, as one step. */
   increment?(counter: string): unknown;
   /**

@@ -1,4 +1,4 @@
-import { incrementing, updating, updatingBesideReads } from "./contending.js";
+import { incrementing, updating, updatingBesideReads, updatingLater } from "./contending.js";
 import { fullScan, getConcurrent, getHit, getMiss, getView, rangeOfHundred } from "./reading.js";
 import type { CellResult, Context } from "./task.js";
 import { holding, opening } from "./whole.js";
@@ -33,6 +33,10 @@ const HOLDING = {
   stall: "longest stall of the event loop while loading, ms",
   gc: "longest garbage collection while loading, ms",
 };
+const LATER = "update of 2 keys that waits within, full, 100 in flight";
+const LATER_CONTENDED = "update of 2 of 10 keys that waits within, full, 100 in flight";
+const ATTEMPTS = "attempts for each of these";
+const ATTEMPTS_CONTENDED = "attempts for each of these, of 10 keys";
 const UPDATES_BESIDE = "update of 2 keys, full, 100 in flight, beside long reads";
 const READS_BESIDE = "long reads of 10,000 keys beside those updates (entries)";
 const OPEN_CLOSED = "open and first read, after close, ms";
@@ -56,6 +60,8 @@ export const WORKLOADS: readonly CompareWorkload[] = [
   workload("update-relaxed-1", updating("update of 2 keys, relaxed, one awaited", "relaxed", 1), 2),
   workload("update-full-100", updating("update of 2 keys, full, 100 in flight", "full", 100), 2),
   workload("update-contended", updating("update of 2 of 10 keys, full, 100 in flight", "full", 100, 10), 2),
+  workload("update-later", updatingLater(LATER, ATTEMPTS, 100), 2),
+  workload("update-later-contended", updatingLater(LATER_CONTENDED, ATTEMPTS_CONTENDED, 100, 10), 2),
   workload("update-readers", updatingBesideReads(UPDATES_BESIDE, READS_BESIDE, "full", 100), 2),
   workload("increments", incrementing("increments of ten counters, full, 100 in flight", "full", 100), 2),
   workload("open-closed", opening(OPEN_CLOSED, "closed"), 2, 0),
@@ -89,6 +95,10 @@ export const ROWS: readonly Row[] = [
   rate("update of 2 keys, relaxed, one awaited"),
   rate("update of 2 keys, full, 100 in flight"),
   rate("update of 2 of 10 keys, full, 100 in flight"),
+  rate(LATER),
+  lower(ATTEMPTS, false),
+  rate(LATER_CONTENDED),
+  lower(ATTEMPTS_CONTENDED, false),
   rate(UPDATES_BESIDE),
   rate(READS_BESIDE),
   rate("increments of ten counters, full, 100 in flight"),

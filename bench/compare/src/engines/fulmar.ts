@@ -25,6 +25,18 @@ async function openFulmar(
         tx.set(first, changed(a));
         tx.set(second, changed(b));
       }),
+    updateLater: async (first, second) => {
+      let attempts = 0;
+      await db.transact(async (tx) => {
+        attempts++;
+        const [a, b] = [tx.get(first), tx.get(second)];
+        if (a === undefined || b === undefined) throw new Error("a key is missing");
+        await turn();
+        tx.set(first, changed(a));
+        tx.set(second, changed(b));
+      });
+      return attempts;
+    },
     increment: (counter) => counters.increment(counter),
     longRead: (limit, slice) =>
       db.transact(async (tx) => {

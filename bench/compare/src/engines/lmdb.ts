@@ -37,6 +37,19 @@ async function openLmdb(directory: string, level: Level): Promise<Handle> {
           void db.put(second, changed(b));
         }),
       ),
+    updateLater: async (first, second) => {
+      await durable(
+        // The one writer waits, and all others behind it.
+        db.transaction(async () => {
+          const [a, b] = [db.getBinary(first), db.getBinary(second)];
+          if (a === undefined || b === undefined) throw new Error("a key is missing");
+          await turn();
+          void db.put(first, changed(a));
+          void db.put(second, changed(b));
+        }),
+      );
+      return 1;
+    },
     increment: (counter) =>
       durable(counters.transaction(() => void counters.put(counter, (counters.get(counter) ?? 0) + 1))),
     longRead: async (limit, slice) => {

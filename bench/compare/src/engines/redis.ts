@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import type { Engine, Handle, Level } from "../engine.js";
+import { turn } from "../../../dist/measure.js";
+import { changed, type Engine, type Handle, type Level } from "../engine.js";
 
 /** Reads two strings, increases the first byte of each, writes both. */
 const UPDATE = `
@@ -28,10 +29,10 @@ function startServer(directory: string, socket: string, level: Level): ChildProc
   return server;
 }
 
-async function connect(socket: string): Promise<Redis> {
+async function connect(socket: string, enableAutoPipelining: boolean): Promise<Redis> {
   const client = new Redis({
     path: socket,
-    enableAutoPipelining: true,
+    enableAutoPipelining,
     // The server is still starting, or loading.
     retryStrategy: () => 5,
     maxRetriesPerRequest: null,
@@ -44,21 +45,65 @@ async function connect(socket: string): Promise<Redis> {
 
 const asBuffer = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.length);
 
+/**
+ * Transactions of clients of Redis: what was read is watched, and the writes fail where it changed. What is watched
+ * belongs to a connection, so that each transaction under way has one to itself.
+ */
+class Watching {
+  readonly #socket: string;
+  readonly #idle: Redis[] = [];
+  readonly #all: Redis[] = [];
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  async update(first: string, second: string): Promise<number> {
+    const client = this.#idle.pop() ?? (await this.#another());
+    for (let attempts = 1; ; attempts++) {
+      void client.watch(first, second);
+      const [a, b] = await Promise.all([client.getBuffer(first), client.getBuffer(second)]);
+      if (a === null || b === null) throw new Error("a key is missing");
+      await turn();
+      const writes = client
+        .multi()
+        .set(first, asBuffer(changed(a)))
+        .set(second, asBuffer(changed(b)));
+      if ((await writes.exec()) === null) continue;
+      this.#idle.push(client);
+      return attempts;
+    }
+  }
+
+  close(): void {
+    for (const client of this.#all) client.disconnect();
+  }
+
+  async #another(): Promise<Redis> {
+    const client = await connect(this.#socket, false);
+    this.#all.push(client);
+    return client;
+  }
+}
+
 async function openRedis(directory: string, level: Level): Promise<Handle> {
   const socket = join(directory, "redis.sock");
   const server = startServer(directory, socket, level);
-  const client = await connect(socket);
+  const client = await connect(socket, true);
+  const watching = new Watching(socket);
   const digest = (await client.script("LOAD", UPDATE)) as string;
   return {
     set: (key, value) => client.set(key, asBuffer(value)),
     batch: (entries) => client.mset(entries.flatMap(({ key, value }) => [key, asBuffer(value)])),
     getLater: async (key) => (await client.getBuffer(key)) ?? undefined,
     update: (first, second) => client.evalsha(digest, 2, first, second),
+    updateLater: (first, second) => watching.update(first, second),
     increment: (counter) => client.incr(counter),
     flush: () => undefined,
     close: async () => {
       const gone = once(server, "exit");
       client.disconnect();
+      watching.close();
       // A shutdown that the server answers by writing everything out.
       server.kill("SIGTERM");
       await gone;

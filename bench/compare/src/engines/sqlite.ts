@@ -51,6 +51,31 @@ function openCalls(directory: string, level: Level): Calls {
   };
 }
 
+/** Updates that wait within, one after the other: a connection has one transaction at a time. */
+function inTurn({ db, get, set }: Calls): (first: string, second: string) => Promise<number> {
+  const [begin, commit, rollback] = ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"].map((text) => db.prepare(text));
+  const one = async (first: string, second: string): Promise<number> => {
+    begin.run();
+    try {
+      const [a, b] = [get(first), get(second)];
+      if (a === undefined || b === undefined) throw new Error("a key is missing");
+      await turn();
+      set(first, changed(a));
+      set(second, changed(b));
+      commit.run();
+    } finally {
+      if (db.inTransaction) rollback.run();
+    }
+    return 1;
+  };
+  let last: Promise<unknown> = Promise.resolve();
+  return (first, second) => {
+    const mine = last.then(() => one(first, second));
+    last = mine.catch(() => undefined);
+    return mine;
+  };
+}
+
 /** On a connection of its own, because an open read holds up the writes of its connection. */
 async function longRead(directory: string, limit: number, slice: number): Promise<number> {
   const db = new Database(fileIn(directory), { readonly: true });
@@ -80,6 +105,7 @@ export const sqlite: Engine = {
     return {
       ...calls,
       range: ranges(calls),
+      updateLater: inTurn(calls),
       longRead: (limit, slice) => longRead(directory, limit, slice),
       flush: () => undefined,
       close: () => calls.db.close(),

@@ -30,6 +30,7 @@ declare module "better-sqlite3" {
 
   class Database {
     constructor(path: string, options?: { readonly readonly?: boolean });
+    readonly inTransaction: boolean;
     pragma(text: string): unknown;
     exec(text: string): void;
     prepare(text: string): Statement;

@@ -1,13 +1,18 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
+import { keyText } from "../keys/key-text.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { deadlineOf, keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { ReadSet } from "../transaction/optimistic/read-set.js";
-import { readConflicts, type Validation, writeConflicts } from "../transaction/optimistic/validation.js";
+import {
+  type Conflict,
+  readConflicts,
+  type Validation,
+  writeConflicts,
+} from "../transaction/optimistic/validation.js";
 import { type Mark, type Pending, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
-import { ConflictError, shown } from "./conflict.js";
 import type { StoreCore } from "./core.js";
 import { resolveWish, type Wish } from "./wishes.js";
 
@@ -154,11 +159,13 @@ export class TransactionState {
     savepoints.length = index + 1;
   }
 
-  /**
-   * Validates and turns the wishes into writes. Whoever calls commits them at once, without an `await` in
-   * between. @throws ConflictError
-   */
-  conclude(): LocalWrite[] {
+  /** The texts of the keys that it overwrites; steps cost nobody an attempt but who read their keys. */
+  writtenKeys(): string[] {
+    return this.#blindKeys().map(keyText);
+  }
+
+  /** What changed of what it read. Whoever finds nothing commits at once, without an `await` in between. */
+  conflicts(): readonly Conflict[] {
     this.assertOpen();
     const { engine, committer } = this.core;
     const validation: Validation = { engine, trail: committer.trail, since: this.version };
@@ -172,7 +179,11 @@ export class TransactionState {
       const key = keyOf(engine.slab(this.#mortal), engine.offset(this.#mortal));
       conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
     }
-    if (conflicts.length > 0) throw new ConflictError(conflicts.map(shown));
+    return conflicts;
+  }
+
+  /** The wishes as writes. */
+  conclude(): LocalWrite[] {
     return this.writes.values().map(resolveWish);
   }
 

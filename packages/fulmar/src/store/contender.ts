@@ -1,0 +1,100 @@
+import type { Clock, Timers } from "../base/runtime/interface.js";
+import { keyText } from "../keys/key-text.js";
+import type { Conflict } from "../transaction/optimistic/validation.js";
+import { ConflictError, shown } from "./conflict.js";
+import type { Lines, Place } from "./lines.js";
+import type { TransactionState } from "./transaction-state.js";
+
+/** After so many lost attempts, a transaction stands in line with all others that lost as often, whatever at. */
+const LOST_ALONE = 4;
+/** Keys whose lines one transaction stands in. */
+const KEYS_MAX = 64;
+
+/** Says that an attempt is lost. One for all: to find out where an error was made takes longer than an attempt. */
+const LOST = new ConflictError([]);
+
+/** What it needs of the runtime. */
+interface Waits {
+  readonly clock: Pick<Clock, "monotonicMs">;
+  readonly timers: Pick<Timers, "turn">;
+}
+
+/** A transaction among others: what it lost at, and where it stands in line once it has. */
+export class Contender {
+  readonly #lines: Lines;
+  readonly #runtime: Waits;
+  readonly #retries: number;
+  #attempts = 1;
+  /** When the attempt began. */
+  #begunMs: number;
+  /** What the last attempt lost at, if another commit cost it that ... */
+  #conflicts: readonly Conflict[] = [];
+  /** ... or the key at which it let another one go first. */
+  #gaveWayAt: string | undefined;
+  /** Texts of the keys at which it ever lost; most lose nothing. */
+  #lost: Set<string> | undefined;
+  #place: Place | undefined;
+
+  /** Its first attempt, which began at `begunMs`; it may lose as many as `retries`, and not one more. */
+  constructor(lines: Lines, runtime: Waits, retries: number, begunMs: number) {
+    this.#lines = lines;
+    this.#runtime = runtime;
+    this.#retries = retries;
+    this.#begunMs = begunMs;
+  }
+
+  /** Whether an attempt that is lost is the last. */
+  get isAtLast(): boolean {
+    return this.#attempts > this.#retries;
+  }
+
+  /**
+   * Before a commit: throws if it must not be made, because what was read has changed, or because the turn of
+   * somebody in line would be lost by it. Who has the turn, or no other attempt, gives way to nobody.
+   */
+  check(state: Pick<TransactionState, "conflicts" | "writtenKeys">): void {
+    this.#conflicts = state.conflicts();
+    if (this.#conflicts.length > 0) throw LOST;
+    if (this.#lines.isEmpty || this.isAtLast || this.#place?.hasTurn === true) return;
+    this.#gaveWayAt = this.#lines.firstTaken(state.writtenKeys());
+    if (this.#gaveWayAt !== undefined) throw LOST;
+  }
+
+  /** What applications see of the error of the last attempt. */
+  finalError(error: unknown): unknown {
+    if (error === LOST) return new ConflictError(this.#conflicts.map(shown), this.#attempts);
+    return error instanceof ConflictError ? new ConflictError(error.conflicts, this.#attempts) : error;
+  }
+
+  /** After an attempt that was lost by an error: resolves when the next one may begin. */
+  async standInLine(error: unknown): Promise<void> {
+    const keys = error === LOST ? this.#lostAt() : [];
+    const isLast = this.#attempts >= LOST_ALONE;
+    if (this.#place?.hasTurn !== true || !this.#place.covers(keys, isLast)) this.#join(keys, isLast);
+    // The first retry of who is first comes at once, as mostly the other one is through. Whoever is first and
+    // lost all the same lets the winner do what comes next.
+    if (this.#attempts > 1) await this.#runtime.timers.turn();
+    await this.#place?.turn;
+    this.#attempts++;
+    this.#begunMs = this.#runtime.clock.monotonicMs();
+  }
+
+  /** Nobody stands behind it any more. */
+  leave(): void {
+    this.#place?.leave();
+  }
+
+  #lostAt(): string[] {
+    if (this.#conflicts.length > 0) return this.#conflicts.map(({ key }) => keyText(key));
+    return this.#gaveWayAt === undefined ? [] : [this.#gaveWayAt];
+  }
+
+  /** Takes a place at the end of the lines of all keys that it ever lost at. */
+  #join(keys: readonly string[], isLast: boolean): void {
+    this.#lost ??= new Set();
+    for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
+    this.#place?.leave();
+    const tookMs = this.#runtime.clock.monotonicMs() - this.#begunMs;
+    this.#place = this.#lines.join({ keys: this.#lost, tookMs, isLast });
+  }
+}

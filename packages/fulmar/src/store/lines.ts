@@ -1,0 +1,144 @@
+import type { Clock, Timer, Timers } from "../base/runtime/interface.js";
+
+/** A place at the head is held so long: whoever takes longer may be what those behind it wait for. */
+const TURN_MS = 50;
+/** In the line of those that lost again and again, where attempts may be long. */
+const LAST_TURN_MS = 500;
+/** The line of those that lost again and again, whatever at. No key is empty. */
+const EVERYWHERE = "";
+
+/** A transaction's place in all the lines that it stands in. */
+export interface Place {
+  /** Resolves when nobody stands before it in any of them. */
+  readonly turn: Promise<void>;
+  /** Whether its turn has come and is not over. */
+  readonly hasTurn: boolean;
+  /** Whether what was lost since is lost at nothing new. */
+  covers(keys: readonly string[], isLast: boolean): boolean;
+  /** Idempotent. */
+  leave(): void;
+}
+
+/** What a transaction lost, for lines. */
+export interface Loss {
+  /** The texts of keys that it lost at. */
+  readonly keys: Iterable<string>;
+  /** How long the attempt took, in ms. */
+  readonly tookMs: number;
+  /** Whether it has lost so often that it goes alone. */
+  readonly isLast: boolean;
+}
+
+/**
+ * Where transactions stand that lost, a line for each key that they lost at, so that they go one after the other
+ * there, and beside each other at different keys: at random each would go on losing to all the others. Nothing is
+ * locked. Who stands first in all its lines has its turn, and for a short while those that came later
+ * and want to write these keys give way to it. Since one joins all its lines at once, the oldest of all
+ * waits for nobody, and no two wait for each other.
+ */
+export class Lines {
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #timers: Pick<Timers, "after">;
+  readonly #lines = new Map<string, Set<Waiting>>();
+
+  constructor(clock: Pick<Clock, "monotonicMs">, timers: Pick<Timers, "after">) {
+    this.#clock = clock;
+    this.#timers = timers;
+  }
+
+  /** Whether nobody stands in any line. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
+  join({ keys, tookMs, isLast }: Loss): Place {
+    // Long attempts would hold up the others, and find their keys changed all the same.
+    const isShort = tookMs < TURN_MS;
+    const names = [...(isShort ? keys : []), ...(isLast ? [EVERYWHERE] : [])];
+    const waiting = new Waiting(names, isShort, isLast ? LAST_TURN_MS : TURN_MS);
+    for (const name of names) {
+      const line = this.#lines.get(name);
+      if (line === undefined) this.#lines.set(name, new Set([waiting]));
+      else line.add(waiting);
+    }
+    this.#callIfFirst(waiting);
+    return {
+      turn: waiting.turn,
+      get hasTurn() {
+        return waiting.hasTurn;
+      },
+      covers: (lost, isLonely) => waiting.covers(isLonely ? [...lost, EVERYWHERE] : lost),
+      leave: () => this.#leave(waiting),
+    };
+  }
+
+  /** The first of these keys at which somebody has its turn, which a write of it from outside its line would cost. */
+  firstTaken(keys: Iterable<string>): string | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    for (const key of keys) {
+      const first = firstOf(this.#lines.get(key));
+      if (first?.isShort === true && nowMs - first.calledMs < TURN_MS) return key;
+    }
+    return undefined;
+  }
+
+  #callIfFirst(waiting: Waiting): void {
+    if (!waiting.names.every((name) => firstOf(this.#lines.get(name)) === waiting)) return;
+    const timer = this.#timers.after(waiting.holdMs, () => this.#leave(waiting));
+    waiting.call(this.#clock.monotonicMs(), timer);
+  }
+
+  #leave(waiting: Waiting): void {
+    waiting.hasLeft = true;
+    waiting.timer?.cancel();
+    const next = new Set<Waiting>();
+    for (const name of waiting.names) {
+      const line = this.#lines.get(name);
+      const wasFirst = firstOf(line) === waiting;
+      line?.delete(waiting);
+      const first = firstOf(line);
+      if (first === undefined) this.#lines.delete(name);
+      else if (wasFirst) next.add(first);
+    }
+    for (const first of next) this.#callIfFirst(first);
+  }
+}
+
+class Waiting {
+  readonly names: readonly string[];
+  readonly isShort: boolean;
+  readonly holdMs: number;
+  readonly turn: Promise<void>;
+  timer: Timer | undefined;
+  hasLeft = false;
+  /** When its turn came. */
+  calledMs = Number.NEGATIVE_INFINITY;
+  #resolve: () => void = () => undefined;
+
+  constructor(names: readonly string[], isShort: boolean, holdMs: number) {
+    this.names = names;
+    this.isShort = isShort;
+    this.holdMs = holdMs;
+    this.turn = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get hasTurn(): boolean {
+    return this.calledMs >= 0 && !this.hasLeft;
+  }
+
+  covers(names: readonly string[]): boolean {
+    return names.every((name) => this.names.includes(name));
+  }
+
+  call(nowMs: number, timer: Timer): void {
+    this.calledMs = nowMs;
+    this.timer = timer;
+    this.#resolve();
+  }
+}
+
+function firstOf(line: Set<Waiting> | undefined): Waiting | undefined {
+  return line?.values().next().value;
+}

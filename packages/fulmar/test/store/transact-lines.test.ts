@@ -1,0 +1,314 @@
+import { describe, expect, it } from "vitest";
+import { open, type Transaction } from "../../src/index.js";
+import { keyText } from "../../src/keys/key-text.js";
+import { Contender } from "../../src/store/contender.js";
+import { Lines, type Place } from "../../src/store/lines.js";
+import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Lines whose time passes by hand. */
+class Rig {
+  readonly runtime = {
+    clock: { monotonicMs: () => this.#nowMs },
+    timers: {
+      turn,
+      after: (delayMs: number, task: () => void) => {
+        const entry = { atMs: this.#nowMs + delayMs, task };
+        this.#tasks.add(entry);
+        return { cancel: () => void this.#tasks.delete(entry) };
+      },
+    },
+  };
+  readonly lines = new Lines(this.runtime.clock, this.runtime.timers);
+  readonly #tasks = new Set<{ readonly atMs: number; readonly task: () => void }>();
+  #nowMs = 0;
+
+  join(keys: readonly string[], tookMs = 1, isLast = false): Place {
+    return this.lines.join({ keys, tookMs, isLast });
+  }
+
+  get timers(): number {
+    return this.#tasks.size;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    for (const entry of [...this.#tasks]) {
+      if (entry.atMs <= this.#nowMs && this.#tasks.delete(entry)) entry.task();
+    }
+  }
+}
+
+/** Which of some places have their turn. */
+function turnsOf(places: readonly Place[]): number[] {
+  return [...places.keys()].filter((index) => places[index].hasTurn);
+}
+
+describe("lines", () => {
+  it("give those of one key their turns one after the other, whoever leaves", async () => {
+    const rig = new Rig();
+    const places = Array.from({ length: 4 }, () => rig.join(["a"]));
+    const called: number[] = [];
+    for (const [index, place] of places.entries()) void place.turn.then(() => called.push(index));
+    expect(turnsOf(places)).toEqual([0]);
+    places[1].leave();
+    expect(turnsOf(places)).toEqual([0]);
+    places[0].leave();
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([2]);
+    places[2].leave();
+    expect(turnsOf(places)).toEqual([3]);
+    await turn();
+    expect(called).toEqual([0, 2, 3]);
+    places[3].leave();
+    expect([rig.lines.isEmpty, rig.timers]).toEqual([true, 0]);
+    expect(rig.join(["a"]).hasTurn).toBe(true);
+  });
+
+  it("let those of different keys go beside each other, and those of several wait for all", () => {
+    const rig = new Rig();
+    const places = [rig.join(["a"]), rig.join(["b"]), rig.join(["a", "b"]), rig.join(["b"]), rig.join(["c"])];
+    expect(turnsOf(places)).toEqual([0, 1, 4]);
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([1, 4]);
+    places[1].leave();
+    expect(turnsOf(places)).toEqual([2, 4]);
+    places[2].leave();
+    expect(turnsOf(places)).toEqual([3, 4]);
+  });
+
+  it("let those that lost again and again go alone, beside lines of their keys", () => {
+    const rig = new Rig();
+    const places = [rig.join(["a"], 1, true), rig.join(["b"], 1, true), rig.join(["b"]), rig.join(["c"])];
+    expect(turnsOf(places)).toEqual([0, 3]);
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([1, 3]);
+  });
+
+  it("pass the turn on when it takes too long", () => {
+    const rig = new Rig();
+    const places = [rig.join(["a"]), rig.join(["a"]), rig.join(["b"], 1, true), rig.join(["b"])];
+    rig.advance(49);
+    expect(turnsOf(places)).toEqual([0, 2]);
+    rig.advance(1);
+    expect(turnsOf(places)).toEqual([1, 2]);
+    rig.advance(450);
+    expect(turnsOf(places)).toEqual([3]);
+  });
+
+  it("tell which key is taken, by whom its turn has come and for as long as that is short", () => {
+    const rig = new Rig();
+    const first = rig.join(["a", "b"], 1, true);
+    rig.join(["b", "c"]);
+    expect(rig.lines.firstTaken(["x", "c", "b", "a"])).toBe("b");
+    expect(rig.lines.firstTaken(["c", "x"])).toBeUndefined();
+    rig.advance(49);
+    expect(rig.lines.firstTaken(["a"])).toBe("a");
+    rig.advance(1);
+    expect([first.hasTurn, rig.lines.firstTaken(["a"])]).toEqual([true, undefined]);
+  });
+
+  it("have no place for those whose attempts take long, but among those that lost again and again", () => {
+    const rig = new Rig();
+    expect(rig.join(["a"], 50).hasTurn).toBe(true);
+    expect(rig.lines.isEmpty).toBe(true);
+    const last = rig.join(["a"], 50, true);
+    expect(rig.lines.firstTaken(["a"])).toBeUndefined();
+    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+    last.leave();
+    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+  });
+
+  it("know whether a loss is at nothing new", () => {
+    const rig = new Rig();
+    const place = rig.join(["a", "b"]);
+    expect([place.covers(["b"], false), place.covers(["c"], false), place.covers([], true)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(rig.join([], 1, true).covers([], true)).toBe(true);
+  });
+});
+
+describe("who contends", () => {
+  const text = (name: string): string => keyText(new TextEncoder().encode(name));
+
+  function contender(rig: Rig): { one: Contender; lose: (...names: string[]) => Promise<void> } {
+    const one = new Contender(rig.lines, rig.runtime, 20, rig.runtime.clock.monotonicMs());
+    const lose = async (...names: string[]): Promise<void> => {
+      const conflicts = names.map((name) => ({ key: new TextEncoder().encode(name), expected: 1, found: 2 }));
+      try {
+        one.check({ conflicts: () => conflicts, writtenKeys: () => [] });
+      } catch (error) {
+        await one.standInLine(error);
+      }
+    };
+    return { one, lose };
+  }
+
+  it("keeps its turn when it loses at the same key, and goes to the end for another one", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    await lose("a");
+    const next = rig.join([text("a")]);
+    await lose("a");
+    expect(next.hasTurn).toBe(false);
+    const again = lose("a", "b");
+    expect(next.hasTurn).toBe(true);
+    next.leave();
+    await again;
+    expect([text("a"), text("b")].map((key) => rig.lines.firstTaken([key]))).toEqual([text("a"), text("b")]);
+    one.leave();
+    expect(rig.lines.isEmpty).toBe(true);
+  });
+
+  it("takes the time of an attempt without that in line", async () => {
+    const rig = new Rig();
+    const before = [rig.join([text("a")]), rig.join([text("a")])];
+    const { lose } = contender(rig);
+    const waited = lose("a");
+    rig.advance(40);
+    before[0].leave();
+    rig.advance(40);
+    before[1].leave();
+    await waited;
+    rig.advance(5);
+    await lose("b");
+    expect(rig.lines.firstTaken([text("b")])).toBe(text("b"));
+  });
+});
+
+describe("transactions that meet at keys", () => {
+  /** Adds one to two counters, with turns of the event loop in between. */
+  const adding =
+    (first: string, second: string, turns: number, attempted: () => void) =>
+    async (tx: Transaction<number>): Promise<void> => {
+      attempted();
+      const [a, b] = [tx.get(first) ?? 0, tx.get(second) ?? 0];
+      for (let i = 0; i < turns; i++) await turn();
+      tx.set(first, a + 1);
+      tx.set(second, b + 1);
+    };
+
+  it("all commit in two attempts or so with the retries that there are unless set", async () => {
+    await using db = await open<number>();
+    let attempts = 0;
+    const update = (index: number): Promise<void> => {
+      const pair = 2 * (index % 5);
+      return db.transact(adding(`key ${pair}`, `key ${pair + 1}`, 1, () => attempts++));
+    };
+    // One begins where one ends, so that there are always newcomers beside those in line.
+    const loop = async (index: number): Promise<void> => {
+      for (let i = 0; i < 20; i++) await update(index);
+    };
+    await Promise.all(Array.from({ length: 100 }, (_, index) => loop(index)));
+    expect([...db.values()]).toEqual(Array.from({ length: 10 }, () => 400));
+    expect(attempts).toBeLessThan(2.5 * 2000);
+  });
+
+  it("get through beside others that wait for nothing and never end", async () => {
+    await using db = await open<number>();
+    let isDone = false;
+    const others = async (): Promise<void> => {
+      while (!isDone) {
+        await db.transact((tx) => void tx.set("a", (tx.get("a") ?? 0) + 1));
+        await turn();
+      }
+    };
+    const running = [others(), others(), others()];
+    let attempts = 0;
+    await db.transact(adding("a", "b", 5, () => attempts++)).finally(() => {
+      isDone = true;
+    });
+    await Promise.all(running);
+    expect([attempts, db.get("b")]).toEqual([2, 1]);
+  });
+
+  it("let the event loop turn between attempts that are lost again", async () => {
+    await using db = await open<number>();
+    let [attempts, turns, isDone] = [0, 0, false];
+    const count = (): void => {
+      turns++;
+      if (!isDone) setImmediate(count);
+    };
+    setImmediate(count);
+    const own = db.transact((tx) => {
+      attempts++;
+      tx.set("b", tx.get("a") ?? 0);
+      // Beside its `tx`: so it loses to itself.
+      void db.set("a", attempts);
+    });
+    await expect(own).rejects.toMatchObject({ code: "CONFLICT", details: { attempts: 21 } });
+    isDone = true;
+    expect([attempts, turns >= 19]).toEqual([21, true]);
+  });
+
+  it("give way to nobody in their last attempt", async () => {
+    await using db = await open<number>();
+    const release: (() => void)[] = [];
+    let attempts = 0;
+    const slow = db.transact(async (tx) => {
+      attempts++;
+      const before = tx.get("a") ?? 0;
+      await new Promise<void>((resolve) => release.push(resolve));
+      tx.set("a", before + 1);
+    });
+    await db.set("a", 10);
+    release.pop()?.();
+    while (release.length === 0) await turn();
+    await db.transact((tx) => void tx.set("a", (tx.get("a") ?? 0) + 10), { retries: 0 });
+    release.pop()?.();
+    while (release.length === 0) await turn();
+    release.pop()?.();
+    await slow;
+    expect([db.get("a"), attempts]).toEqual([21, 3]);
+  });
+});
+
+describe("transactions on one key", () => {
+  it("all commit, however many there are at once", async () => {
+    await using db = await open<number>();
+    let attempts = 0;
+    const count = async (tx: Transaction<number>): Promise<void> => {
+      attempts++;
+      const before = tx.get("counter") ?? 0;
+      await turn();
+      tx.set("counter", before + 1);
+    };
+    await Promise.all(Array.from({ length: 400 }, () => db.transact(count)));
+    expect(db.get("counter")).toBe(400);
+    // The first together, and then one by one.
+    expect(attempts).toBeLessThan(400 * 2.5);
+    expect(db.status().memory.oldVersions).toBe(0);
+  });
+
+  it("go on when one waits in its function for another that stands behind it", async () => {
+    const storage = simulatedStorage({ seed: 1, cryptography: nodeCryptography });
+    const db = await open<number>("/data", { runtime: storage.runtime, durability: "memory" });
+    /** Loses five times and more: then it stands in line. */
+    const losing =
+      (key: string, then: () => Promise<unknown>) =>
+      async (tx: Transaction<number>): Promise<void> => {
+        const before = tx.get(key) ?? 0;
+        if (before < 5) await db.increment(key);
+        else await undefined;
+        if (before === 5) await then();
+        tx.set(`${key} after`, before);
+      };
+    const inner = (): Promise<void> => db.transact(losing("inner", async () => undefined));
+    const outer = db.transact(losing("outer", inner));
+    let isDone = false;
+    outer.then(
+      () => {
+        isDone = true;
+      },
+      () => undefined,
+    );
+    for (let i = 0; i < 80 && !isDone; i++) await storage.advance(100);
+    await outer;
+    expect([db.get("outer after"), db.get("inner after")]).toEqual([5, 5]);
+    await db.close();
+  });
+});
