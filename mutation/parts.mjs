@@ -1,4 +1,5 @@
 const DURABILITY = "packages/fulmar/src/durability";
+const STORE = "packages/fulmar/src/store";
 const TESTS = "packages/fulmar/test";
 
 const durable = (...names) => names.map((name) => `${DURABILITY}/${name}.ts`);
@@ -83,8 +84,17 @@ export const PARTS = {
     files: durable("history", "history-cursor"),
     tests: UNIT_FIRST,
   },
+  transaction: {
+    files: [
+      ...["contender", "ending", "lines", "transact", "transaction-state"].map(
+        (name) => `${STORE}/${name}.ts`,
+      ),
+      "packages/fulmar/src/transaction/optimistic/*.ts",
+    ],
+    tests: [`${TESTS}/store/transact`, `${TESTS}/transaction/optimistic`],
+  },
   watch: {
-    files: ["packages/fulmar/src/store/watch/*.ts"],
+    files: [`${STORE}/watch/*.ts`],
     tests: [`${TESTS}/store/watch`],
   },
 };

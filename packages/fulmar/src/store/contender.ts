@@ -27,11 +27,11 @@ export class Contender {
   #attempts = 1;
   /** When the attempt began. */
   #begunMs: number;
-  /** What the last attempt lost at, if another commit cost it that ... */
+  /** What the last attempt that was lost met: nothing where it let another one go first. */
   #conflicts: readonly Conflict[] = [];
-  /** ... or the key at which it let another one go first. */
-  #gaveWayAt: string | undefined;
-  /** Texts of the keys at which it ever lost; most lose nothing. */
+  /** Texts of the keys at which it was lost. */
+  #lostAt: readonly string[] = [];
+  /** Texts of all keys at which it ever lost; most lose nothing. */
   #lost: Set<string> | undefined;
   #place: Place | undefined;
 
@@ -53,11 +53,15 @@ export class Contender {
    * somebody in line would be lost by it. Who has the turn, or no other attempt, gives way to nobody.
    */
   check(state: Pick<TransactionState, "conflicts" | "writtenKeys">): void {
-    this.#conflicts = state.conflicts();
-    if (this.#conflicts.length > 0) throw LOST;
+    const conflicts = state.conflicts();
+    if (conflicts.length > 0)
+      this.#lose(
+        conflicts,
+        conflicts.map(({ key }) => keyText(key)),
+      );
     if (this.#lines.isEmpty || this.isAtLast || this.#place?.hasTurn === true) return;
-    this.#gaveWayAt = this.#lines.firstTaken(state.writtenKeys());
-    if (this.#gaveWayAt !== undefined) throw LOST;
+    const taken = this.#lines.firstTaken(state.writtenKeys());
+    if (taken !== undefined) this.#lose([], [taken]);
   }
 
   /** What applications see of the error of the last attempt. */
@@ -66,15 +70,16 @@ export class Contender {
     return error instanceof ConflictError ? new ConflictError(error.conflicts, this.#attempts) : error;
   }
 
-  /** After an attempt that was lost by an error: resolves when the next one may begin. */
-  async standInLine(error: unknown): Promise<void> {
-    const keys = error === LOST ? this.#lostAt() : [];
+  /** After an attempt that was lost: resolves when the next one may begin. */
+  async standInLine(): Promise<void> {
+    const keys = this.#lostAt;
     const isLast = this.#attempts >= LOST_ALONE;
-    if (this.#place?.hasTurn !== true || !this.#place.covers(keys, isLast)) this.#join(keys, isLast);
+    const held = this.#place;
+    const place = held?.hasTurn === true && held.covers(keys, isLast) ? held : this.#join(keys, isLast);
     // The first retry of who is first comes at once, as mostly the other one is through. Whoever is first and
     // lost all the same lets the winner do what comes next.
     if (this.#attempts > 1) await this.#runtime.timers.turn();
-    await this.#place?.turn;
+    await place.turn;
     this.#attempts++;
     this.#begunMs = this.#runtime.clock.monotonicMs();
   }
@@ -84,17 +89,19 @@ export class Contender {
     this.#place?.leave();
   }
 
-  #lostAt(): string[] {
-    if (this.#conflicts.length > 0) return this.#conflicts.map(({ key }) => keyText(key));
-    return this.#gaveWayAt === undefined ? [] : [this.#gaveWayAt];
+  #lose(conflicts: readonly Conflict[], keys: readonly string[]): never {
+    this.#conflicts = conflicts;
+    this.#lostAt = keys;
+    throw LOST;
   }
 
   /** Takes a place at the end of the lines of all keys that it ever lost at. */
-  #join(keys: readonly string[], isLast: boolean): void {
+  #join(keys: readonly string[], isLast: boolean): Place {
     this.#lost ??= new Set();
     for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
     this.#place?.leave();
     const tookMs = this.#runtime.clock.monotonicMs() - this.#begunMs;
     this.#place = this.#lines.join({ keys: this.#lost, tookMs, isLast });
+    return this.#place;
   }
 }

@@ -1,8 +1,12 @@
 import type { Clock, Timer, Timers } from "../base/runtime/interface.js";
 
-/** A place at the head is held so long: whoever takes longer may be what those behind it wait for. */
+/** A turn lasts so long at least ... */
 const TURN_MS = 50;
-/** In the line of those that lost again and again, where attempts may be long. */
+/** ... and so many times what the last attempt took: whoever takes longer may be what those behind it wait for. */
+const TURN_TIMES = 4;
+/** Attempts that take so long have no lines but that of those that lost again and again ... */
+const LONG_MS = 100;
+/** ... where a turn lasts so long. */
 const LAST_TURN_MS = 500;
 /** The line of those that lost again and again, whatever at. No key is empty. */
 const EVERYWHERE = "";
@@ -53,9 +57,10 @@ export class Lines {
 
   join({ keys, tookMs, isLast }: Loss): Place {
     // Long attempts would hold up the others, and find their keys changed all the same.
-    const isShort = tookMs < TURN_MS;
+    const isShort = tookMs < LONG_MS;
     const names = [...(isShort ? keys : []), ...(isLast ? [EVERYWHERE] : [])];
-    const waiting = new Waiting(names, isShort, isLast ? LAST_TURN_MS : TURN_MS);
+    const turnMs = Math.max(TURN_MS, TURN_TIMES * tookMs);
+    const waiting = new Waiting(names, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
     for (const name of names) {
       const line = this.#lines.get(name);
       if (line === undefined) this.#lines.set(name, new Set([waiting]));
@@ -77,7 +82,7 @@ export class Lines {
     const nowMs = this.#clock.monotonicMs();
     for (const key of keys) {
       const first = firstOf(this.#lines.get(key));
-      if (first?.isShort === true && nowMs - first.calledMs < TURN_MS) return key;
+      if (first !== undefined && nowMs - first.calledMs < first.protectedMs) return key;
     }
     return undefined;
   }
@@ -106,7 +111,9 @@ export class Lines {
 
 class Waiting {
   readonly names: readonly string[];
-  readonly isShort: boolean;
+  /** For how long others give way to it once its turn has come. */
+  readonly protectedMs: number;
+  /** For how long its turn lasts. */
   readonly holdMs: number;
   readonly turn: Promise<void>;
   timer: Timer | undefined;
@@ -115,9 +122,9 @@ class Waiting {
   calledMs = Number.NEGATIVE_INFINITY;
   #resolve: () => void = () => undefined;
 
-  constructor(names: readonly string[], isShort: boolean, holdMs: number) {
+  constructor(names: readonly string[], protectedMs: number, holdMs: number) {
     this.names = names;
-    this.isShort = isShort;
+    this.protectedMs = protectedMs;
     this.holdMs = holdMs;
     this.turn = new Promise((resolve) => {
       this.#resolve = resolve;

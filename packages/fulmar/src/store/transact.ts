@@ -125,7 +125,7 @@ export class Transactor<V> {
         } catch (error) {
           if (!isRetryable(error)) throw error;
           if (contender.isAtLast) throw contender.finalError(error);
-          await ending.race(contender.standInLine(error));
+          await ending.race(contender.standInLine());
         }
       }
     } finally {

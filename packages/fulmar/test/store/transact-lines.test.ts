@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
+import type { Runtime } from "../../src/base/runtime/interface.js";
+import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open, type Transaction } from "../../src/index.js";
 import { keyText } from "../../src/keys/key-text.js";
+import { ConflictError } from "../../src/store/conflict.js";
 import { Contender } from "../../src/store/contender.js";
 import { Lines, type Place } from "../../src/store/lines.js";
 import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
@@ -9,10 +13,15 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 /** Lines whose time passes by hand. */
 class Rig {
+  /** Of the event loop, that were waited for. */
+  turns = 0;
   readonly runtime = {
     clock: { monotonicMs: () => this.#nowMs },
     timers: {
-      turn,
+      turn: () => {
+        this.turns++;
+        return turn();
+      },
       after: (delayMs: number, task: () => void) => {
         const entry = { atMs: this.#nowMs + delayMs, task };
         this.#tasks.add(entry);
@@ -38,6 +47,12 @@ class Rig {
       if (entry.atMs <= this.#nowMs && this.#tasks.delete(entry)) entry.task();
     }
   }
+}
+
+/** No attempt takes any time, however slow the machine is. */
+function timeless(): { runtime: Runtime } {
+  const runtime = nodeRuntime();
+  return { runtime: { ...runtime, clock: { ...runtime.clock, monotonicMs: () => 0 } } };
 }
 
 /** Which of some places have their turn. */
@@ -88,13 +103,23 @@ describe("lines", () => {
 
   it("pass the turn on when it takes too long", () => {
     const rig = new Rig();
-    const places = [rig.join(["a"]), rig.join(["a"]), rig.join(["b"], 1, true), rig.join(["b"])];
+    const places = [
+      rig.join(["a"]),
+      rig.join(["a"], 30),
+      rig.join(["a"]),
+      rig.join(["b"], 1, true),
+      rig.join(["b"]),
+    ];
     rig.advance(49);
-    expect(turnsOf(places)).toEqual([0, 2]);
+    expect(turnsOf(places)).toEqual([0, 3]);
     rig.advance(1);
-    expect(turnsOf(places)).toEqual([1, 2]);
-    rig.advance(450);
-    expect(turnsOf(places)).toEqual([3]);
+    expect(turnsOf(places)).toEqual([1, 3]);
+    rig.advance(119);
+    expect(turnsOf(places)).toEqual([1, 3]);
+    rig.advance(1);
+    expect(turnsOf(places)).toEqual([2, 3]);
+    rig.advance(330);
+    expect(turnsOf(places)).toEqual([4]);
   });
 
   it("tell which key is taken, by whom its turn has come and for as long as that is short", () => {
@@ -107,13 +132,18 @@ describe("lines", () => {
     expect(rig.lines.firstTaken(["a"])).toBe("a");
     rig.advance(1);
     expect([first.hasTurn, rig.lines.firstTaken(["a"])]).toEqual([true, undefined]);
+    rig.join(["d"], 30);
+    rig.advance(119);
+    expect(rig.lines.firstTaken(["d"])).toBe("d");
+    rig.advance(1);
+    expect(rig.lines.firstTaken(["d"])).toBeUndefined();
   });
 
   it("have no place for those whose attempts take long, but among those that lost again and again", () => {
     const rig = new Rig();
-    expect(rig.join(["a"], 50).hasTurn).toBe(true);
+    expect(rig.join(["a"], 100).hasTurn).toBe(true);
     expect(rig.lines.isEmpty).toBe(true);
-    const last = rig.join(["a"], 50, true);
+    const last = rig.join(["a"], 100, true);
     expect(rig.lines.firstTaken(["a"])).toBeUndefined();
     expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
     last.leave();
@@ -139,11 +169,8 @@ describe("who contends", () => {
     const one = new Contender(rig.lines, rig.runtime, 20, rig.runtime.clock.monotonicMs());
     const lose = async (...names: string[]): Promise<void> => {
       const conflicts = names.map((name) => ({ key: new TextEncoder().encode(name), expected: 1, found: 2 }));
-      try {
-        one.check({ conflicts: () => conflicts, writtenKeys: () => [] });
-      } catch (error) {
-        await one.standInLine(error);
-      }
+      expect(() => one.check({ conflicts: () => conflicts, writtenKeys: () => [] })).toThrow();
+      await one.standInLine();
     };
     return { one, lose };
   }
@@ -162,6 +189,67 @@ describe("who contends", () => {
     expect([text("a"), text("b")].map((key) => rig.lines.firstTaken([key]))).toEqual([text("a"), text("b")]);
     one.leave();
     expect(rig.lines.isEmpty).toBe(true);
+  });
+
+  it("tries again at once after the first loss, and lets the event loop turn after each other one", async () => {
+    const rig = new Rig();
+    const { lose } = contender(rig);
+    await lose("a");
+    expect(rig.turns).toBe(0);
+    await lose("a");
+    await lose("b");
+    expect(rig.turns).toBe(2);
+  });
+
+  it("stands in the line of those that lost again and again from its fourth loss on", async () => {
+    const rig = new Rig();
+    const { lose } = contender(rig);
+    const isAlone = (): boolean => {
+      const place = rig.join([], 1, true);
+      const { hasTurn } = place;
+      place.leave();
+      return !hasTurn;
+    };
+    const seen: boolean[] = [];
+    for (const name of ["a", "b", "c", "d", "e"]) {
+      await lose(name);
+      seen.push(isAlone());
+    }
+    expect(seen).toEqual([false, false, false, true, true]);
+  });
+
+  it("stands in 64 lines at most, and in none for what is no key", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    await one.standInLine();
+    expect(rig.lines.isEmpty).toBe(true);
+    const names = Array.from({ length: 66 }, (_, index) => `key ${index}`);
+    await lose(...names);
+    expect(names.filter((name) => rig.lines.firstTaken([text(name)]) !== undefined)).toHaveLength(64);
+  });
+
+  it("gives way where another one has its turn, and nowhere else", async () => {
+    const rig = new Rig();
+    const first = rig.join([text("a")]);
+    const { one } = contender(rig);
+    const check = (name: string): void => one.check({ conflicts: () => [], writtenKeys: () => [text(name)] });
+    expect(() => check("b")).not.toThrow();
+    expect(() => check("a")).toThrow();
+    const later = one.standInLine();
+    expect(rig.join([text("a")]).hasTurn).toBe(false);
+    first.leave();
+    await later;
+    expect(() => check("a")).not.toThrow();
+  });
+
+  it("shows what the last attempt met, and other errors as they are", async () => {
+    const { one, lose } = contender(new Rig());
+    await lose("a");
+    const rolledBack = new FulmarError("ROLLED_BACK", "gone");
+    expect(one.finalError(rolledBack)).toBe(rolledBack);
+    const conflict = { key: "k", expected: 3, found: 4 };
+    const shown = { code: "CONFLICT", conflicts: [conflict], details: { attempts: 2 } };
+    expect(one.finalError(new ConflictError([conflict]))).toMatchObject(shown);
   });
 
   it("takes the time of an attempt without that in line", async () => {
@@ -193,7 +281,7 @@ describe("transactions that meet at keys", () => {
     };
 
   it("all commit in two attempts or so with the retries that there are unless set", async () => {
-    await using db = await open<number>();
+    await using db = await open<number>(undefined, timeless());
     let attempts = 0;
     const update = (index: number): Promise<void> => {
       const pair = 2 * (index % 5);
@@ -209,7 +297,7 @@ describe("transactions that meet at keys", () => {
   });
 
   it("get through beside others that wait for nothing and never end", async () => {
-    await using db = await open<number>();
+    await using db = await open<number>(undefined, timeless());
     let isDone = false;
     const others = async (): Promise<void> => {
       while (!isDone) {
@@ -269,7 +357,7 @@ describe("transactions that meet at keys", () => {
 
 describe("transactions on one key", () => {
   it("all commit, however many there are at once", async () => {
-    await using db = await open<number>();
+    await using db = await open<number>(undefined, timeless());
     let attempts = 0;
     const count = async (tx: Transaction<number>): Promise<void> => {
       attempts++;
