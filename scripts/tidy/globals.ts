@@ -5,6 +5,8 @@ import { type Finding, isLibrary, lineOf, nodesOf, parse, type Source } from "./
 const BANNED = new Set([
   "Buffer",
   "Date",
+  "FinalizationRegistry",
+  "WeakRef",
   "WebSocket",
   "clearImmediate",
   "clearInterval",

@@ -49,8 +49,8 @@ export interface ReadRuntime extends Omit<DiskRuntime, "fileSystem"> {
 export function withKeyring(runtime: Runtime, keyring: Keyring | undefined): DiskRuntime {
   if (keyring === undefined) return runtime;
   const { clock, timers, random, checksum, cryptography, diagnostics } = runtime;
-  const { fileSystem, transport, threads, compression } = runtime;
-  const disk = { fileSystem, transport, threads, compression, keyring };
+  const { fileSystem, transport, threads, compression, finalization } = runtime;
+  const disk = { fileSystem, transport, threads, compression, finalization, keyring };
   return { clock, timers, random, checksum, cryptography, diagnostics, ...disk };
 }
 

@@ -5,7 +5,7 @@ import type { Codec } from "../codec/codec.js";
 import type { DataDirectory } from "../durability/data-directory.js";
 import type { CommitHistory } from "../durability/history.js";
 import type { DiskRuntime } from "../durability/keyring.js";
-import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
+import type { MemoryEngine } from "../memory/engine.js";
 import type { Sharing } from "../memory/shared/sharing.js";
 import { Coverage } from "../record/coverage.js";
 import type { HybridClock } from "../record/hybrid-clock.js";
@@ -25,7 +25,7 @@ import { Backups } from "./backup.js";
 import { Checkpointer } from "./checkpointer.js";
 import { encryptionStatus } from "./encryption.js";
 import { Evictor } from "./evictor.js";
-import { type BoundMemory, evictBy } from "./memory.js";
+import { type BoundMemory, evictBy, memoryStatus } from "./memory.js";
 import { Reader } from "./reader.js";
 import type { ReaderHandle } from "./reader-messages.js";
 import { StoreReaders } from "./readers.js";
@@ -84,7 +84,7 @@ export class StoreCore<V> {
     const expired = (): void => this.#sweeper.hasten();
     const records = { engine, origins, clock, users: memory?.residents, pool, expired };
     this.reader = new Reader(records, this.codec);
-    this.#vacuum = new Vacuum(runtime, engine);
+    this.#vacuum = new Vacuum(runtime, { vacuum: (records) => this.#vacuumSome(records) });
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
     const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
@@ -187,9 +187,10 @@ export class StoreCore<V> {
     throw new FulmarTypeError("INVALID_ARGUMENT", message);
   }
 
-  pin(): StatePin {
+  /** Pins the newest state, for as long as somebody can reach `holder` at most: see {@link Pins.pin}. */
+  pin(holder?: object): StatePin {
     this.assertOpen();
-    return this.committer.pin(this.engine.version);
+    return this.committer.pin(this.engine.version, "user", holder);
   }
 
   evict(goal: EvictOptions): Promise<EvictResult> {
@@ -254,6 +255,7 @@ export class StoreCore<V> {
 
   status(): StoreStatus {
     const { engine, parts, committer } = this;
+    const { eviction } = parts.settings;
     const usage = engine.usage();
     const base = {
       state: this.#state(),
@@ -271,7 +273,7 @@ export class StoreCore<V> {
       nextSeq: committer.seq + 1,
       dirty: this.#checkpointer?.dirty ?? false,
       history: { oldest: this.history.oldest, bytes: this.history.bytes },
-      memory: this.#memory(usage),
+      memory: memoryStatus(usage, { engine, committer, memory: parts.memory, eviction }),
     };
     if (parts.directory === undefined) return base;
     const { settings } = parts;
@@ -282,17 +284,6 @@ export class StoreCore<V> {
     const failed = failure === undefined ? {} : { checkpointError: failure };
     const stored = { ...base, directory: parts.directory.path, log, ...failed, ...encryption };
     return checkpoint === undefined ? stored : { ...stored, checkpoint };
-  }
-
-  #memory({ recordBytes, overheadBytes, oldVersions }: MemoryUsage): StoreStatus["memory"] {
-    const { engine, parts, committer } = this;
-    const limit = parts.memory?.limit;
-    const { usedBytes } = limit ?? engine;
-    const { eviction } = parts.settings;
-    const { leavingBytes, keptBytes } = engine;
-    const used = { recordBytes, overheadBytes, oldVersions, usedBytes, leavingBytes, keptBytes };
-    const bound = limit === undefined ? used : { ...used, limitBytes: limit.limitBytes };
-    return { ...bound, eviction, evicted: committer.evicted };
   }
 
   #evictStep(count: number): number {
@@ -326,8 +317,16 @@ export class StoreCore<V> {
 
   #published(notices: readonly CommitNotice[]): void {
     this.watchers.publish(notices);
+    // States from before keep what was replaced.
+    this.committer.pins.entrust();
     // What was deleted or changed its size may leave memory to give back.
     this.#vacuum.consider();
+  }
+
+  #vacuumSome(records: number): boolean {
+    // A state holds its records where they are.
+    if (records > 0) this.committer.pins.entrust();
+    return this.engine.vacuum(records);
   }
 
   #refused(error: Error): void {

@@ -17,10 +17,11 @@ export interface ListingSource<V> {
   readonly reader: Reader<V>;
   readonly timers: Timers;
   readonly clock: Clock;
-  /** The moment as of which deadlines are judged, in wall ms. */
-  nowMs(): number;
-  /** Pins the newest state; throws when the store is closed. */
-  pin(): StatePin;
+  /**
+   * Pins the state that is listed, at most for as long as somebody can reach `holder`; throws when the store is
+   * closed.
+   */
+  pin(holder: object): StatePin;
 }
 
 /** Begins an iteration; what it returns makes an item of each record. */
@@ -74,8 +75,6 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
   #cursor: Cursor | undefined;
   #nextRange = 0;
   #left: number;
-  /** One moment for the whole iteration, as for the state that it shows. */
-  #nowMs = 0;
   #ended = false;
 
   constructor(source: ListingSource<V>, extent: Extent, selection: Selection<V, T>) {
@@ -122,15 +121,15 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
         if (this.#nextRange === this.#extent.ranges.length) return NONE;
         const range = this.#extent.ranges[this.#nextRange++];
         this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse, true);
-      } else if (reader.isLive(ref, this.#nowMs)) return ref;
+      } else if (reader.isLive(ref, pin.takenMs)) return ref;
     }
   }
 
   #begin(): StatePin {
-    this.#pin = this.#source.pin();
-    this.#nowMs = this.#source.nowMs();
+    const pin = this.#source.pin(this);
+    this.#pin = pin;
     this.#select = this.#selection(this.#source.reader);
-    return this.#pin;
+    return pin;
   }
 }
 

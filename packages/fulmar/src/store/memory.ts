@@ -1,6 +1,6 @@
 import { FulmarTypeError } from "../base/errors.js";
 import type { Random, Timers } from "../base/runtime/interface.js";
-import type { MemoryEngine } from "../memory/engine.js";
+import type { MemoryEngine, MemoryUsage } from "../memory/engine.js";
 import { createPolicy, POLICY_NAMES, type PolicyName } from "../memory/eviction/create.js";
 import { DeadlineVictims } from "../memory/eviction/deadlines.js";
 import { Residents } from "../memory/eviction/residents.js";
@@ -8,7 +8,7 @@ import type { Victims } from "../memory/eviction/victims.js";
 import { KeyHash } from "../memory/offheap/key-hash.js";
 import type { Committer } from "../transaction/committer.js";
 import { MemoryLimit } from "../transaction/memory-limit.js";
-import type { Eviction, EvictOptions, EvictResult } from "./types.js";
+import type { Eviction, EvictOptions, EvictResult, StoreStatus } from "./types.js";
 
 /** Keys that one commit evicts by hand and while a store opens. */
 const ENTRIES_PER_STEP = 250;
@@ -85,4 +85,28 @@ export async function evictBy(
     assertOpen();
   }
   return { entries, bytes };
+}
+
+/** What a status says of memory. */
+export function memoryStatus(
+  { recordBytes, overheadBytes, oldVersions }: MemoryUsage,
+  parts: {
+    readonly engine: MemoryEngine;
+    readonly committer: Committer;
+    readonly memory: BoundMemory | undefined;
+    readonly eviction: Eviction;
+  },
+): StoreStatus["memory"] {
+  const { engine, committer, memory, eviction } = parts;
+  const { usedBytes } = memory?.limit ?? engine;
+  const { leavingBytes, keptBytes } = engine;
+  const used = { recordBytes, overheadBytes, oldVersions, usedBytes, leavingBytes, keptBytes };
+  const bound = memory === undefined ? used : { ...used, limitBytes: memory.limit.limitBytes };
+  return { ...bound, eviction, evicted: committer.evicted, pinned: pinnedStatus(committer) };
+}
+
+function pinnedStatus({ pins }: Committer): StoreStatus["memory"]["pinned"] {
+  const { size: states, oldest } = pins;
+  if (oldest === undefined) return { states };
+  return { states, oldestVersion: oldest.version, oldestMs: pins.ageMs(oldest) };
 }

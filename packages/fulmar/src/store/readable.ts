@@ -140,6 +140,9 @@ export abstract class Readable<V = unknown> {
   /**
    * Entries in key order, as of the moment when the iteration begins; later writes do not show. Each entry
    * is a plain object of the caller's own; bytes are as {@link get} gives them.
+   *
+   * An iteration keeps the state that it shows in memory until its end, or its `return()`, which a loop that is left
+   * early calls; at the latest until the garbage collector has found that nobody can go on with it.
    * @throws INVALID_KEY, INVALID_ARGUMENT, UNKNOWN_OPTION here; ROLLED_BACK, CLOSED while iterating
    *
    * @example

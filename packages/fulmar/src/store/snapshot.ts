@@ -6,6 +6,9 @@ import type { PinnedView } from "./views.js";
  * reads and listings, deadlines judged as of the moment when it was taken. It keeps every version that it
  * shows in memory, so close it soon. Get one from {@link Store.snapshot}.
  *
+ * One that is dropped without being closed lets go of its state when the garbage collector takes it, and so does an
+ * iteration that is left half-way and dropped. When that is nobody knows: rely on {@link close}, or `using`.
+ *
  * @example
  * ```ts
  * import { open } from "fulmar";

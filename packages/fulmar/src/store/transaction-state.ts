@@ -57,7 +57,7 @@ export class TransactionState {
     this.#reads = isolation === "serializable" ? new ReadSet() : undefined;
     this.#pin = core.pin();
     core.committer.trail.follow(this.#pin.version);
-    this.nowMs = core.reader.nowMs();
+    this.nowMs = this.#pin.takenMs;
   }
 
   /** The newest commit that it sees. */

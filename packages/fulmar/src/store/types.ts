@@ -292,6 +292,18 @@ export interface StoreStatus {
     readonly eviction: Eviction;
     /** What was evicted since the store was opened; what a full disk brought back counts, too. */
     readonly evicted: EvictResult;
+    /**
+     * States that are held open, by snapshots, iterations that have begun, transactions, checkpoints, backups and
+     * peers; not those of readers on other threads. Each keeps what was replaced since in memory, which
+     * {@link oldVersions} counts. Where `oldestMs` only grows, something is not closed.
+     */
+    readonly pinned: {
+      readonly states: number;
+      /** The newest commit in the oldest of them, if there is one. */
+      readonly oldestVersion?: number;
+      /** For how long that has been open, in ms by the store's clock. */
+      readonly oldestMs?: number;
+    };
   };
 }
 

@@ -20,6 +20,8 @@ export interface View<V> extends ListingSource<V> {
   assertOpen(): void;
   /** The record of the key `key[0, length)` if it can be read, at `nowMs` if that is given, or NONE. */
   findLive(key: Uint8Array, length: number, nowMs?: number): Ref;
+  /** The moment as of which deadlines are judged, in wall ms. */
+  nowMs(): number;
 }
 
 /** Whatever is newest, at each moment anew. */
@@ -61,89 +63,151 @@ export class NewestView<V> implements View<V> {
     return this.reader.findLive(key, length, nowMs);
   }
 
-  pin(): StatePin {
-    return this.#core.pin();
+  pin(holder: object): StatePin {
+    return this.#core.pin(holder);
   }
 }
 
-/** One state, for as long as it is held: until it is closed and the last iteration over it has ended. */
+/** One state, until it is closed. */
 export class PinnedView<V> implements View<V> {
   readonly reader: Reader<V>;
-  readonly version: number;
-  readonly #core: StoreCore<unknown>;
-  readonly #pin: StatePin;
-  readonly #nowMs: number;
-  #holders = 1;
-  #closed = false;
+  readonly #state: SnapshotState;
 
-  constructor({ core, reader }: ViewParts<V>) {
-    this.#core = core;
+  constructor({ reader }: ViewParts<V>, state: SnapshotState) {
     this.reader = reader;
-    this.#pin = core.pin();
-    this.version = this.#pin.version;
-    this.#nowMs = core.reader.nowMs();
+    this.#state = state;
+  }
+
+  /** The newest state, as of now. */
+  static ofNewest<V>(parts: ViewParts<V>): PinnedView<V> {
+    return new PinnedView(parts, new SnapshotState(parts.core));
+  }
+
+  get version(): number {
+    return this.#state.version;
   }
 
   get at(): number {
-    return this.version;
+    return this.#state.version;
   }
 
   get keyBytesMax(): number {
-    return this.#core.limits.keyBytesMax;
+    return this.#state.core.limits.keyBytesMax;
   }
 
   get timers(): Timers {
-    return this.#core.timers;
+    return this.#state.core.timers;
   }
 
   get clock(): Clock {
-    return this.#core.clock;
+    return this.#state.core.clock;
   }
 
   assertOpen(): void {
-    if (this.#closed) throw new FulmarError("CLOSED", "the snapshot is closed: take another one");
-    this.#core.assertOpen();
-    if (this.#pin.alive) return;
+    this.#state.assertOpen();
+  }
+
+  /** Deadlines are judged as of the moment when the snapshot was taken. */
+  nowMs(): number {
+    return this.#state.takenMs;
+  }
+
+  findLive(key: Uint8Array, length: number): Ref {
+    const { version, takenMs } = this.#state;
+    const ref = this.reader.engine.find(key, version, length);
+    return ref === NONE || !this.reader.isLive(ref, takenMs) ? NONE : ref;
+  }
+
+  pin(): StatePin {
+    return this.#state.hold();
+  }
+
+  close(): void {
+    this.#state.close();
+  }
+}
+
+/** The state that a snapshot shows. */
+class SnapshotState {
+  readonly core: StoreCore<unknown>;
+  readonly version: number;
+  readonly takenMs: number;
+  /** Undefined once the snapshot is closed, so that iterations which go on are all that leads there. */
+  #shared: SharedPin | undefined;
+
+  constructor(core: StoreCore<unknown>) {
+    const shared = new SharedPin(core);
+    this.core = core;
+    this.version = shared.pin.version;
+    this.takenMs = shared.pin.takenMs;
+    this.#shared = shared;
+  }
+
+  assertOpen(): SharedPin {
+    const shared = this.#shared;
+    if (shared === undefined) throw new FulmarError("CLOSED", "the snapshot is closed: take another one");
+    this.core.assertOpen();
+    if (shared.pin.alive) return shared;
     throw new FulmarError(
       "ROLLED_BACK",
       "the log refused commits that this snapshot shows: take another one",
     );
   }
 
-  /** Deadlines are judged as of the moment when the snapshot was taken. */
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  findLive(key: Uint8Array, length: number): Ref {
-    const ref = this.reader.engine.find(key, this.version, length);
-    return ref === NONE || !this.reader.isLive(ref, this.#nowMs) ? NONE : ref;
-  }
-
-  pin(): StatePin {
-    this.assertOpen();
-    this.#holders++;
-    let held = true;
-    const pin = this.#pin;
-    return {
-      version: this.version,
-      get alive() {
-        return pin.alive;
-      },
-      release: () => {
-        if (held) this.#letGo();
-        held = false;
-      },
-    };
+  /** For an iteration, which may go on after the snapshot was closed. */
+  hold(): StatePin {
+    return new Hold(this.assertOpen());
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#letGo();
+    this.#shared?.letGo();
+    this.#shared = undefined;
+  }
+}
+
+/**
+ * A pin that is released when the last of its holders lets go of it, or when none of them can be reached any more: a
+ * snapshot that is not closed, and iterations over it that have begun and not ended.
+ */
+class SharedPin {
+  readonly pin: StatePin;
+  #holders = 1;
+
+  constructor(core: StoreCore<unknown>) {
+    this.pin = core.pin(this);
   }
 
-  #letGo(): void {
-    if (--this.#holders === 0) this.#pin.release();
+  hold(): void {
+    this.#holders++;
+  }
+
+  letGo(): void {
+    if (--this.#holders === 0) this.pin.release();
+  }
+}
+
+/** What an iteration holds of a shared pin. */
+class Hold implements StatePin {
+  readonly version: number;
+  readonly takenMs: number;
+  readonly #pin: StatePin;
+  /** Undefined once it is released. */
+  #shared: SharedPin | undefined;
+
+  constructor(shared: SharedPin) {
+    shared.hold();
+    this.#shared = shared;
+    this.#pin = shared.pin;
+    this.version = shared.pin.version;
+    this.takenMs = shared.pin.takenMs;
+  }
+
+  get alive(): boolean {
+    return this.#pin.alive;
+  }
+
+  release(): void {
+    this.#shared?.letGo();
+    this.#shared = undefined;
   }
 }

@@ -332,7 +332,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * ```
    */
   snapshot(): Snapshot<Out> {
-    return new Snapshot(new PinnedView(this.#scope));
+    return new Snapshot(PinnedView.ofNewest(this.#scope));
   }
 
   #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<Out>> {

@@ -51,7 +51,7 @@ export class Committer implements LogObserver {
   readonly trail = new Trail();
   /** Whether any watcher wants to hear of these changes. */
   interest: ((changed: Changed) => boolean) | undefined;
-  readonly #pins: Pins;
+  readonly pins: Pins;
   readonly #merges: MergeQueue;
   #log: CommitLog | undefined;
   #version: number;
@@ -72,7 +72,7 @@ export class Committer implements LogObserver {
     const base = { ...parts, checksum: parts.runtime.checksum, ownOrigin: OWN_ORIGIN };
     const context = (): MergeContext => ({ ...base, ownSeq: this.#seq });
     this.#merges = new MergeQueue(parts.runtime, context, () => this.#assertWritable());
-    this.#pins = new Pins(parts.engine, () => this.#listener.letGo());
+    this.pins = new Pins(parts, () => this.#listener.letGo());
     this.#version = parts.version;
     this.#seq = parts.seq;
     this.#synced = parts.engine.version;
@@ -220,9 +220,9 @@ export class Committer implements LogObserver {
     }
   }
 
-  /** Pins a version that is still kept: between the settled and the newest one. */
-  pin(version: number, owner: PinOwner = "user"): StatePin {
-    return this.#pins.pin(Math.min(version, this.#parts.engine.version), owner);
+  /** Pins a version that is still kept: between the settled and the newest one. See {@link Pins.pin}. */
+  pin(version: number, owner: PinOwner = "user", holder?: object): StatePin {
+    return this.pins.pin(Math.min(version, this.#parts.engine.version), owner, holder);
   }
 
   logged(_version: number, tellable: number): void {
@@ -240,7 +240,7 @@ export class Committer implements LogObserver {
 
   refused(version: number, error: Error): void {
     const { engine } = this.#parts;
-    this.#pins.killAbove(version);
+    this.pins.killAbove(version);
     engine.rollback(version);
     this.trail.rollback(version);
     this.#newest = Math.min(this.#newest, version);

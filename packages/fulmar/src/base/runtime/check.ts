@@ -13,6 +13,7 @@ const PARTS = [
   "fileSystem",
   "transport",
   "threads",
+  "finalization",
 ] as const satisfies readonly (keyof Runtime)[];
 
 /** The surroundings that an application gave, or Node's. @throws INVALID_ARGUMENT if they are not whole */

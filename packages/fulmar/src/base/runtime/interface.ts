@@ -275,6 +275,22 @@ export interface Threads {
   withhold(buffer: ArrayBuffer): void;
 }
 
+/** Objects of which somebody wants to know when the garbage collector took them. */
+export interface FinalizationList<T extends object> {
+  /** Keeps `held`, from which nothing may lead to `target`, until that is garbage or `held` is removed. */
+  add(target: object, held: T): void;
+  /** No-op for what is not there. */
+  remove(held: T): void;
+}
+
+export interface Finalization {
+  /**
+   * Calls `collected` with what was added for an object, in a turn of its own, some time after nobody could reach the
+   * object any more, or never. Must not throw. A list that is garbage itself calls nobody.
+   */
+  list<T extends object>(collected: (held: T) => void): FinalizationList<T>;
+}
+
 /** Everything that the library may ask of its surroundings. */
 export interface Runtime {
   readonly clock: Clock;
@@ -287,4 +303,5 @@ export interface Runtime {
   readonly fileSystem: FileSystem;
   readonly transport: Transport;
   readonly threads: Threads;
+  readonly finalization: Finalization;
 }

@@ -9,6 +9,7 @@ import { DISK_OPTIONS, type DiskOptions, SimulatedDisk } from "./disk.js";
 import { Prng } from "./prng.js";
 import { SimulatedProcess } from "./process.js";
 import { Scheduler } from "./scheduler.js";
+import { SimulatedFinalization } from "./simulated-finalization.js";
 import { simulatedThreads } from "./simulated-threads.js";
 
 function refuse(): never {
@@ -64,6 +65,7 @@ export class SimulatedStorage {
   readonly #prng: Prng;
   #pid = 1000;
   #process: SimulatedProcess;
+  #finalization = new SimulatedFinalization();
   #runtime: Runtime;
 
   constructor(options: StorageOptions = {}) {
@@ -114,8 +116,17 @@ export class SimulatedStorage {
     await this.scheduler.runFor(durationMs);
   }
 
+  /**
+   * Garbage collection: everything of which somebody wants to know when nobody can reach it any more is gone now, or
+   * that of it for which `isGarbage` says so. Nothing else ever is. Returns how much that was.
+   */
+  collectGarbage(isGarbage: (target: object) => boolean = () => true): number {
+    return this.#finalization.collect(isGarbage);
+  }
+
   #newRuntime(): Runtime {
     const process = this.#process;
+    this.#finalization = new SimulatedFinalization();
     const timers = new SimulatedTimers(this.scheduler, this.clock, process);
     return {
       clock: this.clock,
@@ -128,6 +139,7 @@ export class SimulatedStorage {
       fileSystem: this.disk.fileSystem(process),
       transport: NO_TRANSPORT,
       threads: simulatedThreads(timers),
+      finalization: this.#finalization,
     };
   }
 }

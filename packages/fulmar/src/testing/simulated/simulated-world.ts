@@ -8,6 +8,7 @@ import type { LinkOptions } from "./link.js";
 import { Prng } from "./prng.js";
 import { SimulatedProcess } from "./process.js";
 import { type RunOptions, type RunResult, Scheduler } from "./scheduler.js";
+import { SimulatedFinalization } from "./simulated-finalization.js";
 import { SimulatedNetwork } from "./simulated-network.js";
 import { NO_DIAGNOSTICS } from "./simulated-storage.js";
 import { simulatedThreads } from "./simulated-threads.js";
@@ -189,6 +190,7 @@ export class SimulatedNode {
       fileSystem: this.disk.fileSystem(process),
       transport: this.#world.network.endpoint(this.name, process),
       threads: simulatedThreads(timers),
+      finalization: new SimulatedFinalization(),
     };
   }
 }

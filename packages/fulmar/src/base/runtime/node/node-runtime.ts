@@ -5,6 +5,7 @@ import { nodeCompression } from "./compression.js";
 import { nodeCryptography } from "./cryptography.js";
 import { nodeDiagnostics } from "./diagnostics.js";
 import { nodeFileSystem } from "./file-system.js";
+import { nodeFinalization } from "./finalization.js";
 import { nodeRandom } from "./random.js";
 import { nodeTransport } from "./tcp-transport.js";
 import { nodeThreads } from "./threads.js";
@@ -21,6 +22,7 @@ const RUNTIME: Runtime = Object.freeze({
   fileSystem: nodeFileSystem,
   transport: nodeTransport,
   threads: nodeThreads,
+  finalization: nodeFinalization,
 });
 
 /** The real surroundings: this machine's clock, disk and network. */
