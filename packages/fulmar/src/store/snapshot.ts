@@ -1,4 +1,6 @@
+import type { Namespace } from "./namespace.js";
 import { Readable } from "./readable.js";
+import type { Store } from "./store.js";
 import type { PinnedView } from "./views.js";
 
 /**
@@ -27,6 +29,37 @@ export class Snapshot<V = unknown> extends Readable<V> {
   constructor(view: PinnedView<V>) {
     super(view);
     this.#view = view;
+  }
+
+  /**
+   * The same snapshot on the keys of a namespace, or for the store on those outside of namespaces. It shows the same
+   * state, and whichever of the two is closed, both are. @throws INVALID_ARGUMENT for a namespace of another store
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open();
+   * const orders = db.namespace<{ by: string }>("orders");
+   * const users = db.namespace<string>("users");
+   * await db
+   *   .atomic()
+   *   .in(users)
+   *   .set("ada", "Ada Lovelace")
+   *   .in(orders)
+   *   .set(1, { by: "ada" })
+   *   .commit();
+   * using snapshot = db.snapshot();
+   * await users.delete("ada");
+   * for (const { value } of snapshot.in(orders).list()) {
+   *   console.log(snapshot.in(users).get(value.by)); // Ada Lovelace
+   * }
+   * ```
+   */
+  in<In, Out>(namespace: Namespace<In, Out>): Snapshot<Out>;
+  in<W>(store: Store<W>): Snapshot<W>;
+  in<Out>(owner: object): Snapshot<Out> {
+    return new Snapshot(this.#view.in<Out>(owner));
   }
 
   /**

@@ -5,7 +5,7 @@ import type { StatePin } from "../transaction/pins.js";
 import type { StoreCore } from "./core.js";
 import type { ListingSource } from "./listing.js";
 import type { Reader } from "./reader.js";
-import type { Scope } from "./scope.js";
+import { type Scope, siblingScope } from "./scope.js";
 
 /** What is read, and how. */
 type ViewParts<V> = Pick<Scope<never, V>, "core" | "reader">;
@@ -68,7 +68,7 @@ export class NewestView<V> implements View<V> {
   }
 }
 
-/** One state, until it is closed. */
+/** One state, until it is closed: what a snapshot shows in each of its namespaces. */
 export class PinnedView<V> implements View<V> {
   readonly reader: Reader<V>;
   readonly #state: SnapshotState;
@@ -81,6 +81,11 @@ export class PinnedView<V> implements View<V> {
   /** The newest state, as of now. */
   static ofNewest<V>(parts: ViewParts<V>): PinnedView<V> {
     return new PinnedView(parts, new SnapshotState(parts.core));
+  }
+
+  /** The same state of a namespace, or of the store itself. @throws INVALID_ARGUMENT for one of another store */
+  in<W>(owner: object): PinnedView<W> {
+    return new PinnedView(siblingScope<never, W>(this.#state.core, owner), this.#state);
   }
 
   get version(): number {
@@ -127,7 +132,7 @@ export class PinnedView<V> implements View<V> {
   }
 }
 
-/** The state that a snapshot shows. */
+/** The state that a snapshot shows, for all its views. */
 class SnapshotState {
   readonly core: StoreCore<unknown>;
   readonly version: number;

@@ -111,6 +111,8 @@ for (const users of [
   expectTypeOf(users.compareAndSwap).parameter(1).toEqualTypeOf<Stored | undefined>();
   expectTypeOf(users.compareAndSwap).parameter(2).toEqualTypeOf<Given | undefined>();
   users.watch({}, (commit) => expectTypeOf(commit).toEqualTypeOf<CommitEvent<Stored>>());
+  expectTypeOf(db.snapshot().in(users)).toEqualTypeOf<Snapshot<Stored>>();
+  expectTypeOf(users.snapshot().in(db)).toEqualTypeOf<Snapshot<User>>();
   expectTypeOf(db.transact((tx) => tx.in(users).get("a"))).toEqualTypeOf<Promise<Stored | undefined>>();
   expectTypeOf(db.transact((tx) => tx.in(users).in(db).get("a"))).toEqualTypeOf<Promise<User | undefined>>();
   void db.transact((tx) => {
@@ -140,6 +142,8 @@ db.namespace("a", { schema: { parse: () => 1 } });
 db.namespace("a", { lifetime: 5 });
 // @ts-expect-error no namespace
 void db.transact((tx) => tx.in("users"));
+// @ts-expect-error no namespace
+db.snapshot().in("users");
 
 // The name of a codec says of what type values are, unless JSON holds them, and nobody says otherwise.
 expectTypeOf(await open(undefined, { codec: "bytes" })).toEqualTypeOf<Store<Uint8Array>>();

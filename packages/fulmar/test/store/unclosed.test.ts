@@ -39,6 +39,7 @@ const WAYS: readonly (readonly [string, (db: Store<number>) => unknown])[] = [
   ["keys with turns of the event loop in between", (db) => db.keys()[Symbol.asyncIterator]().next()],
   ["values of a namespace", (db) => db.namespace("n").values()[Symbol.iterator]().next()],
   ["a snapshot of a namespace", (db) => db.namespace("n").snapshot()],
+  ["a namespace of a snapshot", (db) => db.snapshot().in(db.namespace("n"))],
   ["a listing of a snapshot", (db) => db.snapshot().list()[Symbol.iterator]().next()],
   [
     "a listing of a snapshot that was closed",
