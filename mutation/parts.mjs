@@ -91,7 +91,7 @@ export const PARTS = {
       ),
       "packages/fulmar/src/transaction/optimistic/*.ts",
     ],
-    tests: [`${TESTS}/store/transact`, `${TESTS}/transaction/optimistic`],
+    tests: [`${TESTS}/store/lines`, `${TESTS}/store/transact`, `${TESTS}/transaction/optimistic`],
   },
   watch: {
     files: [`${STORE}/watch/*.ts`],

@@ -1,0 +1,259 @@
+import { describe, expect, it } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
+import { keyText } from "../../src/keys/key-text.js";
+import { ConflictError } from "../../src/store/conflict.js";
+import { Contender } from "../../src/store/contender.js";
+import { Lines, type Place } from "../../src/store/lines.js";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Lines whose time passes by hand. */
+class Rig {
+  /** Of the event loop, that were waited for. */
+  turns = 0;
+  readonly runtime = {
+    clock: { monotonicMs: () => this.#nowMs },
+    timers: {
+      turn: () => {
+        this.turns++;
+        return turn();
+      },
+      after: (delayMs: number, task: () => void) => {
+        const entry = { atMs: this.#nowMs + delayMs, task };
+        this.#tasks.add(entry);
+        return { cancel: () => void this.#tasks.delete(entry) };
+      },
+    },
+  };
+  readonly lines = new Lines(this.runtime.clock, this.runtime.timers);
+  readonly #tasks = new Set<{ readonly atMs: number; readonly task: () => void }>();
+  #nowMs = 0;
+
+  join(keys: readonly string[], tookMs = 1, isLast = false): Place {
+    return this.lines.join({ keys, tookMs, isLast });
+  }
+
+  get timers(): number {
+    return this.#tasks.size;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    for (const entry of [...this.#tasks]) {
+      if (entry.atMs <= this.#nowMs && this.#tasks.delete(entry)) entry.task();
+    }
+  }
+}
+
+/** Which of some places have their turn. */
+function turnsOf(places: readonly Place[]): number[] {
+  return [...places.keys()].filter((index) => places[index].hasTurn);
+}
+
+describe("lines", () => {
+  it("give those of one key their turns one after the other, whoever leaves", async () => {
+    const rig = new Rig();
+    const places = Array.from({ length: 4 }, () => rig.join(["a"]));
+    const called: number[] = [];
+    for (const [index, place] of places.entries()) void place.turn.then(() => called.push(index));
+    expect(turnsOf(places)).toEqual([0]);
+    places[1].leave();
+    expect(turnsOf(places)).toEqual([0]);
+    places[0].leave();
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([2]);
+    places[2].leave();
+    expect(turnsOf(places)).toEqual([3]);
+    await turn();
+    expect(called).toEqual([0, 2, 3]);
+    places[3].leave();
+    expect([rig.lines.isEmpty, rig.timers]).toEqual([true, 0]);
+    expect(rig.join(["a"]).hasTurn).toBe(true);
+  });
+
+  it("let those of different keys go beside each other, and those of several wait for all", () => {
+    const rig = new Rig();
+    const places = [rig.join(["a"]), rig.join(["b"]), rig.join(["a", "b"]), rig.join(["b"]), rig.join(["c"])];
+    expect(turnsOf(places)).toEqual([0, 1, 4]);
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([1, 4]);
+    places[1].leave();
+    expect(turnsOf(places)).toEqual([2, 4]);
+    places[2].leave();
+    expect(turnsOf(places)).toEqual([3, 4]);
+  });
+
+  it("let those that lost again and again go alone, beside lines of their keys", () => {
+    const rig = new Rig();
+    const places = [rig.join(["a"], 1, true), rig.join(["b"], 1, true), rig.join(["b"]), rig.join(["c"])];
+    expect(turnsOf(places)).toEqual([0, 3]);
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([1, 3]);
+  });
+
+  it("pass the turn on when it takes too long", () => {
+    const rig = new Rig();
+    const places = [
+      rig.join(["a"]),
+      rig.join(["a"], 30),
+      rig.join(["a"]),
+      rig.join(["b"], 1, true),
+      rig.join(["b"]),
+    ];
+    rig.advance(49);
+    expect(turnsOf(places)).toEqual([0, 3]);
+    rig.advance(1);
+    expect(turnsOf(places)).toEqual([1, 3]);
+    rig.advance(119);
+    expect(turnsOf(places)).toEqual([1, 3]);
+    rig.advance(1);
+    expect(turnsOf(places)).toEqual([2, 3]);
+    rig.advance(330);
+    expect(turnsOf(places)).toEqual([4]);
+  });
+
+  it("tell which key is taken, by whom its turn has come and for as long as that is short", () => {
+    const rig = new Rig();
+    const first = rig.join(["a", "b"], 1, true);
+    rig.join(["b", "c"]);
+    expect(rig.lines.firstTaken(["x", "c", "b", "a"])).toBe("b");
+    expect(rig.lines.firstTaken(["c", "x"])).toBeUndefined();
+    rig.advance(49);
+    expect(rig.lines.firstTaken(["a"])).toBe("a");
+    rig.advance(1);
+    expect([first.hasTurn, rig.lines.firstTaken(["a"])]).toEqual([true, undefined]);
+    rig.join(["d"], 30);
+    rig.advance(119);
+    expect(rig.lines.firstTaken(["d"])).toBe("d");
+    rig.advance(1);
+    expect(rig.lines.firstTaken(["d"])).toBeUndefined();
+  });
+
+  it("have no place for those whose attempts take long, but among those that lost again and again", () => {
+    const rig = new Rig();
+    expect(rig.join(["a"], 100).hasTurn).toBe(true);
+    expect(rig.lines.isEmpty).toBe(true);
+    const last = rig.join(["a"], 100, true);
+    expect(rig.lines.firstTaken(["a"])).toBeUndefined();
+    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+    last.leave();
+    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+  });
+
+  it("know whether a loss is at nothing new", () => {
+    const rig = new Rig();
+    const place = rig.join(["a", "b"]);
+    expect([place.covers(["b"], false), place.covers(["c"], false), place.covers([], true)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(rig.join([], 1, true).covers([], true)).toBe(true);
+  });
+});
+
+describe("who contends", () => {
+  const text = (name: string): string => keyText(new TextEncoder().encode(name));
+
+  function contender(rig: Rig): { one: Contender; lose: (...names: string[]) => Promise<void> } {
+    const one = new Contender(rig.lines, rig.runtime, 20, rig.runtime.clock.monotonicMs());
+    const lose = async (...names: string[]): Promise<void> => {
+      const conflicts = names.map((name) => ({ key: new TextEncoder().encode(name), expected: 1, found: 2 }));
+      expect(() => one.check({ conflicts: () => conflicts, writtenKeys: () => [] })).toThrow();
+      await one.standInLine();
+    };
+    return { one, lose };
+  }
+
+  it("keeps its turn when it loses at the same key, and goes to the end for another one", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    await lose("a");
+    const next = rig.join([text("a")]);
+    await lose("a");
+    expect(next.hasTurn).toBe(false);
+    const again = lose("a", "b");
+    expect(next.hasTurn).toBe(true);
+    next.leave();
+    await again;
+    expect([text("a"), text("b")].map((key) => rig.lines.firstTaken([key]))).toEqual([text("a"), text("b")]);
+    one.leave();
+    expect(rig.lines.isEmpty).toBe(true);
+  });
+
+  it("tries again at once after the first loss, and lets the event loop turn after each other one", async () => {
+    const rig = new Rig();
+    const { lose } = contender(rig);
+    await lose("a");
+    expect(rig.turns).toBe(0);
+    await lose("a");
+    await lose("b");
+    expect(rig.turns).toBe(2);
+  });
+
+  it("stands in the line of those that lost again and again from its fourth loss on", async () => {
+    const rig = new Rig();
+    const { lose } = contender(rig);
+    const isAlone = (): boolean => {
+      const place = rig.join([], 1, true);
+      const { hasTurn } = place;
+      place.leave();
+      return !hasTurn;
+    };
+    const seen: boolean[] = [];
+    for (const name of ["a", "b", "c", "d", "e"]) {
+      await lose(name);
+      seen.push(isAlone());
+    }
+    expect(seen).toEqual([false, false, false, true, true]);
+  });
+
+  it("stands in 64 lines at most, and in none for what is no key", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    await one.standInLine();
+    expect(rig.lines.isEmpty).toBe(true);
+    const names = Array.from({ length: 66 }, (_, index) => `key ${index}`);
+    await lose(...names);
+    expect(names.filter((name) => rig.lines.firstTaken([text(name)]) !== undefined)).toHaveLength(64);
+  });
+
+  it("gives way where another one has its turn, and nowhere else", async () => {
+    const rig = new Rig();
+    const first = rig.join([text("a")]);
+    const { one } = contender(rig);
+    const check = (name: string): void => one.check({ conflicts: () => [], writtenKeys: () => [text(name)] });
+    expect(() => check("b")).not.toThrow();
+    expect(() => check("a")).toThrow();
+    const later = one.standInLine();
+    expect(rig.join([text("a")]).hasTurn).toBe(false);
+    first.leave();
+    await later;
+    expect(() => check("a")).not.toThrow();
+  });
+
+  it("shows what the last attempt met, and other errors as they are", async () => {
+    const { one, lose } = contender(new Rig());
+    await lose("a");
+    const rolledBack = new FulmarError("ROLLED_BACK", "gone");
+    expect(one.finalError(rolledBack)).toBe(rolledBack);
+    const conflict = { key: "k", expected: 3, found: 4 };
+    const shown = { code: "CONFLICT", conflicts: [conflict], details: { attempts: 2 } };
+    expect(one.finalError(new ConflictError([conflict]))).toMatchObject(shown);
+  });
+
+  it("takes the time of an attempt without that in line", async () => {
+    const rig = new Rig();
+    const before = [rig.join([text("a")]), rig.join([text("a")])];
+    const { lose } = contender(rig);
+    const waited = lose("a");
+    rig.advance(40);
+    before[0].leave();
+    rig.advance(40);
+    before[1].leave();
+    await waited;
+    rig.advance(5);
+    await lose("b");
+    expect(rig.lines.firstTaken([text("b")])).toBe(text("b"));
+  });
+});
