@@ -14,6 +14,7 @@ import {
   layoutOf,
   segmentName,
   segmentNumber,
+  TEMPORARY,
 } from "./layout.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
@@ -204,9 +205,8 @@ async function listUnneeded(
   findings: Finding[],
 ): Promise<void> {
   const { fileSystem } = runtime;
-  const message = opens ? "left over; removed at the next open" : "left over; nothing needs it";
   for (const file of await listOrphans(runtime, layout, manifest, isKept)) {
-    findings.push({ severity: "note", file, message });
+    findings.push({ severity: "note", file, message: leftOver(file, layout, opens) });
   }
   const known = new Map<string, (name: string) => boolean>([
     [layout.root, isRootName],
@@ -220,6 +220,14 @@ async function listUnneeded(
       findings.push({ severity: "note", file: fileSystem.join(directory, name), message });
     }
   }
+}
+
+/** What is said of a file that is neither live nor kept, as far as an open would know. */
+function leftOver(file: string, { restoring }: Layout, opens: boolean): string {
+  if (opens) return "left over; removed at the next open";
+  // A repair goes on where the opening of a segment is damaged, and may do with an older checkpoint.
+  const isUnfinished = file.endsWith(TEMPORARY) || file === restoring;
+  return isUnfinished ? "left over; nothing needs it" : "no open needs it, but a repair may take from it";
 }
 
 /** Turns what is wrong with stored bytes into a finding; other errors pass. */

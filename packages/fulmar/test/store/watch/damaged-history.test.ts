@@ -69,6 +69,49 @@ test("what is kept for watches is not left over where the checkpoint is damaged,
   expect(findings[1].message).not.toContain("a repair changes nothing");
 });
 
+/** Notes on files that no open needs where the store does not open: of which a repair takes something, and what. */
+async function takenNotes(storage: SimulatedStorage): Promise<[file: string, message: string][]> {
+  const { ok, findings } = await look(storage);
+  expect(ok).toBe(false);
+  const { files } = await repair("/data", { runtime: storage.restart() });
+  const taken = new Set(files.filter(({ saved }) => saved > 0).map(({ file }) => `/data/${file}`));
+  return findings
+    .filter(({ severity, file }) => severity === "note" && taken.has(file))
+    .map(({ file, message }) => [file, message]);
+}
+
+const MAY_TAKE = "no open needs it, but a repair may take from it";
+
+test("what is kept behind a damaged opening is not called left over where a repair takes from it", async () => {
+  const { storage, segments } = await withHistory();
+  const [first, second] = segments;
+  storage.disk.rot(CHECKPOINT, { bits: [8 * 5000] });
+  const whole = storage.disk.fork();
+  // In its header and in its opening.
+  for (const byte of [20, 100]) {
+    const now = machine(2, whole.fork());
+    now.disk.rot(second, { bits: [8 * byte] });
+    expect(await takenNotes(now)).toEqual([
+      [first, MAY_TAKE],
+      [second, MAY_TAKE],
+    ]);
+  }
+});
+
+test("an older checkpoint is not called left over where a repair takes it for the one that is missing", async () => {
+  const { storage } = await withHistory();
+  const older = storage.disk.image().get(CHECKPOINT) ?? new Uint8Array();
+  const db = await openOn(storage);
+  await db.checkpoint();
+  await db.close();
+  const { fileSystem } = storage.restart();
+  await fileSystem.remove("/data/checkpoint/000000000002");
+  const file = await fileSystem.open(CHECKPOINT, "create");
+  await file.write(older, 0);
+  await file.close();
+  expect(await takenNotes(storage)).toEqual([[CHECKPOINT, MAY_TAKE]]);
+});
+
 test("nothing before a first segment that does not tell what it continues is said to be left over", async () => {
   const { storage } = await withHistory();
   const log = (await storage.runtime.fileSystem.list("/data/log")).map((name) => `/data/log/${name}`);
