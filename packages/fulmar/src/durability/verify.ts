@@ -63,10 +63,11 @@ async function lockIfAllowed(
   } catch (error) {
     if (!(error instanceof FulmarError) || error.code !== "ACCESS_DENIED") throw error;
     const isCertain = await attempt("look at", root, fileSystem.lookForHolder(root));
-    // Nobody begins to write to a file system that is read-only.
-    if (isCertain && error.details.system === "EROFS") return { notes: [] };
-    const why = isCertain ? "which this user may not take" : "and who holds it may not be asked";
-    const message = `it was read without its lock, ${why}: what is found may come of a process that writes there`;
+    const isReadOnly = error.details.system === "EROFS";
+    const reason = isReadOnly ? "as nothing can be written here" : "which this user may not take";
+    const why = isCertain ? reason : "and who holds it may not be asked";
+    const where = isReadOnly ? "through another mount" : "there";
+    const message = `it was read without its lock, ${why}: what is found may come of a process that writes ${where}`;
     return { notes: [{ severity: "note", file: root, message }] };
   }
 }

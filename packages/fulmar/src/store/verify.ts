@@ -25,8 +25,8 @@ export interface VerifyOptions {
 /**
  * Reads every byte of a data directory that an open or a watch would read, or of a backup, and checks every checksum
  * and every number, without changing anything. A directory that this process may not write, or one of a read-only file
- * system, is read without its lock, and a note among the findings says so where another process could be writing
- * unseen. What it finds is in the report; it rejects only when it cannot look:
+ * system, is read without its lock, and a note among the findings says so: another process could be writing unseen,
+ * through another mount if not here. What it finds is in the report; it rejects only when it cannot look:
  * LOCKED while a process holds the directory, ACCESS_DENIED, IO_ERROR, PATH_UNUSABLE, NOT_A_STORE,
  * ENCRYPTION_KEY_MISSING, ENCRYPTION_KEY_WRONG.
  *
