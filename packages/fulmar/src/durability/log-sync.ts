@@ -19,6 +19,8 @@ const SLOWER_SHARE = 1 / 16;
  * for more: two halves take turns, one at the disk and one on the event loop.
  */
 export class LogSync {
+  /** Synced in line while another sync is under way: told once that one has ended well. */
+  inLine: Progress | undefined;
   readonly #clock: Clock;
   readonly #segments: LogSegments;
   readonly #fill: ZeroFill;
@@ -60,6 +62,13 @@ export class LogSync {
     this.#underWay = { reached, done: this.#segments.sync(), lost, begunMs };
   }
 
+  /** What was synced in line while another sync, which has ended now, could still fail. */
+  takeInLine(): Progress | undefined {
+    const reached = this.inLine;
+    this.inLine = undefined;
+    return reached;
+  }
+
   /** Syncs in line, whatever is under way beside. Throws what the sync throws. */
   now(): void {
     this.#fill.ahead(this.#segments.current);
@@ -73,15 +82,20 @@ export class LogSync {
   async ended(): Promise<Progress> {
     assert(this.#underWay !== undefined, "what is waited for is under way");
     const { reached, done, lost, begunMs } = this.#underWay;
-    try {
-      await done;
-      const tookMs = this.#clock.monotonicMs() - begunMs;
-      this.#tookMs = Math.min(tookMs, this.#tookMs + (tookMs - this.#tookMs) * SLOWER_SHARE);
-      const error = await lost;
-      if (error !== undefined) throw error;
-    } finally {
-      this.#underWay = undefined;
-    }
+    await done;
+    const tookMs = this.#clock.monotonicMs() - begunMs;
+    this.#tookMs = Math.min(tookMs, this.#tookMs + (tookMs - this.#tookMs) * SLOWER_SHARE);
+    const error = await lost;
+    if (error !== undefined) throw error;
     return reached;
+  }
+
+  /**
+   * The one that ended is not under way any more. To be called by who waited for it, and at once: what others write
+   * before that turn must not begin another.
+   */
+  over(): void {
+    assert(this.#underWay !== undefined, "what is over was under way");
+    this.#underWay = undefined;
   }
 }

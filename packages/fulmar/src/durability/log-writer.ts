@@ -30,8 +30,6 @@ export class LogWriter implements CommitLog {
   readonly #sync: LogSync;
   #logged: Progress;
   #synced: Progress;
-  /** Synced in line while another sync is under way: told once that one has ended well. */
-  #syncedInLine: Progress | undefined;
   #syncTarget: number;
   #begun = false;
   #scheduled = false;
@@ -57,7 +55,7 @@ export class LogWriter implements CommitLog {
       next: () => this.#nextStep(),
       // What those wrote that the sync woke goes with what gathered before.
       between: () => this.#sync.isUnderWay || this.#handOver(),
-      ended: () => this.#reachedDisk(this.#takeSyncedInLine()),
+      ended: () => this.#reachedDisk(this.#sync.takeInLine()),
       broken: (cause) => this.#broken(cause),
     });
     const { crc, version } = parts.end;
@@ -198,7 +196,7 @@ export class LogWriter implements CommitLog {
   }
 
   #unsyncedCommits(): number {
-    return this.#logged.commits + this.#group.commits - (this.#syncedInLine ?? this.#synced).commits;
+    return this.#logged.commits + this.#group.commits - (this.#sync.inLine ?? this.#synced).commits;
   }
 
   #schedule(): void {
@@ -272,14 +270,7 @@ export class LogWriter implements CommitLog {
     }
     // The system tells an error of the device once: the sync under way may be the one that hears of it.
     if (this.#steps.working === undefined) this.#reachedDisk(reached);
-    else this.#syncedInLine = reached;
-  }
-
-  /** What was synced in line while another sync, which has ended now, could still fail. */
-  #takeSyncedInLine(): Progress | undefined {
-    const reached = this.#syncedInLine;
-    this.#syncedInLine = undefined;
-    return reached;
+    else this.#sync.inLine = reached;
   }
 
   #reachedDisk(reached: Progress = this.#synced): void {
@@ -330,7 +321,8 @@ export class LogWriter implements CommitLog {
   /** Syncs what has gathered so far while the turn goes on. */
   #syncAhead(): void {
     this.#handOver();
-    if (this.#isStuck || !this.#owesSync()) return;
+    // Who was told of that may have written as much, and begun the sync.
+    if (this.#isStuck || this.#sync.isUnderWay || !this.#owesSync()) return;
     this.#window.syncBegins();
     this.#sync.begin(this.#logged);
     this.#steps.start();
@@ -341,15 +333,15 @@ export class LogWriter implements CommitLog {
       this.#window.syncBegins();
       this.#sync.begin(this.#logged);
     }
-    let reached: Progress;
+    let reached: Progress | undefined;
     try {
       reached = await this.#sync.ended();
     } catch (cause) {
       this.fail(unknownOutcome(cause, this.#parts.segments.current.path));
-      return;
     }
+    this.#sync.over();
     // What was synced in line meanwhile is further on.
-    this.#reachedDisk(this.#takeSyncedInLine() ?? reached);
+    if (reached !== undefined) this.#reachedDisk(this.#sync.takeInLine() ?? reached);
   }
 
   /** Cuts off whatever a refused group left, so that no crash can bring it back. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open } from "../../src/index.js";
-import { type SimulatedNode, SimulatedWorld } from "../../src/testing/simulated/index.js";
+import { type SimulatedNode, SimulatedWorld, simulatedStorage } from "../../src/testing/simulated/index.js";
 
 const WRITERS = 80;
 const ROUNDS = 8;
@@ -69,4 +69,19 @@ test("what many writers were told is durable outlives a power cut, while groups 
   expect(acknowledged).toBeGreaterThan(5000);
   expect(acknowledged / syncs).toBeLessThan(38);
   for (let i = 0; i < FRESH; i++) await writeUntilCut(`${fresh}/${i}`);
+});
+
+test("writers that go on between the end of a sync and the word of it find it under way", async () => {
+  const { runtime } = simulatedStorage({ cryptography: nodeRuntime().cryptography });
+  const db = await open<number>("/data", { runtime });
+  await db.set("first", 1);
+  const done: Promise<unknown>[] = [];
+  // As many as two groups that are each worth a sync, between any two steps of what runs beside.
+  for (let step = 0; step < 100; step++) {
+    for (let i = 0; i < WRITERS; i++) done.push(db.set([step, i], i));
+    await undefined;
+  }
+  await Promise.all(done);
+  expect(db.status().state).toBe("open");
+  await db.close();
 });

@@ -299,6 +299,9 @@ describe("the sync under way", () => {
     const reached = sync.ended();
     await file.finish();
     expect((await reached).end.version).toBe(11);
+    // Nor behind the back of who waited for it, and is to say so.
+    expect(() => sync.begin(through(13))).toThrow(INVARIANT);
+    sync.over();
     sync.begin(through(13));
     expect(file.calls).toEqual(["sync", "sync"]);
   });
@@ -310,7 +313,9 @@ describe("the sync under way", () => {
     const first = sync.ended();
     await file.finish();
     await first;
+    sync.over();
     await expect(sync.ended()).rejects.toEqual(INVARIANT);
+    expect(() => sync.over()).toThrow(INVARIANT);
   });
 });
 
