@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.js";
 import { readU32, readU64, writeU32 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import type { OriginTable } from "../record/origins.js";
@@ -93,6 +94,7 @@ export class GroupBuffer {
     previousEnd: number,
     seal?: FileSeal | undefined,
   ): void {
+    assert(this.#filled === 0, "a segment begins with its opening");
     const length = openingBytes(seal);
     this.#reserve(length);
     const [base, predecessorCrc] = [this.#version, this.#crc];

@@ -165,11 +165,14 @@ export class LogWriter implements CommitLog {
   async #goOnInNext(): Promise<void> {
     if (holdsLittle(this.#parts)) return;
     await this.#parts.pool.prepared();
-    this.#handOver();
+    const commits = this.#write();
     // Much may have happened meanwhile.
-    if (this.#closed || this.#isStuck) return;
-    if (holdsLittle(this.#parts) || !openNext(this.#parts, this.#group, this.synced)) return;
-    this.#handOver();
+    const mayGoOn = !this.#closed && !this.#isStuck && !holdsLittle(this.#parts);
+    const goesOn = mayGoOn && openNext(this.#parts, this.#group, this.synced);
+    if (goesOn) this.#write();
+    // Not before: who is told may write, and nothing comes before the opening.
+    this.#report(commits);
+    if (!goesOn) return;
     this.#openingEnd = this.#logged.bytes;
     this.#steps.start();
     while (this.#owesOpening() && this.#steps.working !== undefined) await this.#steps.step;
@@ -224,26 +227,32 @@ export class LogWriter implements CommitLog {
   }
 
   #handOver(): void {
+    this.#report(this.#write());
+  }
+
+  /** Writes the group, and returns of how many commits nobody was told yet. */
+  #write(): number {
     this.#wantsLogged = false;
     const group = this.#group;
-    if (group.filled === 0 || this.#isStuck) return;
+    if (group.filled === 0 || this.#isStuck) return 0;
     const { content } = group;
     const written = appendNow(this.#parts.segments.current, content);
     if (written.error !== undefined) {
       this.#refuse(written.bytes, written.error);
-      return;
+      return 0;
     }
     const { version, crc, commits } = group;
     group.clear();
     this.#advance({ bytes: content.length, commits, version, crc });
-    if (commits > 0) this.#report();
-    if (this.#window.isDue(this.#logged, this.#synced)) this.#syncTarget = this.logged;
+    return commits;
   }
 
-  /** Commits were handed over. */
-  #report(): void {
+  /** So many commits were handed over. */
+  #report(commits: number): void {
+    if (commits === 0) return;
     this.#window.add(this.#logged, this.#synced);
     this.#parts.observer.logged(this.logged, this.#window.tellable);
+    if (this.#window.isDue(this.#logged, this.#synced)) this.#syncTarget = this.logged;
   }
 
   /** Counts records that were wholly written. */
@@ -291,7 +300,7 @@ export class LogWriter implements CommitLog {
     this.#refusal = error;
     this.#dropGroup(error);
     // Reported after the refusal: a listener may write, and what it writes must not be taken back.
-    if (whole.commits > 0) this.#report();
+    this.#report(whole.commits);
     this.#steps.start();
   }
 

@@ -1,5 +1,36 @@
 import { expect, test } from "vitest";
-import { machine, openOn } from "./support.js";
+import { machine, openOn, take } from "./support.js";
+
+test("what a listener writes while a checkpoint begins another segment is in the log", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  for (let i = 0; i < 8; i++) await db.set(["fill", i], "x".repeat(3000));
+  const version = db.version;
+  // Else it would hold what the log does not.
+  const times = Number.POSITIVE_INFINITY;
+  storage.disk.faults.add({ operations: ["open"], path: "/data/checkpoint/", code: "EIO", times });
+  let answer: Promise<unknown> | undefined;
+  db.watch("question", () => {
+    answer = db.set("answer", "2");
+  });
+  const checkpoint = db.checkpoint();
+  // It waits for a segment that is prepared, and finds this in the group.
+  await undefined;
+  const question = db.set("question", "1", { durability: "relaxed" });
+  await expect(checkpoint).rejects.toMatchObject({ code: "IO_ERROR" });
+  await Promise.all([question, answer, db.set("last", "3")]);
+  expect(db.status().log?.segments).toBe(2);
+  storage.kill();
+  storage.disk.faults.clear();
+  await using again = await openOn(storage);
+  expect(["question", "answer", "last"].map((key) => again.get(key))).toEqual(["1", "2", "3"]);
+  const commits = await take(again.watch({}, { since: version }), 3);
+  expect(commits.flatMap(({ changes }) => changes.map(({ key }) => key))).toEqual([
+    "question",
+    "answer",
+    "last",
+  ]);
+});
 
 test("a listener may write as many commits as are worth a sync while others are handed over for one", async () => {
   const storage = machine();
