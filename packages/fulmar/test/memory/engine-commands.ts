@@ -161,4 +161,13 @@ export const KEPT_SEQUENCES: readonly Command[][] = [
     { type: "commit", gap: 0, writes: [setOf(0)] },
     { type: "rollback", back: 1 },
   ],
+  // One that hid nothing was replaced before its vacuum, which had been put off: then a reader's pin holds it.
+  [
+    { type: "commit", gap: 0, writes: [setOf(0), setOf(0)] },
+    { type: "commit", gap: 0, writes: [setOf(0), { ...setOf(1), kind: "delete" }] },
+    { type: "pin", back: 0, owner: "reader" },
+    { type: "settle", back: 0 },
+    { type: "commit", gap: 0, writes: [setOf(1)] },
+    { type: "settle", back: 0 },
+  ],
 ];

@@ -38,7 +38,7 @@ export class EngineRun {
    * happened since may need them, a pin or what a rollback would take back.
    */
   #isExact = true;
-  /** Pins made while it was not. */
+  /** Pins made while it was not, and those of readers that were there: they may hold a tombstone that came too late. */
   readonly #loosePins = new Set<Pin>();
   #deadPins: Pin[] = [];
   /** Those of readers on other threads, which have no cursors of this engine. */
@@ -158,7 +158,7 @@ export class EngineRun {
       expect(isOrdered).toBe(engine.isOrderedByOrigin);
       engine.verify();
       // What the pin let go of may wait for vacuum.
-      if (engine.vacuum(0)) this.#isExact = false;
+      if (engine.vacuum(0)) this.#loosen();
       if (!isOrdered) continue;
       this.#model.unpin(this.#orderedAt);
       this.#orderedAt = undefined;
@@ -244,7 +244,7 @@ export class EngineRun {
     const engine = this.#engine;
     const model = this.#model;
     expect([engine.version, engine.settled]).toEqual([model.version, model.settled]);
-    if (engine.vacuum(0)) this.#isExact = false;
+    if (engine.vacuum(0)) this.#loosen();
     else if (model.settled === model.version && this.#loosePins.size === 0) this.#isExact = true;
     for (const version of model.readable()) this.#checkVersion(version, version);
     this.#checkVersion(LATEST, model.version);
@@ -252,6 +252,12 @@ export class EngineRun {
     this.#checkDeadlines();
     this.#checkUsage();
     engine.verify();
+  }
+
+  /** Vacuum was put off. */
+  #loosen(): void {
+    this.#isExact = false;
+    for (const pin of this.#pins) if (this.#readerPins.has(pin)) this.#loosePins.add(pin);
   }
 
   #checkUsage(): void {
