@@ -11,9 +11,7 @@ export interface Victims {
   growthBytes(keys: number): number;
   /** Bytes of all that it could ever offer, at most. */
   readonly offeredBytes: number;
-  /**
-   * Begins a round. The engine must not change until its last call.
-   */
+  /** Begins a round. The engine must not change until its last call. */
   begin(spared: Spared): void;
   /**
    * The key that goes next, by its record; NONE when there is no other, or none was found in reasonable time. It

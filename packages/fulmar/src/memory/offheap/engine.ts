@@ -24,6 +24,7 @@ import { OffHeapIndexes } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
 import { LeavingBytes } from "./leaving.js";
 import { OffHeapLoader } from "./loader.js";
+import type { OffHeapOptions } from "./options.js";
 import { deadlineCursor, originCursor } from "./order-cursors.js";
 import { OriginBuilder } from "./origin-builder.js";
 import { Overwriting } from "./overwriting.js";
@@ -34,20 +35,13 @@ import { RefQueue } from "./ref-queue.js";
 import { DEFAULT_SHAPE, type EngineShape } from "./shape.js";
 import { verifyEngine } from "./verify.js";
 
-/** What the off-heap engine takes beyond what every engine does. */
-export interface OffHeapOptions extends EngineOptions {
-  /** Two random 32-bit words for each store, so that nobody can choose keys that collide; zeros for tests. */
-  readonly secret?: readonly [number, number];
-  /** Lays everything that readers on other threads need in shared memory, and lets them in. */
-  readonly sharing?: Sharing;
-  /** Sizes that differ from the measured ones. */
-  readonly shape?: Partial<EngineShape>;
-}
-
-/** Records that each write vacuums while there is garbage: twice its own. */
+/** Records that each write vacuums while there is garbage: twice as many as it can make, so that it comes to an end. */
 const VACUUMED_PER_PUT = 2;
 
-/** The engine of a real store: no record and no key is an object, so that the garbage collector has nothing to do. */
+/**
+ * The engine of a real store: records and indexes lie in typed arrays outside of the JavaScript heap. No object stands
+ * for a key or a record, so that the garbage collector has nothing to do however many there are.
+ */
 export function createEngine(options: OffHeapOptions): MemoryEngine {
   return new OffHeapEngine(options);
 }
@@ -58,8 +52,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   readonly #records: Records;
   readonly #digests: TreeDigests;
   /**
-   * Records whose commits are not settled, discarded ones among them, by version. In front may stand some that are
-   * settled, whose turn vacuum has put off: they count as un-settled in all but the version.
+   * Records whose commits are not settled, discarded ones among them, in the order of their versions. In front may
+   * stand some that are settled, whose turn vacuum has put off: they count as un-settled in all but the version.
    */
   readonly #queue: RefQueue;
   readonly #pins: PinSet;
@@ -237,7 +231,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     if (version <= this.#settled) return;
     this.#sharing?.publish(version);
     this.#settled = version;
-    this.#version = Math.max(this.#version, version); // A commit may have no entries.
+    // A commit without entries advances nothing but the version.
+    this.#version = Math.max(this.#version, version);
     this.#vacuumQueue(this.#shape.vacuumAtOnce);
     this.#garbage ||= this.#isQueueOverdue();
     this.#sharing?.reclaim();
@@ -246,7 +241,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   vacuum(records: number, isMoving = true): boolean {
     const wasGarbage = this.#garbage;
     if (wasGarbage) this.#vacuumGarbage(records);
-    // Before anything moves.
+    // Before anything moves: what readers have done with is room for that.
     this.#sharing?.reclaim();
     return this.#garbage || (isMoving && this.#compaction.step(wasGarbage ? 0 : records));
   }
@@ -365,7 +360,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     }
   }
 
-  /** Frees the version that `newer` replaced, and a tombstone that hid only that, or leaves it with a pin. */
+  /** Leaves the version that `newer` replaced with a pin that sees it, or frees it, and `newer` if it only hid that. */
   #reconsiderOld(ref: Ref, newer: Ref): void {
     const records = this.#records;
     // A rollback of the newer one would uncover it; its own turn comes when that is settled.
@@ -382,7 +377,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     const records = this.#records;
     if (records.has(ref, SUPERSEDED | QUEUED | HELD)) return;
     if (records.older(ref) !== NONE || !isTombstone(records.slab(ref), records.offset(ref))) return;
-    // If it stays, then for its own sake.
+    // What it hid is gone, and it does not count as kept for that any more: if it stays, then for its own sake.
     this.#leaving.letGo(ref);
     const anchored = this.#pins.anchoredFrom(records.versionOf(ref));
     if (this.#keepTombstones || this.#hold(ref, anchored, NONE)) return;
