@@ -194,7 +194,7 @@ export interface MemoryEngine {
   hasPins(owner?: PinOwner): boolean;
   /**
    * Whether a pin, of a user only with `byUser`, sees a record that is the newest of its key, so that it stays when
-   * it is replaced.
+   * it is replaced. The pin of a reader on another thread counts from the moment when it stays at a state.
    */
   isPinned(ref: Ref, byUser?: boolean): boolean;
 

@@ -148,6 +148,36 @@ test.each(EVICTING)("%s refuses no write beside a reader that stands still", asy
   portOf(db).verify();
 });
 
+test.each(["none", "lru"] as const)(
+  "what readers at different states keep is no more than as much again, also beside commits under way (%s)",
+  async (eviction) => {
+    const { runtime } = simulatedStorage({ seed: 1, cryptography: nodeCryptography });
+    const options = { runtime, codec: "text", maxMemory: MIB, eviction, shared: true } as const;
+    await using db = await open<string>("/data", options);
+    const keys = Array.from({ length: 0.8 * KEYS }, (_, key) => key);
+    expect(await setTogether(db, keys)).toBe(0);
+    await db.flush();
+    const readers = [1, 2, 3].map(() => openReader<string>(db.readerHandle(), { codec: "text", runtime }));
+    let refused = 0;
+    for (const reader of await Promise.all(readers)) {
+      // The state that the next commits replace, of which none is settled before all of them are written.
+      reader.refresh();
+      const shown = reader.count();
+      refused += await setTogether(db, keys);
+      await db.flush();
+      expect(reader.count()).toBe(shown);
+      const { usedBytes, leavingBytes } = db.status().memory;
+      // Deletions of what was evicted are among it.
+      expect(usedBytes - leavingBytes).toBeLessThanOrEqual((2 + 1 / 16) * MIB);
+      portOf(db).verify();
+    }
+    expect(refused).toBeGreaterThan(keys.length / 2);
+    for (const reader of await Promise.all(readers)) await reader.close();
+    await checkSettled(db);
+    expect(await setTogether(db, keys)).toBe(0);
+  },
+);
+
 test("without eviction, what is there can be overwritten beside a checkpoint, and nothing new fits", async () => {
   const beside = async (store: Store<string>): Promise<void> => {
     let refused = 0;

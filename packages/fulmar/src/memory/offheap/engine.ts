@@ -82,7 +82,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#queue = new RefQueue(this.indexes.pages);
     const loosened = (): void => this.#compaction.reconsider();
     this.#pins = new PinSet(this.indexes.pages, (held) => this.#letGo(held), loosened);
-    this.#leaving = new LeavingBytes(this.#records, this.#pins, () => this.#keepTombstones);
+    this.#leaving = new LeavingBytes(this.#records, this.#pins, () => this.#keepTombstones, sharing);
     this.#overwriting = new Overwriting(this.indexes, this.#pins, this.#digests);
     this.#sharing = sharing;
     sharing?.bind(this);
@@ -198,7 +198,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   isPinned(ref: Ref, byUser = false): boolean {
-    return this.#pins.sees(this.#records.versionOf(ref), byUser);
+    const version = this.#records.versionOf(ref);
+    return this.#pins.sees(version, byUser) || (!byUser && this.#sharing?.willPin(version) === true);
   }
 
   slot(ref: Ref): number {

@@ -1,4 +1,5 @@
 import { LATEST, NONE, type PinOwner, type Ref } from "../engine.js";
+import type { Sharing } from "../shared/sharing.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { Records } from "./records.js";
@@ -11,19 +12,22 @@ import type { Records } from "./records.js";
  * comes later, on a state before such a commit, is not waited for: what it keeps counts as leaving until then.
  *
  * As kept, until work of the store's own or a reader on another thread is done: what was replaced or deleted, and
- * no pin of a user sees, with the tombstone above it, unless that is kept.
+ * no pin of a user sees, with the tombstone above it, unless that is kept. What was replaced in a state that such a
+ * reader stays at is so at once: its pin comes when the commit is settled, and others may be on their way.
  */
 export class LeavingBytes {
   readonly #records: Records;
   readonly #pins: PinSet;
   readonly #keepsTombstones: () => boolean;
+  readonly #sharing: Sharing | undefined;
   #leaving = 0;
   #kept = 0;
 
-  constructor(records: Records, pins: PinSet, keepsTombstones: () => boolean) {
+  constructor(records: Records, pins: PinSet, keepsTombstones: () => boolean, sharing: Sharing | undefined) {
     this.#records = records;
     this.#pins = pins;
     this.#keepsTombstones = keepsTombstones;
+    this.#sharing = sharing;
   }
 
   get bytes(): number {
@@ -110,10 +114,13 @@ export class LeavingBytes {
     return records.isTombstone(ref) && records.has(ref, QUEUED) && !this.#keepsTombstones();
   }
 
-  /** Who pins the newest record of a key. */
+  /** Who pins the newest record of a key, or will before what replaces it is settled. */
   #ownerAt(ref: Ref): PinOwner | undefined {
-    if (this.#pins.isEmpty) return undefined;
-    return this.#pins.highest(this.#records.versionOf(ref), LATEST)?.owner;
+    if (this.#sharing === undefined && this.#pins.isEmpty) return undefined;
+    const version = this.#records.versionOf(ref);
+    const pinned = this.#pins.highest(version, LATEST);
+    if (pinned !== undefined) return pinned.owner;
+    return this.#sharing?.willPin(version) === true ? "reader" : undefined;
   }
 
   #mark(ref: Ref, mark: typeof LEAVING | typeof KEPT): void {

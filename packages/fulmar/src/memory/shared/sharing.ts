@@ -121,6 +121,16 @@ export class Sharing implements TreeAudience {
     return this.#readers;
   }
 
+  /**
+   * Whether what is the newest of its key since a version is in the state that readers may begin with, and one of them
+   * stays at that: then it is pinned before what replaces it is settled.
+   */
+  willPin(version: number): boolean {
+    if (version > this.#shared().settled) return false;
+    for (const { block } of this.#readers) if (Atomics.load(block, PIN) === this.#publication) return true;
+    return false;
+  }
+
   /** Memory that waits for readers: bytes, cells of the arena, nodes of the key tree. */
   get waiting(): { readonly bytes: number; readonly cells: number; readonly nodes: number } {
     const limbo = this.#limbo;
