@@ -50,7 +50,8 @@ export class Contender {
 
   /**
    * Before a commit: throws if it must not be made, because what was read has changed, or because the turn of
-   * somebody in line would be lost by it. Who has the turn, or no other attempt, gives way to nobody.
+   * somebody in line would be lost by it. Who goes alone, or has no other attempt, gives way to nobody; who has its
+   * turn does at keys of other lines.
    */
   check(state: Pick<TransactionState, "conflicts" | "writtenKeys">): void {
     const conflicts = state.conflicts();
@@ -59,8 +60,8 @@ export class Contender {
         conflicts,
         conflicts.map(({ key }) => keyText(key)),
       );
-    if (this.#lines.isEmpty || this.isAtLast || this.#place?.hasTurn === true) return;
-    const taken = this.#lines.firstTaken(state.writtenKeys());
+    if (this.#lines.isEmpty || this.isAtLast || this.#place?.isAlone === true) return;
+    const taken = this.#lines.firstTaken(state.writtenKeys(), this.#place);
     if (taken !== undefined) this.#lose([], [taken]);
   }
 

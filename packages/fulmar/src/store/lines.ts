@@ -17,6 +17,8 @@ export interface Place {
   readonly turn: Promise<void>;
   /** Whether its turn has come and is not over. */
   readonly hasTurn: boolean;
+  /** Whether it has lost so often that it goes alone, and it is its turn. */
+  readonly isAlone: boolean;
   /** Whether what was lost since is lost at nothing new. */
   covers(keys: readonly string[], isLast: boolean): boolean;
   /** Idempotent. */
@@ -60,7 +62,7 @@ export class Lines {
     const isShort = tookMs < LONG_MS;
     const names = [...(isShort ? keys : []), ...(isLast ? [EVERYWHERE] : [])];
     const turnMs = Math.max(TURN_MS, TURN_TIMES * tookMs);
-    const waiting = new Waiting(names, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
+    const waiting = new Waiting(names, isLast, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
     for (const name of names) {
       const line = this.#lines.get(name);
       if (line === undefined) this.#lines.set(name, new Set([waiting]));
@@ -72,17 +74,21 @@ export class Lines {
       get hasTurn() {
         return waiting.hasTurn;
       },
-      covers: (lost, isLonely) => waiting.covers(isLonely ? [...lost, EVERYWHERE] : lost),
+      get isAlone() {
+        return waiting.hasTurn && waiting.isLast;
+      },
+      covers: (lost, isLonely) => (waiting.isLast || !isLonely) && waiting.covers(lost),
       leave: () => this.#leave(waiting),
     };
   }
 
-  /** The first of these keys at which somebody has its turn, which a write of it from outside its line would cost. */
-  firstTaken(keys: Iterable<string>): string | undefined {
+  /** The first of these keys at which another one than `own` has its turn, which a write of it would cost. */
+  firstTaken(keys: Iterable<string>, own?: Place): string | undefined {
     const nowMs = this.#clock.monotonicMs();
     for (const key of keys) {
       const first = firstOf(this.#lines.get(key));
-      if (first !== undefined && nowMs - first.calledMs < first.protectedMs) return key;
+      if (first === undefined || nowMs - first.calledMs >= first.protectedMs) continue;
+      if (own?.hasTurn !== true || !own.covers([key], false)) return key;
     }
     return undefined;
   }
@@ -111,6 +117,8 @@ export class Lines {
 
 class Waiting {
   readonly names: readonly string[];
+  /** Whether it has lost so often that it goes alone. */
+  readonly isLast: boolean;
   /** For how long others give way to it once its turn has come. */
   readonly protectedMs: number;
   /** For how long its turn lasts. */
@@ -122,8 +130,9 @@ class Waiting {
   calledMs = Number.NEGATIVE_INFINITY;
   #resolve: () => void = () => undefined;
 
-  constructor(names: readonly string[], protectedMs: number, holdMs: number) {
+  constructor(names: readonly string[], isLast: boolean, protectedMs: number, holdMs: number) {
     this.names = names;
+    this.isLast = isLast;
     this.protectedMs = protectedMs;
     this.holdMs = holdMs;
     this.turn = new Promise((resolve) => {

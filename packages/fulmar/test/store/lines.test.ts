@@ -232,6 +232,19 @@ describe("who contends", () => {
     expect(() => check("a")).not.toThrow();
   });
 
+  it("gives way in its turn at keys of other lines, until it goes alone", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    const check = (): void =>
+      one.check({ conflicts: () => [], writtenKeys: () => ["a", "b"].map((name) => text(name)) });
+    await lose("a");
+    expect(check).not.toThrow();
+    rig.join([text("b")]);
+    expect(check).toThrow();
+    for (let i = 0; i < 3; i++) await lose("a");
+    expect(check).not.toThrow();
+  });
+
   it("shows what the last attempt met, and other errors as they are", async () => {
     const { one, lose } = contender(new Rig());
     await lose("a");

@@ -58,6 +58,27 @@ describe("transactions that meet at keys", () => {
     expect([attempts, db.get("b")]).toEqual([2, 1]);
   });
 
+  it("get through beside others that stand in lines of other keys and overwrite this one unread", async () => {
+    await using db = await open<number>(undefined, timeless());
+    let isDone = false;
+    const others = async (): Promise<void> => {
+      while (!isDone) {
+        await db.transact(async (tx) => {
+          const before = tx.get("a") ?? 0;
+          await turn();
+          tx.set("a", before + 1);
+          tx.set("b", before);
+        });
+      }
+    };
+    const running = Array.from({ length: 10 }, () => others());
+    const slow = db.transact(adding("b", "c", 5, () => undefined)).finally(() => {
+      isDone = true;
+    });
+    await Promise.all([slow, ...running]);
+    expect(db.get("c")).toBe(1);
+  });
+
   it("let the event loop turn between attempts that are lost again", async () => {
     await using db = await open<number>();
     let [attempts, turns, isDone] = [0, 0, false];
