@@ -2,7 +2,7 @@ import type { Clock, Timers } from "../base/runtime/interface.js";
 import { keyText } from "../keys/key-text.js";
 import type { Conflict } from "../transaction/optimistic/validation.js";
 import { ConflictError, shown } from "./conflict.js";
-import type { Lines, Place } from "./lines.js";
+import { isLong, type Lines, type Place } from "./lines.js";
 import type { TransactionState } from "./transaction-state.js";
 
 /** After so many lost attempts, a transaction stands in line with all others that lost as often, whatever at. */
@@ -50,8 +50,8 @@ export class Contender {
 
   /**
    * Before a commit: throws if it must not be made, because what was read has changed, or because the turn of
-   * somebody in line would be lost by it. Who goes alone, or has no other attempt, gives way to nobody; who has its
-   * turn does at keys of other lines.
+   * somebody in line would be lost by it. Who goes alone, has no other attempt or took long gives way to nobody; who
+   * has its turn does at keys of other lines.
    */
   check(state: Pick<TransactionState, "conflicts" | "writtenKeys">): void {
     const conflicts = state.conflicts();
@@ -61,6 +61,8 @@ export class Contender {
         conflicts.map(({ key }) => keyText(key)),
       );
     if (this.#lines.isEmpty || this.isAtLast || this.#place?.isAlone === true) return;
+    // Another attempt would cost it more than this one costs whoever has the turn.
+    if (isLong(this.#tookMs)) return;
     const taken = this.#lines.firstTaken(state.writtenKeys(), this.#place);
     if (taken !== undefined) this.#lose([], [taken]);
   }
@@ -101,8 +103,12 @@ export class Contender {
     this.#lost ??= new Set();
     for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
     this.#place?.leave();
-    const tookMs = this.#runtime.clock.monotonicMs() - this.#begunMs;
-    this.#place = this.#lines.join({ keys: this.#lost, tookMs, isLast });
+    this.#place = this.#lines.join({ keys: this.#lost, tookMs: this.#tookMs, isLast });
     return this.#place;
+  }
+
+  /** How long the attempt takes by now. */
+  get #tookMs(): number {
+    return this.#runtime.clock.monotonicMs() - this.#begunMs;
   }
 }

@@ -4,12 +4,19 @@ import type { Clock, Timer, Timers } from "../base/runtime/interface.js";
 const TURN_MS = 50;
 /** ... and so many times what the last attempt took: whoever takes longer may be what those behind it wait for. */
 const TURN_TIMES = 4;
-/** Attempts that take so long have no lines but that of those that lost again and again ... */
+/** Attempts that take so long have no lines but one, of those that lost again and again ... */
 const LONG_MS = 100;
 /** ... where a turn lasts so long. */
 const LAST_TURN_MS = 500;
 /** The line of those that lost again and again, whatever at. No key is empty. */
 const EVERYWHERE = "";
+/** That of the long ones among them: whoever takes long is not waited for in lines of keys. No key has this unit. */
+const EVERYWHERE_LONG = "\u{100}";
+
+/** Whether an attempt takes so long that it does not stand where others wait for nothing. */
+export function isLong(tookMs: number): boolean {
+  return tookMs >= LONG_MS;
+}
 
 /** A transaction's place in all the lines that it stands in. */
 export interface Place {
@@ -59,8 +66,9 @@ export class Lines {
 
   join({ keys, tookMs, isLast }: Loss): Place {
     // Long attempts would hold up the others, and find their keys changed all the same.
-    const isShort = tookMs < LONG_MS;
-    const names = [...(isShort ? keys : []), ...(isLast ? [EVERYWHERE] : [])];
+    const isShort = !isLong(tookMs);
+    const everywhere = isShort ? EVERYWHERE : EVERYWHERE_LONG;
+    const names = [...(isShort ? keys : []), ...(isLast ? [everywhere] : [])];
     const turnMs = Math.max(TURN_MS, TURN_TIMES * tookMs);
     const waiting = new Waiting(names, isLast, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
     for (const name of names) {

@@ -135,9 +135,19 @@ describe("lines", () => {
     expect(rig.lines.isEmpty).toBe(true);
     const last = rig.join(["a"], 100, true);
     expect(rig.lines.firstTaken(["a"])).toBeUndefined();
-    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+    const next = rig.join(["b"], 100, true);
+    expect(next.hasTurn).toBe(false);
     last.leave();
-    expect(rig.join(["b"], 1, true).hasTurn).toBe(false);
+    expect(next.hasTurn).toBe(true);
+  });
+
+  it("let nobody wait behind those whose attempts take long, that lost as often or not", () => {
+    const rig = new Rig();
+    const long = rig.join(["a"], 100, true);
+    const places = [rig.join(["b"], 1, true), rig.join(["c"], 1, true), rig.join(["b"])];
+    expect([long.hasTurn, ...turnsOf(places)]).toEqual([true, 0]);
+    places[0].leave();
+    expect(turnsOf(places)).toEqual([1, 2]);
   });
 
   it("know whether a loss is at nothing new", () => {
@@ -242,6 +252,17 @@ describe("who contends", () => {
     rig.join([text("b")]);
     expect(check).toThrow();
     for (let i = 0; i < 3; i++) await lose("a");
+    expect(check).not.toThrow();
+  });
+
+  it("gives way to nobody once the attempt has taken long", () => {
+    const rig = new Rig();
+    rig.join([text("a")], 90);
+    const { one } = contender(rig);
+    const check = (): void => one.check({ conflicts: () => [], writtenKeys: () => [text("a")] });
+    rig.advance(99);
+    expect(check).toThrow();
+    rig.advance(1);
     expect(check).not.toThrow();
   });
 
