@@ -77,8 +77,10 @@ export class Contender {
   async standInLine(): Promise<void> {
     const keys = this.#lostAt;
     const isLast = this.#attempts >= LOST_ALONE;
+    this.#lost ??= new Set();
+    for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
     const held = this.#place;
-    const place = held?.hasTurn === true && held.covers(keys, isLast) ? held : this.#join(keys, isLast);
+    const place = held?.hasTurn === true && held.covers(keys, isLast) ? held : this.#join(this.#lost, isLast);
     // The first retry of who is first comes at once, as mostly the other one is through. Whoever is first and
     // lost all the same lets the winner do what comes next.
     if (this.#attempts > 1) await this.#runtime.timers.turn();
@@ -99,11 +101,9 @@ export class Contender {
   }
 
   /** Takes a place at the end of the lines of all keys that it ever lost at. */
-  #join(keys: readonly string[], isLast: boolean): Place {
-    this.#lost ??= new Set();
-    for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
+  #join(keys: Iterable<string>, isLast: boolean): Place {
     this.#place?.leave();
-    this.#place = this.#lines.join({ keys: this.#lost, tookMs: this.#tookMs, isLast });
+    this.#place = this.#lines.join({ keys, tookMs: this.#tookMs, isLast });
     return this.#place;
   }
 

@@ -26,7 +26,7 @@ export interface Place {
   readonly hasTurn: boolean;
   /** Whether it has lost so often that it goes alone, and it is its turn. */
   readonly isAlone: boolean;
-  /** Whether what was lost since is lost at nothing new. */
+  /** Whether what was lost since is lost at nothing new. Who goes alone does so wherever it loses. */
   covers(keys: readonly string[], isLast: boolean): boolean;
   /** Idempotent. */
   leave(): void;
@@ -85,7 +85,7 @@ export class Lines {
       get isAlone() {
         return waiting.hasTurn && waiting.isLast;
       },
-      covers: (lost, isLonely) => (waiting.isLast || !isLonely) && waiting.covers(lost),
+      covers: (lost, isLonely) => waiting.isLast || (!isLonely && waiting.covers(lost)),
       leave: () => this.#leave(waiting),
     };
   }

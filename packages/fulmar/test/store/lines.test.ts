@@ -158,7 +158,7 @@ describe("lines", () => {
       false,
       false,
     ]);
-    expect(rig.join([], 1, true).covers([], true)).toBe(true);
+    expect(rig.join([], 1, true).covers(["a"], true)).toBe(true);
   });
 });
 
@@ -216,6 +216,24 @@ describe("who contends", () => {
       seen.push(isAlone());
     }
     expect(seen).toEqual([false, false, false, true, true]);
+  });
+
+  it("keeps its turn alone wherever it loses, and remembers where when that is over", async () => {
+    const rig = new Rig();
+    const { lose } = contender(rig);
+    for (const name of ["a", "b", "c", "d"]) await lose(name);
+    const next = rig.join([], 1, true);
+    const first = lose("e");
+    expect(next.hasTurn).toBe(false);
+    await first;
+    const again = lose("f");
+    expect(next.hasTurn).toBe(false);
+    rig.advance(500);
+    expect(next.hasTurn).toBe(true);
+    next.leave();
+    await again;
+    await lose("g");
+    expect(["a", "e", "f", "g"].map((name) => rig.lines.firstTaken([text(name)]))).not.toContain(undefined);
   });
 
   it("stands in 64 lines at most, and in none for what is no key", async () => {
