@@ -11,8 +11,11 @@ const SCANS = Number(process.env.FULMAR_SCANS ?? 1000);
 const SEED = Number(process.env.FULMAR_SEED ?? 1 + (Date.now() % 1_000_000));
 const KEYS = 60;
 const AMOUNT = 1000;
-/** More buffers than there can be: they are told of in advance, by their place in a list. */
-const BUFFERS = 600;
+/**
+ * More buffers than there can be: they are told of in advance, by their place in a list. Beside a reader that gets no
+ * processor, 400 chunks of nodes alone may wait.
+ */
+const BUFFERS = 2400;
 const NEWS_MAX = 4_000_000;
 
 const workers: Worker[] = [];
