@@ -5,13 +5,14 @@ import { PinSet } from "../../../src/memory/offheap/pins.js";
 import type { RefQueue } from "../../../src/memory/offheap/ref-queue.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 
+/** Pins of which the lists that are let go are told, and whenever one is that kept records where they are. */
+function pinSet(released: (held: RefQueue) => void, loosened = (): void => undefined): PinSet {
+  return new PinSet(new NodePool(DEFAULT_SHAPE), released, loosened);
+}
+
 it("uses the list of a pinned version again only if nothing is in it", () => {
   const released: RefQueue[] = [];
-  const pins = new PinSet(
-    new NodePool(DEFAULT_SHAPE),
-    (held) => released.push(held),
-    () => undefined,
-  );
+  const pins = pinSet((held) => released.push(held));
   const first = pins.pin(1, "user");
   pins.highest(1, LATEST)?.held.push(7);
   first.release();
@@ -28,11 +29,7 @@ it("uses the list of a pinned version again only if nothing is in it", () => {
 
 it("lets go of what a version holds when no pin of it keeps records where they are any more", () => {
   const released: RefQueue[] = [];
-  const pins = new PinSet(
-    new NodePool(DEFAULT_SHAPE),
-    (held) => released.push(held),
-    () => undefined,
-  );
+  const pins = pinSet((held) => released.push(held));
   const [anchor, loose] = [pins.pin(1, "store"), pins.pin(1, "reader")];
   pins.highest(1, LATEST)?.held.push(7);
   anchor.release();
@@ -44,8 +41,7 @@ it("lets go of what a version holds when no pin of it keeps records where they a
 
 it("tells which versions are kept where they are, and when one no longer is", () => {
   let loosened = 0;
-  const pins = new PinSet(
-    new NodePool(DEFAULT_SHAPE),
+  const pins = pinSet(
     () => undefined,
     () => loosened++,
   );

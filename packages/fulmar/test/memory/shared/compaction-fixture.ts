@@ -5,7 +5,7 @@ import { Arena } from "../../../src/memory/offheap/arena.js";
 import type { SharingBounds } from "../../../src/memory/shared/sharing.js";
 import { ascii } from "../fixtures.js";
 import { SMALL } from "../offheap/shapes.js";
-import { Owner, type SteppedReader } from "./fixture.js";
+import { Owner, SteppedReader } from "./fixture.js";
 
 const SHAPE = { ...SMALL, slabBytes: 4096 };
 export const KEYS = Array.from({ length: 1000 }, (_, i) => ascii(`${"p".repeat(i % 50)} ${i}`));
@@ -57,6 +57,23 @@ export function stay(owner: Owner, reader: SteppedReader): string[] {
   owner.commit(1, 0, [40]);
   owner.settle();
   return state;
+}
+
+/** An owner that deleted nine keys of ten, then a reader that stays: what it shows, and what memory was taken then. */
+export function setUpBehindDeletions(
+  seed: number,
+  bounds: SharingBounds = {},
+): {
+  owner: Owner;
+  reader: SteppedReader;
+  state: string[];
+  before: number;
+} {
+  const owner = setUp(seed, bounds);
+  const reader = new SteppedReader(owner.sharing);
+  owner.deleteMost();
+  const state = stay(owner, reader);
+  return { owner, reader, state, before: allocated(owner) };
 }
 
 /** Has `probe` run before and after each call of a method. */

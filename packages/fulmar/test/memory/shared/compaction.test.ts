@@ -17,6 +17,7 @@ import {
   refsAt,
   SEEDS,
   setUp,
+  setUpBehindDeletions,
   stay,
   vacuumAll,
 } from "./compaction-fixture.js";
@@ -43,11 +44,7 @@ describe("memory that other threads can read", () => {
 
   it("comes back although a reader stays at a state, which it goes on to see", () => {
     for (const seed of SEEDS) {
-      const owner = setUp(seed);
-      const reader = new SteppedReader(owner.sharing);
-      owner.deleteMost();
-      const state = stay(owner, reader);
-      const before = allocated(owner);
+      const { owner, reader, state, before } = setUpBehindDeletions(seed);
       vacuumAll(owner);
       owner.engine.verify();
       expect(owner.moves).toBeGreaterThan(0);
@@ -58,10 +55,7 @@ describe("memory that other threads can read", () => {
   });
 
   it("comes back a round at a time, however little goes out of reach in it", () => {
-    const owner = setUp(SEEDS[0], { stepBytes: 1 << 14 });
-    const reader = new SteppedReader(owner.sharing);
-    owner.deleteMost();
-    stay(owner, reader);
+    const { owner } = setUpBehindDeletions(SEEDS[0], { stepBytes: 1 << 14 });
     const before = allocated(owner);
     vacuumAll(owner);
     owner.engine.verify();
@@ -86,10 +80,7 @@ describe("memory that other threads can read", () => {
   it("is not taken from under a read that found its way to it before", () => {
     let moved = 0;
     for (const seed of SEEDS) {
-      const owner = setUp(seed);
-      const reader = new SteppedReader(owner.sharing);
-      owner.deleteMost();
-      const state = stay(owner, reader);
+      const { owner, reader, state } = setUpBehindDeletions(seed);
       const moves = owner.moves;
       const found = reader.scanAround(() => {
         vacuumAll(owner);
@@ -107,10 +98,7 @@ describe("memory that other threads can read", () => {
   it("shows a reader what it stays at, whatever is moved between any two of its steps", () => {
     const separators = vi.spyOn(KeyNodes.prototype, "moveSeparator");
     for (const seed of SEEDS) {
-      const owner = setUp(seed);
-      const reader = new SteppedReader(owner.sharing);
-      owner.deleteMost();
-      const state = stay(owner, reader);
+      const { owner, reader, state } = setUpBehindDeletions(seed);
       let steps = 0;
       reader.view.stepper = {
         step: () => {
@@ -134,10 +122,7 @@ describe("memory that other threads can read", () => {
   it("shows a reader what it stays at, wherever it stands when everything is moved", () => {
     let moved = 0;
     for (let moment = 0; moment < 60; moment++) {
-      const owner = setUp(SEEDS[moment % SEEDS.length]);
-      const reader = new SteppedReader(owner.sharing);
-      owner.deleteMost();
-      const state = stay(owner, reader);
+      const { owner, reader, state } = setUpBehindDeletions(SEEDS[moment % SEEDS.length]);
       const before = owner.moves;
       let left = moment;
       reader.view.stepper = { step: () => left-- === 0 && vacuumAll(owner) };
@@ -150,10 +135,7 @@ describe("memory that other threads can read", () => {
   });
 
   it("shows a reader what it stays at, between any two steps of a move", () => {
-    const owner = setUp(SEEDS[0]);
-    const reader = new SteppedReader(owner.sharing);
-    owner.deleteMost();
-    const state = stay(owner, reader);
+    const { owner, reader, state } = setUpBehindDeletions(SEEDS[0]);
     let probes = 0;
     const probe = (): void => {
       probes++;
@@ -178,10 +160,7 @@ describe("memory that other threads can read", () => {
   });
 
   it("is not moved so fast that a read would be taken back for it", () => {
-    const owner = setUp(SEEDS[0], { limboBytesMax: 1000 });
-    const reader = new SteppedReader(owner.sharing);
-    owner.deleteMost();
-    stay(owner, reader);
+    const { owner, reader } = setUpBehindDeletions(SEEDS[0], { limboBytesMax: 1000 });
     let [reads, waiting] = [0, 0];
     reader.session.read(() => {
       reads++;
@@ -196,10 +175,7 @@ describe("memory that other threads can read", () => {
   });
 
   it("is exchanged in single atomic stores", () => {
-    const owner = setUp(SEEDS[0]);
-    const reader = new SteppedReader(owner.sharing);
-    owner.deleteMost();
-    stay(owner, reader);
+    const { owner } = setUpBehindDeletions(SEEDS[0]);
     const { store } = Atomics;
     /** Where stores to nodes went. */
     const stored = new Set<string>();
@@ -249,11 +225,7 @@ describe("memory that other threads can read", () => {
 
   it("comes back in the end when a reader stands still in the middle of a read", () => {
     for (const seed of SEEDS) {
-      const owner = setUp(seed);
-      const reader = new SteppedReader(owner.sharing);
-      owner.deleteMost();
-      const state = stay(owner, reader);
-      const before = allocated(owner);
+      const { owner, reader, state, before } = setUpBehindDeletions(seed);
       let [between, waiting] = [0, 0];
       const found = reader.scanAround(() => {
         // The owner does not wait for it for ever.
