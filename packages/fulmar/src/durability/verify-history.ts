@@ -4,21 +4,26 @@ import type { Finding } from "./directory-types.js";
 import type { PastSegment } from "./history.js";
 import { LogCursor } from "./history-cursor.js";
 import type { DiskRuntime } from "./keyring.js";
+import type { SegmentFile } from "./segment-reader.js";
 
 /**
- * Reads the segments that are kept for watches as such a watch would, all of them, whatever is damaged. `kept` continue
- * each other, oldest first, up to version `through`. What that damage means depends on whether the directory `opens`.
+ * Reads the segments that are kept for watches as such a watch would, all of them, whatever is damaged, up to where the
+ * log goes on. `kept` say that they continue each other, oldest first, up to `first`, the first one that is not kept.
+ * What that damage means depends on whether the directory `opens`.
  */
 export async function checkHistory(
   runtime: DiskRuntime,
   storeId: string,
   kept: readonly PastSegment[],
-  through: number,
+  first: SegmentFile | undefined,
   opens: boolean,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const through = first?.opening?.base ?? 0;
+  // Of the first one only whether it continues them: its records are the log's.
+  const all = first === undefined ? kept : [...kept, { ...first, base: through, end: 0, keyId: undefined }];
   for (let from = 0; from < kept.length; ) {
-    const segments = kept.slice(from);
+    const segments = all.slice(from);
     const damaged = await firstDamage(runtime, storeId, segments);
     if (damaged === undefined) break;
     from += 1 + segments.findIndex(({ path }) => path === damaged.details.file);

@@ -180,7 +180,7 @@ async function lookBehind(
   const opens = findings.every(({ severity }) => severity !== "problem");
   const first = loaded ?? (await firstOf(runtime, layout, manifest));
   const kept = await findHistory(runtime, layout, storeId, first, Number.POSITIVE_INFINITY);
-  findings.push(...(await checkHistory(runtime, storeId, kept, first?.opening?.base ?? 0, opens)));
+  findings.push(...(await checkHistory(runtime, storeId, kept, first, opens)));
   // Without the opening of the first segment nobody can tell which ones before it are kept for watches.
   const isKept = (number: number): boolean =>
     first?.opening === undefined ? number < firstSegment : kept.some((segment) => segment.number === number);

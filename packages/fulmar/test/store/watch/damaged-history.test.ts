@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
+import { readU32, writeU32 } from "../../../src/base/bytes.js";
+import { crc32 } from "../../../src/base/crc.js";
+import { RECORD_HEAD_BYTES } from "../../../src/durability/segment-format.js";
 import { repair, type VerifyReport, verify } from "../../../src/index.js";
 import type { SimulatedStorage } from "../../../src/testing/index.js";
+import { edit } from "../../durability/harness.js";
+import { readSegment } from "../../durability/log-records.js";
 import { errorOf, machine, openOn, take } from "./support.js";
 
 const CHECKPOINT = "/data/checkpoint/000000000001";
@@ -67,6 +72,33 @@ test("what is kept for watches is not left over where the checkpoint is damaged,
   expect(findings).toMatchObject([{ severity: "problem" }, { severity: "history", file: segments[1] }]);
   expect(findings[1].message).toContain("a repair takes from it");
   expect(findings[1].message).not.toContain("a repair changes nothing");
+});
+
+test("a history that the log does not continue is found, as by a watch that comes to where they meet", async () => {
+  const { storage, segments } = await withHistory();
+  const path = segments[segments.length - 1];
+  const log = (await storage.runtime.fileSystem.list("/data/log")).map((name) => `/data/log/${name}`);
+  const first = log[log.length - 1];
+  // Another value in the last commit, and the checksum that it has then.
+  await edit(storage, path, (bytes) => {
+    const { from, to } = readSegment(bytes).records.at(-1) ?? { from: 0, to: 0 };
+    bytes[to - 20] ^= 1;
+    const payloadAt = from + RECORD_HEAD_BYTES;
+    const end = payloadAt + readU32(bytes, from);
+    writeU32(bytes, end, crc32(bytes, payloadAt, end, readU32(bytes, payloadAt - 4)));
+    return bytes;
+  });
+  const { ok, findings } = await look(storage);
+  expect({ ok, findings }).toMatchObject({
+    ok: true,
+    findings: [{ severity: "history", file: first, offset: 0 }],
+  });
+  const db = await openOn(storage);
+  expect(findings[0].message).toContain(`before version ${db.version}`);
+  await db.set(0, "behind it");
+  const error = await errorOf(take(db.watch({}, { since: 0 }), 61));
+  expect(error).toMatchObject({ code: "CORRUPT", details: { file: first } });
+  await db.close();
 });
 
 /** Notes on files that no open needs where the store does not open: of which a repair takes something, and what. */
