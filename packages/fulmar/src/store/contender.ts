@@ -2,7 +2,7 @@ import type { Clock, Timers } from "../base/runtime/interface.js";
 import { keyText } from "../keys/key-text.js";
 import type { Conflict } from "../transaction/optimistic/validation.js";
 import { ConflictError, shown } from "./conflict.js";
-import { isLong, type Lines, type Place } from "./lines.js";
+import { EVERYWHERE, isLong, type Lines, type Place } from "./lines.js";
 import type { TransactionState } from "./transaction-state.js";
 
 /** After so many lost attempts, a transaction stands in line with all others that lost as often, whatever at. */
@@ -34,6 +34,8 @@ export class Contender {
   /** Texts of all keys at which it ever lost; most lose nothing. */
   #lost: Set<string> | undefined;
   #place: Place | undefined;
+  /** Whether it stands in line with those that go alone, because it met one of them. */
+  #goesAlone = false;
 
   /** Its first attempt, which began at `begunMs`; it may lose as many as `retries`, and not one more. */
   constructor(lines: Lines, runtime: Waits, retries: number, begunMs: number) {
@@ -64,7 +66,15 @@ export class Contender {
     // Another attempt would cost it more than this one costs whoever has the turn.
     if (isLong(this.#tookMs)) return;
     const taken = this.#lines.firstTaken(state.writtenKeys(), this.#place);
-    if (taken !== undefined) this.#lose([], [taken]);
+    if (taken === undefined) return;
+    this.#goesAlone ||= taken === EVERYWHERE;
+    this.#lose([], taken === EVERYWHERE ? [] : [taken]);
+  }
+
+  /** Another attempt begins. */
+  begin(state: Pick<TransactionState, "hasRead">): void {
+    this.#begunMs = this.#runtime.clock.monotonicMs();
+    this.#place?.guard((key) => state.hasRead(key));
   }
 
   /** What applications see of the error of the last attempt. */
@@ -76,7 +86,7 @@ export class Contender {
   /** After an attempt that was lost: resolves when the next one may begin. */
   async standInLine(): Promise<void> {
     const keys = this.#lostAt;
-    const isLast = this.#attempts >= LOST_ALONE;
+    const isLast = this.#goesAlone || this.#attempts >= LOST_ALONE;
     this.#lost ??= new Set();
     for (const key of keys) if (this.#lost.size < KEYS_MAX) this.#lost.add(key);
     const held = this.#place;
@@ -86,7 +96,6 @@ export class Contender {
     if (this.#attempts > 1) await this.#runtime.timers.turn();
     await place.turn;
     this.#attempts++;
-    this.#begunMs = this.#runtime.clock.monotonicMs();
   }
 
   /** Nobody stands behind it any more. */

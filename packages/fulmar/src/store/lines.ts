@@ -1,4 +1,5 @@
 import type { Clock, Timer, Timers } from "../base/runtime/interface.js";
+import { keyText } from "../keys/key-text.js";
 
 /** A turn lasts so long at least ... */
 const TURN_MS = 50;
@@ -9,7 +10,7 @@ const LONG_MS = 100;
 /** ... where a turn lasts so long. */
 const LAST_TURN_MS = 500;
 /** The line of those that lost again and again, whatever at. No key is empty. */
-const EVERYWHERE = "";
+export const EVERYWHERE = "";
 /** That of the long ones among them: whoever takes long is not waited for in lines of keys. No key has this unit. */
 const EVERYWHERE_LONG = "\u{100}";
 
@@ -28,6 +29,8 @@ export interface Place {
   readonly isAlone: boolean;
   /** Whether what was lost since is lost at nothing new. Who goes alone does so wherever it loses. */
   covers(keys: readonly string[], isLast: boolean): boolean;
+  /** Tells what the attempt that begins has read, at each moment: who goes alone must not lose that. */
+  guard(hasRead: (key: Uint8Array) => boolean): void;
   /** Idempotent. */
   leave(): void;
 }
@@ -47,7 +50,8 @@ export interface Loss {
  * there, and beside each other at different keys: at random each would go on losing to all the others. Nothing is
  * locked. Who stands first in all its lines has its turn, and for a short while those that came later
  * and want to write these keys give way to it. Since one joins all its lines at once, the oldest of all
- * waits for nobody, and no two wait for each other.
+ * waits for nobody, and no two wait for each other. For those that meet at another key each time there is one more
+ * line, and others give way to its first wherever that has read.
  */
 export class Lines {
   readonly #clock: Pick<Clock, "monotonicMs">;
@@ -86,19 +90,34 @@ export class Lines {
         return waiting.hasTurn && waiting.isLast;
       },
       covers: (lost, isLonely) => waiting.isLast || (!isLonely && waiting.covers(lost)),
+      guard: (hasRead) => {
+        waiting.hasRead = hasRead;
+      },
       leave: () => this.#leave(waiting),
     };
   }
 
-  /** The first of these keys at which another one than `own` has its turn, which a write of it would cost. */
-  firstTaken(keys: Iterable<string>, own?: Place): string | undefined {
-    const nowMs = this.#clock.monotonicMs();
+  /**
+   * The line, by its name, in which another one than `own` has its turn that a write of these keys would cost it: that
+   * of the first key where there is one, and {@link EVERYWHERE} where who goes alone has read a key.
+   */
+  firstTaken(keys: Iterable<Uint8Array>, own?: Place): string | undefined {
+    const alone = this.#protectedIn(EVERYWHERE);
     for (const key of keys) {
-      const first = firstOf(this.#lines.get(key));
-      if (first === undefined || nowMs - first.calledMs >= first.protectedMs) continue;
-      if (own?.hasTurn !== true || !own.covers([key], false)) return key;
+      const name = keyText(key);
+      const isOwn = own?.hasTurn === true && own.covers([name], false);
+      if (!isOwn && this.#protectedIn(name) !== undefined) return name;
+      if (alone?.hasRead(key) === true) return EVERYWHERE;
     }
     return undefined;
+  }
+
+  /** Who has its turn in a line, and others give way to. */
+  #protectedIn(name: string): Waiting | undefined {
+    const first = firstOf(this.#lines.get(name));
+    if (first === undefined || this.#clock.monotonicMs() - first.calledMs >= first.protectedMs)
+      return undefined;
+    return first;
   }
 
   #callIfFirst(waiting: Waiting): void {
@@ -132,6 +151,7 @@ class Waiting {
   /** For how long its turn lasts. */
   readonly holdMs: number;
   readonly turn: Promise<void>;
+  hasRead: (key: Uint8Array) => boolean = () => false;
   timer: Timer | undefined;
   hasLeft = false;
   /** When its turn came. */

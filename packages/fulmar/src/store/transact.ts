@@ -137,6 +137,7 @@ export class Transactor<V> {
     run.ending.check();
     const state = new TransactionState({ core: this.#core, isolation: run.plan.isolation });
     try {
+      run.contender.begin(state);
       const outcome = this.#enter(run.body, state);
       const result = isPromiseLike(outcome) ? await run.ending.race(outcome) : outcome;
       return await this.#conclude(result, state, run);

@@ -1,5 +1,4 @@
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
-import { keyText } from "../keys/key-text.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { deadlineOf, keyOf } from "../record/entry.js";
@@ -159,9 +158,14 @@ export class TransactionState {
     savepoints.length = index + 1;
   }
 
-  /** The texts of the keys that it overwrites; steps cost nobody an attempt but who read their keys. */
-  writtenKeys(): string[] {
-    return this.#blindKeys().map(keyText);
+  /** The keys that it overwrites; steps cost nobody an attempt but who read their keys. */
+  writtenKeys(): Uint8Array[] {
+    return this.#blindKeys();
+  }
+
+  /** Whether a change of a key would be a conflict, by what it has read so far. */
+  hasRead(key: Uint8Array): boolean {
+    return this.#reads?.has(key) === true;
   }
 
   /** What changed of what it read. Whoever finds nothing commits at once, without an `await` in between. */

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { FulmarError } from "../../src/base/errors.js";
-import { keyText } from "../../src/keys/key-text.js";
 import { ConflictError } from "../../src/store/conflict.js";
 import { Contender } from "../../src/store/contender.js";
-import { Lines, type Place } from "../../src/store/lines.js";
+import { EVERYWHERE, Lines, type Place } from "../../src/store/lines.js";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const bytes = (name: string): Uint8Array => new TextEncoder().encode(name);
 
 /** Lines whose time passes by hand. */
 class Rig {
@@ -31,6 +32,10 @@ class Rig {
 
   join(keys: readonly string[], tookMs = 1, isLast = false): Place {
     return this.lines.join({ keys, tookMs, isLast });
+  }
+
+  taken(...names: string[]): string | undefined {
+    return this.lines.firstTaken(names.map(bytes));
   }
 
   get timers(): number {
@@ -116,17 +121,17 @@ describe("lines", () => {
     const rig = new Rig();
     const first = rig.join(["a", "b"], 1, true);
     rig.join(["b", "c"]);
-    expect(rig.lines.firstTaken(["x", "c", "b", "a"])).toBe("b");
-    expect(rig.lines.firstTaken(["c", "x"])).toBeUndefined();
+    expect(rig.taken("x", "c", "b", "a")).toBe("b");
+    expect(rig.taken("c", "x")).toBeUndefined();
     rig.advance(49);
-    expect(rig.lines.firstTaken(["a"])).toBe("a");
+    expect(rig.taken("a")).toBe("a");
     rig.advance(1);
-    expect([first.hasTurn, rig.lines.firstTaken(["a"])]).toEqual([true, undefined]);
+    expect([first.hasTurn, rig.taken("a")]).toEqual([true, undefined]);
     rig.join(["d"], 30);
     rig.advance(119);
-    expect(rig.lines.firstTaken(["d"])).toBe("d");
+    expect(rig.taken("d")).toBe("d");
     rig.advance(1);
-    expect(rig.lines.firstTaken(["d"])).toBeUndefined();
+    expect(rig.taken("d")).toBeUndefined();
   });
 
   it("have no place for those whose attempts take long, but among those that lost again and again", () => {
@@ -134,7 +139,7 @@ describe("lines", () => {
     expect(rig.join(["a"], 100).hasTurn).toBe(true);
     expect(rig.lines.isEmpty).toBe(true);
     const last = rig.join(["a"], 100, true);
-    expect(rig.lines.firstTaken(["a"])).toBeUndefined();
+    expect(rig.taken("a")).toBeUndefined();
     const next = rig.join(["b"], 100, true);
     expect(next.hasTurn).toBe(false);
     last.leave();
@@ -163,14 +168,13 @@ describe("lines", () => {
 });
 
 describe("who contends", () => {
-  const text = (name: string): string => keyText(new TextEncoder().encode(name));
-
   function contender(rig: Rig): { one: Contender; lose: (...names: string[]) => Promise<void> } {
     const one = new Contender(rig.lines, rig.runtime, 20, rig.runtime.clock.monotonicMs());
     const lose = async (...names: string[]): Promise<void> => {
-      const conflicts = names.map((name) => ({ key: new TextEncoder().encode(name), expected: 1, found: 2 }));
+      const conflicts = names.map((name) => ({ key: bytes(name), expected: 1, found: 2 }));
       expect(() => one.check({ conflicts: () => conflicts, writtenKeys: () => [] })).toThrow();
       await one.standInLine();
+      one.begin({ hasRead: () => false });
     };
     return { one, lose };
   }
@@ -179,14 +183,14 @@ describe("who contends", () => {
     const rig = new Rig();
     const { one, lose } = contender(rig);
     await lose("a");
-    const next = rig.join([text("a")]);
+    const next = rig.join(["a"]);
     await lose("a");
     expect(next.hasTurn).toBe(false);
     const again = lose("a", "b");
     expect(next.hasTurn).toBe(true);
     next.leave();
     await again;
-    expect([text("a"), text("b")].map((key) => rig.lines.firstTaken([key]))).toEqual([text("a"), text("b")]);
+    expect(["a", "b"].map((name) => rig.taken(name))).toEqual(["a", "b"]);
     one.leave();
     expect(rig.lines.isEmpty).toBe(true);
   });
@@ -233,7 +237,32 @@ describe("who contends", () => {
     next.leave();
     await again;
     await lose("g");
-    expect(["a", "e", "f", "g"].map((name) => rig.lines.firstTaken([text(name)]))).not.toContain(undefined);
+    expect(["a", "e", "f", "g"].map((name) => rig.taken(name))).not.toContain(undefined);
+  });
+
+  it("gives way to whoever goes alone where that has read, and goes alone next", async () => {
+    const rig = new Rig();
+    const { one, lose } = contender(rig);
+    for (const name of ["a", "b", "c", "d"]) await lose(name);
+    one.begin({ hasRead: (key) => bytes("r").every((byte, index) => byte === key[index]) });
+    expect([rig.taken("x"), rig.taken("r")]).toEqual([undefined, EVERYWHERE]);
+    const { one: other } = contender(rig);
+    const check = (name: string): void =>
+      other.check({ conflicts: () => [], writtenKeys: () => [bytes(name)] });
+    expect(() => check("x")).not.toThrow();
+    expect(() => check("r")).toThrow();
+    let isNext = false;
+    const waiting = other.standInLine().then(() => {
+      isNext = true;
+    });
+    await turn();
+    expect(isNext).toBe(false);
+    one.leave();
+    await waiting;
+    other.begin({ hasRead: () => true });
+    expect(rig.taken("x")).toBe(EVERYWHERE);
+    rig.advance(50);
+    expect(rig.taken("x")).toBeUndefined();
   });
 
   it("stands in 64 lines at most, and in none for what is no key", async () => {
@@ -243,18 +272,19 @@ describe("who contends", () => {
     expect(rig.lines.isEmpty).toBe(true);
     const names = Array.from({ length: 66 }, (_, index) => `key ${index}`);
     await lose(...names);
-    expect(names.filter((name) => rig.lines.firstTaken([text(name)]) !== undefined)).toHaveLength(64);
+    expect(names.filter((name) => rig.taken(name) !== undefined)).toHaveLength(64);
   });
 
   it("gives way where another one has its turn, and nowhere else", async () => {
     const rig = new Rig();
-    const first = rig.join([text("a")]);
+    const first = rig.join(["a"]);
     const { one } = contender(rig);
-    const check = (name: string): void => one.check({ conflicts: () => [], writtenKeys: () => [text(name)] });
+    const check = (name: string): void =>
+      one.check({ conflicts: () => [], writtenKeys: () => [bytes(name)] });
     expect(() => check("b")).not.toThrow();
     expect(() => check("a")).toThrow();
     const later = one.standInLine();
-    expect(rig.join([text("a")]).hasTurn).toBe(false);
+    expect(rig.join(["a"]).hasTurn).toBe(false);
     first.leave();
     await later;
     expect(() => check("a")).not.toThrow();
@@ -264,10 +294,10 @@ describe("who contends", () => {
     const rig = new Rig();
     const { one, lose } = contender(rig);
     const check = (): void =>
-      one.check({ conflicts: () => [], writtenKeys: () => ["a", "b"].map((name) => text(name)) });
+      one.check({ conflicts: () => [], writtenKeys: () => ["a", "b"].map((name) => bytes(name)) });
     await lose("a");
     expect(check).not.toThrow();
-    rig.join([text("b")]);
+    rig.join(["b"]);
     expect(check).toThrow();
     for (let i = 0; i < 3; i++) await lose("a");
     expect(check).not.toThrow();
@@ -275,9 +305,9 @@ describe("who contends", () => {
 
   it("gives way to nobody once the attempt has taken long", () => {
     const rig = new Rig();
-    rig.join([text("a")], 90);
+    rig.join(["a"], 90);
     const { one } = contender(rig);
-    const check = (): void => one.check({ conflicts: () => [], writtenKeys: () => [text("a")] });
+    const check = (): void => one.check({ conflicts: () => [], writtenKeys: () => [bytes("a")] });
     rig.advance(99);
     expect(check).toThrow();
     rig.advance(1);
@@ -296,7 +326,7 @@ describe("who contends", () => {
 
   it("takes the time of an attempt without that in line", async () => {
     const rig = new Rig();
-    const before = [rig.join([text("a")]), rig.join([text("a")])];
+    const before = [rig.join(["a"]), rig.join(["a"])];
     const { lose } = contender(rig);
     const waited = lose("a");
     rig.advance(40);
@@ -306,6 +336,6 @@ describe("who contends", () => {
     await waited;
     rig.advance(5);
     await lose("b");
-    expect(rig.lines.firstTaken([text("b")])).toBe(text("b"));
+    expect(rig.taken("b")).toBe("b");
   });
 });

@@ -79,6 +79,28 @@ describe("transactions that meet at keys", () => {
     expect(db.get("c")).toBe(1);
   });
 
+  it("all get through where they meet at another key each time, as workers at a queue do", async () => {
+    await using db = await open<number>(undefined, timeless());
+    await db.batch(
+      Array.from({ length: 600 }, (_, value) => ({ type: "set", key: ["queue", value], value })),
+    );
+    const taken: number[] = [];
+    const takeOne = (): Promise<boolean> =>
+      db.transact(async (tx) => {
+        const [first] = tx.list({ prefix: ["queue"], limit: 1 });
+        if (first === undefined) return false;
+        await turn();
+        tx.delete(first.key);
+        tx.set("last", first.value);
+        return true;
+      });
+    const worker = async (): Promise<void> => {
+      while (await takeOne()) taken.push(db.get("last") ?? -1);
+    };
+    await Promise.all(Array.from({ length: 10 }, worker));
+    expect([taken.length, db.count({ prefix: ["queue"] })]).toEqual([600, 0]);
+  });
+
   it("let the event loop turn between attempts that are lost again", async () => {
     await using db = await open<number>();
     let [attempts, turns, isDone] = [0, 0, false];

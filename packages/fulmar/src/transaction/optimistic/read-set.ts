@@ -99,6 +99,11 @@ export class ReadSet {
     return read;
   }
 
+  /** Whether a key was read, by itself or in a range. */
+  has(key: Uint8Array): boolean {
+    return this.#points.indexOf(key) >= 0 || isInRanges(key, this.ranges());
+  }
+
   /** Entries met in all ranges. */
   get rangeEntries(): number {
     return (this.#ranges ?? []).reduce((sum, { entries }) => sum + entries, 0);
