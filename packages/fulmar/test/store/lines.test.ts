@@ -265,6 +265,22 @@ describe("who contends", () => {
     expect(rig.taken("x")).toBeUndefined();
   });
 
+  it("gives way to nobody while it goes alone, and does not go alone for giving way at a key", async () => {
+    const rig = new Rig();
+    rig.join(["k"]);
+    const check = (who: Contender): void =>
+      who.check({ conflicts: () => [], writtenKeys: () => [bytes("k")] });
+    const { one: other } = contender(rig);
+    expect(() => check(other)).toThrow();
+    void other.standInLine();
+    const { one, lose } = contender(rig);
+    for (const name of ["a", "b", "c"]) await lose(name);
+    expect(() => check(one)).toThrow();
+    await lose("d");
+    one.begin({ hasRead: () => true });
+    expect(() => check(one)).not.toThrow();
+  });
+
   it("stands in 64 lines at most, and in none for what is no key", async () => {
     const rig = new Rig();
     const { one, lose } = contender(rig);
