@@ -74,27 +74,14 @@ export class Lines {
     const everywhere = isShort ? EVERYWHERE : EVERYWHERE_LONG;
     const names = [...(isShort ? keys : []), ...(isLast ? [everywhere] : [])];
     const turnMs = Math.max(TURN_MS, TURN_TIMES * tookMs);
-    const waiting = new Waiting(names, isLast, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
+    const waiting = new Waiting(this, names, isLast, isShort ? turnMs : 0, isLast ? LAST_TURN_MS : turnMs);
     for (const name of names) {
       const line = this.#lines.get(name);
       if (line === undefined) this.#lines.set(name, new Set([waiting]));
       else line.add(waiting);
     }
     this.#callIfFirst(waiting);
-    return {
-      turn: waiting.turn,
-      get hasTurn() {
-        return waiting.hasTurn;
-      },
-      get isAlone() {
-        return waiting.hasTurn && waiting.isLast;
-      },
-      covers: (lost, isLonely) => waiting.isLast || (!isLonely && waiting.covers(lost)),
-      guard: (hasRead) => {
-        waiting.hasRead = hasRead;
-      },
-      leave: () => this.#leave(waiting),
-    };
+    return waiting;
   }
 
   /**
@@ -122,13 +109,12 @@ export class Lines {
 
   #callIfFirst(waiting: Waiting): void {
     if (!waiting.names.every((name) => firstOf(this.#lines.get(name)) === waiting)) return;
-    const timer = this.#timers.after(waiting.holdMs, () => this.#leave(waiting));
+    const timer = this.#timers.after(waiting.holdMs, () => waiting.leave());
     waiting.call(this.#clock.monotonicMs(), timer);
   }
 
-  #leave(waiting: Waiting): void {
-    waiting.hasLeft = true;
-    waiting.timer?.cancel();
+  /** Takes one that is done out of its lines, and calls whoever is first now. */
+  drop(waiting: Waiting): void {
     const next = new Set<Waiting>();
     for (const name of waiting.names) {
       const line = this.#lines.get(name);
@@ -142,25 +128,27 @@ export class Lines {
   }
 }
 
-class Waiting {
+class Waiting implements Place {
   readonly names: readonly string[];
-  /** Whether it has lost so often that it goes alone. */
-  readonly isLast: boolean;
   /** For how long others give way to it once its turn has come. */
   readonly protectedMs: number;
   /** For how long its turn lasts. */
   readonly holdMs: number;
   readonly turn: Promise<void>;
   hasRead: (key: Uint8Array) => boolean = () => false;
-  timer: Timer | undefined;
-  hasLeft = false;
   /** When its turn came. */
   calledMs = Number.NEGATIVE_INFINITY;
+  readonly #lines: Lines;
+  /** Whether it has lost so often that it goes alone. */
+  readonly #isLast: boolean;
+  #timer: Timer | undefined;
+  #hasLeft = false;
   #resolve: () => void = () => undefined;
 
-  constructor(names: readonly string[], isLast: boolean, protectedMs: number, holdMs: number) {
+  constructor(lines: Lines, names: readonly string[], isLast: boolean, protectedMs: number, holdMs: number) {
     this.names = names;
-    this.isLast = isLast;
+    this.#lines = lines;
+    this.#isLast = isLast;
     this.protectedMs = protectedMs;
     this.holdMs = holdMs;
     this.turn = new Promise((resolve) => {
@@ -169,17 +157,31 @@ class Waiting {
   }
 
   get hasTurn(): boolean {
-    return this.calledMs >= 0 && !this.hasLeft;
+    return this.calledMs >= 0 && !this.#hasLeft;
   }
 
-  covers(names: readonly string[]): boolean {
-    return names.every((name) => this.names.includes(name));
+  get isAlone(): boolean {
+    return this.hasTurn && this.#isLast;
+  }
+
+  covers(keys: readonly string[], isLast: boolean): boolean {
+    return this.#isLast || (!isLast && keys.every((key) => this.names.includes(key)));
+  }
+
+  guard(hasRead: (key: Uint8Array) => boolean): void {
+    this.hasRead = hasRead;
   }
 
   call(nowMs: number, timer: Timer): void {
     this.calledMs = nowMs;
-    this.timer = timer;
+    this.#timer = timer;
     this.#resolve();
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
+    this.#timer?.cancel();
+    this.#lines.drop(this);
   }
 }
 
