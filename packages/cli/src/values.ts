@@ -2,11 +2,11 @@ import { CommandError } from "./errors.js";
 import { oneLine, parseBase64, toBase64 } from "./keys.js";
 
 /** The codecs that the command line can choose from, which are those of the library by name. */
-export const CODECS = ["json", "text", "bytes"] as const;
+export const CODECS = ["json", "text", "bytes", "bigint"] as const;
 
 export type CodecName = (typeof CODECS)[number];
 
-/** A value from the command line: JSON, the text itself, or base64. */
+/** A value from the command line: JSON, the text itself, base64, or decimal digits. */
 export function parseValue(text: string, codec: CodecName): unknown {
   if (codec === "text") return text;
   if (codec === "bytes") {
@@ -14,6 +14,10 @@ export function parseValue(text: string, codec: CodecName): unknown {
     if (bytes === undefined)
       throw new CommandError("INVALID_VALUE", "the value is not base64, which --codec bytes needs");
     return bytes;
+  }
+  if (codec === "bigint") {
+    if (/^-?[0-9]+$/.test(text.trim())) return BigInt(text.trim());
+    throw new CommandError("INVALID_VALUE", "the value is no integer, which --codec bigint needs");
   }
   try {
     return JSON.parse(text);
@@ -39,12 +43,13 @@ export function parseInput(bytes: Uint8Array, codec: CodecName): unknown {
 
 /** A value as part of a JSON document. */
 export function valueToJson(value: unknown): unknown {
+  if (typeof value === "bigint") return String(value);
   return value instanceof Uint8Array ? toBase64(value) : value;
 }
 
 /** A value as text, exactly: what {@link parseValue} reads back. */
 export function valueToText(value: unknown, codec: CodecName): string {
-  if (codec === "text") return String(value);
+  if (codec === "text" || codec === "bigint") return String(value);
   return value instanceof Uint8Array ? toBase64(value) : JSON.stringify(value);
 }
 

@@ -60,17 +60,21 @@ describe("keys on the command line", () => {
 });
 
 describe("values on the command line", () => {
-  it("are JSON, text or base64", () => {
+  it("are JSON, text, base64 or digits", () => {
     expect(parseValue('{"a":[1]}', "json")).toEqual({ a: [1] });
     expect(parseValue('{"a":[1]}', "text")).toBe('{"a":[1]}');
     expect(parseValue("AAEC", "bytes")).toEqual(Uint8Array.of(0, 1, 2));
+    expect(parseValue("-18446744073709551617", "bigint")).toBe(-(2n ** 64n) - 1n);
     expect(() => parseValue("hello", "json")).toThrow(/write strings as '"hello"'/);
     expect(() => parseValue("not base64!", "bytes")).toThrow(/base64/);
+    for (const text of ["", "1.5", "0x10", "1n"])
+      expect(() => parseValue(text, "bigint")).toThrow(/no integer/);
   });
 
   it("come from standard input as they are", () => {
     expect(parseInput(Uint8Array.of(255, 0), "bytes")).toEqual(Uint8Array.of(255, 0));
     expect(parseInput(new TextEncoder().encode("\ufeffa\n"), "text")).toBe("\ufeffa\n");
+    expect(parseInput(new TextEncoder().encode("12\n"), "bigint")).toBe(12n);
     expect(() => parseInput(Uint8Array.of(255), "text")).toThrow(/UTF-8/);
     expect(() => parseInput(new TextEncoder().encode("{"), "json")).toThrow(/not JSON/);
   });
@@ -79,6 +83,7 @@ describe("values on the command line", () => {
     expect(valueToText({ a: 1 }, "json")).toBe('{"a":1}');
     expect(valueToText("a\nb", "text")).toBe("a\nb");
     expect(valueToJson(Uint8Array.of(1, 2, 3))).toBe("AQID");
+    expect([valueToText(-12n, "bigint"), valueToJson(2n ** 64n)]).toEqual(["-12", "18446744073709551616"]);
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
         expect(parseBase64(valueToText(bytes, "bytes"))).toEqual(bytes);

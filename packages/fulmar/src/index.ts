@@ -13,7 +13,14 @@ export {
 } from "./base/errors.js";
 export type { Limits } from "./base/limits.js";
 export type { Runtime } from "./base/runtime/interface.js";
-export { bytesCodec, type Codec, type CodecNameFor, jsonCodec, textCodec } from "./codec/codec.js";
+export {
+  bigintCodec,
+  bytesCodec,
+  type Codec,
+  type CodecNameFor,
+  jsonCodec,
+  textCodec,
+} from "./codec/codec.js";
 export type {
   BackupSummary,
   CareProgress,

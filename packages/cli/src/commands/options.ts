@@ -29,7 +29,7 @@ export function withEntryOptions(command: Command): Command {
   return command
     .addOption(jsonOption())
     .addOption(
-      new Option("--codec <name>", "how values are stored; bytes are shown as base64")
+      new Option("--codec <name>", "how values are stored; bytes are shown as base64, bigints as digits")
         .choices(CODECS)
         .default("json"),
     )

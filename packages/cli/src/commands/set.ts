@@ -19,7 +19,7 @@ export function addSet(program: Command, io: Io): void {
   withEntryOptions(program.command("set").description("store a value under a key"))
     .argument("<dir>", "data directory")
     .argument("<key>")
-    .argument("[value]", "JSON, text or base64, as --codec says")
+    .argument("[value]", "JSON, text, base64 or digits, as --codec says")
     .option("--stdin", "read the value from standard input (raw bytes with --codec bytes)")
     .option("--create", "make a new store if there is none")
     .option("--ttl <ms>", "forget the key after so many milliseconds", wholeNumber(1))

@@ -1,3 +1,5 @@
+import { assert } from "../base/assert.js";
+import { fromHex, toHex } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
 import { isBytes, isMadeBy, isRevoked, textOf } from "../base/options.js";
 import { decodeUtf8, encodeUtf8 } from "../keys/utf8.js";
@@ -20,22 +22,26 @@ export interface Codec<V> {
 }
 
 /** The codecs that can be chosen by name. */
-export type CodecName = "json" | "bytes" | "text";
+export type CodecName = "json" | "bytes" | "text" | "bigint";
 
 /**
- * The names of the codecs that can hold values of a type: `json` any, `text` strings, of which `V` may be a part, and
- * `bytes` what is read as a plain `Uint8Array`, and so no `Buffer`.
+ * The names of the codecs that can hold values of a type: `json` any, `text` strings and `bigint` bigints, of which `V`
+ * may be a part, and `bytes` what is read as a plain `Uint8Array`, and so no `Buffer`.
  */
 export type CodecNameFor<V> =
   | "json"
   | ([ReturnType<Uint8Array["slice"]>] extends [V] ? "bytes" : never)
-  | ([V] extends [string] ? "text" : [string] extends [V] ? "text" : never);
+  | ([V] extends [string] ? "text" : [string] extends [V] ? "text" : never)
+  | ([V] extends [bigint] ? "bigint" : [bigint] extends [V] ? "bigint" : never);
 
 /** Options with a codec whose name says of what type values are. */
 export type OptionsOfBytes<Options> = Options & { readonly codec: "bytes" };
 
 /** Options with a codec whose name says of what type values are. */
 export type OptionsOfText<Options> = Options & { readonly codec: "text" };
+
+/** Options with a codec whose name says of what type values are. */
+export type OptionsOfBigint<Options> = Options & { readonly codec: "bigint" };
 
 /**
  * Anything that `JSON.stringify` can write, as UTF-8; `toJSON` is honoured. Refused: `undefined`,
@@ -81,6 +87,7 @@ function stringify(value: unknown): string | undefined {
 /** Why a value would not come back as it is; undefined when nothing speaks against it. */
 function jsonLoss(value: unknown): string | undefined {
   if (typeof value === "number" && !Number.isFinite(value)) return `JSON cannot hold ${value}`;
+  if (typeof value === "bigint") return 'JSON cannot hold a bigint: use a namespace with codec "bigint"';
   if (typeof value !== "object" || value === null || isRevoked(value)) return undefined;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     return 'JSON cannot hold bytes: open the store with codec "bytes", or encode them as text';
@@ -126,6 +133,31 @@ function decodeText(bytes: Uint8Array, from: number, to: number): string {
   return text;
 }
 
+/** Bigints of any size, in as few bytes as hold them: two's complement, the highest first. */
+export const bigintCodec: Codec<bigint> = Object.freeze({
+  name: "bigint",
+  encode(value: bigint): Uint8Array {
+    if (typeof value !== "bigint") {
+      throw invalidValue(`codec "bigint" takes a bigint, not a value of type ${typeof value}`);
+    }
+    // By hexadecimal digits, which take time in proportion to the size; one bit above them is for the sign.
+    const digits = (value < 0n ? ~value : value).toString(16);
+    const bits = 4 * digits.length + 29 - Math.clz32(Number.parseInt(digits[0], 16));
+    const length = Math.ceil(bits / 8);
+    const bytes = fromHex(
+      BigInt.asUintN(8 * length, value)
+        .toString(16)
+        .padStart(2 * length, "0"),
+    );
+    assert(bytes !== undefined, "pairs of hexadecimal digits are bytes");
+    return bytes;
+  },
+  decode(bytes: Uint8Array): bigint {
+    if (bytes.length === 0) throw invalidValue("the stored bytes are no bigint: was another codec used?");
+    return BigInt.asIntN(8 * bytes.length, BigInt(`0x${toHex(bytes)}`));
+  },
+});
+
 /** Decodes `bytes[from, to)`. `bytes` must be no Buffer. */
 export type RangeDecoder<V> = (bytes: Uint8Array, from: number, to: number) => V;
 
@@ -146,6 +178,7 @@ const CODECS: ReadonlyMap<unknown, Codec<unknown>> = new Map<unknown, Codec<unkn
   ["json", jsonCodec],
   ["bytes", bytesCodec as Codec<unknown>],
   ["text", textCodec as Codec<unknown>],
+  ["bigint", bigintCodec as Codec<unknown>],
 ]);
 
 /**
@@ -159,7 +192,7 @@ export function resolveCodec<V>(option: Codec<V> | CodecName | undefined): Codec
   if (isCodec<V>(option)) return option;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
-    'codec must be "json", "bytes", "text" or an object with name, encode and decode',
+    'codec must be "json", "bytes", "text", "bigint" or an object with name, encode and decode',
   );
 }
 

@@ -170,6 +170,11 @@ export interface MemoryEngine {
   nextDeadline(): number;
   /** Digest of the records visible at `at` in a range, tombstones included. */
   digest(range: KeyRange, at: number): Digest;
+  /**
+   * Computes a part of what {@link digest} of the newest state needs and remembers: of so many small groups of
+   * neighbours, from the key `from` on. Returns the key to go on from; undefined once nothing is left below `to`.
+   */
+  prepareDigest(from: Uint8Array, to: Uint8Array | undefined, groups: number): Uint8Array | undefined;
 
   /**
    * The array that holds a record's encoded entry, starting at {@link offset}. A view into memory that

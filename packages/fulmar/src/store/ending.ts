@@ -1,3 +1,4 @@
+import { onAbort } from "../base/aborts.js";
 import { FulmarError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import type { StoreCore } from "./core.js";
@@ -72,13 +73,13 @@ export class Ending {
       this.#reject?.(this.#timedOut()),
     );
     const aborted = (): void => this.#reject?.(this.#aborted());
-    signal?.addEventListener("abort", aborted, { once: true });
+    const unheed = signal && onAbort(signal, aborted);
     const unlisten = this.#core.onEnd((cause) => {
       this.#reject?.(cause ?? new FulmarError("CLOSED", "the store was closed during the transaction"));
     });
     this.#stopWatching = () => {
       timer.cancel();
-      signal?.removeEventListener("abort", aborted);
+      unheed?.();
       unlisten();
     };
   }

@@ -27,7 +27,7 @@ export function incremented(current: unknown, by: Step, key: Key): Step {
   if (typeof by === "number" && typeof current === "number" && Number.isSafeInteger(current)) {
     const sum = current + by;
     if (Number.isSafeInteger(sum)) return sum;
-    const message = `increment of ${describeKey(key)} leaves the integers below 2^53: use bigints`;
+    const message = `increment of ${describeKey(key)} leaves the integers below 2^53: use bigints, with codec "bigint"`;
     throw new FulmarRangeError("INTEGER_OVERFLOW", message);
   }
   const held = typeof current === "number" || typeof current === "bigint" ? String(current) : typeof current;

@@ -6,6 +6,7 @@ import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import {
   type Codec,
   type CodecNameFor,
+  type OptionsOfBigint,
   type OptionsOfBytes,
   type OptionsOfText,
   resolveCodec,
@@ -58,6 +59,10 @@ export function openReader(
   handle: ReaderHandle,
   options: OptionsOfText<ReaderOptions<string>>,
 ): Promise<SharedReader<string>>;
+export function openReader(
+  handle: ReaderHandle,
+  options: OptionsOfBigint<ReaderOptions<bigint>>,
+): Promise<SharedReader<bigint>>;
 export function openReader<V = unknown>(
   handle: ReaderHandle,
   options?: ReaderOptions<V>,

@@ -2,7 +2,7 @@ import { toHex } from "../base/bytes.js";
 import { runtimeOf } from "../base/runtime/check.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
 import { progressTeller } from "../base/tell.js";
-import type { OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
+import type { OptionsOfBigint, OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import { DataDirectory } from "../durability/data-directory.js";
 import { withKeyring } from "../durability/keyring.js";
 import { createEntryHash } from "../memory/entry-hash.js";
@@ -52,6 +52,10 @@ export function open(
   directory: string | undefined,
   options: OptionsOfText<OpenOptions<string>>,
 ): Promise<Store<string>>;
+export function open(
+  directory: string | undefined,
+  options: OptionsOfBigint<OpenOptions<bigint>>,
+): Promise<Store<bigint>>;
 export function open<V = unknown>(directory?: string, options?: OpenOptions<V>): Promise<Store<V>>;
 export async function open<V>(directory?: string, options: OpenOptions<V> = {}): Promise<Store<V>> {
   const settings = resolveSettings(directory, options);

@@ -1,4 +1,4 @@
-import type { Codec, OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
+import type { Codec, OptionsOfBigint, OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import type { KeyRange } from "../keys/range.js";
 import { type KeySpace, STORE_KEYS } from "../keys/space.js";
 import { keyOf } from "../record/entry.js";
@@ -71,6 +71,7 @@ export class SharedReader<V = unknown> extends SharedReadable<V> {
   ): SharedNamespace<SchemaOutput<S>>;
   namespace(name: string, options: OptionsOfBytes<NamespaceOptions<Uint8Array>>): SharedNamespace<Uint8Array>;
   namespace(name: string, options: OptionsOfText<NamespaceOptions<string>>): SharedNamespace<string>;
+  namespace(name: string, options: OptionsOfBigint<NamespaceOptions<bigint>>): SharedNamespace<bigint>;
   namespace<T = V>(name: string, options?: NamespaceOptions<T>): SharedNamespace<T>;
   namespace<Out>(
     name: string,

@@ -1,13 +1,10 @@
 import { checkOptions, integerOption, NO_OPTIONS } from "../base/options.js";
-import type { OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
+import type { OptionsOfBigint, OptionsOfBytes, OptionsOfText } from "../codec/codec.js";
 import type { BackupSummary } from "../durability/care-types.js";
-import { ALL_KEYS } from "../keys/range.js";
-import { resolveRange } from "../keys/resolve.js";
-import { LATEST } from "../memory/engine.js";
 import { attempt } from "./attempt.js";
 import { type BackupOptions, checkCareOptions, checkPath } from "./backup.js";
 import type { StoreCore } from "./core.js";
-import { RANGE_OPTIONS } from "./list-options.js";
+import { digest, digestAsync } from "./digest.js";
 import {
   Namespace,
   type NamespaceOptions,
@@ -71,6 +68,7 @@ export class Store<V = unknown> extends Writable<V> {
   ): Namespace<SchemaInput<S>, SchemaOutput<S>>;
   namespace(name: string, options: OptionsOfBytes<NamespaceOptions<Uint8Array>>): Namespace<Uint8Array>;
   namespace(name: string, options: OptionsOfText<NamespaceOptions<string>>): Namespace<string>;
+  namespace(name: string, options: OptionsOfBigint<NamespaceOptions<bigint>>): Namespace<bigint>;
   namespace<T = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
   namespace<In, Out>(
     name: string,
@@ -291,7 +289,8 @@ export class Store<V = unknown> extends Writable<V> {
    * that a store without peers lets go of, for a moment after large deletions.
    *
    * The first call after opening hashes every entry in one turn, a few microseconds each, so seconds for a million;
-   * from then on a call costs what changed since the last one, and a write a little more.
+   * from then on a call costs what changed since the last one, and a write a little more. `digestAsync` does that
+   * first work in pieces.
    *
    * @example
    * ```ts
@@ -305,12 +304,27 @@ export class Store<V = unknown> extends Writable<V> {
    * ```
    */
   digest(options?: RangeOptions): string {
-    checkOptions(options, RANGE_OPTIONS, "digest");
-    this.#core.assertOpen();
-    const range = options === undefined ? ALL_KEYS : resolveRange(options, this.#core.limits.keyBytesMax);
-    const { count, sum } = this.#core.engine.digest(range, LATEST);
-    const words = Array.from(sum, (word) => word.toString(16).padStart(8, "0")).reverse();
-    return `${words.join("")}-${count.toString(16)}`;
+    return digest(this.#core, options);
+  }
+
+  /**
+   * What `digest` gives, of a state of the store between the call and the moment when it resolves. What has to be hashed
+   * for that is hashed in pieces of about 2 ms, between which the event loop goes on. While everything is written faster
+   * than it is hashed, one state is pinned and hashed whole. Rejects with CLOSED when the store is closed meanwhile, and ROLLED_BACK when the
+   * log refused commits that were hashed.
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<number>();
+   * await db.set("a", 1);
+   * const fingerprint = await db.digestAsync({ prefix: "a" });
+   * console.log(fingerprint === db.digest({ prefix: "a" })); // true
+   * ```
+   */
+  digestAsync(options?: RangeOptions): Promise<string> {
+    return digestAsync(this.#core, options);
   }
 
   /**

@@ -71,7 +71,7 @@ export interface SharedPolicy {
 export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
   readonly durability?: Durability;
-  /** How values become bytes: `json` (default), `bytes`, `text`, or your own. */
+  /** How values become bytes: `json` (default), `bytes`, `text`, `bigint`, or your own. */
   readonly codec?: Codec<V> | CodecNameFor<V>;
   /** A label for people, in status and logs. At most 255 bytes. */
   readonly name?: string;

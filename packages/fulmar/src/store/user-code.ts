@@ -1,5 +1,5 @@
 import { FulmarError } from "../base/errors.js";
-import { bytesCodec, type Codec, jsonCodec, textCodec } from "../codec/codec.js";
+import { bigintCodec, bytesCodec, type Codec, jsonCodec, textCodec } from "../codec/codec.js";
 
 /**
  * Code of the application that a store calls in the middle of its work: codecs, schemas, what `JSON.stringify` calls
@@ -27,10 +27,11 @@ export class UserCode {
 }
 
 /** The same codec, known as code of the application while it decodes. Encoding is watched over by who encodes. */
+/** These call nobody's code. */
+const OWN_CODECS: ReadonlySet<unknown> = new Set([jsonCodec, textCodec, bytesCodec, bigintCodec]);
+
 export function guardedCodec<V>(codec: Codec<V>, userCode: UserCode): Codec<V> {
-  const known: unknown = codec;
-  // These call nobody's code.
-  if (known === jsonCodec || known === textCodec || known === bytesCodec) return codec;
+  if (OWN_CODECS.has(codec)) return codec;
   return {
     name: codec.name,
     encode: (value) => codec.encode(value),

@@ -3,7 +3,7 @@ import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX, type Limits } from "../base/limits.js";
 import { checkOptions, integerOption, isBytes, isRevoked, textOf } from "../base/options.js";
 import { ignoreRejection } from "../base/tell.js";
-import { type Codec, jsonCodec, textCodec } from "../codec/codec.js";
+import { bigintCodec, type Codec, jsonCodec, textCodec } from "../codec/codec.js";
 import { describeKey } from "../keys/key.js";
 import type { KeySpace } from "../keys/space.js";
 import { HAS_DEADLINE, TOMBSTONE } from "../record/entry.js";
@@ -56,7 +56,7 @@ export class WriteEncoder<In, Out = In> {
   constructor(parts: WriteEncoderParts<In, Out>) {
     this.#parts = parts;
     const codec: unknown = parts.codec;
-    this.#makesFreshBytes = codec === jsonCodec || codec === textCodec;
+    this.#makesFreshBytes = codec === jsonCodec || codec === textCodec || codec === bigintCodec;
   }
 
   key(key: Key): Uint8Array {

@@ -1,3 +1,4 @@
+import { onAbort } from "../base/aborts.js";
 import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions, integerOption, isMadeBy } from "../base/options.js";
 import type { Timer } from "../base/runtime/interface.js";
@@ -110,8 +111,7 @@ export class Waiting {
         waiter,
         new FulmarError("ABORTED", "synced: the wait was aborted", { cause: signal.reason }),
       );
-    signal.addEventListener("abort", abort, { once: true });
-    waiter.stopListening = () => signal.removeEventListener("abort", abort);
+    waiter.stopListening = onAbort(signal, abort);
   }
 
   #limit(waiter: Waiter, timeoutMs: number): void {

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bytesCodec, type Codec, jsonCodec, resolveCodec, textCodec } from "../../src/codec/codec.js";
+import {
+  bigintCodec,
+  bytesCodec,
+  type Codec,
+  jsonCodec,
+  resolveCodec,
+  textCodec,
+} from "../../src/codec/codec.js";
 
 const invalidValue = expect.objectContaining({ code: "INVALID_VALUE" });
 
@@ -38,8 +45,9 @@ describe("jsonCodec", () => {
     expect(() => jsonCodec.encode(value)).toThrow(TypeError);
   });
 
-  it("names the way out for bytes", () => {
+  it("names the way out for bytes and bigints", () => {
     expect(() => jsonCodec.encode(new Uint8Array())).toThrow(/codec "bytes"/);
+    expect(() => jsonCodec.encode(1n)).toThrow(/codec "bigint"/);
   });
 
   it("refuses a cyclic value", () => {
@@ -108,6 +116,44 @@ describe("textCodec", () => {
   });
 });
 
+describe("bigintCodec", () => {
+  it("round trips bigints of any size, in as few bytes as hold them", () => {
+    fc.assert(
+      fc.property(fc.bigInt(), fc.nat(70), (value, shift) => {
+        for (const each of [value, -value, value << BigInt(8 * shift)]) {
+          const bytes = bigintCodec.encode(each);
+          expect(bigintCodec.decode(bytes)).toBe(each);
+          const isRoomy = bytes.length > 1 && BigInt.asIntN(8 * (bytes.length - 1), each) === each;
+          expect(isRoomy).toBe(false);
+        }
+      }),
+    );
+  });
+
+  it.each<[bigint, string]>([
+    [0n, "00"],
+    [-1n, "ff"],
+    [127n, "7f"],
+    [128n, "0080"],
+    [-128n, "80"],
+    [-129n, "ff7f"],
+    [2n ** 64n, "010000000000000000"],
+  ])("stores %s as %s", (value, hex) => {
+    expect(Buffer.from(bigintCodec.encode(value)).toString("hex")).toBe(hex);
+  });
+
+  it("reads from shared memory", () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(2));
+    shared.set([1, 0]);
+    expect(bigintCodec.decode(shared)).toBe(256n);
+  });
+
+  it("refuses other values and no bytes at all", () => {
+    expect(() => bigintCodec.encode(1 as unknown as bigint)).toThrow(invalidValue);
+    expect(() => bigintCodec.decode(new Uint8Array())).toThrow(invalidValue);
+  });
+});
+
 describe("resolveCodec", () => {
   it("knows names, takes codecs and falls back on json", () => {
     const own: Codec<number> = {
@@ -116,12 +162,9 @@ describe("resolveCodec", () => {
       decode: (bytes) => bytes[0],
     };
     expect(resolveCodec(own)).toBe(own);
-    expect([undefined, "json", "bytes", "text"].map((name) => resolveCodec(name as "json").name)).toEqual([
-      "json",
-      "json",
-      "bytes",
-      "text",
-    ]);
+    expect(
+      [undefined, "json", "bytes", "text", "bigint"].map((name) => resolveCodec(name as "json").name),
+    ).toEqual(["json", "json", "bytes", "text", "bigint"]);
   });
 
   it.each(["JSON", "toString", null, 1, {}, { name: "x", encode: () => 1 }])("refuses %s", (option) => {

@@ -148,6 +148,7 @@ db.snapshot().in("users");
 // The name of a codec says of what type values are, unless JSON holds them, and nobody says otherwise.
 expectTypeOf(await open(undefined, { codec: "bytes" })).toEqualTypeOf<Store<Uint8Array>>();
 expectTypeOf(await open("./data", { codec: "text", durability: "relaxed" })).toEqualTypeOf<Store<string>>();
+expectTypeOf(await open(undefined, { codec: "bigint" })).toEqualTypeOf<Store<bigint>>();
 expectTypeOf(await open(undefined, { codec: "json" })).toEqualTypeOf<Store<unknown>>();
 expectTypeOf(await open<User>(undefined, { codec: "json" })).toEqualTypeOf<Store<User>>();
 expectTypeOf(await open(undefined, { codec: ofTexts })).toEqualTypeOf<Store<string>>();
@@ -164,6 +165,8 @@ declare const flags: { readonly codec: "json" | "bytes" | "text" };
 expectTypeOf(await open(undefined, flags)).toEqualTypeOf<Store<unknown>>();
 // @ts-expect-error text holds strings only
 void open<number>(undefined, { codec: "text" });
+// @ts-expect-error bigints are no numbers
+void open<number>(undefined, { codec: "bigint" });
 // @ts-expect-error bytes are no strings
 void open<string>(undefined, { codec: "bytes" });
 // @ts-expect-error what is read is no Buffer
@@ -174,6 +177,7 @@ void (await open(undefined, { codec: "text" })).set("a", 5);
 void open(undefined, { codec: "xml" });
 expectTypeOf(db.namespace("a", { codec: "bytes", ttl: 5 })).toEqualTypeOf<Namespace<Uint8Array>>();
 expectTypeOf(db.namespace("a", { codec: "text" })).toEqualTypeOf<Namespace<string>>();
+expectTypeOf(db.namespace("a", { codec: "bigint" })).toEqualTypeOf<Namespace<bigint>>();
 expectTypeOf(db.namespace("a", { codec: "json" })).toEqualTypeOf<Namespace<User>>();
 expectTypeOf(db.namespace<number>("a", { codec: "json" })).toEqualTypeOf<Namespace<number>>();
 expectTypeOf(db.namespace<string>("a", { codec: "text" })).toEqualTypeOf<Namespace<string>>();
@@ -208,10 +212,12 @@ reader.namespace("a", { schema: lengths, codec: ofTexts });
 // @ts-expect-error no such option
 reader.namespace("a", { lifetime: 5 });
 expectTypeOf(await openReader(db.readerHandle(), { codec: "text" })).toEqualTypeOf<SharedReader<string>>();
+expectTypeOf(await openReader(db.readerHandle(), { codec: "bigint" })).toEqualTypeOf<SharedReader<bigint>>();
 expectTypeOf(await openReader(db.readerHandle(), { codec: "bytes" })).toEqualTypeOf<
   SharedReader<Uint8Array>
 >();
 expectTypeOf(reader.namespace("a", { codec: "text" })).toEqualTypeOf<SharedNamespace<string>>();
+expectTypeOf(reader.namespace("a", { codec: "bigint" })).toEqualTypeOf<SharedNamespace<bigint>>();
 expectTypeOf(reader.namespace("a", { codec: "bytes" })).toEqualTypeOf<SharedNamespace<Uint8Array>>();
 // @ts-expect-error text holds strings only
 void openReader<number>(db.readerHandle(), { codec: "text" });

@@ -165,6 +165,10 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return digestOf(this, this.scan(range, at, false), this.#hash);
   }
 
+  prepareDigest(from: Uint8Array, to: Uint8Array | undefined, groups: number): Uint8Array | undefined {
+    return this.#digests.prepare(from, to, groups);
+  }
+
   slab(ref: Ref): Uint8Array {
     return this.#records.slab(ref);
   }

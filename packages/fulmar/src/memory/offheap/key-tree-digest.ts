@@ -1,5 +1,5 @@
-import type { KeyRange } from "../../keys/range.js";
-import { isEmptyRange } from "../../keys/range.js";
+import { isEmptyRange, type KeyRange } from "../../keys/range.js";
+import { keyOf } from "../../record/entry.js";
 import { addHash, DIGEST_WORDS } from "../digest.js";
 import type { Digest, EntryHash } from "../engine.js";
 import { COUNT, SIZE, STALE, SUM } from "./key-node-layout.js";
@@ -19,6 +19,7 @@ export class TreeDigests {
   #sum = new Uint32Array(DIGEST_WORDS);
   #count = 0;
   #isUsed = false;
+  #leavesLeft = 0;
 
   constructor(tree: KeyTree, records: Records, hash: EntryHash) {
     this.#tree = tree;
@@ -39,6 +40,16 @@ export class TreeDigests {
     if (!isEmptyRange(range))
       this.#add(this.#tree.root, this.#tree.height, from.length > 0 ? from : undefined, to);
     return { count: this.#count, sum: this.#sum };
+  }
+
+  /**
+   * Renews what some stale leaves remember, from that of the key `from` on, and the nodes above them that are done.
+   * Returns the first key of the leaf to go on with; undefined once no leaf of the range is stale.
+   */
+  prepare(from: Uint8Array, to: Uint8Array | undefined, leaves: number): Uint8Array | undefined {
+    this.#isUsed = true;
+    this.#leavesLeft = leaves;
+    return this.#prepareBelow(this.#tree.root, this.#tree.height, from.length > 0 ? from : undefined, to);
   }
 
   /** The digest of everything below a node, by a recount into `sum`; returns the number of keys. */
@@ -105,6 +116,39 @@ export class TreeDigests {
     for (let word = 0; word < DIGEST_WORDS; word++) nodes.set(node, SUM + word, sum[word]);
     nodes.set(node, SIZE, size);
     nodes.set(node, STALE, 0);
+  }
+
+  #prepareBelow(
+    node: Node,
+    level: number,
+    from: Uint8Array | undefined,
+    to: Uint8Array | undefined,
+  ): Uint8Array | undefined {
+    const { nodes } = this.#tree;
+    if (nodes.get(node, STALE) === 0) return undefined;
+    if (level === 0) {
+      if (this.#leavesLeft === 0) return this.#firstKey(node);
+      this.#leavesLeft--;
+      this.#renew(node, 0);
+      return undefined;
+    }
+    const count = nodes.get(node, COUNT);
+    const first = from === undefined ? 0 : nodes.childIndex(node, from, 0, from.length, 0);
+    const last = to === undefined ? count - 1 : nodes.childIndex(node, to, 0, to.length, 0);
+    for (let i = first; i <= last; i++) {
+      const low = i === first ? from : undefined;
+      const rest = this.#prepareBelow(nodes.child(node, i), level - 1, low, i === last ? to : undefined);
+      if (rest !== undefined) return rest;
+    }
+    // What lies before or behind the range is nobody's wish.
+    for (let i = 0; i < count; i++) if (nodes.get(nodes.child(node, i), STALE) !== 0) return undefined;
+    this.#renew(node, level);
+    return undefined;
+  }
+
+  #firstKey(leaf: Node): Uint8Array {
+    const ref = this.#tree.nodes.ref(leaf, 0, true);
+    return keyOf(this.#records.slab(ref), this.#records.offset(ref));
   }
 
   #addEntry(leaf: Node, index: number, sum: Uint32Array): void {

@@ -131,6 +131,11 @@ class PlainEngine implements MemoryEngine {
     return digestOf(this, this.scan(range, at, false), this.#options.hash);
   }
 
+  /** Remembers no digests. */
+  prepareDigest(): undefined {
+    return undefined;
+  }
+
   slab(ref: Ref): Uint8Array {
     return this.#indexes.table.get(ref).bytes;
   }

@@ -1,3 +1,4 @@
+import { onAbort } from "../../base/aborts.js";
 import { FulmarError } from "../../base/errors.js";
 import type { CommitHistory, HistoryCursor, PastCommit } from "../../durability/history.js";
 import { keyText } from "../../keys/key-text.js";
@@ -42,6 +43,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
   readonly #leave: (subscriber: Subscriber<V>) => void;
   readonly #source: StreamSource;
   readonly #plan: WatchPlan;
+  readonly #unheed: (() => void) | undefined;
   readonly #queue: EventQueue<V>;
   /** Commits sealed before it was there are not announced to it: up to here they come from the history. */
   readonly #barrier: number;
@@ -73,7 +75,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
     this.#position = plan.since ?? this.#barrier;
     this.#isLive = plan.since === undefined;
     this.#isExact = plan.since !== undefined;
-    plan.signal?.addEventListener("abort", this.#aborted, { once: true });
+    this.#unheed = plan.signal && onAbort(plan.signal, () => this.#aborted());
     if (plan.signal?.aborted === true) this.#aborted();
     else if (this.#position > this.#barrier) this.#fail(this.#compacted());
   }
@@ -104,7 +106,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
   close(): void {
     this.#queue.clear();
     this.#isClosed = true;
-    this.#plan.signal?.removeEventListener("abort", this.#aborted);
+    this.#unheed?.();
     this.#leave(this);
     this.#awake();
   }
@@ -141,10 +143,10 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
     this.#awake();
   }
 
-  readonly #aborted = (): void => {
+  #aborted(): void {
     const cause: unknown = this.#plan.signal?.reason;
     this.#fail(new FulmarError("ABORTED", "the signal ended the watch", { cause }));
-  };
+  }
 
   #fail(error: Error): void {
     this.#error = error;

@@ -1,3 +1,4 @@
+import { onAbort } from "../../base/aborts.js";
 import type { KeyRange } from "../../keys/range.js";
 import type { CommitEvent } from "../types.js";
 import type { ChangeMaker, Shown } from "./changes.js";
@@ -44,7 +45,7 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
   readonly #leave: (subscriber: Subscriber<V>) => void;
   readonly #listener: (commit: CommitEvent<V>) => unknown;
   readonly #after: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #unheed: (() => void) | undefined;
   #isClosed: boolean;
 
   /** Commits up to `after` are not shown, and none after `signal`. */
@@ -60,9 +61,8 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
     this.#leave = subscription.leave;
     this.#listener = listener;
     this.#after = after;
-    this.#signal = signal;
     this.#isClosed = signal?.aborted === true;
-    if (!this.#isClosed) signal?.addEventListener("abort", this.#aborted, { once: true });
+    if (signal !== undefined && !this.#isClosed) this.#unheed = onAbort(signal, () => this.close());
   }
 
   get isClosed(): boolean {
@@ -71,11 +71,9 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
 
   close(): void {
     this.#isClosed = true;
-    this.#signal?.removeEventListener("abort", this.#aborted);
+    this.#unheed?.();
     this.#leave(this);
   }
-
-  readonly #aborted = (): void => this.close();
 
   takes(version: number): boolean {
     return version > this.#after;

@@ -139,6 +139,12 @@ describe("an overwrite of the same size", () => {
     }
   });
 
+  it("goes its way, too, once a part of a digest was prepared", () => {
+    const engine = settledEngine();
+    engine.prepareDigest(KEY, undefined, 1);
+    expect(staysFor(engine, written(2))).toBe(false);
+  });
+
   it("goes its way in an engine that keeps its records in the order by origin", () => {
     const engine = ordered(settledEngine());
     expect(staysFor(engine, written(2))).toBe(false);
