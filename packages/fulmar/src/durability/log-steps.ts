@@ -3,9 +3,7 @@ export interface StepSource {
   readonly next: () => (() => Promise<void>) | undefined;
   /** Called after each step, once whoever it told has had its turn. */
   readonly between: () => void;
-  /** Called when no step is under way any more. */
-  readonly ended: () => void;
-  /** What a step, or one of these, threw: nothing of it is ever lost, nor does it reject what others wait for. */
+  /** What a step, or `between`, threw: nothing of it is ever lost, nor does it reject what others wait for. */
   readonly broken: (cause: unknown) => void;
 }
 
@@ -53,11 +51,6 @@ export class LogSteps {
 
   #ended(): void {
     this.#working = undefined;
-    try {
-      this.#source.ended();
-    } catch (cause) {
-      this.#source.broken(cause);
-    }
     // Work may have come up between the last look and now.
     this.start();
   }

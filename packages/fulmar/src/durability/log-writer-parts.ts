@@ -46,7 +46,7 @@ export function advanced(
   };
 }
 
-/** Whether what was handed over reaches the disk so soon that a turn may wait for it. */
-export function isSyncedQuickly(logged: Progress, synced: Progress): boolean {
-  return logged.bytes - synced.bytes <= INLINE_BYTES_MAX;
+/** Whether a turn may wait for the disk: that is allowed, and little is on its way, in files that are surely there. */
+export function maySyncInLine(parts: LogWriterParts, logged: Progress, synced: Progress): boolean {
+  return parts.inlineSync && logged.bytes - synced.bytes <= INLINE_BYTES_MAX && !parts.presence.isDue;
 }

@@ -9,15 +9,14 @@ import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
 import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
 import { LogSync } from "./log-sync.js";
-import { advanced, isSyncedQuickly, type LogWriterParts, type Progress } from "./log-writer-parts.js";
+import { advanced, type LogWriterParts, maySyncInLine, type Progress } from "./log-writer-parts.js";
 import { LossWindow } from "./loss-window.js";
 import type { LogEnd } from "./manifest.js";
 import { TurnGuard } from "./turn-guard.js";
 
 /**
- * The log of an open directory. Commits gather in a group; a group is written in line once the turn's
- * work is done, or before that once it is worth a sync of its own, and synced off the event loop while the next one
- * gathers.
+ * The log of an open directory. Commits gather in a group, which is written in line once the turn's work is done, or
+ * before that once it is worth a sync of its own, and synced off the event loop while the next one gathers.
  *
  * Invariants: bytes reach the disk in the order of commits and old segments are synced before newer ones; nothing is
  * written after a refused group until its traces are durably gone; nothing at all is written after a failed sync, or
@@ -54,8 +53,7 @@ export class LogWriter implements CommitLog {
     this.#steps = new LogSteps({
       next: () => this.#nextStep(),
       // What those wrote that the sync woke goes with what gathered before.
-      between: () => this.#sync.isUnderWay || this.#handOver(),
-      ended: () => this.#reachedDisk(this.#sync.takeInLine()),
+      between: () => this.#sync.isUnderWay || this.#handOverGathered(),
       broken: (cause) => this.#broken(cause),
     });
     const { crc, version } = parts.end;
@@ -217,13 +215,16 @@ export class LogWriter implements CommitLog {
     }
     // During a sync the next group gathers, unless somebody waits only for the write.
     if (this.#steps.working !== undefined && !this.#wantsLogged) return;
+    this.#handOverGathered();
+    this.#steps.start();
+  }
+
+  /** Hands over what has gathered, and syncs in line what is lone and quick. */
+  #handOverGathered(): void {
     const isLone = this.#group.commits === 1;
     this.#handOver();
-    const mayBlock = this.#parts.inlineSync && isLone && this.#steps.working === undefined;
-    // What was written before, and nobody waited for, has to reach the disk with it.
-    const isQuick = mayBlock && isSyncedQuickly(this.#logged, this.#synced);
-    if (isQuick && this.#syncTarget > this.synced && !this.#parts.presence.isDue) this.#syncNow();
-    this.#steps.start();
+    if (!isLone || this.#sync.isUnderWay || this.#syncTarget <= this.synced) return;
+    if (maySyncInLine(this.#parts, this.#logged, this.#synced)) this.#syncNow();
   }
 
   #handOver(): void {
@@ -278,11 +279,11 @@ export class LogWriter implements CommitLog {
       return;
     }
     // The system tells an error of the device once: the sync under way may be the one that hears of it.
-    if (this.#steps.working === undefined) this.#reachedDisk(reached);
-    else this.#sync.inLine = reached;
+    if (this.#sync.isUnderWay) this.#sync.inLine = reached;
+    else this.#reachedDisk(reached);
   }
 
-  #reachedDisk(reached: Progress = this.#synced): void {
+  #reachedDisk(reached: Progress): void {
     if (this.#failure !== undefined || reached.bytes <= this.#synced.bytes) return;
     const isNews = reached.end.version > this.synced;
     this.#synced = reached;
@@ -360,8 +361,7 @@ export class LogWriter implements CommitLog {
     try {
       await done;
     } catch (cause) {
-      this.fail(unknownOutcome(cause, segments.current.path));
-      return;
+      return this.fail(unknownOutcome(cause, segments.current.path));
     }
     // The opening of this segment may be all that is new: then the log ends behind it, durably.
     if (this.#logged.end.version === this.synced) this.#synced = this.#logged;

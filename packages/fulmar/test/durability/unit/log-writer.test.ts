@@ -312,6 +312,26 @@ describe("in line", () => {
     expect(rig.heard()).toEqual(["synced 13"]);
   });
 
+  test("a lone commit that gathered during a sync off the event loop is synced in line, and so are those behind it", async () => {
+    const rig = new LogRig({ inlineSync: true });
+    rig.put(11);
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual(["sync", "syncNow"]);
+    expect(rig.heard()).toEqual(["logged 12", "synced 12", "logged 13", "synced 13"]);
+    await settled();
+    rig.put(14);
+    rig.log.want("synced");
+    rig.turn();
+    expect(rig.heard()).toEqual(["logged 14", "synced 14"]);
+    expect([rig.file.calls.at(-1), rig.file.waiting]).toEqual(["syncNow", 0]);
+  });
+
   test("a sync that fails leaves the outcome unknown", () => {
     const rig = new LogRig({ inlineSync: true });
     rig.file.syncNowError = systemError("EIO");
