@@ -308,10 +308,10 @@ export class Store<V = unknown> extends Writable<V> {
   }
 
   /**
-   * What `digest` gives, of a state of the store between the call and the moment when it resolves. What has to be hashed
-   * for that is hashed in pieces of about 2 ms, between which the event loop goes on. While everything is written faster
-   * than it is hashed, one state is pinned and hashed whole. Rejects with CLOSED when the store is closed meanwhile, and
-   * ROLLED_BACK when the log refused commits that were hashed.
+   * What `digest` gives, of a state of the store between the call and the moment when it resolves. What has to be
+   * hashed for that is hashed in pieces of about 2 ms, between which the event loop goes on. While everything is
+   * written faster than it is hashed, one state is pinned and hashed whole. Rejects with CLOSED when the store is
+   * closed meanwhile, and ROLLED_BACK when the log refused commits that were hashed.
    *
    * @example
    * ```ts
