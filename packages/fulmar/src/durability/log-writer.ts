@@ -49,7 +49,7 @@ export class LogWriter implements CommitLog {
     this.#parts = parts;
     this.#guard = new TurnGuard(parts.runtime);
     this.#sync = new LogSync(parts);
-    this.#window = new LossWindow(parts.runtime.timers, parts.flush, parts.end.version, this.#flush);
+    this.#window = new LossWindow(parts.runtime, parts.flush, parts.end.version, this.#flush);
     this.#steps = new LogSteps({
       next: () => this.#nextStep(),
       // What those wrote that the sync woke goes with what gathered before.
@@ -287,9 +287,9 @@ export class LogWriter implements CommitLog {
     if (this.#failure !== undefined || reached.bytes <= this.#synced.bytes) return;
     const isNews = reached.end.version > this.synced;
     this.#synced = reached;
-    // Before those are told that wait for this one: what they do next is done while the disk works.
-    if (this.#sync.isWorth(this.#group.commits)) this.#ahead();
     this.#window.synced(this.#logged, this.#synced);
+    // The next one, before those are told that wait for this one: what they do next is done while the disk works.
+    if (this.#sync.isWorth(this.#group.commits)) this.#ahead();
     if (isNews) this.#parts.observer.synced(reached.end.version, this.#window.tellable);
   }
 

@@ -1,9 +1,11 @@
-import type { Timer, Timers } from "../base/runtime/interface.js";
+import type { Runtime, Timer } from "../base/runtime/interface.js";
 import type { FlushPolicy } from "./commit-log.js";
 import type { Progress } from "./log-writer-parts.js";
 
 /** A sync begins once this part of what may be lost is there. The rest is for what comes while it is under way. */
 const PART = 0.5;
+
+type TimeRuntime = Pick<Runtime, "clock" | "timers">;
 
 /**
  * What a power cut may take back although it was acknowledged: commits that the operating system has and that are not
@@ -12,7 +14,7 @@ const PART = 0.5;
  * does not lose more.
  */
 export class LossWindow {
-  readonly #timers: Timers;
+  readonly #runtime: TimeRuntime;
   readonly #policy: FlushPolicy;
   readonly #passed: () => void;
   /** Groups that nobody may be told of yet, the oldest first. */
@@ -23,8 +25,8 @@ export class LossWindow {
   #covered: Span | undefined;
 
   /** Everything up to `version` is synced. `passed` is called when half of the interval has passed. */
-  constructor(timers: Timers, policy: FlushPolicy, version: number, passed: () => void) {
-    this.#timers = timers;
+  constructor(runtime: TimeRuntime, policy: FlushPolicy, version: number, passed: () => void) {
+    this.#runtime = runtime;
     this.#policy = policy;
     this.#tellable = version;
     this.#passed = passed;
@@ -37,7 +39,7 @@ export class LossWindow {
 
   /** Takes note of commits that were handed over, and that make `logged` of what was before. */
   add(logged: Progress, synced: Progress): void {
-    this.#open ??= new Span(this.#timers, this.#policy.intervalMs, this.#passed);
+    this.#open ??= new Span(this.#runtime, this.#policy.intervalMs, this.#passed);
     // Behind a group that is beyond the limits everything is.
     if (this.#holds(logged, synced, 1)) this.#tellable = logged.end.version;
     else this.#held.push(logged);
@@ -90,10 +92,15 @@ export class LossWindow {
 
 /** The time since the first of some commits was handed over. */
 class Span {
-  isOver = false;
+  readonly #runtime: TimeRuntime;
+  readonly #endMs: number;
   #timer: Timer;
+  #isOver = false;
 
-  constructor(timers: Timers, intervalMs: number, passed: () => void) {
+  constructor(runtime: TimeRuntime, intervalMs: number, passed: () => void) {
+    const { clock, timers } = runtime;
+    this.#runtime = runtime;
+    this.#endMs = clock.monotonicMs() + intervalMs;
     const begun = Math.max(1, Math.floor(intervalMs * PART));
     const rest = Math.max(1, intervalMs - begun);
     this.#timer = timers.after(
@@ -106,11 +113,16 @@ class Span {
     );
   }
 
+  /** By the clock too: a program that computes for long keeps every timer waiting, and is told of commits meanwhile. */
+  get isOver(): boolean {
+    return this.#isOver || this.#runtime.clock.monotonicMs() >= this.#endMs;
+  }
+
   cancel(): void {
     this.#timer.cancel();
   }
 
   #end(): void {
-    this.isOver = true;
+    this.#isOver = true;
   }
 }

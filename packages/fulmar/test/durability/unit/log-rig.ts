@@ -89,9 +89,11 @@ export async function settled(): Promise<void> {
 
 interface ManualTimer {
   readonly delayMs: number;
+  readonly dueMs: number;
   readonly task: () => void;
   readonly background: boolean;
   cancelled: boolean;
+  ran: boolean;
 }
 
 /** A log with everything around it moved by hand. */
@@ -152,6 +154,21 @@ export class LogRig {
     for (const resolve of this.#turns.splice(0)) resolve();
   }
 
+  /** Lets time pass, and timers end in the order in which they are due. */
+  pass(ms: number): void {
+    const endMs = this.nowMs + ms;
+    const due = (): ManualTimer[] =>
+      this.timers
+        .filter(({ cancelled, ran, dueMs }) => !cancelled && !ran && dueMs <= endMs)
+        .sort((one, other) => one.dueMs - other.dueMs);
+    for (let [first] = due(); first !== undefined; [first] = due()) {
+      this.nowMs = first.dueMs;
+      first.ran = true;
+      first.task();
+    }
+    this.nowMs = endMs;
+  }
+
   /** What was reported since the last call. */
   heard(): string[] {
     return this.events.splice(0);
@@ -200,7 +217,9 @@ export class LogRig {
         soon: (task: () => void) => this.#tasks.push(task),
         turn: () => new Promise<void>((resolve) => this.#turns.push(resolve)),
         after: (delayMs: number, task: () => void, options?: { readonly background?: boolean }) => {
-          const timer = { delayMs, task, background: options?.background === true, cancelled: false };
+          const dueMs = this.nowMs + delayMs;
+          const background = options?.background === true;
+          const timer = { delayMs, dueMs, task, background, cancelled: false, ran: false };
           this.timers.push(timer);
           return { cancel: () => (timer.cancelled = true) };
         },

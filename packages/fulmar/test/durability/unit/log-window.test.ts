@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LogRig, OVERHEAD_BYTES, systemError } from "./log-rig.js";
+import { LogRig, OVERHEAD_BYTES, settled, systemError } from "./log-rig.js";
 
 const CALM = { intervalMs: 1000, commits: 1000, bytes: 1 << 30 };
 const RECORD_BYTES = OVERHEAD_BYTES + 10;
@@ -9,6 +9,12 @@ function log(rig: LogRig, version: number): void {
   rig.put(version);
   rig.log.want("logged");
   rig.turn();
+}
+
+/** The same after some time: the end of a turn waits for others then. */
+async function logLater(rig: LogRig, version: number): Promise<void> {
+  log(rig, version);
+  await settled();
 }
 
 describe("what may be lost", () => {
@@ -86,6 +92,42 @@ describe("what may be lost", () => {
     expect(rig.heard()).toEqual(["synced 13"]);
     log(rig, 14);
     expect(rig.heard()).toEqual(["logged 14"]);
+  });
+
+  test("is as short while each sync begins as soon as the one before it has ended", async () => {
+    const rig = new LogRig();
+    await rig.save(11);
+    rig.put(12);
+    rig.log.want("synced");
+    rig.turn();
+    // So many that they are synced without waiting for more.
+    for (let version = 13; version < 33; version++) rig.put(version);
+    rig.log.want("synced");
+    await rig.file.finish();
+    log(rig, 33);
+    for (let version = 34; version < 54; version++) rig.put(version);
+    rig.log.want("synced");
+    rig.heard();
+    await rig.file.finish();
+    expect([rig.heard(), rig.file.waiting]).toEqual([["logged 53", "synced 32"], 1]);
+    // 33 is told of and under way: its interval is the one that counts.
+    rig.pass(1000);
+    await logLater(rig, 54);
+    expect(rig.heard()).toEqual(["logged 54, told up to 53"]);
+    await rig.file.finish();
+    expect(rig.heard()).toEqual(["synced 53"]);
+  });
+
+  test("was made within the interval by the clock, though a program keeps every timer waiting", async () => {
+    const rig = new LogRig();
+    rig.nowMs = 5000;
+    await logLater(rig, 11);
+    rig.nowMs = 5999;
+    await logLater(rig, 12);
+    rig.nowMs = 6000;
+    await logLater(rig, 13);
+    expect(rig.heard()).toEqual(["logged 11", "logged 12", "logged 13, told up to 12"]);
+    expect(rig.file.waiting).toBe(1);
   });
 
   test("is of no interest after a failure", async () => {
