@@ -39,15 +39,37 @@ function valueMember(value: Uint8Array): string {
 /** How JSON without spaces around it can begin. */
 const JSON_START = /^[{["\-0-9tfn]/;
 
-/** Whether reading a text as JSON and writing it again gives the same text. */
+/** Whether reading a text as JSON and writing it again gives the same text, wherever that is done. */
 function isPlainJson(text: string): boolean {
   // Most text is none, and it costs much to be told so by an exception.
-  if (!JSON_START.test(text)) return false;
+  if (!JSON_START.test(text) || nestsDeeply(text)) return false;
   try {
     return JSON.stringify(JSON.parse(text)) === text;
   } catch {
     return false;
   }
+}
+
+/** How much stack there is differs between programs and threads, so that one could not read what another has dumped. */
+const DEPTH_MAX = 1000;
+const [QUOTE, BACKSLASH, LIST, LIST_END, OBJECT, OBJECT_END] = [34, 92, 91, 93, 123, 125];
+
+/** Whether JSON nests so deeply that not every reader has the stack for it; of other text any answer will do. */
+function nestsDeeply(text: string): boolean {
+  if (text.length <= 2 * DEPTH_MAX) return false;
+  let depth = 0;
+  let isQuoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isQuoted) {
+      if (code === BACKSLASH) i++;
+      else if (code === QUOTE) isQuoted = false;
+    } else if (code === QUOTE) isQuoted = true;
+    else if (code === LIST || code === OBJECT) {
+      if (++depth > DEPTH_MAX) return true;
+    } else if (code === LIST_END || code === OBJECT_END) depth--;
+  }
+  return false;
 }
 
 /** What a line says. */
@@ -124,10 +146,19 @@ function valueBytes(members: ReadonlyMap<string, unknown>, number: number): Uint
   if (kinds.length !== 1) throw invalid(number, "it needs one of value, text and bytes");
   const [kind] = kinds;
   const given = members.get(kind);
-  const text = kind === "value" ? JSON.stringify(given) : given;
+  const text = kind === "value" ? jsonText(given, number) : given;
   const bytes = typeof text !== "string" ? undefined : kind === "bytes" ? fromBase64(text) : encodeUtf8(text);
   if (bytes === undefined) throw invalid(number, `its ${kind} is not what it says`);
   return bytes;
+}
+
+/** What can be read need not be possible to write, for want of stack. */
+function jsonText(value: unknown, number: number): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    throw invalid(number, "its value nests too deeply: give it as text", error);
+  }
 }
 
 /** The error for a line that cannot be loaded. */

@@ -174,6 +174,21 @@ describe("loading", () => {
     expect([db.get("a"), db.get(true)]).toEqual([{ n: 1 }, 2]);
   });
 
+  test("shows as JSON only what any reader has the stack for", async () => {
+    await using db = await open<string>(undefined, { codec: "text" });
+    const nested = (depth: number): string => `${"[".repeat(depth)}1${"]".repeat(depth)}`;
+    const objects = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
+    const flat = JSON.stringify(Array.from({ length: 2000 }, () => ["[{", '\\"[']));
+    const values = [nested(1000), nested(1001), objects(1000), objects(1001), flat];
+    await Promise.all(values.map((value, key) => db.set([key], value)));
+    const text = await textOf(dump(db));
+    const forms = text.split("\n").map((shown) => /,"(value|text)":/.exec(shown)?.[1]);
+    expect(forms.slice(1, -2)).toEqual(["value", "text", "value", "text", "value"]);
+    await using copy = await open<string>(undefined, { codec: "text" });
+    await load(copy, [text]);
+    expect(values.map((_, key) => copy.get([key]))).toEqual(values);
+  });
+
   test("names the line that is wrong, and keeps what stands before it", async () => {
     const wrong = [
       "nonsense\n",
@@ -193,6 +208,7 @@ describe("loading", () => {
       line('"bytes":5'),
       line('"text":5'),
       line('"text":"\\ud800"'),
+      line(`"value":${"[".repeat(1e6)}${"]".repeat(1e6)}`),
       line('"value":1,"expiresAt":0'),
       line('"value":1,"expiresAt":1.5'),
       line('"value":1,"expiresAt":"soon"'),
