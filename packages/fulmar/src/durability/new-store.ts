@@ -44,8 +44,23 @@ export interface PreparedStore {
   readonly number: number;
 }
 
-/** Writes checkpoint, first segment and manifest of a store under temporary names. */
+/**
+ * Writes checkpoint, first segment and manifest of a store under temporary names. When it rejects none of them is
+ * left, as far as the disk allows.
+ */
 export async function prepareNewStore(context: NewStoreContext, state: WholeState): Promise<PreparedStore> {
+  const { runtime, layout, number } = context;
+  try {
+    return await writeNewStore(context, state);
+  } catch (error) {
+    for (const path of [...pathsOf(runtime.fileSystem, layout, number), layout.manifest]) {
+      await removeFile(runtime.fileSystem, path + TEMPORARY).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+async function writeNewStore(context: NewStoreContext, state: WholeState): Promise<PreparedStore> {
   const { runtime, layout, number } = context;
   const { fileSystem } = runtime;
   for (const directory of [layout.log, layout.checkpoints]) {

@@ -72,7 +72,12 @@ async function write(context: RestoreContext, layout: Layout, state: WholeState)
   const bytesTotal = state.engine.usage().recordBytes;
   const progress = (entries: number, bytes: number): void =>
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
-  const { written } = await prepareNewStore({ runtime, layout, number: 1, stopped, progress }, state);
+  const { written } = await prepareNewStore({ runtime, layout, number: 1, stopped, progress }, state).catch(
+    async (error: unknown) => {
+      await unmark(runtime, layout).catch(() => undefined);
+      throw error;
+    },
+  );
   await commitNewStore(runtime, layout, 1);
   return written.entries;
 }
@@ -87,6 +92,17 @@ async function mark(runtime: DiskRuntime, layout: Layout): Promise<void> {
   await removeFile(runtime.fileSystem, path);
   const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, async () => {});
   await attempt("close", path, handle.close());
+}
+
+/** Of a restore that was given up nothing is left. Files without the mark would be somebody else's, so it goes last. */
+async function unmark(runtime: DiskRuntime, layout: Layout): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const directory of [layout.log, layout.checkpoints]) {
+    const names = await attempt("list", directory, fileSystem.list(directory));
+    if (names.length > 0) return;
+    await syncDirectory(fileSystem, directory);
+  }
+  await removeFile(fileSystem, layout.restoring);
 }
 
 /** The files of an interrupted restore. Refuses a directory that holds anything else. */

@@ -9,7 +9,7 @@ import { pinToSave } from "./pin-to-save.js";
 
 /** How a backup is written, or a store restored from one. */
 export interface BackupOptions {
-  /** Stops it with ABORTED, leaving nothing: an `AbortSignal`. */
+  /** Stops it with ABORTED, leaving no file of it: an `AbortSignal`. */
   readonly signal?: StopSignal;
   /**
    * Is told how far it is. What it throws or rejects with is reported on the diagnostics channel

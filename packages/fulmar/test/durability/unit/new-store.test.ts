@@ -162,9 +162,22 @@ describe("a store that is written in one go", () => {
     expect(names()).toHaveLength(3);
   });
 
-  test("is given up when it is told to", async () => {
+  test("is given up when it is told to, and leaves nothing", async () => {
     await expect(prepare(false, () => true)).rejects.toMatchObject({ code: "CLOSED" });
-    expect(names()).toEqual(["checkpoint/000000000007.tmp"]);
+    expect(names()).toEqual([]);
+  });
+
+  test("leaves nothing wherever the disk is full", async () => {
+    let refused = 0;
+    for (let nth = 1; ; nth++) {
+      const remove = storage.disk.faults.add({ operations: ["create", "write"], nth, code: "ENOSPC" });
+      const outcome = await prepare().catch((error: { code: string }) => error.code);
+      remove();
+      if (typeof outcome !== "string") break;
+      expect([outcome, names()], `call ${nth}`).toEqual(["DISK_FULL", []]);
+      refused++;
+    }
+    expect(refused).toBeGreaterThanOrEqual(6);
   });
 });
 

@@ -276,12 +276,31 @@ describe("a restore", () => {
       expect(outcome).toBe("CLOSED");
       // While it is read nothing is made at all.
       if (calls < 2) expect(await storage.runtime.fileSystem.status(TARGET)).toBeUndefined();
-      expect(names()).not.toContain("MANIFEST");
+      expect(names()).toEqual([]);
     }
     expect(refused).toBeGreaterThanOrEqual(3);
     const store = await opened();
     expect(store.contents()).toEqual(CONTENTS);
     await store.close();
+  });
+
+  test("that found the disk full leaves a place for another store", async () => {
+    await backedUp();
+    let refused = 0;
+    for (let nth = 2; ; nth++) {
+      const remove = storage.disk.faults.add({ operations: ["create", "write"], nth, code: "ENOSPC" });
+      const outcome = await restored().catch((error: { code: string }) => error.code);
+      remove();
+      if (typeof outcome !== "string") break;
+      expect(outcome).toBe("DISK_FULL");
+      if (names().length > 0) continue;
+      refused++;
+      const disk = storage.disk.fork();
+      const store = await MiniStore.open(machine({ disk }).runtime, {}, TARGET);
+      expect(store.contents().size).toBe(0);
+      await store.close();
+    }
+    expect(refused).toBeGreaterThanOrEqual(6);
   });
 
   test("that failed anywhere is no store, or a whole one that is none to restore into", async () => {
