@@ -66,6 +66,7 @@ export class DataDirectory {
     const { manifest } = opened;
     const syncedEnd = (): LogEnd => this.#syncedEnd();
     this.#presence = new Presence({ runtime, layout, lock, manifest, segments: this.#segments, syncedEnd });
+    opened.pool.checkFirst(() => this.#assertPresent());
   }
 
   /**
@@ -166,6 +167,8 @@ export class DataDirectory {
 
   /** Removes what is kept for watches alone, for a disk that is full; whether any of it went. */
   async giveUpHistory(): Promise<boolean> {
+    // What has these names by now may be all that there is of another store.
+    if (this.#past.list.length === 0 || (await this.look()) !== undefined) return false;
     let removed = 0;
     for (const { path } of this.#past.clear()) {
       try {

@@ -57,6 +57,7 @@ export class SegmentPool {
   /** Old segments to be used again, oldest first. */
   readonly #spares: string[] = [];
   #ready: PreparedSegment | undefined;
+  #check: () => Promise<void> = () => Promise.resolve();
   #work: Promise<void> | undefined;
   #stopped = false;
   #paused = false;
@@ -73,6 +74,11 @@ export class SegmentPool {
     this.#identity = identity;
     this.#segmentBytes = segmentBytes;
     this.#nextNumber = nextNumber;
+  }
+
+  /** Nothing is prepared when this rejects: names in the log may lead to files of others by now. */
+  checkFirst(check: () => Promise<void>): void {
+    this.#check = check;
   }
 
   get ready(): boolean {
@@ -160,10 +166,16 @@ export class SegmentPool {
   }
 
   async #prepare(): Promise<PreparedSegment> {
-    const spare = this.#spares.shift();
+    await this.#check();
     const number = this.#nextNumber++;
     const path = this.#path(number);
-    if (spare !== undefined) return this.#recycle(spare, number, path);
+    const spare = this.#spares.shift();
+    if (spare !== undefined) {
+      const handle = await openFile(this.#runtime.fileSystem, spare, "update").catch(() => undefined);
+      if (handle !== undefined) return this.#recycle(handle, spare, number, path);
+      // Too many files may be open: it is of use another time, and removed in the end.
+      this.#spares.push(spare);
+    }
     const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, 0);
     const capacity = Math.max(bytes.length, Math.min(FIRST_BYTES, this.#segmentBytes));
     const filled = new Uint8Array(capacity);
@@ -175,11 +187,10 @@ export class SegmentPool {
   }
 
   /** The new header is durable before the new name, so that under this name the old records never parse. */
-  async #recycle(spare: string, number: number, path: string): Promise<PreparedSegment> {
+  async #recycle(handle: FileHandle, spare: string, number: number, path: string): Promise<PreparedSegment> {
     const { fileSystem } = this.#runtime;
-    const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, RECYCLED);
-    const handle = await openFile(fileSystem, spare, "update");
     try {
+      const { bytes, salt, seal } = await newHeader(this.#runtime, this.#identity, number, RECYCLED);
       await writeFully(handle, bytes, 0);
       await syncFile(handle);
       await attempt("rename", spare, fileSystem.rename(spare, path));

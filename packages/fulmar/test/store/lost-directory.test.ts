@@ -28,6 +28,17 @@ function bytesOf(storage: SimulatedStorage, path: string): Uint8Array {
   return storage.disk.image().get(path) ?? new Uint8Array(0);
 }
 
+/** Eight commits, the last of them in a second segment, which is made beside the others. */
+async function fillTwo(storage: SimulatedStorage, db: Store<string>): Promise<void> {
+  for (let i = 0; i < 8; i++) {
+    await db.set(["fill", i], "x".repeat(10_000));
+    while (i > 4 && !storage.disk.image().has("/data/log/000000000002.log")) {
+      await storage.runtime.timers.turn();
+    }
+  }
+  expect(db.status().log?.segments).toBe(2);
+}
+
 type Mishap = (storage: SimulatedStorage) => Promise<void> | void;
 
 const remove =
@@ -184,8 +195,7 @@ describe("when the files are looked at", () => {
     const db = await openOn(storage);
     await db.set("a", "1");
     await db.checkpoint();
-    for (let i = 0; i < 8; i++) await db.set(["fill", i], "x".repeat(10_000));
-    expect(db.status().log?.segments).toBe(2);
+    await fillTwo(storage, db);
     await storage.runtime.fileSystem.remove(path);
     await storage.advance(1000);
     const done = db.set("b", "1");
@@ -209,8 +219,7 @@ describe("what has the names now", () => {
   test("keeps its log when a checkpoint was noted in another manifest", async () => {
     const storage = machine();
     const db = await openOn(storage, { historyBytes: 0 });
-    for (let i = 0; i < 8; i++) await db.set(["fill", i], "x".repeat(10_000));
-    expect(db.status().log?.segments).toBe(2);
+    await fillTwo(storage, db);
     let replacing: Promise<void> | undefined;
     storage.disk.onOperation = ({ kind, path }) => {
       if (kind !== "sync" || !path.startsWith("/data/checkpoint/")) return;
@@ -222,6 +231,52 @@ describe("what has the names now", () => {
     storage.restart();
     await using again = await openOn(storage);
     expect(again.count()).toBe(8);
+  });
+});
+
+describe("an earlier copy that took the place of the directory", () => {
+  /** A store whose first segments are live in the copy, and spare or kept for watches here. */
+  async function replaced(
+    options: OpenOptions<string>,
+  ): Promise<{ storage: SimulatedStorage; db: Store<string> }> {
+    const storage = machine();
+    const { fileSystem } = storage.runtime;
+    const db = await openOn(storage, { checkpoint: { everyBytes: Number.MAX_SAFE_INTEGER }, ...options });
+    for (let i = 0; i < 40; i++) await db.set(["copied", i], VALUE);
+    for (const name of ["/copy", "/copy/log", "/copy/checkpoint"]) await fileSystem.makeDirectory(name);
+    for (const [path, bytes] of storage.disk.image()) {
+      if (path.startsWith("/data/")) await replaceFile(storage, path.replace("/data", "/copy"), bytes);
+    }
+    await db.checkpoint();
+    await fileSystem.rename("/data", "/gone");
+    await fileSystem.rename("/copy", "/data");
+    return { storage, db };
+  }
+
+  async function expectWhole(storage: SimulatedStorage, db: Store<string>): Promise<void> {
+    await expect(db.close()).rejects.toMatchObject({ code: "DIRECTORY_LOST" });
+    storage.restart();
+    await using again = await openOn(storage);
+    expect(again.count()).toBe(40);
+  }
+
+  test("keeps its segments when the log goes on in another one", async () => {
+    const { storage, db } = await replaced({ historyBytes: 0 });
+    for (let code = "done"; code === "done"; ) {
+      code = await db.set("fill", VALUE).then(
+        () => "done",
+        (error: { code: string }) => error.code,
+      );
+    }
+    await expectWhole(storage, db);
+  });
+
+  test("keeps its segments when the disk is full", async () => {
+    const { storage, db } = await replaced({});
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    await expect(db.set("more", VALUE)).rejects.toMatchObject({ code: "DISK_FULL" });
+    for (let i = 0; i < 50; i++) await storage.runtime.timers.turn();
+    await expectWhole(storage, db);
   });
 });
 
@@ -256,8 +311,7 @@ describe("the next open", () => {
   test("refuses a log without its end, and does not take what is left for all there was", async () => {
     const storage = machine();
     const db = await openOn(storage);
-    for (let i = 0; i < 8; i++) await db.set(["fill", i], "x".repeat(10_000));
-    expect(db.status().log?.segments).toBe(2);
+    await fillTwo(storage, db);
     await storage.runtime.fileSystem.remove("/data/log/000000000002.log");
     await storage.advance(1000);
     await expect(db.set("a", "1")).rejects.toMatchObject({ code: "DIRECTORY_LOST" });

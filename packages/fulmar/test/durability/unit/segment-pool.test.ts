@@ -192,11 +192,32 @@ describe("an old segment", () => {
     },
   );
 
-  test("is left alone when it cannot be opened", async () => {
+  test("that cannot be opened is left alone, and used another time", async () => {
     const pool = await withSpare();
-    storage.disk.faults.add({ operations: ["open"], path: "/log", code: "EIO" });
+    const remove = storage.disk.faults.add({ operations: ["open"], path: "/log", code: "EACCES" });
+    expect(await prepared(pool)).toMatchObject({ number: 7, capacity: 4096 });
+    expect(await names()).toEqual(["000000000003.log", "000000000007.log"]);
+    remove();
+    expect(await prepared(pool)).toMatchObject({ number: 8, capacity: 8192 });
+    expect(await names()).toEqual(["000000000007.log", "000000000008.log"]);
+  });
+
+  test("is not forgotten while too many files are open", async () => {
+    const pool = await withSpare();
+    storage.disk.faults.add({ operations: ["open", "create"], path: "/log", code: "EMFILE", times: 2 });
     pool.prepare();
     expect(await ready(pool)).toBeUndefined();
+    await pool.close();
+    expect(await names()).toEqual([]);
+  });
+
+  test("is not touched, and nothing made, when what looks first objects", async () => {
+    const pool = await withSpare();
+    pool.checkFirst(() => Promise.reject(new Error("not ours")));
+    operations.length = 0;
+    pool.prepare();
+    expect(await ready(pool)).toBeUndefined();
+    expect(operations).toEqual([]);
     expect(await names()).toEqual(["000000000003.log"]);
   });
 
