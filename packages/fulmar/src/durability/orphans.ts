@@ -33,6 +33,22 @@ export async function listOrphans(
   return orphans;
 }
 
+/**
+ * What no manifest ever names, whichever of its slots is read: unfinished files of the log, and checkpoints, finished
+ * or not, that are newer than the live one. The disk may be full of these.
+ */
+export async function listUnnamed(runtime: Runtime, layout: Layout, live: number): Promise<string[]> {
+  const { fileSystem } = runtime;
+  const unnamed = (await listOwn(fileSystem, layout.log))
+    .filter(isTemporary)
+    .map((name) => fileSystem.join(layout.log, name));
+  for (const name of await listOwn(fileSystem, layout.checkpoints)) {
+    const isNewer = (checkpointNumber(name) ?? live) > live;
+    if (isNewer || isTemporary(name)) unnamed.push(fileSystem.join(layout.checkpoints, name));
+  }
+  return unnamed;
+}
+
 /** Checkpoints other than the live one, finished or not. */
 export async function listOrphanCheckpoints(
   runtime: Runtime,

@@ -26,7 +26,7 @@ import { type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
 import type { LogSegment } from "./log-segments.js";
 import { type LogEnd, type Manifest, ManifestFile, type ManifestReading, readManifest } from "./manifest.js";
 import { renewManifest } from "./manifest-renewal.js";
-import { listOrphans, removeAll } from "./orphans.js";
+import { listOrphans, listUnnamed, removeAll } from "./orphans.js";
 import { type FoundNumbers, Replay } from "./replay.js";
 import { firstCommitAt } from "./segment-format.js";
 import { type PreparedSegment, SegmentPool } from "./segment-pool.js";
@@ -81,6 +81,8 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     // A process killed before it synced a name that it gave leaves one that a power cut can still take; nothing is made
     // beside a manifest that may go.
     await Promise.all([layout.log, layout.root].map((path) => syncDirectory(runtime.fileSystem, path)));
+    // First: a checkpoint that was interrupted may have left no room for the rest.
+    await removeAll(runtime, await listUnnamed(runtime, layout, reading.manifest.checkpoint.number));
     await secure(runtime, layout, scan, reading.manifest.synced);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);

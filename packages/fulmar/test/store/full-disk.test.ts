@@ -252,3 +252,27 @@ test("T-API-01: applied writes are no errors because a checkpoint finds no room,
   expect([db.digest(), [...db.list()]]).toEqual([before.digest, before.list]);
   await db.close();
 });
+
+test.each(["000000000001.tmp", "000000000001"])(
+  "a disk that an interrupted checkpoint has filled (%s) keeps no store from being opened",
+  async (name) => {
+    const storage = machineOf(Number.POSITIVE_INFINITY);
+    const db = await openOn(storage, { checkpoint: NEVER });
+    for (let i = 0; i < 4; i++) await db.set(`key ${i}`, "x".repeat(10_000));
+    storage.kill();
+    const { fileSystem } = storage.restart();
+    // A power cut has torn the last commit, so that the log has to go on in another segment.
+    const log = await fileSystem.open("/data/log/000000000001.log", "update");
+    const bytes = storage.disk.image().get(log.path) ?? new Uint8Array(0);
+    await log.truncate(bytes.findLastIndex((byte) => byte !== 0) - 100);
+    await log.close();
+    const unfinished = await fileSystem.open(`/data/checkpoint/${name}`, "create");
+    await unfinished.write(new Uint8Array(100_000), 0);
+    await unfinished.close();
+    storage.disk.quotaBytes = 2 ** 40;
+    storage.disk.quotaBytes -= storage.disk.freeBytes();
+    await using again = await openOn(storage);
+    expect(again.count()).toBe(3);
+    await again.set("key 3", "again");
+  },
+);

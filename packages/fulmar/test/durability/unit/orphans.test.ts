@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { type Layout, layoutOf } from "../../../src/durability/layout.js";
 import { type Manifest, NO_CHECKPOINT } from "../../../src/durability/manifest.js";
-import { listOrphanCheckpoints, listOrphans, removeAll } from "../../../src/durability/orphans.js";
+import {
+  listOrphanCheckpoints,
+  listOrphans,
+  listUnnamed,
+  removeAll,
+} from "../../../src/durability/orphans.js";
 import { machine } from "../harness.js";
 
 const MANIFEST = { firstSegment: 5, checkpoint: { ...NO_CHECKPOINT, number: 3 } } as Manifest;
@@ -46,6 +51,12 @@ test("orphans are what is unfinished, older or another checkpoint; not what is n
   const { runtime, layout } = await directory([...NEEDED, ...ORPHANS]);
   expect((await listOrphans(runtime, layout, MANIFEST, isKept)).sort()).toEqual(inData(ORPHANS));
   expect((await listOrphanCheckpoints(runtime, layout, 3)).sort()).toEqual(inData(CHECKPOINTS));
+});
+
+test("of these no manifest names what is unfinished, and newer checkpoints", async () => {
+  const { runtime, layout } = await directory([...NEEDED, ...ORPHANS]);
+  const unnamed = ["log/000000000007.log.tmp", "checkpoint/000000000003.tmp", "checkpoint/000000000004"];
+  expect((await listUnnamed(runtime, layout, 3)).sort()).toEqual(inData(unnamed));
 });
 
 test("a directory without any has none", async () => {
