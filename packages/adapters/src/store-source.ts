@@ -10,6 +10,8 @@ export class StoreSource<V> {
   readonly #directory: string | undefined;
   readonly #options: OpenOptions<V>;
   #opened: Promise<Store<V>> | undefined;
+  /** Resolves when none is being closed. */
+  #closed: Promise<unknown> = Promise.resolve();
 
   constructor(source: Store<V> | string | undefined, options: OpenOptions<V>) {
     this.#given = givenStore(source, "the source");
@@ -21,7 +23,7 @@ export class StoreSource<V> {
   async store(): Promise<Store<V>> {
     if (this.#given !== undefined) return this.#given;
     if (this.#opened === undefined) {
-      const opening = open<V>(this.#directory, this.#options);
+      const opening = this.#closed.then(() => open<V>(this.#directory, this.#options));
       this.#opened = opening;
       opening.catch(() => {
         if (this.#opened === opening) this.#opened = undefined;
@@ -34,6 +36,9 @@ export class StoreSource<V> {
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
-    await (await opened)?.close();
+    const done = (async () => (await opened)?.close())();
+    // Its directory is locked until then, whatever comes of it.
+    this.#closed = Promise.allSettled([this.#closed, done]);
+    await done;
   }
 }

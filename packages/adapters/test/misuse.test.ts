@@ -173,6 +173,10 @@ test("what would be taken for something else is refused", async () => {
     // As the text of it.
     [() => driver.hasItem(5 as never, {}), "INVALID_KEY"],
     [() => driver.setItem("k", nothing, {}), "INVALID_VALUE"],
+    // With U+FFFD in the place of it.
+    [() => driver.setItem("k", "\ud83d", {}), "INVALID_VALUE"],
+    [() => driver.setItems([{ key: "k", value: "\ude00 " }], {}), "INVALID_VALUE"],
+    [() => driver.setItemRaw("k", "a\ud83d", {}), "INVALID_VALUE"],
     [() => driver.setItem("k", "v", 5 as never), "INVALID_ARGUMENT"],
     [() => driver.setItem("k", "v", { ttl: "1" as never }), "INVALID_ARGUMENT"],
     [() => driver.setItemRaw("k", 5, {}), "INVALID_VALUE"],

@@ -3,9 +3,15 @@ import { FulmarTypeError } from "fulmar";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The bytes that a string item is stored as. @throws INVALID_VALUE for anything else */
+/** In unicode mode the halves of a pair are one character, so that this finds lone surrogates only. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** The bytes that a string item is stored as. @throws INVALID_VALUE for what would not come back as it is */
 export function encodeText(value: string): Uint8Array {
   if (typeof value !== "string") throw new FulmarTypeError("INVALID_VALUE", "an item must be a string");
+  if (LONE_SURROGATE.test(value)) {
+    throw new FulmarTypeError("INVALID_VALUE", "the item holds a lone surrogate, which has no UTF-8 form");
+  }
   return encoder.encode(value);
 }
 
@@ -16,7 +22,7 @@ export function decodeText(bytes: Uint8Array | undefined): string | null {
 
 /** The bytes of a raw item. @throws INVALID_VALUE for what is neither bytes nor a string */
 export function bytesOfRaw(value: unknown): Uint8Array {
-  if (typeof value === "string") return encoder.encode(value);
+  if (typeof value === "string") return encodeText(value);
   try {
     if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     if (value instanceof ArrayBuffer) return new Uint8Array(value);

@@ -104,6 +104,17 @@ describe("a Keyv on a directory", () => {
     await second.disconnect();
   });
 
+  it("opens again while it lets go of the directory", async () => {
+    const keyv = new FulmarKeyv(join(parent, "cache"));
+    for (let round = 0; round < 3; round++) {
+      await keyv.set("a", round);
+      const done = keyv.disconnect();
+      expect(await keyv.get("a")).toBe(round);
+      await done;
+    }
+    await keyv.disconnect();
+  });
+
   it("opens again after a refusal", async () => {
     const holder = await open(parent);
     const keyv = new Keyv({ store: new FulmarKeyv(parent), throwOnErrors: true, emitErrors: false });
