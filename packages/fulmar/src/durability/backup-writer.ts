@@ -8,7 +8,7 @@ import type { BackupSource, BackupSummary, CareProgress } from "./care-types.js"
 import { CheckpointWriter, type WrittenCheckpoint } from "./checkpoint-writer.js";
 import { attempt, createDurably, removeFile, syncFile } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
-import { TEMPORARY } from "./layout.js";
+import { isFileName, isRootName, layoutOf, TEMPORARY } from "./layout.js";
 import { newSalt } from "./segment-pool.js";
 
 export interface BackupContext {
@@ -49,11 +49,26 @@ export async function prepareTarget(
       path: parent,
     });
   }
+  await refuseStoreName(runtime, parent, file);
   const suffix = `.${incarnation}${TEMPORARY}`;
   for (const name of await attempt("list", parent, fileSystem.list(parent))) {
     if (name.endsWith(suffix)) await removeFile(fileSystem, fileSystem.join(parent, name));
   }
   return { path: file, temporary: file + suffix };
+}
+
+/** Refuses what a store would take for a file of its own: it would remove it, or be led astray by it. */
+async function refuseStoreName({ fileSystem }: DiskRuntime, parent: string, path: string): Promise<void> {
+  const directory = await attempt("look at", parent, fileSystem.realPath(parent));
+  const name = /[^/\\]*$/.exec(path)?.[0] ?? "";
+  for (const root of [directory, fileSystem.parent(directory)]) {
+    const { manifest, log, checkpoints } = layoutOf(fileSystem, root);
+    const isFile = directory === log || directory === checkpoints;
+    if (!(directory === root ? isRootName(name) : isFile && isFileName(name))) continue;
+    if ((await attempt("look at", manifest, fileSystem.status(manifest))) === undefined) continue;
+    const message = `${path} is a name that the store in ${root} uses itself: choose another`;
+    throw new FulmarError("PATH_UNUSABLE", message, { path });
+  }
 }
 
 async function refuseExisting(runtime: DiskRuntime, path: string): Promise<void> {

@@ -84,6 +84,11 @@ export function numbersIn(names: readonly string[]): number[] {
     .filter((number) => number !== undefined);
 }
 
+/** Whether a name is that of a segment or checkpoint, finished or not. */
+export function isFileName(name: string): boolean {
+  return numbersIn([name]).length > 0 || isTemporary(name);
+}
+
 /** Whether a name is that of a segment or checkpoint that was never finished. */
 export function isTemporary(name: string): boolean {
   if (!name.endsWith(TEMPORARY)) return false;

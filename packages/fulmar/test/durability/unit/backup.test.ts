@@ -65,6 +65,23 @@ describe("where a backup goes", () => {
     expect(paths()).toEqual(["/file"]);
   });
 
+  test("is no name that a store has for a file of its own", async () => {
+    const { fileSystem } = runtime;
+    for (const path of ["/store/log", "/store/checkpoint", "/other/log"])
+      await fileSystem.makeDirectory(path);
+    await put(new Uint8Array(1), "/store/MANIFEST");
+    const names = ["MANIFEST.tmp", "RESTORING", "REPAIRING", "LOCK", "log/000000000077.log"];
+    names.push("checkpoint/000000000077", "checkpoint/000000000077.tmp", "damaged-1");
+    for (const name of names) {
+      const refused = prepareTarget(runtime, `/store/${name}`, source);
+      await expect(refused, name).rejects.toMatchObject({ code: "PATH_UNUSABLE" });
+    }
+    const others = ["/store", "/store/log/", "/store/monday", "/store/checkpoint/monday"];
+    for (const path of [...others, "/other/log/000000000077.log", "/other/LOCK"]) {
+      await expect(prepareTarget(runtime, path, source), path).resolves.toBeDefined();
+    }
+  });
+
   test("is freed of what earlier attempts of this store left, and of nothing else", async () => {
     const others = ["/backups/a", `/backups/a.${FOREIGN}.tmp`, "/backups/b.tmp", `/backups/${WRITER}`];
     for (const path of [...others, TEMPORARY, `/backups/other.${WRITER}.tmp`])
