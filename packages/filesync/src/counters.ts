@@ -44,7 +44,7 @@ export interface Skipped {
   special: number;
   /** Names that other systems could not take. */
   names: number;
-  /** Directories that could not be read. */
+  /** Directories that could not be read, and what lies in those that may not be entered. */
   unreadable: number;
 }
 

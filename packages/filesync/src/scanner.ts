@@ -28,8 +28,13 @@ export async function* scanTree(directory: string, skipped: Skipped = noneSkippe
     const inside: string[] = [];
     for (let i = 0; i < names.length; i += LOOKS_AT_ONCE) {
       const group = names.slice(i, i + LOOKS_AT_ONCE);
-      const states = await Promise.all(group.map((path) => look(join(directory, path))));
+      // In a directory that may be listed, and not entered, nothing can be looked at; the others go on.
+      const states = await Promise.all(
+        group.map((path) => look(join(directory, path)).catch(() => undefined)),
+      );
       for (const [k, state] of states.entries()) {
+        if (state === undefined) skipped.unreadable++;
+        if (state === undefined) continue;
         if (state.kind === "other") skipped.special++;
         if (state.kind === "absent" || state.kind === "other") continue;
         if (state.kind === "directory") inside.push(group[k] as string);

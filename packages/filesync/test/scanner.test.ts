@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { noneSkipped } from "../src/counters.js";
@@ -35,6 +35,26 @@ test("symbolic links, pipes and impossible names are counted, never followed", a
   const skipped = noneSkipped();
   expect(await pathsIn(root, skipped)).toEqual(["plain"]);
   expect(skipped).toEqual({ symlinks: 3, special: 1, names: 2, unreadable: 0 });
+});
+
+test("a directory that may be listed and not entered is counted, and the others go on", async (context) => {
+  if (process.platform === "win32") context.skip("needs permission bits");
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot && process.seteuid === undefined) context.skip("root may enter everything");
+  const root = await temporaryDirectory();
+  for (const name of ["closed", "open"]) await mkdir(join(root, name));
+  for (const path of ["closed/a", "closed/b", "open/c", "z"]) await writeFile(join(root, path), "");
+  await chmod(root, 0o755);
+  await chmod(join(root, "closed"), 0o444);
+  const skipped = noneSkipped();
+  try {
+    if (isRoot) process.seteuid?.(65_534);
+    expect(await pathsIn(root, skipped)).toEqual(["closed", "open", "z", "open/c"]);
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    await chmod(join(root, "closed"), 0o755);
+  }
+  expect(skipped).toEqual({ symlinks: 0, special: 0, names: 0, unreadable: 2 });
 });
 
 test("more files than are looked at together", async () => {
