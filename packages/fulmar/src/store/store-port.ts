@@ -66,7 +66,7 @@ async function orderByOrigin<V>(core: StoreCore<V>): Promise<void> {
 }
 
 function openCut<V>({ committer, engine, parts }: StoreCore<V>): Cut {
-  const pin = committer.pin(committer.syncedVersion);
+  const pin = committer.pin(committer.syncedVersion, "store");
   return {
     version: pin.version,
     coverage: committer.syncedCoverage.copy(),

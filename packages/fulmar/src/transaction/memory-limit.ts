@@ -23,8 +23,8 @@ const PASSED_MAX = 1000;
 const LEAVING_BYTES_MAX = 16 * 1024 * 1024;
 const LEAVING_PART = 4;
 const PINNED =
-  "what listings, snapshots or transactions under way show, or a checkpoint, a backup or other threads beyond what " +
-  "is allowed for these, cannot be freed: end them, or wait for them";
+  "what listings, snapshots or transactions under way show, or a checkpoint, a backup, peers or other threads beyond " +
+  "what is allowed for these, cannot be freed: end them, or wait for them";
 const NO_REFS: ReadonlySet<Ref> = new Set();
 
 /** One change of a commit that wants room. */

@@ -104,3 +104,33 @@ test("T-LIM-01: with peers, too, a key that is there can be deleted whatever is 
   expectWithin(small);
   portOf(db).verify();
 });
+
+test("T-LIM-01: what is there can be overwritten while a peer is sent a state of it, and that is counted", async () => {
+  cluster = new Cluster(1, { pageBytes: 1024 });
+  const runtime = cluster.world.runtime("full");
+  const db = await cluster.during(open<unknown>(undefined, { runtime, maxMemory: MIB }));
+  const full = await cluster.addWith("full", db);
+  const value = "v".repeat(1000);
+  let count = 0;
+  const fill = async (): Promise<void> => {
+    for (; ; count++) await cluster.during(db.set(`k${count}`, value));
+  };
+  await expect(fill()).rejects.toMatchObject({ code: "MEMORY_FULL" });
+  const empty = await cluster.add("empty", { peers: ["full:1"] });
+  // It has not confirmed enough for the rest to be sent.
+  expect(await cluster.world.run(10_000, () => db.status().memory.pinned.states > 0)).toBe(true);
+  for (let i = 0; i < count; i++) await cluster.during(db.set(`k${i}`, value.toUpperCase()));
+  const { usedBytes, leavingBytes, keptBytes, pinned } = db.status().memory;
+  expect(pinned.states).toBe(1);
+  expect(keptBytes).toBeGreaterThan(0.75 * MIB);
+  // Overwriting is always allowed, and what is kept is listed.
+  expect(usedBytes - leavingBytes - keptBytes).toBeLessThanOrEqual((1 + 1 / 64) * MIB);
+  portOf(db).verify();
+  const last = `k${count - 1}`;
+  expect(await cluster.world.run(60_000, () => empty.db.get(last) === value.toUpperCase())).toBe(true);
+  expect([empty.db.count(), empty.db.get("k0")]).toEqual([count, value.toUpperCase()]);
+  expect(await cluster.world.run(60_000, () => db.status().memory.keptBytes === 0)).toBe(true);
+  expect(db.status().memory.pinned.states).toBe(0);
+  expectWithin(full);
+  portOf(db).verify();
+});
