@@ -241,11 +241,11 @@ function compareStoredStamps(
   return seqOf(a, aAt) - seqOf(b, bAt);
 }
 
-/** What the winners of a merge need in memory. */
+/** What the winners of a merge need in memory. The store's own data is merged whether there is room or not. */
 export function roomForWinners({ winners }: MergePlan): WantedChange[] {
-  return winners.map(({ key, bytes, at, length }) => {
-    return { key, entryBytes: length, isDeletion: isTombstone(bytes, at) };
-  });
+  return winners
+    .filter(({ key }) => key[0] !== OWN_PREFIX)
+    .map(({ key, bytes, at, length }) => ({ key, entryBytes: length, isDeletion: isTombstone(bytes, at) }));
 }
 
 /**

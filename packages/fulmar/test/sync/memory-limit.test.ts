@@ -134,3 +134,23 @@ test("T-LIM-01: what is there can be overwritten while a peer is sent a state of
   expectWithin(full);
   portOf(db).verify();
 });
+
+test("T-LIM-01: a full store takes what needs no room from a peer that it has never met", async () => {
+  cluster = new Cluster(1);
+  const runtime = cluster.world.runtime("full");
+  const db = await cluster.during(open<unknown>(undefined, { runtime, maxMemory: MIB }));
+  const full = await cluster.addWith("full", db);
+  const fill = async (size: number): Promise<void> => {
+    for (let i = 0; ; i++) await cluster.during(db.set([size, i], "v".repeat(size)));
+  };
+  // Until there is no room for an address either.
+  for (const size of [1000, 1]) await expect(fill(size)).rejects.toMatchObject({ code: "MEMORY_FULL" });
+  const fresh = await cluster.add("fresh", { peers: ["full:1"] });
+  await cluster.world.run(10_000, () => fresh.db.has([1000, 0]));
+  // It says who it is as well, which is sent together with this.
+  await cluster.during(fresh.db.set([1000, 0], "V".repeat(1000)));
+  expect(await cluster.converge(60_000)).toBe(true);
+  expect(db.get([1000, 0])).toBe("V".repeat(1000));
+  expectWithin(full);
+  portOf(db).verify();
+});
