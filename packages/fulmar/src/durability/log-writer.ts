@@ -248,12 +248,12 @@ export class LogWriter implements CommitLog {
     return commits;
   }
 
-  /** So many commits were handed over. */
+  /** So many commits were handed over. Told last, as whoever is told may write and want that synced, too. */
   #report(commits: number): void {
     if (commits === 0) return;
     this.#window.add(this.#logged, this.#synced);
-    this.#parts.observer.logged(this.logged, this.#window.tellable);
     if (this.#window.isDue(this.#logged, this.#synced)) this.#syncTarget = this.logged;
+    this.#parts.observer.logged(this.logged, this.#window.tellable);
   }
 
   /** Counts records that were wholly written. */

@@ -130,6 +130,22 @@ describe("what may be lost", () => {
     expect(rig.file.waiting).toBe(1);
   });
 
+  test("takes nothing from what somebody wants synced who writes when told of a commit", async () => {
+    const rig = new LogRig({ flush: { ...CALM, commits: 2 } });
+    rig.onEvent = (event) => {
+      if (event !== "logged 12") return;
+      rig.put(13);
+      rig.log.want("synced");
+    };
+    rig.put(11);
+    log(rig, 12);
+    expect([rig.heard(), rig.file.waiting]).toEqual([["logged 12"], 1]);
+    await rig.file.finish();
+    rig.turn();
+    await rig.file.finish();
+    expect([rig.heard(), rig.log.synced]).toEqual([["synced 12", "logged 13", "synced 13"], 13]);
+  });
+
   test("is of no interest after a failure", async () => {
     const rig = new LogRig();
     log(rig, 11);

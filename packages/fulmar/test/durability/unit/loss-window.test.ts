@@ -21,7 +21,8 @@ function rig() {
     },
   };
   const state = { passed: 0 };
-  const window = new LossWindow(timers as Timers, POLICY, 0, () => state.passed++);
+  const clock = { wallMs: () => 0, monotonicMs: () => nowMs };
+  const window = new LossWindow({ timers: timers as Timers, clock }, POLICY, 0, () => state.passed++);
   const advance = (byMs: number): void => {
     const untilMs = nowMs + byMs;
     for (;;) {

@@ -49,3 +49,21 @@ test("a listener may write as many commits as are worth a sync while others are 
   await using again = await openOn(storage);
   expect(again.count()).toBe(202);
 });
+
+test("what a listener writes is synced as it asks for, though what it was shown is due as well", async () => {
+  const storage = machine();
+  const db = await openOn(storage, { flushCommits: 2, durability: "relaxed" });
+  await db.flush();
+  const done: Promise<unknown>[] = [];
+  db.watch("question", () => done.push(db.set("answer", "2", { durability: "full" })));
+  // So many that they are due; and no time passes in which that would come by itself.
+  await Promise.all([db.set("question", "1"), db.set("beside", "3")]);
+  expect(done).toHaveLength(1);
+  let isSynced = false;
+  void done[0].then(() => {
+    isSynced = true;
+  });
+  for (let i = 0; i < 20; i++) await storage.runtime.timers.turn();
+  expect([isSynced, db.status().version.synced]).toEqual([true, db.version]);
+  await db.close();
+});
