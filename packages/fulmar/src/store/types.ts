@@ -115,8 +115,8 @@ export interface OpenOptions<V = unknown> {
   /**
    * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
    * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
-   * with MEMORY_FULL. What was replaced or evicted and only a checkpoint, a backup, a peer that is sent it, or readers on
-   * other threads still show is allowed beside it, as much again at most: `keptBytes` of the status.
+   * with MEMORY_FULL. What was replaced or evicted and only a checkpoint, a backup, a peer that is sent it, or readers
+   * on other threads still show is allowed beside it, as much again at most: `keptBytes` of the status.
    */
   readonly maxMemory?: number;
   /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
