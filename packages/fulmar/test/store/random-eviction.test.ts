@@ -91,7 +91,7 @@ class EvictingWorld {
     const kind = prng.below(100);
     if (kind < 70) await this.#write();
     else if (kind < 85) this.#read();
-    else if (kind < 90) await this.#storage.runtime.timers.turn();
+    else if (kind < 90) await Promise.race([this.#storage.runtime.timers.turn(), this.#death]);
     else if (kind < 93 && this.#eviction !== "none") await this.#evict();
     else if (kind < 96) await this.#refuse();
     else if (kind < 98) await this.#list();
