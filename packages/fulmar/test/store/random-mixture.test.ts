@@ -13,7 +13,9 @@ import { nodeCryptography, Prng, type SimulatedStorage, simulatedStorage } from 
 const [FIRST, COUNT] = (process.env.FULMAR_SEEDS ?? "1:2").split(":").map(Number);
 /** Known to get enough done in each life: of a seed that nobody has run nobody can ask that. */
 const KNOWN_SEEDS = [1, 2];
-const SEEDS = [...Array.from({ length: COUNT }, (_, i) => FIRST + i), Date.now() % 2 ** 31];
+/** Ended with a full disk that the test had left behind. */
+const KEPT_SEEDS = [92_132_684];
+const SEEDS = [...Array.from({ length: COUNT }, (_, i) => FIRST + i), ...KEPT_SEEDS, Date.now() % 2 ** 31];
 const EVICTIONS: Eviction[] = ["none", "lru", "lfu", "random", "arc", "sieve", "nearest-expiry"];
 const KNOWN = ["MEMORY_FULL", "DISK_FULL", "ROLLED_BACK", "CONFLICT", "ABORTED", "COMMIT_TOO_LARGE"];
 const KEYS = 120;
@@ -24,6 +26,7 @@ class Mixture {
   readonly #db: Store<string>;
   readonly #snapshots: { readonly snapshot: Snapshot<string>; readonly shown: string }[] = [];
   readonly #pending = new Set<Promise<unknown>>();
+  readonly #mends: (() => void)[] = [];
   done = 0;
 
   constructor(random: Prng, storage: SimulatedStorage, db: Store<string>) {
@@ -44,7 +47,9 @@ class Mixture {
       this.#expect(this.#db.evict({ entries: 1 + this.#random.below(20) }));
     else if (kind < 89) this.#expect(this.#db.clear({ gte: this.#key(), lte: this.#key() }));
     else if (kind < 92)
-      this.#storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+      this.#mends.push(
+        this.#storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" }),
+      );
     else if (kind < 95) await Promise.all(this.#pending);
     else if (kind < 97) this.#expect(this.#db.checkpoint());
     else await this.#storage.runtime.timers.turn();
@@ -53,6 +58,9 @@ class Mixture {
   }
 
   async end(): Promise<void> {
+    // A fault that nothing has met yet is not to be met by what nobody expects to fail.
+    for (const mend of this.#mends) mend();
+    this.#expect(this.#db.flush());
     await Promise.all(this.#pending);
     while (this.#snapshots.length > 0) this.#closeSnapshot();
     await this.#db.flush();
