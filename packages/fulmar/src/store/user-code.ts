@@ -26,10 +26,10 @@ export class UserCode {
   }
 }
 
-/** The same codec, known as code of the application while it decodes. Encoding is watched over by who encodes. */
 /** These call nobody's code. */
 const OWN_CODECS: ReadonlySet<unknown> = new Set([jsonCodec, textCodec, bytesCodec, bigintCodec]);
 
+/** The same codec, known as code of the application while it decodes. Encoding is watched over by who encodes. */
 export function guardedCodec<V>(codec: Codec<V>, userCode: UserCode): Codec<V> {
   if (OWN_CODECS.has(codec)) return codec;
   return {
