@@ -98,10 +98,20 @@ function jsonOf(bytes: Uint8Array, number: number): unknown {
   const text = decodeUtf8(bytes);
   if (text === undefined) throw invalid(number, "it is not UTF-8");
   try {
-    return JSON.parse(text);
+    // Only text with such digits can hold such a number: calling back for each member would take far longer.
+    return HUGE.test(text) ? JSON.parse(text, (_member, value) => finite(value, number)) : JSON.parse(text);
   } catch (error) {
+    if (error instanceof FulmarError) throw error;
     throw invalid(number, "it is not JSON", error);
   }
+}
+
+/** Digits of a number that may be beyond the largest, 1.8e308, which is read as `Infinity` and written as `null`. */
+const HUGE = /[eE]\+?\d{3}|\d{100}/;
+
+function finite(value: unknown, number: number): unknown {
+  if (typeof value !== "number" || Number.isFinite(value)) return value;
+  throw invalid(number, "a number in it is too large for JavaScript: give its JSON as text");
 }
 
 function head(members: ReadonlyMap<string, unknown>, number: number): DumpLine {

@@ -276,6 +276,26 @@ describe("loading", () => {
     });
   });
 
+  test("takes no number that JavaScript cannot hold for another value", async () => {
+    await using db = await open<unknown>();
+    const digits = "9".repeat(400);
+    for (const json of ["1e999", "-1E+0400", digits, `${digits.slice(0, 220)}e99`, `[{"a":1.5e309}]`]) {
+      expect(await refusal([line(`"value":${json}`)]), json).toEqual({
+        code: "DUMP_INVALID",
+        line: 1,
+        stored: 0,
+      });
+    }
+    expect(await refusal(['{"key":1e999,"value":1}\n'])).toMatchObject({ code: "DUMP_INVALID" });
+    const fine = ["1e308", "1e-999", '"1e999"', `"${digits}"`, '{"1e999":1}'];
+    await load(
+      db,
+      fine.map((json, n) => line(`"value":${json}`, n)),
+    );
+    expect(db.count()).toBe(fine.length);
+    expect([...db.list()].map(({ value }) => value)).toEqual(fine.map((json) => JSON.parse(json)));
+  });
+
   test("can be stopped, and goes by batches", async () => {
     await using db = await open<unknown>();
     const stop = new AbortController();
