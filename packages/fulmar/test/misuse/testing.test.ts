@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   checkListAppend,
   isLinearizable,
+  type ListTransaction,
   nodeCryptography,
   Prng,
   SimulatedDisk,
@@ -61,6 +62,11 @@ test("whatever is given as a history is taken, or refused by a code", async () =
   expect(await mistakes(calls)).toEqual([]);
 });
 
+function transactionOf(id: string, ...elements: number[]): ListTransaction {
+  const steps = elements.map((element) => ({ do: "append", key: "k", element }) as const);
+  return { id, outcome: "committed", steps, begin: 0, end: 1 };
+}
+
 test("what would never end, or find nothing wrong, is refused", async () => {
   const refused: [() => unknown, string][] = [
     [() => new Prng(1).below(0), "TypeError INVALID_ARGUMENT"],
@@ -71,6 +77,8 @@ test("what would never end, or find nothing wrong, is refused", async () => {
     [() => simulatedStorage({ quotaBytes: -1 }), "RangeError INVALID_ARGUMENT"],
     [() => simulatedStorage({ sectorBites: 512 } as object), "TypeError UNKNOWN_OPTION"],
     [() => checkListAppend([{ outcome: "ok" } as never]), "TypeError INVALID_ARGUMENT"],
+    [() => checkListAppend([transactionOf("")]), "TypeError INVALID_ARGUMENT"],
+    [() => checkListAppend([transactionOf("a", 1, 1)]), "TypeError INVALID_ARGUMENT"],
     [() => isLinearizable([{ do: "increment" } as never], 0), "TypeError INVALID_ARGUMENT"],
   ];
   for (const [call, failure] of refused) expect(await failureOf(call), String(call)).toBe(failure);

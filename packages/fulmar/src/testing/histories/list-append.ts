@@ -1,5 +1,5 @@
 import { checkOptions, isList, isRevoked } from "../../base/options.js";
-import { checkHistory } from "../check.js";
+import { checkHistory, refusal } from "../check.js";
 import { type Dependency, findCycles } from "./cycles.js";
 import type { Anomaly, ListStep, ListTransaction } from "./types.js";
 
@@ -17,6 +17,8 @@ export interface ListAppendOptions {
  * appended, so the dependencies between transactions follow from what was read, and a history is
  * serializable if and only if they, together, have no cycle. Returns what contradicts it: nothing, if all
  * is well. Time and space in proportion to the history, apart from the search within cycles.
+ *
+ * @throws FulmarTypeError `INVALID_ARGUMENT`: no history; a transaction without an id; an element appended twice.
  */
 export function checkListAppend(
   history: readonly ListTransaction[],
@@ -31,7 +33,9 @@ export function checkListAppend(
 const OUTCOMES: readonly unknown[] = ["committed", "aborted", "unknown"];
 
 function isTransaction({ id, outcome, steps }: Readonly<Record<string, unknown>>): boolean {
-  return typeof id === "string" && OUTCOMES.includes(outcome) && isList(steps) && steps.every(isStep);
+  return (
+    typeof id === "string" && id !== "" && OUTCOMES.includes(outcome) && isList(steps) && steps.every(isStep)
+  );
 }
 
 function isStep(step: unknown): boolean {
@@ -69,14 +73,13 @@ class ListAppendChecker {
     this.#anomalies.push({ kind, transactions, message });
   }
 
-  #noteAppends({ id, steps }: ListTransaction, index: number): void {
+  #noteAppends({ steps }: ListTransaction, index: number): void {
     for (const step of steps) {
       if (step.do !== "append") continue;
       const name = elementName(step.key, step.element);
       if (this.#writers.has(name))
-        throw new Error(`${name} is appended twice: a history's elements are unique`);
+        throw refusal(`${name} is appended twice: a history's elements are unique`);
       this.#writers.set(name, index);
-      if (id === "") throw new Error("every transaction has an id");
     }
   }
 
