@@ -45,6 +45,8 @@ export interface Engine {
   readonly name: string;
   /** Whether it has files that can be opened again. */
   readonly durable: boolean;
+  /** Nothing that anybody could use in the place of a store: not among those that Fulmar is compared with. */
+  readonly isStore?: false;
   /** The only workloads to run, for a variant that differs in these alone. */
   readonly only?: readonly string[];
   /** Why it cannot run here, if it cannot. */

@@ -2,6 +2,7 @@ import type { Engine } from "./engine.js";
 import { classicLevel } from "./engines/classic-level.js";
 import { fulmar, fulmarInline } from "./engines/fulmar.js";
 import { map, sortedBtree } from "./engines/in-memory.js";
+import { least, leastInline, leastOrdered } from "./engines/least.js";
 import { lmdb } from "./engines/lmdb.js";
 import { redis } from "./engines/redis.js";
 import { rocksdb } from "./engines/rocksdb.js";
@@ -17,6 +18,9 @@ export const ENGINES: readonly Engine[] = [
   sqlite,
   sqliteGrouped,
   redis,
+  least,
+  leastInline,
+  leastOrdered,
   map,
   sortedBtree,
 ];

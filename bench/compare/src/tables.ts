@@ -10,13 +10,24 @@ const TIE = 1.3;
 /** One row for each thing measured, one column for each engine, and how Fulmar stands to the best of the others. */
 export function comparisonTable(cells: readonly Cell[]): string {
   const engines = enginesOf(cells);
-  const heads = ["workload", ...engines, "against the best store", "against Map"];
+  const heads = [
+    "workload",
+    ...engines,
+    "against the best store",
+    "against the least, in order",
+    "against Map",
+  ];
   const rows = ROWS.map((row) => ({ row, found: cells.filter((cell) => cell.row === row.name) }))
     .filter(({ found }) => found.length > 0)
     .map(({ row, found }) => [
       row.name,
       ...engines.map((engine) => cellText(row, found.find((cell) => cell.engine === engine)?.median)),
-      verdict(row, found, ({ durable, name }) => durable && !name.startsWith(OURS)),
+      verdict(
+        row,
+        found,
+        ({ durable, isStore, name }) => durable && isStore !== false && !name.startsWith(OURS),
+      ),
+      verdict(row, found, ({ name }) => name === "least-ordered"),
       verdict(row, found, ({ name }) => name === "Map"),
     ]);
   return table(heads, rows);

@@ -48,7 +48,7 @@ function residentBytes(processId: number): number {
 /** Opens what another process left, which closed it or was killed, until the first key can be read. */
 export function opening(row: string, end: "closed" | "killed"): Measure {
   return async ({ engine, directory, keys, valueBytes }) => {
-    if (!engine.durable || engine.only !== undefined) return {};
+    if (!engine.durable) return {};
     await leave([engine.name, directory, String(keys), String(valueBytes), end], end);
     const begin = performance.now();
     const handle = await engine.open(directory, "full");
