@@ -172,9 +172,8 @@ export class Committer implements LogObserver {
     if (this.#failure !== undefined) return 0;
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
-    const done = this.#write(++this.#version, undefined, "relaxed", bodyOf(expired));
     // Nobody waits for it: what the log refuses is there again, and expired all the same.
-    done.catch(() => undefined);
+    this.#write(++this.#version, undefined, "relaxed", bodyOf(expired)).catch(() => undefined);
     return expired.length;
   }
 
@@ -184,8 +183,8 @@ export class Committer implements LogObserver {
     const victims = this.#parts.memoryLimit?.choose(goal) ?? NOBODY;
     if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     const before = this.#evictedBytes;
-    const body = bodyOf(NOBODY);
-    const done = this.#write(++this.#version, undefined, "relaxed", body, { ...NO_EXTRAS, victims });
+    const extras = { ...NO_EXTRAS, victims };
+    const done = this.#write(++this.#version, undefined, "relaxed", bodyOf(NOBODY), extras);
     return { entries: victims.length, bytes: this.#evictedBytes - before, done };
   }
 
@@ -203,8 +202,7 @@ export class Committer implements LogObserver {
     if (!this.#replicating) this.#retainers++;
     this.#replicating = true;
     // Also at a second attempt: a refusal took the first one's coverage back.
-    const own = this.#parts.origins.id(OWN_ORIGIN);
-    this.#ledger.record(this.#newest, own, { upTo: this.#seq, holes: [] });
+    this.#ledger.record(this.#newest, this.#parts.origins.id(OWN_ORIGIN), { upTo: this.#seq, holes: [] });
     await this.flush();
     this.#ledger.advance(this.#synced);
   }
@@ -239,9 +237,8 @@ export class Committer implements LogObserver {
   }
 
   refused(version: number, error: Error): void {
-    const { engine } = this.#parts;
     this.pins.killAbove(version);
-    engine.rollback(version);
+    this.#parts.engine.rollback(version);
     this.trail.rollback(version);
     this.#newest = Math.min(this.#newest, version);
     this.#ledger.rollback(version);
@@ -332,13 +329,12 @@ export class Committer implements LogObserver {
   #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
-    const { entryCount } = body;
     const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
     const { bytes, at } = this.#log.begin(version, length);
     const before = engine.version;
     try {
-      let next = writeCommitHead(bytes, at, entryCount, changes);
-      for (let i = 0; i < entryCount; i++) {
+      let next = writeCommitHead(bytes, at, body.entryCount, changes);
+      for (let i = 0; i < body.entryCount; i++) {
         const end = body.write(i, bytes, next);
         engine.put(version, bytes, next, end - next);
         next = end;
@@ -346,7 +342,11 @@ export class Committer implements LogObserver {
       assert(next === at + length, "a commit fills exactly the space reserved for it");
     } catch (cause) {
       // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
-      engine.rollback(before);
+      try {
+        engine.rollback(before);
+      } catch {
+        // What is left of it stays in memory: whatever happens, no more is built on that.
+      }
       throw this.#broken("a commit could not be applied to memory", cause);
     }
   }

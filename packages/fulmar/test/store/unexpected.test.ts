@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { open, type Store } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
 
@@ -81,5 +81,56 @@ describe("an exception that nobody expects, out of sealing", () => {
     await expect(checkpoint).rejects.toBeDefined();
     breakAfter(Number.POSITIVE_INFINITY);
     await expectFailed(db, storage);
+  });
+});
+
+describe("no memory for a batch", () => {
+  /** From now on so many buffers and arrays are granted, and no more. */
+  function grant(count: number): void {
+    let left = count;
+    const construct = (target: new (...args: unknown[]) => object, args: unknown[]): object => {
+      // What is small V8 makes on its heap.
+      const isLarge = typeof args[0] === "number" && args[0] > 64;
+      if (isLarge && left-- <= 0) throw new RangeError("Array buffer allocation failed");
+      return Reflect.construct(target, args) as object;
+    };
+    for (const name of ["ArrayBuffer", "Uint8Array", "Uint32Array"] as const) {
+      vi.stubGlobal(name, new Proxy(globalThis[name], { construct }));
+    }
+  }
+
+  test("nothing of it is seen, and all else is, whichever allocation is the first that fails", async () => {
+    onTestFinished(() => void vi.unstubAllGlobals());
+    let failures = 0;
+    for (let granted = 0; ; granted++) {
+      const db = await open<string>(undefined, { codec: "text" });
+      await db.batch(
+        Array.from({ length: 3000 }, (_, i) => ({ type: "set", key: `old ${i}`, value: `${i}` })),
+      );
+      const writes = Array.from({ length: 10_000 }, (_, i) => {
+        const key = i % 5 === 0 ? `old ${i / 5}` : `new ${i}`;
+        return { type: "set", key, value: "x", ...(i % 3 === 0 ? { ttl: 60_000 } : {}) } as const;
+      });
+      grant(granted);
+      const error: unknown = await db.batch(writes).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      vi.unstubAllGlobals();
+      // What fails before anything is applied harms nothing, and what fails behind that leaves all of it.
+      if (error === undefined || db.status().entries === 11_000) break;
+      if (db.status().state === "failed") {
+        failures++;
+        expect(error).toMatchObject(FAILED);
+      } else expect(error).toBeInstanceOf(RangeError);
+      for (let i = 0; i < 3000; i++)
+        if (db.get(`old ${i}`) !== `${i}`) expect.fail(`old ${i} after ${granted}`);
+      const isSeen = writes.find(({ key }) => key.startsWith("new") && db.has(key));
+      if (isSeen !== undefined) expect.fail(`${isSeen.key} after ${granted}`);
+      const listed = [...db.list()];
+      expect(listed).toHaveLength(3000);
+      expect(listed.every(({ key, value }) => key === `old ${value}`)).toBe(true);
+    }
+    expect(failures).toBeGreaterThan(5);
   });
 });

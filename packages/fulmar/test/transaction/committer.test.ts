@@ -158,6 +158,19 @@ test.each([1, 5])(
   },
 );
 
+test("a commit that memory can neither take nor take back fails the store, by its first error", () => {
+  const { committer, engine, failures } = committerFixture();
+  const out = (what: string) => () => {
+    throw new RangeError(what);
+  };
+  engine.put = out("no memory to write");
+  engine.rollback = out("no memory to go back");
+  const failed = expect.objectContaining({ code: "STORE_FAILED" });
+  expect(() => committer.commit([setting("a", "1")], "memory")).toThrow(failed);
+  expect(() => committer.commit([setting("b", "1")], "memory")).toThrow(failed);
+  expect(failures).toMatchObject([{ cause: { message: "no memory to write" } }]);
+});
+
 test("a commit that the log cannot take any more fails the store, and whoever waits is told", async () => {
   const { committer, log, failures } = committerFixture();
   const waiting = committer.commit([setting("a", "1")], "full");

@@ -222,9 +222,9 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
     const isInPlace = newest !== NONE && this.#overwriting.makesWay(newest, bytes, at, length);
     const ref = isInPlace ? newest : this.#records.add(version, QUEUED, bytes, at, length);
-    let before = newest;
-    if (isInPlace) before = this.indexes.overwrite(ref, version, bytes, at, length);
-    else this.indexes.put(newest, ref);
+    this.indexes.pages.makeRoom();
+    const before = isInPlace ? this.indexes.overwrite(ref, version, bytes, at, length) : newest;
+    if (!isInPlace) this.indexes.put(newest, ref);
     this.#leaving.put(before, ref);
     this.#version = version;
     this.#queue.push(ref);
@@ -264,7 +264,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
         records.free(ref);
         continue;
       }
-      const older = this.indexes.removeNewest(ref);
+      const older = this.indexes.removeNewest(ref, true);
       if (older !== NONE) this.#reconsiderNewest(older);
     }
     this.#version = Math.min(this.#version, version);

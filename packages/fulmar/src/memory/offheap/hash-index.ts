@@ -71,6 +71,13 @@ export class HashIndex {
     return this.#located.locate(hash, bytes, from, to);
   }
 
+  /** The same for going back, which needs no memory. */
+  locateStill(bytes: Uint8Array, from: number, to: number): Ref {
+    const hash = this.#hash.of(bytes, from, to);
+    this.#located = this.#partOf(hash);
+    return this.#located.locateStill(hash, bytes, from, to);
+  }
+
   /** The same for a key whose hash is known, in a table that waits for keys: it does not become smaller. */
   locateLoading(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
     this.#located = this.#partOf(hash);

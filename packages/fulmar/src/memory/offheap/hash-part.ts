@@ -87,11 +87,17 @@ export class HashPart {
     return this.#seek(hash, bytes, from, to);
   }
 
+  /** The same without a part of the way to another table, for which there may be no memory. */
+  locateStill(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+    return this.#seek(hash, bytes, from, to);
+  }
+
   /** The same while more may be to come, so that the table does not become smaller. */
   locateLoading(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
     this.#stepUp();
     return this.#seek(hash, bytes, from, to);
   }
+
   /** Adds the key that the last {@link locate} did not find. */
   add(ref: Ref): void {
     assert(this.#located === NO_PLACE, "a key is added that is not there");
@@ -183,12 +189,14 @@ export class HashPart {
 
   #begin(): void {
     const old = this.#table;
+    // First: there may be no memory for it.
+    const table = new HashTable(this.#groupsFor(old.size), this.#shape.hashChunkGroups);
     let first = 0;
     while (first < old.groups && old.isPassed(first)) first++;
     this.#old = old;
     this.#first = (first + 1) % old.groups;
     this.#moved = 0;
-    this.#table = new HashTable(this.#groupsFor(old.size), this.#shape.hashChunkGroups);
+    this.#table = table;
     // At once: a key that is added may pass the group before the first.
     this.#move(old);
   }
@@ -204,23 +212,48 @@ export class HashPart {
     // In step with the ratio of the sizes, so that a smaller table cannot fill up before the old one is done.
     const count = this.#shape.hashStepGroups * Math.max(1, Math.ceil(old.groups / this.#table.groups));
     const end = Math.min(old.groups, this.#moved + count);
-    let isPassed = false;
-    // Keys of the last groups may lie in the first ones, beyond the end of the round.
-    while (this.#moved < end || isPassed) {
-      const group = (this.#first + this.#moved) % old.groups;
-      isPassed = old.isPassed(group);
-      this.#moveGroup(old, group);
-      this.#moved++;
-    }
+    while (this.#moved < end) this.#moveRun(old);
     if (this.#moved < old.groups) return;
     assert(old.size === 0, "a table is left without keys");
     this.#old = undefined;
   }
 
-  #moveGroup(old: HashTable, group: number): void {
+  /** Moves groups up to one that no key passed. When there is no memory for them, all stay where they are found. */
+  #moveRun(old: HashTable): void {
+    let groups = 0;
+    try {
+      // Keys of the last groups may lie in the first ones, beyond the end of the round.
+      for (let isPassed = true; isPassed && groups < old.groups; groups++) {
+        const group = this.#groupToMove(old, groups);
+        isPassed = old.isPassed(group);
+        this.#copyGroup(old, group);
+      }
+    } catch (error) {
+      for (let i = 0; i <= groups; i++) this.#takeBack(old, this.#groupToMove(old, i));
+      throw error;
+    }
+    for (let i = 0; i < groups; i++) old.clear(this.#groupToMove(old, i));
+    this.#moved += groups;
+  }
+
+  #groupToMove(old: HashTable, ahead: number): number {
+    return (this.#first + this.#moved + ahead) % old.groups;
+  }
+
+  #copyGroup(old: HashTable, group: number): void {
     const taken = this.#taken;
-    const count = old.takeAll(group, taken);
+    const count = old.copyAll(group, taken);
     this.#records.touch(taken, count);
     for (let i = 0; i < count; i++) this.#table.add(this.#hashOf(taken[i]), taken[i]);
+  }
+
+  /** Removes from the new table what was copied there of a group. */
+  #takeBack(old: HashTable, group: number): void {
+    const count = old.copyAll(group, this.#taken);
+    for (const ref of this.#taken.subarray(0, count)) {
+      const hash = this.#hashOf(ref);
+      const place = this.#table.placeOf(hash, ref);
+      if (place !== NO_PLACE) this.#table.remove(hash, place);
+    }
   }
 }

@@ -32,6 +32,8 @@ const NO_REFS = new Uint32Array(0);
 export type Place = number;
 /** Nowhere. */
 export const NO_PLACE: Place = -1;
+/** In place of an empty slot. */
+const FULL = -1;
 
 /**
  * Groups of slots with open addressing: a record and one byte of its key's hash in each slot, so that a
@@ -40,7 +42,7 @@ export const NO_PLACE: Place = -1;
  * one with room; each group that it passes counts it, so a search knows where to end and a removal leaves
  * nothing behind. Groups follow each other as the hashes do, in tables of every size: what is moved from
  * one table to another in order is read and written in order. Chunks of groups are allocated when first
- * used, and go when they were emptied by {@link takeAll}.
+ * used, and go when they were emptied by {@link clear}.
  */
 export class HashTable {
   readonly groups: number;
@@ -144,24 +146,23 @@ export class HashTable {
     this.#refs[group >>> this.#chunkShift][base + (place & SLOT_MASK)] = ref;
   }
 
-  /** Adds a key that is not there. */
+  /** Adds a key that is not there. When there is no memory for it, nothing is changed. */
   add(hash: number, ref: Ref): void {
     assert(this.#size < this.slots, "a table has an empty slot for each key that is added");
-    for (let group = this.home(hash); ; group = this.#next(group)) {
-      const tags = this.#chunk(group);
-      const base = (group & this.#chunkMask) << TAG_EXPONENT;
-      for (let part = 0; part < TAG_WORDS; part++) {
-        const marks = zeroBytes(part === PASSED_WORD ? tags[base + part] | PASSED_BITS : tags[base + part]);
-        if (marks === 0) continue;
-        const index = lowestByte(marks);
-        tags[base + part] |= tagOf(hash) << (index << 3);
-        this.setRef((group << SLOT_EXPONENT) + (part << 2) + index, ref);
-        this.#busy[group >>> this.#chunkShift]++;
-        this.#size++;
-        return;
-      }
-      this.#pass(group, tags, base + PASSED_WORD);
+    const home = this.home(hash);
+    let group = home;
+    let slot = this.#emptySlot(group);
+    while (slot === FULL) {
+      group = this.#next(group);
+      slot = this.#emptySlot(group);
     }
+    for (let passed = home; passed !== group; passed = this.#next(passed)) this.#pass(passed);
+    const chunk = group >>> this.#chunkShift;
+    const word = ((group & this.#chunkMask) << TAG_EXPONENT) + (slot >>> 2);
+    this.#tags[chunk][word] |= tagOf(hash) << ((slot & 3) << 3);
+    this.setRef((group << SLOT_EXPONENT) + slot, ref);
+    this.#busy[chunk]++;
+    this.#size++;
   }
 
   /** Removes the key of a hash from its place. */
@@ -187,22 +188,48 @@ export class HashTable {
     return this.#passed(group) > 0;
   }
 
-  /** Takes all records out of a group into an array, and tells how many they were. */
-  takeAll(group: number, into: Uint32Array): number {
-    const chunk = group >>> this.#chunkShift;
-    const tags = this.#tags[chunk];
+  /** Where a record is, of a key with this hash; NO_PLACE if it is not there. */
+  placeOf(hash: number, ref: Ref): Place {
+    let group = this.home(hash);
+    for (let seen = 0; seen < this.groups; seen++) {
+      const tags = this.#tags[group >>> this.#chunkShift];
+      if (tags === this.#blank) return NO_PLACE;
+      const base = (group & this.#chunkMask) << TAG_EXPONENT;
+      for (let slot = 0; slot < GROUP_SLOTS; slot++) {
+        const place = (group << SLOT_EXPONENT) + slot;
+        if (tagAt(tags, base, slot) !== 0 && this.ref(place) === ref) return place;
+      }
+      if (!this.isPassed(group)) return NO_PLACE;
+      group = this.#next(group);
+    }
+    return NO_PLACE;
+  }
+
+  /** Notes all records of a group in an array, and tells how many they are. */
+  copyAll(group: number, into: Uint32Array): number {
+    const tags = this.#tags[group >>> this.#chunkShift];
     if (tags === this.#blank) return 0;
     const base = (group & this.#chunkMask) << TAG_EXPONENT;
     let count = 0;
     for (let slot = 0; slot < GROUP_SLOTS; slot++) {
       if (tagAt(tags, base, slot) !== 0) into[count++] = this.ref((group << SLOT_EXPONENT) + slot);
     }
+    return count;
+  }
+
+  /** Empties a group. */
+  clear(group: number): void {
+    const chunk = group >>> this.#chunkShift;
+    const tags = this.#tags[chunk];
+    if (tags === this.#blank) return;
+    const base = (group & this.#chunkMask) << TAG_EXPONENT;
+    let count = 0;
+    for (let slot = 0; slot < GROUP_SLOTS; slot++) if (tagAt(tags, base, slot) !== 0) count++;
     const busy = this.#passed(group) > 0 ? count + 1 : count;
     tags.fill(0, base, base + TAG_WORDS);
     this.#size -= count;
     this.#busy[chunk] -= busy;
     if (this.#busy[chunk] === 0 && busy > 0) this.#release(chunk);
-    return count;
   }
 
   /** Reads the group that a hash leads to, so that it is at hand when a key is added. */
@@ -261,11 +288,24 @@ export class HashTable {
     return tags[((group & this.#chunkMask) << TAG_EXPONENT) + PASSED_WORD] >>> PASSED_SHIFT;
   }
 
+  /** The first empty slot of a group, whose chunk is allocated if need be, or FULL. */
+  #emptySlot(group: number): number {
+    const tags = this.#chunk(group);
+    const base = (group & this.#chunkMask) << TAG_EXPONENT;
+    for (let part = 0; part < TAG_WORDS; part++) {
+      const marks = zeroBytes(part === PASSED_WORD ? tags[base + part] | PASSED_BITS : tags[base + part]);
+      if (marks !== 0) return (part << 2) + lowestByte(marks);
+    }
+    return FULL;
+  }
+
   /** Counts a key that finds no room in a group. */
-  #pass(group: number, tags: Uint32Array, word: number): void {
-    const passed = tags[word] >>> PASSED_SHIFT;
-    if (passed === 0) this.#busy[group >>> this.#chunkShift]++;
-    if (passed < PASSED_MAX) tags[word] += PASSED_ONE;
+  #pass(group: number): void {
+    const chunk = group >>> this.#chunkShift;
+    const word = ((group & this.#chunkMask) << TAG_EXPONENT) + PASSED_WORD;
+    const passed = this.#tags[chunk][word] >>> PASSED_SHIFT;
+    if (passed === 0) this.#busy[chunk]++;
+    if (passed < PASSED_MAX) this.#tags[chunk][word] += PASSED_ONE;
   }
 
   #next(group: number): number {
@@ -279,8 +319,10 @@ export class HashTable {
     if (present !== this.#blank) return present;
     const groups = this.#groupsOf(index);
     const tags = new Uint32Array(groups << TAG_EXPONENT);
+    // Both or neither: there may be memory for one of them only.
+    const refs = new Uint32Array(groups * GROUP_SLOTS);
     this.#tags[index] = tags;
-    this.#refs[index] = new Uint32Array(groups * GROUP_SLOTS);
+    this.#refs[index] = refs;
     this.#allocatedBytes += groups * GROUP_BYTES;
     return tags;
   }

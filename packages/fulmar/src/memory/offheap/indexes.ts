@@ -102,6 +102,8 @@ export class OffHeapIndexes {
 
   /** Puts a version on top of the newest of its key, as the hash index just found it, or did not. */
   put(newest: Ref, ref: Ref): void {
+    this.keys.nodes.pool.makeRoom();
+    if (this.#hasDeadline(ref)) this.deadlines.nodes.pool.makeRoom();
     if (newest === NONE) this.#addFirst(ref);
     else if (this.records.versionOf(newest) < this.records.versionOf(ref)) this.#supersede(newest, ref);
     else this.#replaceNewest(newest, ref);
@@ -135,8 +137,9 @@ export class OffHeapIndexes {
 
   /** Puts a version above the newest of its key, which the hash index just found. */
   #supersede(newest: Ref, ref: Ref): void {
-    this.#leave(newest);
+    // First: there may be no memory for it.
     this.records.setOlder(ref, newest);
+    this.#leave(newest);
     this.records.copySlot(newest, ref);
     this.records.raise(newest, SUPERSEDED);
     this.#exchange(newest, ref);
@@ -158,9 +161,9 @@ export class OffHeapIndexes {
 
   /** Puts a version in the place of the newest of its key, which is known to no index any more then. */
   #replaceNewest(newest: Ref, ref: Ref): void {
+    this.records.setOlder(ref, this.records.older(newest));
     this.#leave(newest);
     this.origins.expel(newest);
-    this.records.setOlder(ref, this.records.older(newest));
     this.records.copySlot(newest, ref);
     this.#exchange(newest, ref);
     this.origins.admit(ref);
@@ -171,14 +174,15 @@ export class OffHeapIndexes {
 
   /**
    * Takes the newest version of a key away and frees it. Returns the version before it, which is the
-   * newest again, or NONE.
+   * newest again, or NONE. `isBack`: there may be no memory for anything.
    */
-  removeNewest(ref: Ref): Ref {
+  removeNewest(ref: Ref, isBack = false): Ref {
     const { records } = this;
     const slab = records.slab(ref);
     const start = records.keyStart(ref);
     const end = start + records.keyLength(ref);
-    assert(this.hash.locate(slab, start, end) === ref, "only the newest version is taken from the top");
+    const newest = isBack ? this.hash.locateStill(slab, start, end) : this.hash.locate(slab, start, end);
+    assert(newest === ref, "only the newest version is taken from the top");
     this.#leave(ref);
     this.origins.expel(ref);
     const older = records.older(ref);
@@ -262,6 +266,10 @@ export class OffHeapIndexes {
     }
     this.#entries += by;
     return false;
+  }
+
+  #hasDeadline(ref: Ref): boolean {
+    return deadlineOf(this.records.slab(ref), this.records.offset(ref)) !== Number.POSITIVE_INFINITY;
   }
 
   /** A record becomes the newest of its key. */

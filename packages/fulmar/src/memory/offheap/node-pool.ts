@@ -8,6 +8,8 @@ export const NO_NODE: Node = 0;
 
 /** No chunk: their numbers begin at 1, so that no node is 0. */
 const NO_CHUNK = 0;
+/** More than a change of a tree of any height takes. */
+const NODES_PER_CHANGE = 16;
 
 /**
  * Fixed-size pieces of 32-bit words, for the nodes of trees and the pages of queues. They are allocated
@@ -36,6 +38,8 @@ export class NodePool {
   /** An empty chunk that is kept for the next need. */
   #spare = NO_CHUNK;
   #used = 0;
+  /** Nodes of all chunks. */
+  #nodes = 0;
   #allocatedBytes = 0;
 
   constructor(shape: EngineShape, backing: Backing = PRIVATE_BACKING) {
@@ -70,6 +74,12 @@ export class NodePool {
 
   base(node: Node): number {
     return (node & this.#nodeMask) << this.#wordShift;
+  }
+
+  /** Allocates now what one change of a tree or of a queue takes, so that it does not fail half-way for want of it. */
+  makeRoom(): void {
+    if (this.#spare !== NO_CHUNK || this.#nodes - this.#used >= NODES_PER_CHANGE) return;
+    this.#spare = this.#add();
   }
 
   /** A node with whatever was in it before. */
@@ -147,6 +157,7 @@ export class NodePool {
     this.#usedOf[chunk] = 0;
     this.#freshOf[chunk] = 0;
     this.#freeOf[chunk] = NO_NODE;
+    this.#nodes += chunkNodes;
     this.#allocatedBytes += chunkNodes * nodeWords * 4;
     this.#backing.added(chunk, buffer);
     return chunk;
@@ -154,6 +165,7 @@ export class NodePool {
 
   #drop(chunk: number): void {
     const { buffer, length } = this.#chunks[chunk];
+    this.#nodes -= this.#nodeMask + 1;
     this.#allocatedBytes -= length * 4;
     this.#chunks[chunk] = this.#chunks[NO_CHUNK];
     this.#freshOf[chunk] = 0;

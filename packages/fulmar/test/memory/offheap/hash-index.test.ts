@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { HashIndex } from "../../../src/memory/offheap/hash-index.js";
 import { KeyHash } from "../../../src/memory/offheap/key-hash.js";
 import { Records } from "../../../src/memory/offheap/records.js";
@@ -29,6 +29,26 @@ function setUp(sizes: Partial<EngineShape>) {
       return ref;
     },
   };
+}
+
+/** Does work for which only so many more arrays are granted; whether it needed one more. */
+function withoutMemory(granted: number, work: () => void): boolean {
+  let left = granted;
+  const Own = Uint32Array;
+  const construct = (target: typeof Uint32Array, args: unknown[]): object => {
+    if (left-- === 0) throw new RangeError("Array buffer allocation failed");
+    return Reflect.construct(target, args) as object;
+  };
+  vi.stubGlobal("Uint32Array", new Proxy(Own, { construct }));
+  try {
+    work();
+    return false;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return true;
+  } finally {
+    vi.unstubAllGlobals();
+  }
 }
 
 describe.each([
@@ -102,6 +122,42 @@ describe.each([
       }),
       { numRuns: 30 },
     );
+  });
+
+  it("keeps every key where it is found when there is no memory to grow, and grows once there is", () => {
+    const { index, record, find, locate } = setUp(sizes);
+    const refs = Array.from({ length: 300 }, (_, i) => record(i));
+    let refused = 0;
+    /** Every allocation for a change fails once, also the second, the third and so on of one change. */
+    const changed = (change: () => void, check: () => void): void => {
+      for (let granted = 0; ; granted++) {
+        const failed = withoutMemory(granted, change);
+        if (!failed) return;
+        refused++;
+        index.verify();
+        check();
+      }
+    };
+    const findsFirst = (count: number) => (): void => {
+      for (let i = 0; i < count; i++) if (find(i) !== refs[i]) expect.fail(`key ${i}`);
+      expect(find(count)).toBe(0);
+    };
+    for (let i = 0; i < refs.length; i++) {
+      changed(() => {
+        expect(locate(i)).toBe(0);
+        index.add(refs[i]);
+      }, findsFirst(i));
+    }
+    expect(refused).toBeGreaterThan(20);
+    for (let i = refs.length - 1; i >= 0; i--) {
+      changed(
+        () => expect(locate(i)).toBe(refs[i]),
+        () => expect(find(i)).toBe(refs[i]),
+      );
+      index.remove();
+      findsFirst(i)();
+    }
+    expect(index.size).toBe(0);
   });
 
   it("replaces records while they are moved", () => {
