@@ -97,4 +97,12 @@ describe("the window of what may be lost", () => {
     advance(1000);
     expect(state.passed).toBe(0);
   });
+
+  it("can be closed where there is nothing to lose, and where no sync is under way", () => {
+    const { window, pending } = rig();
+    window.close();
+    window.add(progress(1), progress(0));
+    window.close();
+    expect(pending.size).toBe(0);
+  });
 });
