@@ -74,6 +74,7 @@ export const PARTS = {
       "restore",
       "verify",
       "verify-backup",
+      "verify-history",
       "backup-reader",
       "backup-writer",
       "upgrade",
