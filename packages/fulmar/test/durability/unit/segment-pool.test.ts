@@ -154,6 +154,26 @@ describe("a segment that is prepared", () => {
     expect(segment.number).toBe(8);
     await segment.handle.close();
   });
+
+  test("is tried again at once where there is room now", async () => {
+    const pool = newPool();
+    storage.disk.faults.add({ operations: ["write"], path: ".log", code: "ENOSPC" });
+    await pool.prepared();
+    expect(pool.ready).toBe(false);
+    await pool.resume();
+    expect(pool.take()?.number).toBe(8);
+  });
+
+  test("is left where it is in the end, as old ones are, where its name may lead to another file", async () => {
+    const pool = await withSpare();
+    const remove = storage.disk.faults.add({ operations: ["open"], path: "/log", code: "EACCES" });
+    await pool.prepared();
+    remove();
+    const before = ["000000000003.log", "000000000007.log"];
+    expect([pool.ready, await names()]).toEqual([true, before]);
+    await pool.close(false);
+    expect([pool.ready, await names()]).toEqual([false, before]);
+  });
 });
 
 describe("an old segment", () => {
