@@ -50,6 +50,17 @@ describe("in line", () => {
     expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual([kind]);
   });
 
+  test("what is synced already does not count: each large commit has a sync of its own", () => {
+    const rig = new LogRig({ inlineSync: true });
+    for (let version = 11; version < 15; version++) {
+      rig.put(version, 40_000);
+      rig.log.want("synced");
+      rig.turn();
+      expect(rig.log.synced).toBe(version);
+    }
+    expect(rig.file.calls.filter((call) => call.startsWith("sync"))).toEqual(Array(4).fill("syncNow"));
+  });
+
   test("nothing is synced beside a sync that is under way", async () => {
     const rig = new LogRig({ inlineSync: true });
     rig.put(11);
