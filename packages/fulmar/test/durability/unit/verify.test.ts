@@ -172,6 +172,27 @@ describe("findings", () => {
     expect(findings).toHaveLength(leftOver.length + strangers.length);
   });
 
+  test("tell of what is left over whether an open would remove it: beside a note, not beside a problem", async () => {
+    await written();
+    const leftOver = ["RESTORING", "checkpoint/000000000009.tmp", "checkpoint/000000000009"];
+    for (const name of leftOver) await create(`${ROOT}/${name}`);
+    const rot = (path: string, byte: number): void => storage.disk.rot(path, { bits: [8 * byte] });
+    const told = async (): Promise<Map<string, string>> => {
+      const { findings } = await verified();
+      return new Map(findings.map(({ file, message }) => [file.slice(ROOT.length + 1), message]));
+    };
+    rot(MANIFEST, 100);
+    const noted = await told();
+    expect(noted.get("MANIFEST")).toContain("slot 0 is damaged");
+    for (const name of leftOver) expect(noted.get(name), name).toBe("left over; removed at the next open");
+    rot(lastLog(), 200);
+    const damaged = await told();
+    const [mark, unfinished, other] = leftOver;
+    for (const name of [mark, unfinished])
+      expect(damaged.get(name), name).toBe("left over; nothing needs it");
+    expect(damaged.get(other)).toBe("no open needs it, but a repair may take from it");
+  });
+
   test("tell of a directory that was copied", async () => {
     await written();
     const [[, bytes]] = filesOf(storage, MANIFEST);
