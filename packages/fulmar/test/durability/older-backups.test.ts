@@ -151,6 +151,16 @@ test("one is refused where that code is missing, and nothing is written", async 
   expect(await storage.restart().fileSystem.status(ROOT)).toBeUndefined();
 });
 
+test("one of a newer format is refused, whatever code there is", async () => {
+  await writeOld();
+  await edit(storage, BACKUP, (bytes) => {
+    writeU32(bytes, 8, 2);
+    writeU32(bytes, 104, nodeChecksum.crc32(bytes, 0, 104, 0));
+    return bytes;
+  });
+  await expect(restored(new Map([[2, formatZero]]))).rejects.toMatchObject({ code: "FORMAT_NEWER" });
+});
+
 test("one that calls itself older under a wrong checksum is damaged, whatever code there is", async () => {
   await writeOld();
   await edit(storage, BACKUP, (bytes) => bytes.fill(1, 50, 51));

@@ -67,17 +67,19 @@ describe("where a backup goes", () => {
 
   test("is no name that a store has for a file of its own", async () => {
     const { fileSystem } = runtime;
-    for (const path of ["/store/log", "/store/checkpoint", "/other/log"])
+    for (const path of ["/store/log", "/store/checkpoint", "/store/mine", "/other/log"])
       await fileSystem.makeDirectory(path);
     await put(new Uint8Array(1), "/store/MANIFEST");
     const names = ["MANIFEST.tmp", "RESTORING", "REPAIRING", "LOCK", "log/000000000077.log"];
     names.push("checkpoint/000000000077", "checkpoint/000000000077.tmp", "damaged-1");
     for (const name of names) {
-      const refused = prepareTarget(runtime, `/store/${name}`, source);
-      await expect(refused, name).rejects.toMatchObject({ code: "PATH_UNUSABLE" });
+      const path = `/store/${name}`;
+      const refused = prepareTarget(runtime, path, source);
+      await expect(refused, name).rejects.toMatchObject({ code: "PATH_UNUSABLE", details: { path } });
     }
     const others = ["/store", "/store/log/", "/store/monday", "/store/checkpoint/monday"];
-    for (const path of [...others, "/other/log/000000000077.log", "/other/LOCK"]) {
+    others.push("/store/mine/000000000077.log", "/other/log/000000000077.log", "/other/LOCK");
+    for (const path of others) {
       await expect(prepareTarget(runtime, path, source), path).resolves.toBeDefined();
     }
   });

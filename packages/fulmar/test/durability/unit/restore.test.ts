@@ -303,6 +303,25 @@ describe("a restore", () => {
     expect(refused).toBeGreaterThanOrEqual(6);
   });
 
+  test.each(["checkpoint", "log"])(
+    "that could not remove what it had written to %s keeps its mark, by which the next one goes on",
+    async (part) => {
+      await backedUp();
+      const faults = [
+        { operations: ["create"], path: "MANIFEST.tmp", code: "ENOSPC" },
+        { operations: ["remove"], path: `/${part}/`, code: "EIO" },
+      ] as const;
+      for (const fault of faults) storage.disk.faults.add({ ...fault, times: Number.POSITIVE_INFINITY });
+      await expect(restored()).rejects.toMatchObject({ code: "DISK_FULL" });
+      expect(names()).toEqual(["RESTORING", expect.stringMatching(`^${part}/.*tmp$`)]);
+      storage.disk.faults.clear();
+      await restored();
+      const store = await opened();
+      expect(store.contents()).toEqual(CONTENTS);
+      await store.close();
+    },
+  );
+
   test("that failed anywhere is no store, or a whole one that is none to restore into", async () => {
     await backedUp();
     const clean = storage;
