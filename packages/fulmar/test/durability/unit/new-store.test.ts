@@ -10,6 +10,8 @@ import {
   prepareNewStore,
   type WholeState,
 } from "../../../src/durability/new-store.js";
+import { ALL_KEYS } from "../../../src/keys/range.js";
+import { LATEST } from "../../../src/memory/engine.js";
 import { createEntryHash } from "../../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
@@ -189,4 +191,7 @@ test("an engine to put a state together in is empty, and takes entries", () => {
   const entry = entryOf({ key: "a", value: "1" });
   engine.put(1, entry, 0, entry.length);
   expect(contents(engine)).toEqual(new Map([["a", "1"]]));
+  const plain = createPlainEngine({ hash: createEntryHash(nodeCryptography, origins) });
+  plain.put(1, entry, 0, entry.length);
+  expect(engine.digest(ALL_KEYS, LATEST)).toEqual(plain.digest(ALL_KEYS, LATEST));
 });
