@@ -104,8 +104,19 @@ describe("history before the live log", () => {
     const { bytes, oldest } = store.directory.history;
     expect([bytes > 10_000, oldest]).toEqual([true, 0]);
     await store.close();
+    const logs = (): string[] => filesOf(storage, ".log").map(([path]) => path);
+    const all = logs();
     store = await MiniStore.open(storage.restart(), { historyBytes });
     expect([store.directory.history.bytes, store.directory.history.oldest]).toEqual([bytes, 0]);
+    expect(logs()).toEqual(all);
+    await store.close();
+    // Of what is not asked for any more the files go too, the oldest first.
+    store = await MiniStore.open(storage.restart(), { historyBytes: bytes / 2 });
+    expect(store.directory.history.bytes).toBeGreaterThan(bytes / 4);
+    expect(store.directory.history.bytes).toBeLessThanOrEqual(bytes / 2);
+    const left = logs();
+    expect([left.length > 2, left]).toEqual([true, all.slice(-left.length)]);
+    expect(left.length).toBeLessThan(all.length);
     await store.close();
     store = await MiniStore.open(storage.restart());
     expect(store.directory.history.bytes).toBe(0);

@@ -375,4 +375,18 @@ describe("an opening that fails", () => {
       }
     },
   );
+
+  test("behind several segments, of which only the last is open, tells what failed", async () => {
+    const { storage } = await killed(
+      Array.from({ length: 9 }, () => "x".repeat(1000)),
+      {},
+      6,
+    );
+    storage.restart();
+    storage.disk.faults.add({ operations: ["write"], path: "MANIFEST.tmp", code: "EIO" });
+    await expect(MiniStore.open(storage.runtime)).rejects.toMatchObject({ code: "IO_ERROR" });
+    const store = await MiniStore.open(storage.runtime);
+    expect(store.directory.status().segments).toBeGreaterThan(2);
+    await store.close();
+  });
 });
