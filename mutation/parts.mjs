@@ -52,6 +52,7 @@ export const PARTS = {
       "segment-reader",
       "chunk-reader",
       "manifest",
+      "manifest-renewal",
       "orphans",
     ),
     tests: UNIT_FIRST,
