@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { readU32, writeU64 } from "../../../src/base/bytes.js";
 import type { RepairedFile } from "../../../src/durability/care-types.js";
 import { KEY_SECTION_BYTES } from "../../../src/durability/key-section.js";
+import { leadingTo, type Segment } from "../../../src/durability/salvage-order.js";
 import { MiniStore } from "../harness.js";
 import {
   begin,
@@ -238,4 +239,43 @@ test("a segment that was never used lacks nothing", async () => {
   await build({ segments: [1] });
   await put(segment(2), new Uint8Array(500));
   expect(await logRead()).toEqual({ keys: "k1", files: [whole(1, 1), whole(2, 0)] });
+});
+
+describe("the segments that lead up to one", () => {
+  /** A segment that says which one it continues; undefined: its opening is damaged. */
+  function follower(number: number, previousSegment: number | undefined): Segment {
+    const path = segment(number);
+    const rest = { base: 0, syncedThrough: 0, predecessorCrc: 0, previousEnd: 0, crc: 0 };
+    const opening = previousSegment === undefined ? undefined : { ...rest, previousSegment };
+    let asked = 0;
+    return {
+      number,
+      named: number,
+      path,
+      get inspected() {
+        if (++asked > 9) throw new Error("it would never come to an end");
+        return { number, path, sizeBytes: 200, header: undefined, opening };
+      },
+    };
+  }
+
+  const led = (first: Segment, ...older: Segment[]): number[] =>
+    leadingTo(first, older).map(({ number }) => number);
+
+  test("are those that they say, whatever numbers nobody has between them", () => {
+    expect(led(follower(7, 5), follower(2, 0), follower(3, 2), follower(5, 3))).toEqual([2, 3, 5]);
+    expect(led(follower(7, 4), follower(3, 0), follower(5, 3))).toEqual([]);
+  });
+
+  test("are those of the numbers before their own where they do not say", () => {
+    expect(led(follower(7, 6), follower(4, 0), follower(5, undefined), follower(6, undefined))).toEqual([
+      4, 5, 6,
+    ]);
+    expect(led(follower(7, undefined), follower(5, 0))).toEqual([]);
+  });
+
+  test("come to an end, though one says that it continues itself, or a later one", () => {
+    expect(led(follower(4, 3), follower(3, 3))).toEqual([3]);
+    expect(led(follower(4, 3), follower(2, 3), follower(3, 2))).toEqual([2, 3]);
+  });
 });
