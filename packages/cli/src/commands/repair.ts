@@ -23,15 +23,16 @@ export function addRepair(program: Command, io: Io): void {
 }
 
 function describe(report: RepairReport): string {
-  const { damaged, repaired, entries, version, keptIn } = report;
+  const { damaged, repaired, entries, version, keptIn, note } = report;
   const directory = oneLine(report.directory);
-  if (!damaged) return `${directory}: nothing to repair`;
+  const notes = note === undefined ? [] : [`note: ${oneLine(note)}`];
+  if (!damaged) return [...notes, `${directory}: nothing to repair`].join("\n");
   const saved = `${entries} entries${repaired ? "" : " would be"} saved, up to version ${version}`;
   const kept = keptIn === undefined ? [] : [`the files that were there are in ${oneLine(keptIn)}`];
   const losses = describeFiles(report);
   const isWhole = report.files.every(({ lost }) => lost.length === 0);
   const nothing = isWhole ? ["lost: nothing, as far as the files tell"] : [];
-  return [...losses, ...nothing, ...kept, `${directory}: ${saved}`].join("\n");
+  return [...notes, ...losses, ...nothing, ...kept, `${directory}: ${saved}`].join("\n");
 }
 
 /** One line for each part of a file that is lost, and one of what stood elsewhere. */

@@ -92,4 +92,6 @@ export interface RepairReport {
   /** Entries that were saved; those in checkpoint and log of a directory that is sound. */
   readonly entries: number;
   readonly files: readonly RepairedFile[];
+  /** With `dryRun`: what it means that the lock of the directory could not be taken, if it could not. */
+  readonly note?: string;
 }

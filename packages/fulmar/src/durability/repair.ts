@@ -27,7 +27,7 @@ import {
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
 import { nextNumber } from "./upgrade.js";
-import { verifyHeld } from "./verify.js";
+import { lockIfAllowed, verifyHeld } from "./verify.js";
 
 export interface RepairContext {
   readonly runtime: DiskRuntime;
@@ -51,23 +51,40 @@ export async function repairDirectory(context: RepairContext, path: string): Pro
   }
   const layout = layoutOf(fileSystem, await attempt("open", path, fileSystem.realPath(path)));
   await refuseStranger(runtime, layout);
+  if (context.dryRun) return tell(context, layout);
   const lock = await fileSystem.lock(layout.root);
   try {
-    const begun = await readMark(runtime, layout);
-    if (begun !== undefined) {
-      if (!context.dryRun) await complete(runtime, layout, begun);
-      return await begunReport(context, layout, begun);
-    }
-    const sound = await verifyHeld(runtime, layout);
-    if (sound?.ok === true) return unchanged(layout, sound);
-    const state = await salvage({ ...context, layout, check: () => checkStopped(context) });
-    if (context.dryRun) return { ...reportOf(layout, state), repaired: false };
-    const mark = await replace(context, layout, state);
-    await complete(runtime, layout, mark);
-    return await begunReport(context, layout, mark);
+    return await repairHeld(context, layout);
   } finally {
     await lock.release();
   }
+}
+
+/** What a repair would do. Writes nothing but the lock, and not that where it may not. */
+async function tell(context: RepairContext, layout: Layout): Promise<RepairReport> {
+  const { lock, notes } = await lockIfAllowed(context.runtime, layout.root);
+  try {
+    const report = await repairHeld(context, layout);
+    return notes.length === 0 ? report : { ...report, note: notes[0].message };
+  } finally {
+    await lock?.release();
+  }
+}
+
+async function repairHeld(context: RepairContext, layout: Layout): Promise<RepairReport> {
+  const { runtime, dryRun } = context;
+  const begun = await readMark(runtime, layout);
+  if (begun !== undefined) {
+    if (!dryRun) await complete(runtime, layout, begun);
+    return begunReport(context, layout, begun);
+  }
+  const sound = await verifyHeld(runtime, layout);
+  if (sound?.ok === true) return unchanged(layout, sound);
+  const state = await salvage({ ...context, layout, check: () => checkStopped(context) });
+  if (dryRun) return { ...reportOf(layout, state), repaired: false };
+  const mark = await replace(context, layout, state);
+  await complete(runtime, layout, mark);
+  return begunReport(context, layout, mark);
 }
 
 function checkStopped({ stopped }: RepairContext): void {

@@ -54,7 +54,7 @@ export async function verifyDirectory(
 }
 
 /** The lock, or notes on what it means that it may not be taken. Rejects with LOCKED while a holder is seen. */
-async function lockIfAllowed(
+export async function lockIfAllowed(
   { fileSystem }: DiskRuntime,
   root: string,
 ): Promise<{ readonly lock?: DirectoryLock; readonly notes: readonly Finding[] }> {

@@ -11,7 +11,10 @@ import { createKeyring, type Encryption } from "./encryption.js";
 
 /** How a directory is repaired. */
 export interface RepairOptions extends BackupOptions {
-  /** Only report what a repair would save and what is lost. */
+  /**
+   * Only report what a repair would save and what is lost. That needs no right to write: where the lock may not be
+   * taken, as on a read-only mount, the report has a `note`. LOCKED still, while a process is seen to hold it.
+   */
   readonly dryRun?: boolean;
   /** The keys of the files; what is saved is encrypted under the present one. */
   readonly encryption?: Encryption;

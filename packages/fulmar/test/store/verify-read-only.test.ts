@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { open, type VerifyReport, verify } from "../../src/index.js";
+import { open, repair, type VerifyReport, verify } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
 import { mounted, whyNoMount } from "../crash/real/mount.js";
 
@@ -70,19 +70,52 @@ describe("a directory whose lock cannot be taken", () => {
     }
   });
 
+  /** All that would change anything. */
+  const CHANGING = ["write", "create", "rename", "remove", "truncate", "makeDirectory"] as const;
+
+  test("tells what a repair would save, with that note, and nothing is changed", async () => {
+    for (const code of ["EROFS", "EACCES"] as const) {
+      const storage = await written();
+      const { runtime } = storage;
+      const handle = await runtime.fileSystem.open("/data/MANIFEST", "update");
+      await handle.write(new Uint8Array(8192), 0);
+      await handle.close();
+      storage.disk.faults.add({ operations: ["lock"], path: "/data", code });
+      storage.disk.faults.add({ operations: CHANGING, path: "/data", code });
+      const before = storage.disk.fingerprint();
+      const told = await repair("/data", { runtime: storage.restart(), dryRun: true });
+      expect(told).toMatchObject({ repaired: false, damaged: true, entries: 1 });
+      expect(told.note).toContain(code === "EROFS" ? "another mount" : "may not take");
+      expect(storage.disk.fingerprint()).toBe(before);
+      await expect(repair("/data", { runtime: storage.restart() })).rejects.toMatchObject({
+        code: "ACCESS_DENIED",
+      });
+    }
+  });
+
+  test("that is sound is told as that", async () => {
+    const storage = await written();
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EROFS" });
+    const told = await repair("/data", { runtime: storage.restart(), dryRun: true });
+    expect(told).toMatchObject({ repaired: false, damaged: false, entries: 1 });
+    expect(told.note).toContain("another mount");
+  });
+
   test("is refused while a live process holds it", async () => {
     const storage = await written();
     const runtime = storage.restart();
     const db = await open("/data", { runtime });
     storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EACCES" });
     expect(await codeOf(verify("/data", { runtime }))).toBe("LOCKED");
+    expect(await codeOf(repair("/data", { runtime, dryRun: true }))).toBe("LOCKED");
     await db.close();
   });
 
   test("for another reason is not read", async () => {
     const storage = await written();
-    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EIO" });
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "EIO", times: 2 });
     expect(await codeOf(verify("/data", { runtime: storage.restart() }))).toBe("IO_ERROR");
+    expect(await codeOf(repair("/data", { runtime: storage.restart(), dryRun: true }))).toBe("IO_ERROR");
   });
 });
 
@@ -97,9 +130,11 @@ test("a read-only mount of it is read with a note, and refused while another one
   await db.set("a", "1");
   expect(await codeOf(open(seen))).toBe("ACCESS_DENIED");
   expect(await codeOf(verify(seen))).toBe("LOCKED");
+  expect(await codeOf(repair(seen, { dryRun: true }))).toBe("LOCKED");
   await db.close();
   const names = await readdir(data);
   const report = { ok: true, clean: true, entries: 1, findings: [{ severity: "note", file: seen }] };
   expect(await verify(seen)).toMatchObject(report);
+  expect(await repair(seen, { dryRun: true })).toMatchObject({ damaged: false, note: expect.any(String) });
   expect(await readdir(data)).toEqual(names);
 });
