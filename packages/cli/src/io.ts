@@ -1,4 +1,5 @@
 import type { Encryption } from "fulmar";
+import { CommandError } from "./errors.js";
 
 /** Where text goes. `write` resolves when more may be written, and rejects with {@link PipeClosed}. */
 export interface Sink {
@@ -11,8 +12,6 @@ export interface Sink {
 export interface Io {
   readonly stdout: Sink;
   readonly stderr: Sink;
-  /** Everything on standard input. */
-  readInput(): Promise<Uint8Array>;
   /** Standard input as it comes. */
   inputPieces(): AsyncIterable<Uint8Array>;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -23,13 +22,13 @@ export interface Io {
 /** The reader of our output went away, as `head` does: no failure, but there is nothing left to do. */
 export class PipeClosed extends Error {}
 
-/** Standard input may hold one value: no more is read than the largest value there is. */
+/** Most bytes of a value on standard input: as many as the largest value has. */
 const INPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The streams of this process. */
 export function processIo(): Io {
   const [stdout, stderr] = [streamSink(process.stdout), streamSink(process.stderr)];
-  return { stdout, stderr, readInput, inputPieces, environment: process.env };
+  return { stdout, stderr, inputPieces, environment: process.env };
 }
 
 function streamSink(stream: NodeJS.WriteStream): Sink {
@@ -56,15 +55,19 @@ function inputPieces(): AsyncIterable<Uint8Array> {
   return process.stdin;
 }
 
-async function readInput(): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+/** All of standard input, which is one value. @throws CommandError VALUE_TOO_LARGE, before the rest is read */
+export async function wholeInput(io: Pick<Io, "inputPieces">): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > INPUT_BYTES_MAX) break;
-    chunks.push(chunk);
+  for await (const piece of io.inputPieces()) {
+    sizeBytes += piece.length;
+    if (sizeBytes > INPUT_BYTES_MAX) {
+      const message = `standard input holds more than the ${INPUT_BYTES_MAX} bytes of the largest value`;
+      throw new CommandError("VALUE_TOO_LARGE", message);
+    }
+    pieces.push(piece);
   }
-  return Buffer.concat(chunks);
+  return Buffer.concat(pieces);
 }
 
 const LINES_BYTES = 64 * 1024;

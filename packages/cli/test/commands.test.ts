@@ -78,6 +78,21 @@ describe("set, get and delete", () => {
     expect((await fulmar(["set", directory, "k"])).code).toBe(2);
   });
 
+  it("refuse a value on standard input that is too large, and store no part of it", async () => {
+    const directory = await freshPath();
+    const piece = new Uint8Array(1024 * 1024);
+    async function* inputPieces(): AsyncGenerator<Uint8Array> {
+      for (let count = 0; count < 65; count++) yield piece;
+    }
+    const line = ["set", directory, "k", "--stdin", "--codec", "bytes", "--create"];
+    expect(await fulmar(line, { inputPieces })).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("VALUE_TOO_LARGE"),
+    });
+    expect((await fulmar(["get", directory, "k"])).code).toBe(5);
+  });
+
   it("say so when there is no such key", async () => {
     const directory = await sample();
     for (const command of ["get", "delete"]) {

@@ -61,8 +61,7 @@ export async function fulmar(
   const code = await run(argv, {
     stdout,
     stderr,
-    readInput: async () => whole,
-    inputPieces,
+    inputPieces: given.inputPieces ?? inputPieces,
     environment: given.environment ?? {},
   });
   return { code, out: (stdout as RecordingSink).text, err: (stderr as RecordingSink).text };

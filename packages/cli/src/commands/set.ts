@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Durability } from "fulmar";
 import { CommandError } from "../errors.js";
-import type { Io } from "../io.js";
+import { type Io, wholeInput } from "../io.js";
 import { parseKey } from "../keys.js";
 import { partOf, withStore } from "../session.js";
 import { parseInput, parseValue } from "../values.js";
@@ -51,6 +51,6 @@ async function chosenValue(text: string | undefined, options: SetOptions, io: Io
     throw new CommandError("USAGE", "give either a value or --stdin");
   }
   return text === undefined
-    ? parseInput(await io.readInput(), options.codec)
+    ? parseInput(await wholeInput(io), options.codec)
     : parseValue(text, options.codec);
 }
