@@ -1,4 +1,5 @@
-import type { ErrorCode } from "../base/errors.js";
+import { type ErrorCode, FulmarTypeError } from "../base/errors.js";
+import { textOf } from "../base/options.js";
 import type { Diagnostics } from "../base/runtime/interface.js";
 import { tell } from "../base/tell.js";
 import type { OriginId } from "../record/origins.js";
@@ -40,6 +41,14 @@ export type ReplicatorEvent = keyof ReplicatorEvents;
 /** Is called at one kind of event. It must not throw or reject; if it does, nobody else suffers. */
 export type ReplicatorListener<E extends ReplicatorEvent> = (event: ReplicatorEvents[E]) => void;
 
+const EVENTS: Readonly<Record<ReplicatorEvent, true>> = {
+  peer: true,
+  merge: true,
+  refused: true,
+  violation: true,
+  error: true,
+};
+
 /** Listeners by event. One that throws or rejects hurts nobody else. */
 export class Events {
   readonly #listeners = new Map<ReplicatorEvent, Set<(event: never) => void>>();
@@ -49,7 +58,18 @@ export class Events {
     this.#diagnostics = diagnostics;
   }
 
+  /** @throws INVALID_ARGUMENT for what never happens: such a listener would wait for ever. */
   on<E extends ReplicatorEvent>(event: E, listener: ReplicatorListener<E>): () => void {
+    if (typeof event !== "string" || !Object.hasOwn(EVENTS, event)) {
+      const known = Object.keys(EVENTS).join(", ");
+      throw new FulmarTypeError(
+        "INVALID_ARGUMENT",
+        `on: the event must be one of ${known}, not ${textOf(event)}`,
+      );
+    }
+    if (typeof listener !== "function") {
+      throw new FulmarTypeError("INVALID_ARGUMENT", "on: the listener must be a function");
+    }
     const set = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, set);
     set.add(listener);

@@ -32,7 +32,7 @@ export interface Replicator {
   members(): Member[];
   /** Figures of the receiving side. */
   counts(): Readonly<InboxCounts> & { readonly stagedBytes: number };
-  /** Dials an address from now on. */
+  /** Dials an address from now on. @throws INVALID_ARGUMENT, ADDRESS_INVALID, INSECURE_LISTEN, CLOSED */
   addPeer(address: string): void;
   /** Takes a member out: forgets its addresses everywhere and closes the connection with it. */
   removePeer(id: OriginId): Promise<void>;
@@ -41,7 +41,7 @@ export interface Replicator {
    * commit unless given). Rejects with TIMEOUT, ABORTED or CLOSED.
    */
   synced(version?: number, options?: SyncedOptions): Promise<void>;
-  /** Calls `listener` at each such event; returns the way to stop. */
+  /** Calls `listener` at each such event; returns the way to stop. @throws INVALID_ARGUMENT */
   on<E extends ReplicatorEvent>(event: E, listener: ReplicatorListener<E>): () => void;
   /** Ends listener, connections and timers. The store stays open. */
   close(): Promise<void>;

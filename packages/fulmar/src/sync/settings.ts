@@ -1,3 +1,4 @@
+import { parseAddress } from "../base/address.js";
 import { isReadable } from "../base/bytes.js";
 import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { COMMIT_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX } from "../base/limits.js";
@@ -103,7 +104,7 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
   checkOptions(options, KNOWN, "replicate");
   checkOptions(options.reconnect, ["leastMs", "mostMs"], "replicate: reconnect");
   const secret = readSecret(options.secret);
-  const listen = optionalText(options.listen, "listen", ADDRESS_BYTES_MAX);
+  const listen = optionalAddress(options.listen, "listen");
   const peers = readPeers(options.peers);
   const { transport } = port.runtime;
   if (secret === undefined) {
@@ -121,7 +122,7 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
   }
   return {
     listen,
-    advertise: optionalText(options.advertise, "advertise", ADDRESS_BYTES_MAX),
+    advertise: optionalAddress(options.advertise, "advertise"),
     peers,
     secret,
     name: optionalText(options.name, "name", NAME_BYTES_MAX) ?? port.name,
@@ -160,12 +161,17 @@ export function insecure(address: string): FulmarError {
   );
 }
 
-/** An address given by the caller. */
+/** An address given by the caller. @throws INVALID_ARGUMENT, ADDRESS_INVALID */
 export function checkAddress(value: unknown, name: string): string {
+  const address = optionalAddress(value, name);
+  if (address !== undefined) return address;
+  throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an address such as "host:port"`);
+}
+
+/** Refuses what no attempt could ever reach before anything else is asked of it, such as whether it is loopback. */
+function optionalAddress(value: unknown, name: string): string | undefined {
   const address = optionalText(value, name, ADDRESS_BYTES_MAX);
-  if (address === undefined || address.length === 0) {
-    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an address such as "host:port"`);
-  }
+  if (address !== undefined) parseAddress(address);
   return address;
 }
 

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Listener, Runtime } from "../../src/base/runtime/interface.js";
 import { open } from "../../src/index.js";
 import { replicate } from "../../src/sync/index.js";
+import { failureOf } from "../misuse/kinds.js";
 import { areConnected, Cluster } from "./support/cluster.js";
 
 let cluster: Cluster;
@@ -80,6 +81,32 @@ describe("beginning and end of replication", () => {
     await expect(replicate(a.db, { pageBytes: -1 })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     const third = await cluster.during(replicate(a.db, {}));
     await cluster.during(third.close());
+  });
+
+  it("what is no address is refused as that, with a secret and without, and is never dialled", async () => {
+    cluster = new Cluster(1);
+    const a = await cluster.add("a");
+    const db = await cluster.during(open(undefined, { runtime: cluster.world.runtime("b") }));
+    const refusal = "FulmarError ADDRESS_INVALID";
+    for (const address of ["b", "b:70000", ":1", ""]) {
+      for (const secret of [undefined, "0123456789abcdef"]) {
+        for (const options of [{ listen: address }, { peers: ["a:1", address] }, { advertise: address }]) {
+          expect(await failureOf(() => replicate(db, { ...options, secret }))).toBe(refusal);
+        }
+      }
+      expect(await failureOf(() => a.sync.addPeer(address))).toBe(refusal);
+    }
+    expect(a.sync.peers()).toEqual([]);
+    await cluster.during(db.close());
+  });
+
+  it("a listener for what never happens is refused", async () => {
+    cluster = new Cluster(1);
+    const { sync } = await cluster.add("a");
+    for (const event of ["peers", "toString", undefined, Symbol("peer")]) {
+      expect(await failureOf(() => sync.on(event as never, () => {}))).toBe("TypeError INVALID_ARGUMENT");
+    }
+    expect(await failureOf(() => sync.on("peer", undefined as never))).toBe("TypeError INVALID_ARGUMENT");
   });
 
   it("a pull can be no longer than one record of the log holds", async () => {
