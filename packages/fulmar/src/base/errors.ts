@@ -132,6 +132,8 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
       );
     case "ENOTDIR":
     case "ENAMETOOLONG":
+    // Node's own, for a NUL in a path.
+    case "ERR_INVALID_ARG_VALUE":
       return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})`, details);
     default:
       return new FulmarError("IO_ERROR", `cannot ${action} ${path} (${system})`, details);

@@ -80,6 +80,17 @@ export function textOf(value: unknown): string {
   }
 }
 
+/** The same, text in quotes: so that "5" is told from 5. */
+export function quotedTextOf(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : textOf(value);
+}
+
+/** Refuses anything but a boolean, or nothing. */
+export function checkBoolean(value: unknown, name: string): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false, not ${quotedTextOf(value)}`);
+}
+
 /** An integer option within `[least, most]`, or its default. */
 export function integerOption(
   value: unknown,
@@ -90,7 +101,7 @@ export function integerOption(
 ): number {
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !Number.isInteger(value)) {
-    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${textOf(value)}`);
+    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be an integer, not ${quotedTextOf(value)}`);
   }
   if (value < least || value > most) {
     throw new FulmarRangeError(

@@ -1,5 +1,5 @@
 import { FulmarRangeError, FulmarTypeError } from "../base/errors.js";
-import { textOf } from "../base/options.js";
+import { quotedTextOf } from "../base/options.js";
 import { describeKey } from "../keys/describe.js";
 import type { Key } from "./types.js";
 
@@ -11,7 +11,7 @@ export function checkStep(by: unknown, key: Key): Step {
   if (typeof by === "bigint" || Number.isSafeInteger(by)) return by as Step;
   throw new FulmarTypeError(
     "NOT_AN_INTEGER",
-    `increment of ${describeKey(key)}: ${textOf(by)} is neither a bigint nor an integer below 2^53`,
+    `increment of ${describeKey(key)}: ${quotedTextOf(by)} is neither a bigint nor an integer below 2^53`,
   );
 }
 

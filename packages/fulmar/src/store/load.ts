@@ -72,6 +72,7 @@ export async function load<V>(
     throw new FulmarTypeError("INVALID_ARGUMENT", "load: the source must be iterable, of text or bytes");
   }
   const loading = new Loading(core, options);
+  loading.checkSignal();
   const splitter = new LineSplitter(ESCAPED * core.limits.valueBytesMax + LINE_REST_BYTES);
   try {
     for await (const piece of source) {
@@ -157,6 +158,11 @@ class Loading {
   /** To the next batch, unless it is the end. */
   async #next(): Promise<void> {
     await this.flush();
+    this.checkSignal();
+  }
+
+  /** @throws ABORTED */
+  checkSignal(): void {
     if (this.#options.signal?.aborted === true) {
       throw new FulmarError(
         "ABORTED",

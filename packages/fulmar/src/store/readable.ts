@@ -1,4 +1,4 @@
-import { checkIterable, checkOptions } from "../base/options.js";
+import { checkBoolean, checkIterable, checkOptions } from "../base/options.js";
 import { LookupKey } from "../keys/lookup.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
@@ -126,6 +126,7 @@ export abstract class Readable<V = unknown> {
    */
   entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
     checkOptions(options, ["tombstones"], "entry");
+    checkBoolean(options.tombstones, "tombstones");
     this.#view.assertOpen();
     const { reader, at } = this.#view;
     this.#lookup.encode(key, this.#view.keyBytesMax);

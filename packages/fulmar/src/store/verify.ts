@@ -1,4 +1,4 @@
-import { FulmarTypeError } from "../base/errors.js";
+import { FulmarError, FulmarTypeError } from "../base/errors.js";
 import { checkOptions } from "../base/options.js";
 import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime } from "../base/runtime/interface.js";
@@ -46,7 +46,11 @@ export async function verify(directory: string, options: VerifyOptions = {}): Pr
   }
   const runtime = runtimeOf(options.runtime, nodeRuntime);
   const status = await attempt("look at", directory, runtime.fileSystem.status(directory));
-  const work = status?.kind === "file" ? verifyBackup : verifyDirectory;
+  if (status === undefined) {
+    const message = `there is nothing at ${directory}: check the path of the directory or backup`;
+    throw new FulmarError("PATH_UNUSABLE", message, { path: directory });
+  }
+  const work = status.kind === "file" ? verifyBackup : verifyDirectory;
   const keyring = createKeyring(runtime, options.encryption);
   const progress = progressTeller(runtime.diagnostics, options.onProgress);
   return work(withKeyring(runtime, keyring), directory, progress).finally(() => keyring?.erase());

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { type Key, open, type StandardSchema, type Store } from "../../src/index.js";
+import {
+  type Key,
+  load,
+  open,
+  repair,
+  restore,
+  type StandardSchema,
+  type Store,
+  verify,
+} from "../../src/index.js";
 import { failureOf, transferred } from "../misuse/kinds.js";
 import { temporaryDirectory } from "./fixture.js";
 
@@ -79,6 +88,32 @@ test("whatever an option is, the error names it", async () => {
   }
 });
 
+test("a text where a number is wanted is shown as one", async () => {
+  await using db = await open<number>();
+  expect(() => db.list({ limit: "5" as never })).toThrow('limit must be an integer, not "5"');
+  await expect(db.set("k", 1, { ttl: "5" as never })).rejects.toThrow('ttl must be an integer, not "5"');
+  await expect(db.increment("k", "5" as never)).rejects.toThrow('"5" is neither a bigint nor an integer');
+});
+
+test("a path that leads to nothing, or can lead nowhere, is told from a disk that fails", async () => {
+  await using db = await open<number>();
+  const directory = await temporaryDirectory();
+  const wanting = [
+    () => verify(`${directory}/none`),
+    ...[open, verify, repair].map((look) => () => look(`${directory}/a\0b`)),
+    () => restore(`${directory}/a\0b`, `${directory}/restored`),
+    () => db.backup(`${directory}/a\0b`),
+  ];
+  for (const call of wanting) expect(await failureOf(call), String(call)).toBe("FulmarError PATH_UNUSABLE");
+});
+
+test("a load whose signal came before it stores nothing, however short the dump", async () => {
+  await using db = await open<number>();
+  const loading = load(db, ['{"key":"k","value":1}\n'], { signal: AbortSignal.abort() });
+  await expect(loading).rejects.toMatchObject({ code: "ABORTED" });
+  expect(db.version).toBe(0);
+});
+
 test("what is missing is refused by a code", async () => {
   await using db = await open<number>();
   const nothing = undefined as never;
@@ -90,6 +125,9 @@ test("what is missing is refused by a code", async () => {
     () => db.getMany(transferred() as never),
     () => db.getMany(new Proxy(new Uint8Array(3), {}) as never),
     () => db.atomic().check(nothing),
+    () => db.set("k", 1, { previous: 1 as never }),
+    () => db.delete("k", { previous: "yes" as never }),
+    () => db.entry("k", { tombstones: 1 as never }),
     () => db.transact((tx) => tx.list({ reverse: "yes" as never })),
     () => db.transact((tx) => tx.list({ conflict: 0 as never })),
     () => db.transact((tx) => tx.get("k", { conflict: "no" as never })),
