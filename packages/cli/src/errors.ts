@@ -26,11 +26,11 @@ const HINTS: Readonly<Record<string, string>> = {
   USAGE: "run `fulmar help` or `fulmar help COMMAND`",
   INVALID_KEY:
     'with --key-json a key is JSON: a string, number, boolean, array, {"bytes":"<base64>"} or {"bigint":"12"}',
-  INVALID_VALUE: "choose the codec that the store is written with: --codec json, text or bytes",
+  INVALID_VALUE: "choose the codec that the store is written with: --codec json, text, bytes or bigint",
   LOCKED: "close the store in that process, or stop the process, and try again",
   ALREADY_EXISTS: "choose another name: nothing is ever overwritten",
   CORRUPT: "run `fulmar check DIR`, then restore a backup, or save the rest with `fulmar repair DIR`",
-  PATH_UNUSABLE: "check the path; `fulmar set --create` makes a new store",
+  PATH_UNUSABLE: "check the path; `fulmar set --create` makes a new store where none is",
   NOT_A_STORE: "check the path; `fulmar set --create` makes a new store in an empty directory",
   ACCESS_DENIED: "run as the user that owns the directory, or change its mode",
   FORMAT_NEWER: "use the version of fulmar that wrote it, or a later one",

@@ -48,7 +48,12 @@ function streamSink(stream: NodeJS.WriteStream): Sink {
 }
 
 function translated(error: NodeJS.ErrnoException): Error {
-  return error.code === "EPIPE" ? new PipeClosed("the reader went away") : error;
+  if (error.code === "EPIPE") return new PipeClosed("the reader went away");
+  const isFull = error.code === "ENOSPC" || error.code === "EDQUOT";
+  return new CommandError(
+    isFull ? "DISK_FULL" : "IO_ERROR",
+    `the output could not be written (${error.message})`,
+  );
 }
 
 function inputPieces(): AsyncIterable<Uint8Array> {

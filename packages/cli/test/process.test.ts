@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { open } from "fulmar";
 import { describe, expect, it } from "vitest";
@@ -62,5 +63,23 @@ describe("the command that users get", () => {
     const { code, out, err } = await spawnFulmar(["list", directory], 1000);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out.length).toBeLessThan(5000 * 200);
+  });
+
+  it("tells of an output that cannot be written by a code of its own", async (context) => {
+    if (!existsSync("/dev/full")) return context.skip("this system has no /dev/full");
+    const directory = await freshPath();
+    const store = await open(directory);
+    await store.set("k", 1);
+    await store.close();
+    const full = openSync("/dev/full", "w");
+    try {
+      const { status, stderr } = spawnSync(process.execPath, [main, "get", directory, "k"], {
+        stdio: ["ignore", full, "pipe"],
+        encoding: "utf8",
+      });
+      expect({ status, stderr }).toEqual({ status: 6, stderr: expect.stringContaining("[DISK_FULL]") });
+    } finally {
+      closeSync(full);
+    }
   });
 });
