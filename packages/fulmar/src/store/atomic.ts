@@ -5,12 +5,11 @@ import type { LocalWrite } from "../transaction/committer.js";
 import { WriteSet } from "../transaction/optimistic/write-set.js";
 import { done } from "./conditions.js";
 import { checkStep } from "./increment.js";
-import type { Namespace } from "./namespace.js";
 import { type Scope, siblingScope } from "./scope.js";
 import { checkDurability } from "./settings.js";
-import type { Store } from "./store.js";
 import type { Key, WriteOptions, Written } from "./types.js";
 import { raised, resolveWish, type Wish, WriteWish } from "./wishes.js";
+import type { Writable } from "./writable.js";
 
 /** What must hold for an atomic operation to be done. */
 export interface Check {
@@ -78,9 +77,7 @@ export class Atomic<In = unknown, Out = In> {
    * console.log(db.get("job"), owners.get("job")); // taken ada
    * ```
    */
-  in<I, O>(namespace: Namespace<I, O>): Atomic<I, O>;
-  in<V>(store: Store<V>): Atomic<V>;
-  in<I, O>(owner: object): Atomic<I, O> {
+  in<I, O>(owner: Writable<I, O>): Atomic<I, O> {
     return new Atomic(siblingScope<I, O>(this.#scope.core, owner), this.#plan);
   }
 
@@ -114,12 +111,40 @@ export class Atomic<In = unknown, Out = In> {
     return this;
   }
 
+  /**
+   * Sets a key, if every check holds; of two writes of one key the later counts. @throws INVALID_KEY, KEY_TOO_LARGE,
+   * INVALID_VALUE, VALUE_TOO_LARGE, INVALID_ARGUMENT, UNKNOWN_OPTION, SCHEMA_MISMATCH, SCHEMA_ASYNC; TRANSACTION_ENDED
+   * after {@link commit}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.atomic().set("session", "ada", { ttl: 60_000 }).set("last", "ada").commit();
+   * console.log(db.get("session"), db.ttl("last")); // ada Infinity
+   * ```
+   */
   set(key: Key, value: In, options: Pick<WriteOptions, "ttl" | "expiresAt"> = {}): this {
     this.#assertUnused();
     checkOptions(options, ["ttl", "expiresAt"], "set");
     return this.#write(this.#scope.encoder.keptSetting(key, value, options));
   }
 
+  /**
+   * Deletes a key, if every check holds; no error if it is absent. @throws INVALID_KEY, KEY_TOO_LARGE;
+   * TRANSACTION_ENDED after {@link commit}
+   *
+   * @example
+   * ```ts
+   * import { open } from "fulmar";
+   *
+   * await using db = await open<string>();
+   * await db.set("from", "treasure");
+   * await db.atomic().check({ key: "to", exists: false }).set("to", "treasure").delete("from").commit();
+   * console.log([...db.keys()]); // [ 'to' ]
+   * ```
+   */
   delete(key: Key): this {
     this.#assertUnused();
     return this.#write(this.#scope.encoder.deletion(key));

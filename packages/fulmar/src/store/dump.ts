@@ -6,11 +6,10 @@ import { NONE } from "../memory/engine.js";
 import { deadlineOf, keyOf, valueView } from "../record/entry.js";
 import type { StoreCore } from "./core.js";
 import { endLine, entryLine, headLine } from "./dump-line.js";
-import type { Namespace } from "./namespace.js";
 import { pinToSave } from "./pin-to-save.js";
 import { type Scope, scopeOf } from "./scope.js";
-import type { Store } from "./store.js";
 import type { RangeOptions } from "./types.js";
+import type { Writable } from "./writable.js";
 
 /** Text is handed out when it has grown to this many characters. */
 const TEXT_LENGTH = 64 * 1024;
@@ -37,14 +36,17 @@ const TEXT_LENGTH = 64 * 1024;
  * await Promise.all([db.close(), copy.close()]);
  * ```
  */
-export function dump<V>(store: Store<V> | Namespace<never, V>, range?: RangeOptions): AsyncIterable<string> {
-  const scope = scopeOf<never, V>(store);
+export function dump<In, Out>(store: Writable<In, Out>, range?: RangeOptions): AsyncIterable<string> {
+  const scope = scopeOf<In, Out>(store);
   checkOptions(range, ["prefix", "gt", "gte", "lt", "lte"], "dump");
   scope.core.assertOpen();
   return linesOf(scope.core, dumpedRanges(scope, range));
 }
 
-function dumpedRanges({ core, reader }: Scope<never, unknown>, range: RangeOptions | undefined): KeyRange[] {
+function dumpedRanges<In, Out>(
+  { core, reader }: Scope<In, Out>,
+  range: RangeOptions | undefined,
+): KeyRange[] {
   const { space } = reader;
   if (space.name === undefined && range === undefined) {
     const [strings, others] = userRanges(ALL_KEYS);

@@ -1,7 +1,6 @@
-import type { Namespace } from "./namespace.js";
 import { Readable } from "./readable.js";
-import type { Store } from "./store.js";
 import type { PinnedView } from "./views.js";
+import type { Writable } from "./writable.js";
 
 /**
  * One state of a store, which stays readable whatever is written since, until {@link close}: repeatable
@@ -56,9 +55,7 @@ export class Snapshot<V = unknown> extends Readable<V> {
    * }
    * ```
    */
-  in<In, Out>(namespace: Namespace<In, Out>): Snapshot<Out>;
-  in<W>(store: Store<W>): Snapshot<W>;
-  in<Out>(owner: object): Snapshot<Out> {
+  in<In, Out>(owner: Writable<In, Out>): Snapshot<Out> {
     return new Snapshot(this.#view.in<Out>(owner));
   }
 

@@ -6,13 +6,12 @@ import { TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
 import { checkStep, incremented } from "./increment.js";
 import { checkListOptions, LIST_OPTIONS, RANGE_OPTIONS } from "./list-options.js";
-import type { Namespace } from "./namespace.js";
 import { type Scope, siblingScope } from "./scope.js";
-import type { Store } from "./store.js";
 import type { Savepoint, TransactionState } from "./transaction-state.js";
 import { type Step, walk } from "./transaction-walk.js";
 import type { Entry, Key, ListOptions, RangeOptions, WriteOptions } from "./types.js";
 import { raised, WriteWish } from "./wishes.js";
+import type { Writable } from "./writable.js";
 
 const READ_OPTIONS = ["conflict"] as const;
 const LISTING_OPTIONS = [...LIST_OPTIONS, ...READ_OPTIONS] as const;
@@ -73,9 +72,7 @@ export class Transaction<In = unknown, Out = In> {
    * console.log(accounts.get("ada"), journal.get(1)); // 10 ada got 10
    * ```
    */
-  in<I, O>(namespace: Namespace<I, O>): Transaction<I, O>;
-  in<V>(store: Store<V>): Transaction<V>;
-  in<I, O>(owner: object): Transaction<I, O> {
+  in<I, O>(owner: Writable<I, O>): Transaction<I, O> {
     return new Transaction(this.#state, siblingScope<I, O>(this.#state.core, owner));
   }
 

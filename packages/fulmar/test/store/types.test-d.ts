@@ -18,6 +18,7 @@ import type {
   StandardSchema,
   Store,
   Watch,
+  Writable,
   Written,
 } from "../../src/index.js";
 import { dump, open, openReader } from "../../src/index.js";
@@ -70,6 +71,25 @@ expectTypeOf(db.transact(async (tx) => tx.count())).toEqualTypeOf<Promise<number
 expectTypeOf(db.atomic().set("a", { name: "Ada" }).commit()).toEqualTypeOf<Promise<AtomicOutcome<User>>>();
 // @ts-expect-error another type of value
 void db.transact((tx) => tx.set("a", "Ada"));
+
+// Who writes for any store or namespace says so by one type, and can take it into transactions, too.
+async function moved<V>(store: Store, from: Writable<V>, to: Writable<V>, key: Key): Promise<V | undefined> {
+  await store.atomic().in(from).increment(key).in(to).delete(key).commit();
+  using snapshot = store.snapshot();
+  expectTypeOf(snapshot.in(from)).toEqualTypeOf<Snapshot<V>>();
+  expectTypeOf(dump(from)).toEqualTypeOf<AsyncIterable<string>>();
+  return store.transact((tx) => {
+    const value = tx.in(from).get(key);
+    if (value !== undefined) tx.in(to).set(key, value);
+    return value;
+  });
+}
+expectTypeOf(moved(anything, db, db.namespace("a"), "a")).toEqualTypeOf<Promise<User | undefined>>();
+declare const either: Store<User> | Namespace<User>;
+expectTypeOf(db.transact((tx) => tx.in(either).get("a"))).toEqualTypeOf<Promise<User | undefined>>();
+expectTypeOf(db.snapshot().in(either)).toEqualTypeOf<Snapshot<User>>();
+// @ts-expect-error what is only read is not written to
+void db.transact((tx) => tx.in(db.snapshot()));
 
 // A namespace has the store's type of value, or another one.
 expectTypeOf(db.namespace("a")).toEqualTypeOf<Namespace<User, User>>();
