@@ -1,6 +1,8 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { open } from "fulmar";
 import { afterEach } from "vitest";
 import { type Io, PipeClosed, type Sink } from "../src/io.js";
 import { run } from "../src/run.js";
@@ -65,4 +67,26 @@ export async function fulmar(
     environment: given.environment ?? {},
   });
   return { code, out: (stdout as RecordingSink).text, err: (stderr as RecordingSink).text };
+}
+
+/** A store with three entries of the JSON codec. */
+export async function sample(): Promise<string> {
+  const directory = await freshPath();
+  const store = await open(directory);
+  await store.batch([
+    { type: "set", key: "a", value: 1 },
+    { type: "set", key: "b", value: { deep: [true, null] } },
+    { type: "set", key: ["user", 1], value: "Ada" },
+  ]);
+  await store.close();
+  return directory;
+}
+
+/** Flips one bit inside the one record of the log, which was synced. */
+export function damage(directory: string): void {
+  const log = join(directory, "log");
+  const segment = join(log, readdirSync(log)[0]);
+  const bytes = readFileSync(segment);
+  bytes[bytes.indexOf("Ada")] ^= 1;
+  writeFileSync(segment, bytes);
 }
