@@ -21,10 +21,10 @@ export type Outcome<V = unknown> =
       readonly current: Entry<V> | undefined;
     };
 
-/** What an increment resolves to. */
-export type Incremented<V = unknown> = Written<V> & {
-  /** The counter after it. */
-  readonly value: number | bigint;
+/** What an increment resolves to. `By` is the type of what was added. */
+export type Incremented<V = unknown, By extends number | bigint = number | bigint> = Written<V> & {
+  /** The counter after it: a number when a number was added, a bigint when that was one. */
+  readonly value: By extends bigint ? bigint : number;
 };
 
 /** Options of a conditional write. */

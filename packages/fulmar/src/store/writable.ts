@@ -192,6 +192,9 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * console.log(value, db.get("visits")); // 2 2
    * ```
    */
+  increment(key: Key, by?: number, options?: ConditionalOptions): Promise<Incremented<Out, number>>;
+  increment(key: Key, by: bigint, options?: ConditionalOptions): Promise<Incremented<Out, bigint>>;
+  increment(key: Key, by?: number | bigint, options?: ConditionalOptions): Promise<Incremented<Out>>;
   increment(
     key: Key,
     by: number | bigint = 1,

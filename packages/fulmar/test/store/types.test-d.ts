@@ -22,6 +22,7 @@ import type {
   Written,
 } from "../../src/index.js";
 import { dump, open, openReader } from "../../src/index.js";
+import { type Replicator, replicate } from "../../src/sync/index.js";
 
 interface User {
   readonly name: string;
@@ -37,7 +38,28 @@ expectTypeOf(db.get("a")).toEqualTypeOf<User | undefined>();
 expectTypeOf(db.getMany(["a", 1])).toEqualTypeOf<(User | undefined)[]>();
 expectTypeOf(db.entry("a")).toEqualTypeOf<Entry<User> | undefined>();
 expectTypeOf(db.set("a", { name: "Ada" })).toEqualTypeOf<Promise<Written<User>>>();
-expectTypeOf(db.increment("a")).toEqualTypeOf<Promise<Incremented<User>>>();
+
+// A counter is of the type of what is added to it.
+expectTypeOf(db.increment("a")).toEqualTypeOf<Promise<Incremented<User, number>>>();
+expectTypeOf((await db.increment("a")).value).toEqualTypeOf<number>();
+expectTypeOf((await db.increment("a", 2, { ttl: 5 })).value).toEqualTypeOf<number>();
+expectTypeOf((await db.increment("a", undefined, { ttl: 5 })).value).toEqualTypeOf<number>();
+expectTypeOf((await db.increment("a", 2n)).value).toEqualTypeOf<bigint>();
+declare const step: number | bigint;
+expectTypeOf((await db.increment("a", step)).value).toEqualTypeOf<number | bigint>();
+declare const sum: Incremented;
+expectTypeOf(sum.value).toEqualTypeOf<number | bigint>();
+// @ts-expect-error no number
+void db.increment("a", "1");
+
+// Stores replicate, of whatever values; namespaces and other things do not.
+expectTypeOf(replicate(db, { peers: ["a:1"] })).toEqualTypeOf<Promise<Replicator>>();
+expectTypeOf(replicate(anything)).toEqualTypeOf<Promise<Replicator>>();
+// @ts-expect-error a namespace replicates with its store
+void replicate(db.namespace("a"));
+// @ts-expect-error no store
+void replicate({});
+
 expectTypeOf([...db.list()]).toEqualTypeOf<Entry<User>[]>();
 expectTypeOf([...db.keys()]).toEqualTypeOf<Key[]>();
 expectTypeOf([...db.values()]).toEqualTypeOf<User[]>();

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { open } from "../../src/index.js";
+import { open, type Store } from "../../src/index.js";
 import { portOf, registerPort, type StorePort } from "../../src/store/port.js";
 import { replicate } from "../../src/sync/index.js";
 import { areConnected, Cluster, type Node } from "./support/cluster.js";
@@ -116,7 +116,7 @@ describe("pulls of many pages", () => {
     const { world } = cluster;
     const db = await cluster.during(open(undefined, { runtime: world.runtime("b") }));
     const port = portOf(db);
-    const slow = {};
+    const slow = {} as Store;
     let stagedMost = 0;
     const merge: StorePort["merge"] = async (pages, adds) => {
       await new Promise<void>((resolve) => void world.at(500, resolve));

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { open } from "../../src/index.js";
+import { open, type Store } from "../../src/index.js";
 import { portOf, registerPort, type StorePort } from "../../src/store/port.js";
 import { replicate } from "../../src/sync/index.js";
 import { encodeMessage } from "../../src/sync/protocol/encode.js";
@@ -350,7 +350,7 @@ describe("a store that cannot merge", () => {
       if (failures-- > 0) throw new Error("disk full");
       return port.merge(pages, adds);
     };
-    const failing = {};
+    const failing = {} as Store;
     registerPort(
       failing,
       new Proxy(port, { get: (target, name) => (name === "merge" ? merge : Reflect.get(target, name)) }),
