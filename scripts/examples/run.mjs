@@ -1,9 +1,10 @@
 // Runs every program in examples/, and every complete program in the documentation and in the doc comments,
-// against the built packages. Each runs in a directory of its own, must end by itself, and must exit with 0.
+// against the built packages. Each runs in a directory of its own, must end by itself, and must exit with 0. What is
+// TypeScript has to compile in strict mode, too.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import ts from "typescript";
 import { PUBLISHED, root } from "../package/pack.mjs";
 import { programsOf } from "./blocks.mjs";
@@ -30,11 +31,15 @@ function documentation() {
     return path.endsWith(".ts") ? commentsOf(text) : text;
   };
   return textsOf(root, PUBLISHED).flatMap((page) =>
-    programsOf(markdown(page)).map(({ code, line }) => {
+    programsOf(markdown(page)).map(({ code, language, line }) => {
       count += 1;
       const path = join(compiled, `${count}.mjs`);
       writeFileSync(path, compile(code));
-      return { name: `${page}:${line}`, path };
+      const program = { name: `${page}:${line}`, path };
+      if (!["ts", "typescript"].includes(language)) return program;
+      const source = join(compiled, `${count}.mts`);
+      writeFileSync(source, code);
+      return { ...program, source };
     }),
   );
 }
@@ -45,7 +50,37 @@ function compile(code) {
   return ts.transpileModule(code, { compilerOptions }).outputText;
 }
 
-function run({ name, path }) {
+/** What a strict compiler says against the programs in TypeScript, by source. */
+function objections(sources) {
+  const { options } = ts.convertCompilerOptionsFromJson(
+    {
+      target: "es2022",
+      lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
+      module: "nodenext",
+      types: ["node"],
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+    },
+    root,
+  );
+  const found = new Map();
+  for (const diagnostic of ts.getPreEmitDiagnostics(ts.createProgram(sources, options))) {
+    const { file, messageText } = diagnostic;
+    const source = sources.find((path) => relative(path, file?.fileName ?? "") === "") ?? sources[0];
+    const text = ts.flattenDiagnosticMessageText(messageText, "\n");
+    found.set(source, `${found.get(source) ?? ""}${text}\n`);
+  }
+  return found;
+}
+
+function run({ name, path, source }) {
+  const objection = refused.get(source);
+  if (objection !== undefined) {
+    console.error(`FAILED  ${name}: does not compile\n${objection}`);
+    return false;
+  }
+
   const cwd = mkdtempSync(join(tmpdir(), "fulmar-example-"));
   try {
     const result = spawnSync(process.execPath, [path], { cwd, encoding: "utf8", timeout: TIMEOUT_MS });
@@ -65,6 +100,7 @@ function run({ name, path }) {
 }
 
 const programs = [...examples(), ...documentation()];
+const refused = objections(programs.flatMap(({ source }) => source ?? []));
 const failed = programs.filter((program) => !run(program));
 console.log(`${programs.length - failed.length} of ${programs.length} programs ran to their end`);
 process.exitCode = failed.length === 0 && programs.length > 0 ? 0 : 1;

@@ -45,8 +45,8 @@ export interface ReaderOptions<V = unknown> {
  *   console.log(await new Promise((resolve) => worker.once("message", resolve)));
  *   await db.close();
  * } else {
- *   const reader = await openReader(workerData);
- *   parentPort.postMessage(reader.get("user:1").name);
+ *   const reader = await openReader<{ name: string }>(workerData);
+ *   parentPort?.postMessage(reader.get("user:1")?.name);
  *   await reader.close();
  * }
  * ```
