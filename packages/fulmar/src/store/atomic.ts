@@ -15,9 +15,9 @@ import type { Writable } from "./writable.js";
 export interface Check {
   readonly key: Key;
   /** The version of the key's entry; 0 for a key without a value. Not together with `exists`. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** Whether the key has a value. Not together with `version`. */
-  readonly exists?: boolean;
+  readonly exists?: boolean | undefined;
 }
 
 /** A check that did not hold. */

@@ -10,12 +10,12 @@ import { pinToSave } from "./pin-to-save.js";
 /** How a backup is written, or a store restored from one. */
 export interface BackupOptions {
   /** Stops it with ABORTED, leaving no file of it: an `AbortSignal`. */
-  readonly signal?: StopSignal;
+  readonly signal?: StopSignal | undefined;
   /**
    * Is told how far it is. What it throws or rejects with is reported on the diagnostics channel
    * `fulmar:progress-error`, and the work goes on.
    */
-  readonly onProgress?: (progress: CareProgress) => void;
+  readonly onProgress?: ((progress: CareProgress) => void) | undefined;
 }
 
 /** Checks the options that long work on files has in common. */

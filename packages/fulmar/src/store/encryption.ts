@@ -10,15 +10,15 @@ export interface EncryptionKeys {
   /** What new files are encrypted under; null: they are written plain. */
   readonly key: Uint8Array | null;
   /** Keys of files that were written earlier. */
-  readonly previousKeys?: readonly Uint8Array[];
+  readonly previousKeys?: readonly Uint8Array[] | undefined;
   /**
    * Whether a directory that is there goes on as it is: new files are written under the key of the newest file of its
    * log, by the id that it has there, or plain if that one is; `key` is for a new directory. For programs that look at
    * stores of others. False unless set.
    */
-  readonly asFound?: boolean;
+  readonly asFound?: boolean | undefined;
   /** Whether a directory with files that are not encrypted is refused, with NOT_ENCRYPTED. False unless set. */
-  readonly refusePlain?: boolean;
+  readonly refusePlain?: boolean | undefined;
 }
 
 /** Keys that somebody else keeps, a key management service, say. */
@@ -28,9 +28,9 @@ export interface EncryptionProvider {
   /** Gives the 32 bytes of a key, once for each id; undefined when there is none. */
   readonly getKey: (id: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Whether a directory that is there goes on as it is, and `current` is for a new one. False unless set. */
-  readonly asFound?: boolean;
+  readonly asFound?: boolean | undefined;
   /** Whether a directory with files that are not encrypted is refused, with NOT_ENCRYPTED. False unless set. */
-  readonly refusePlain?: boolean;
+  readonly refusePlain?: boolean | undefined;
 }
 
 /** How the files of a store are encrypted. */

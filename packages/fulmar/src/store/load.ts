@@ -16,13 +16,13 @@ import type { Durability } from "./types.js";
 /** How a dump is loaded. */
 export interface LoadOptions {
   /** When each batch counts as written; the store's own level unless set. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Entries of one batch at most; 1000 unless set, 1 to 100,000, and no more than a commit may hold. */
-  readonly batchEntries?: number;
+  readonly batchEntries?: number | undefined;
   /** Stops after a batch with ABORTED: an `AbortSignal`. */
-  readonly signal?: StopSignal;
+  readonly signal?: StopSignal | undefined;
   /** What it throws or rejects with is reported as `fulmar:progress-error`, and loading goes on. */
-  readonly onProgress?: (progress: { readonly entries: number }) => void;
+  readonly onProgress?: ((progress: { readonly entries: number }) => void) | undefined;
 }
 
 /** What was loaded. */

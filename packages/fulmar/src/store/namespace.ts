@@ -14,12 +14,12 @@ import { WriteEncoder } from "./write-encoder.js";
 /** What is special about a namespace; every member has a default. */
 export interface NamespaceOptions<Out = unknown> {
   /** How values become bytes; the store's own codec unless set. */
-  readonly codec?: Codec<Out> | CodecNameFor<Out>;
+  readonly codec?: Codec<Out> | CodecNameFor<Out> | undefined;
   /**
    * How long entries live, in ms, when a write gives neither `ttl` nor `expiresAt`; for ever unless set. To write an
    * entry that never expires in spite of it, give `ttl: Infinity`.
    */
-  readonly ttl?: number;
+  readonly ttl?: number | undefined;
 }
 
 /** What is special about a namespace whose values are validated. */

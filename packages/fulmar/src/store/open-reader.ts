@@ -20,9 +20,9 @@ const used = new WeakSet<object>();
 /** How a reader on another thread is opened. */
 export interface ReaderOptions<V = unknown> {
   /** The codec that the store was opened with: `json` unless set. */
-  readonly codec?: Codec<V> | CodecNameFor<V>;
+  readonly codec?: Codec<V> | CodecNameFor<V> | undefined;
   /** The surroundings; Node's unless set. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
 }
 
 /**

@@ -124,7 +124,7 @@ export abstract class Readable<V = unknown> {
    * console.log(db.entry("b"), db.entry("b", { tombstones: true })?.tombstone); // undefined expired
    * ```
    */
-  entry(key: Key, options: { readonly tombstones?: boolean } = {}): Entry<V> | undefined {
+  entry(key: Key, options: { readonly tombstones?: boolean | undefined } = {}): Entry<V> | undefined {
     checkOptions(options, ["tombstones"], "entry");
     checkBoolean(options.tombstones, "tombstones");
     this.#view.assertOpen();

@@ -15,11 +15,11 @@ export interface RepairOptions extends BackupOptions {
    * Only report what a repair would save and what is lost. That needs no right to write: where the lock may not be
    * taken, as on a read-only mount, the report has a `note`. LOCKED still, while a process is seen to hold it.
    */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** The keys of the files; what is saved is encrypted under the present one. */
-  readonly encryption?: Encryption;
+  readonly encryption?: Encryption | undefined;
   /** The surroundings; Node's unless set. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
 }
 
 /**

@@ -11,9 +11,9 @@ import { createKeyring, type Encryption } from "./encryption.js";
 /** How a store is restored. */
 export interface RestoreOptions extends BackupOptions {
   /** The keys of the backup, and the one that the store is encrypted under, which may be another. */
-  readonly encryption?: Encryption;
+  readonly encryption?: Encryption | undefined;
   /** The surroundings; Node's unless set. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
 }
 
 /**

@@ -16,17 +16,17 @@ export interface TransactOptions {
    * `serializable` (default): everything that was read is validated. `snapshot`: only that nobody else
    * wrote the same keys meanwhile; reads may be outdated by then (write skew is possible).
    */
-  readonly isolation?: Isolation;
+  readonly isolation?: Isolation | undefined;
   /**
    * How often it is run again after conflicts; 20 unless set, at most 1000. Transactions that meet at a key go one
    * after the other from then on, so that however many there are all get through.
    */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** Ends it with ABORTED; nothing of it is done then. Ignored once it is committed. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Longest time for all attempts together, in ms; 10,000 unless set. Then it ends with TIMEOUT. */
-  readonly timeoutMs?: number;
-  readonly durability?: Durability;
+  readonly timeoutMs?: number | undefined;
+  readonly durability?: Durability | undefined;
 }
 
 const TRANSACT_OPTIONS = ["isolation", "retries", "signal", "timeoutMs", "durability"] as const;

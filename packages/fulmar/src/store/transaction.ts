@@ -23,7 +23,7 @@ export interface TransactionReadOptions {
    * With `false` the read is not validated at the commit: what it showed may have changed by then. For
    * hints and statistics on which nothing depends.
    */
-  readonly conflict?: boolean;
+  readonly conflict?: boolean | undefined;
 }
 
 /** An entry as a transaction sees it. What the transaction itself wrote has version 0. */

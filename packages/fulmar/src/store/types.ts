@@ -24,16 +24,16 @@ export type ProgressListener = (progress: {
 /** When a store writes a checkpoint by itself; whichever comes first. */
 export interface CheckpointPolicy {
   /** After so many commits since the last one. Unlimited unless set. */
-  readonly everyCommits?: number;
+  readonly everyCommits?: number | undefined;
   /** After so many ms, if anything changed. Unlimited unless set. */
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
   /**
    * After so many bytes of log; without it, when the log is twice as long as the last checkpoint, taken as if it
    * were not compressed (64 MiB at least). A shorter log is read faster at the next open, a longer one costs fewer
    * bytes written. A disk too full for the log is a reason, too, if more of the log can go than a checkpoint takes,
    * unless this is `Number.MAX_SAFE_INTEGER` and nothing else is set: then there are none but those by hand.
    */
-  readonly everyBytes?: number;
+  readonly everyBytes?: number | undefined;
 }
 
 /**
@@ -46,9 +46,9 @@ export type Eviction = "none" | "lru" | "lfu" | "random" | "arc" | "sieve" | "ne
 /** How much to evict by hand; without a member, as much as makes room for the next writes. */
 export interface EvictOptions {
   /** At least so many bytes of records, if there are. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   /** At most so many keys. */
-  readonly entries?: number;
+  readonly entries?: number | undefined;
 }
 
 /** What was evicted. */
@@ -64,83 +64,83 @@ export interface SharedPolicy {
    * A reader that has not read for so many ms, or up to twice as long, loses the state that it stayed at, if
    * that keeps anything in memory; 60,000 unless set.
    */
-  readonly idleMs?: number;
+  readonly idleMs?: number | undefined;
 }
 
 /** How a store is opened; every member has a default. */
 export interface OpenOptions<V = unknown> {
   /** Level of writes that do not choose one: `full` with a directory, `memory` without. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** How values become bytes: `json` (default), `bytes`, `text`, `bigint`, or your own. */
-  readonly codec?: Codec<V> | CodecNameFor<V>;
+  readonly codec?: Codec<V> | CodecNameFor<V> | undefined;
   /** A label for people, in status and logs. At most 255 bytes. */
-  readonly name?: string;
-  readonly limits?: Partial<Limits>;
+  readonly name?: string | undefined;
+  readonly limits?: { readonly [Name in keyof Limits]?: Limits[Name] | undefined } | undefined;
   /** Size at which a log segment is followed by the next, in bytes; 16 MiB unless set, 64 KiB at least. */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
   /**
    * Time, in ms, in which all was acknowledged that a power cut can take back of `relaxed`; 1000 unless set. A
    * sync begins after half of it. While it takes longer than the other half, `relaxed` writes wait for it.
    */
-  readonly flushInterval?: number;
+  readonly flushInterval?: number | undefined;
   /**
    * Most commits that a power cut can take back although they were acknowledged as `relaxed`; 100,000 unless set, up to
    * 500,000. A sync begins at half of them, and what goes beyond all of them is acknowledged once enough is synced.
    */
-  readonly flushCommits?: number;
+  readonly flushCommits?: number | undefined;
   /** The same in bytes of the log; 16 MiB unless set, at most 1 GiB. A larger commit waits for its sync. */
-  readonly flushBytes?: number;
+  readonly flushBytes?: number | undefined;
   /**
    * `inline` syncs a lone commit in the calling turn, unless more than 64 KiB that nobody waited for have to reach the
    * disk with it: faster for one writer, but it blocks the event loop meanwhile.
    */
-  readonly sync?: "background" | "inline";
-  readonly checkpoint?: CheckpointPolicy;
+  readonly sync?: "background" | "inline" | undefined;
+  readonly checkpoint?: CheckpointPolicy | undefined;
   /**
    * Whether checkpoints and backups are compressed: smaller files and fewer bytes written, for more work of the
    * processor when they are written and read. Can change from one open to the next; `none` unless set.
    */
-  readonly compression?: "none" | "deflate";
+  readonly compression?: "none" | "deflate" | undefined;
   /**
    * Most bytes of commits that are kept so that watches can resume or catch up: with a directory, segments of
    * the log that no recovery needs any more, 64 MiB unless set; without one, in memory, 1 MiB unless set.
    */
-  readonly historyBytes?: number;
+  readonly historyBytes?: number | undefined;
   /**
    * Encrypts the files with AES-256-GCM. New files are written under the present key; those of earlier ones, and
    * plain ones, stay readable and are replaced by the next checkpoint: `status().encryption` tells which keys are
    * needed still. Plain unless set. Only with a directory. What it does not hide is listed in SECURITY.md.
    */
-  readonly encryption?: Encryption;
+  readonly encryption?: Encryption | undefined;
   /**
    * Most memory that entries and their indexes may take, in bytes, as `status().memory.usedBytes` counts
    * them; 1 MiB at least, unlimited unless set. A write that would exceed it evicts others, or is refused
    * with MEMORY_FULL. What was replaced or evicted and only a checkpoint, a backup, a peer that is sent it, or readers
    * on other threads still show is allowed beside it, as much again at most: `keptBytes` of the status.
    */
-  readonly maxMemory?: number;
+  readonly maxMemory?: number | undefined;
   /** What goes when memory is full; `none` unless set. Only with `maxMemory`, and not for a store with peers. */
-  readonly eviction?: Eviction;
+  readonly eviction?: Eviction | undefined;
   /**
    * Is told how far loading is. What it throws or rejects with is reported on the diagnostics channel
    * `fulmar:progress-error`, and opening goes on.
    */
-  readonly onProgress?: ProgressListener;
+  readonly onProgress?: ProgressListener | undefined;
   /**
    * Whether worker threads of this process can read the store; see `Store.readerHandle`. Costs four bytes a key,
    * and memory that waits for the next need: up to a quarter of what is in use, or 64 MiB. What deletions and changes
    * of size leave is moved together and comes back as in any other store, but for what the states keep that readers
    * stay at. False unless set.
    */
-  readonly shared?: boolean | SharedPolicy;
+  readonly shared?: boolean | SharedPolicy | undefined;
   /** The surroundings; Node's unless set. The simulator gives its own. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
 }
 
 /** How a single write is done. */
 export interface WriteOptions {
   /** A stronger or weaker level for this write only. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /**
    * Time to live in ms; not readable from then on. Infinity, or no deadline given: for ever, whatever there was
    * before; in a namespace with a `ttl` of its own, that long when no deadline is given.
@@ -150,11 +150,11 @@ export interface WriteOptions {
    * what the store has removed since. It removes what a reader found expired at once: only a crash in between, or a
    * power cut before the next sync, leaves a key to an earlier clock.
    */
-  readonly ttl?: number;
+  readonly ttl?: number | undefined;
   /** The same as an absolute time in ms since 1970, or Infinity. Not together with `ttl`. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
   /** Also return the entry that was replaced. */
-  readonly previous?: boolean;
+  readonly previous?: boolean | undefined;
 }
 
 /** What a write resolves to. */
@@ -182,18 +182,18 @@ export interface Entry<V = unknown> {
 /** Which keys: those that satisfy everything that is given, `prefix` and bounds together; without any, all. */
 export interface RangeOptions {
   /** Strings that begin so; for a tuple, tuples that begin with these elements. */
-  readonly prefix?: Key;
-  readonly gt?: Key;
-  readonly gte?: Key;
-  readonly lt?: Key;
-  readonly lte?: Key;
+  readonly prefix?: Key | undefined;
+  readonly gt?: Key | undefined;
+  readonly gte?: Key | undefined;
+  readonly lt?: Key | undefined;
+  readonly lte?: Key | undefined;
 }
 
 /** Which keys, in which direction, and how many. */
 export interface ListOptions extends RangeOptions {
-  readonly reverse?: boolean;
+  readonly reverse?: boolean | undefined;
   /** At most so many entries. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 /** One step of a batch. */
@@ -202,8 +202,8 @@ export type BatchOperation<V = unknown> =
       readonly type: "set";
       readonly key: Key;
       readonly value: V;
-      readonly ttl?: number;
-      readonly expiresAt?: number;
+      readonly ttl?: number | undefined;
+      readonly expiresAt?: number | undefined;
     }
   | { readonly type: "delete"; readonly key: Key };
 

@@ -15,11 +15,11 @@ import type { ProgressListener } from "./types.js";
 /** How a directory is verified. */
 export interface VerifyOptions {
   /** What it throws or rejects with is reported as `fulmar:progress-error`; the work goes on. */
-  readonly onProgress?: ProgressListener;
+  readonly onProgress?: ProgressListener | undefined;
   /** The keys of the files. */
-  readonly encryption?: Encryption;
+  readonly encryption?: Encryption | undefined;
   /** The surroundings; Node's unless set. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
 }
 
 /**

@@ -16,46 +16,48 @@ import {
 /** How a store replicates. */
 export interface ReplicateOptions {
   /** "host:port" to listen on; port 0 lets the system choose. Without it this node only dials. */
-  readonly listen?: string;
+  readonly listen?: string | undefined;
   /** The address that others shall dial, where it differs from the one that is bound. */
-  readonly advertise?: string;
+  readonly advertise?: string | undefined;
   /** Addresses of members; the address of any one is enough when `discover` is on. */
-  readonly peers?: readonly string[];
+  readonly peers?: readonly string[] | undefined;
   /**
    * What all members know and nobody else: 8 bytes at least, better 16 or more of chance. Needed beyond
    * loopback.
    */
-  readonly secret?: string | Uint8Array;
+  readonly secret?: string | Uint8Array | undefined;
   /** A label for people; the store's name unless set. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Only nodes with the same label replicate with each other. Empty unless set. */
-  readonly cluster?: string;
+  readonly cluster?: string | undefined;
   /** Whether members that others know are dialled too. True unless set. */
-  readonly discover?: boolean;
+  readonly discover?: boolean | undefined;
   /**
    * `atomic` shows a pull of several pages whole; `progressive` each page at once, halves of transactions
    * included.
    */
-  readonly bootstrap?: "atomic" | "progressive";
+  readonly bootstrap?: "atomic" | "progressive" | undefined;
   /** Size at which a page of entries is closed, in bytes; 256 KiB unless set. */
-  readonly pageBytes?: number;
+  readonly pageBytes?: number | undefined;
   /** Without a sign of life about a cut for so long the peer is asked, in ms; 10,000 unless set. */
-  readonly ackTimeoutMs?: number;
+  readonly ackTimeoutMs?: number | undefined;
   /**
    * Time between heartbeats, in ms; 10,000 unless set. Three that stay out end the connection; as they
    * wait behind
    * a value that is being sent, the longest value must pass in that time: raise it on slow lines.
    */
-  readonly heartbeatMs?: number;
+  readonly heartbeatMs?: number | undefined;
   /** Least and most wait between two attempts to connect, in ms; 100 and 15,000 unless set. */
-  readonly reconnect?: { readonly leastMs?: number; readonly mostMs?: number };
+  readonly reconnect?:
+    | { readonly leastMs?: number | undefined; readonly mostMs?: number | undefined }
+    | undefined;
   /** Most connections that are accepted at once; 256 unless set. */
-  readonly connectionsMax?: number;
+  readonly connectionsMax?: number | undefined;
   /**
    * Most bytes of an unfinished pull kept in memory; 1 GiB unless set, 1.5 GiB at most. Beyond it the pull
    * is published in parts.
    */
-  readonly stagedBytesMax?: number;
+  readonly stagedBytesMax?: number | undefined;
 }
 
 /** {@link ReplicateOptions} checked and with defaults. */

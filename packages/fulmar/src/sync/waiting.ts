@@ -8,11 +8,11 @@ import type { StorePort } from "../store/port.js";
 /** What to wait for, and how long. */
 export interface SyncedOptions {
   /** How many peers must have it; all that are connected, one at least, unless set. */
-  readonly peers?: number;
+  readonly peers?: number | undefined;
   /** Gives up with TIMEOUT after so long. Waits for ever unless set. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends the wait with ABORTED. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Waiter {

@@ -13,29 +13,29 @@ export interface WatchOptions {
    * The version after which to begin: every later commit is shown, also those of earlier runs of the process,
    * as long as the history holds them. Without it, those from now on.
    */
-  readonly since?: number;
+  readonly since?: number | undefined;
   /**
    * While the consumer is behind, one event with the latest change of each key takes the place of all commits
    * that wait. False unless set.
    */
-  readonly coalesce?: boolean;
+  readonly coalesce?: boolean | undefined;
   /** Ends the watch with ABORTED. */
-  readonly signal?: AbortSignal;
-  readonly limits?: WatchLimits;
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: WatchLimits | undefined;
 }
 
 /** How much may wait in memory for a consumer, besides one commit; what is beyond is read from the history later. */
 export interface WatchLimits {
   /** Bytes of keys and values, and about 128 for each change and commit; 8 MiB unless set. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   /** Commits; 1024 unless set. Not when they coalesce. */
-  readonly commits?: number;
+  readonly commits?: number | undefined;
 }
 
 /** How a listener is called. What resumes or waits (`since`, `coalesce`, `limits`) is read as a stream. */
 export interface ListenOptions {
   /** Ends the watch, as `close` does. One that came before lets nothing begin. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** With a function, or as a stream. */
