@@ -138,17 +138,31 @@ export class SegmentPool {
     await removeFile(this.#runtime.fileSystem, path);
   }
 
-  /** Stops and removes what was prepared but not used, unless its names may lead to files of others. */
+  /**
+   * Stops and removes what was prepared but not used, unless its names may lead to files of others. Does not reject:
+   * nothing of the store is in these, and the next open removes what is left.
+   */
   async close(removes = true): Promise<void> {
     this.#stopped = true;
     await this.#work;
     const prepared = this.take();
+    const unused = this.#spares.splice(0);
     if (prepared !== undefined) {
-      await attempt("close", prepared.path, prepared.handle.close());
-      if (removes) await removeFile(this.#runtime.fileSystem, prepared.path);
+      unused.push(prepared.path);
+      await prepared.handle
+        .close()
+        .catch((error: unknown) => this.#tell("close-failed", prepared.path, error));
     }
-    const spares = this.#spares.splice(0);
-    if (removes) for (const spare of spares) await removeFile(this.#runtime.fileSystem, spare);
+    if (!removes) return;
+    for (const path of unused) {
+      await removeFile(this.#runtime.fileSystem, path).catch((error: unknown) =>
+        this.#tell("remove-failed", path, error),
+      );
+    }
+  }
+
+  #tell(event: "close-failed" | "remove-failed", path: string, error: unknown): void {
+    this.#runtime.diagnostics.emit(event, () => ({ path, error }));
   }
 
   /** Makes a small segment that begins with its opening, durably: for a log that must go on at once. */

@@ -26,6 +26,33 @@ async function untilRotationIsNext(db: Store<string>, storage: SimulatedStorage)
   expect(storage.disk.image().has("/data/log/000000000002.log")).toBe(true);
 }
 
+test("what was prepared of the log and cannot be removed disturbs no close, and goes at the next open", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  await untilRotationIsNext(db, storage);
+  storage.disk.faults.add({ operations: ["remove"], path: "000000000002.log", code: "EACCES" });
+  const { applied } = db.status().version;
+  await db.close();
+  expect(storage.disk.image().has("/data/log/000000000002.log")).toBe(true);
+  storage.restart();
+  const again = await openOn(storage);
+  // No numbers are skipped.
+  expect(again.status().version.applied).toBe(applied);
+  expect(storage.disk.image().has("/data/log/000000000002.log")).toBe(false);
+  await again.set("k", "v");
+  await again.close();
+});
+
+test("a store that failed says so when it is closed, whatever cannot be removed then", async () => {
+  const storage = machine();
+  const db = await openOn(storage);
+  await untilRotationIsNext(db, storage);
+  storage.disk.faults.add({ operations: ["sync"], path: "/data/log", code: "EROFS" });
+  await expect(db.set("k", "v")).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+  storage.disk.faults.add({ operations: ["remove"], path: "/data/log", code: "EROFS" });
+  await expect(db.close()).rejects.toMatchObject({ code: "DURABILITY_UNKNOWN" });
+});
+
 describe("refusals", () => {
   test.each([71, 72, 100, 120, 3000])(
     "T-WAL-06: the first group of a new segment is refused after %i bytes, and the next open finds an orderly end",
