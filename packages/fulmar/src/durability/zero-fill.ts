@@ -32,8 +32,8 @@ export class ZeroFill {
     if (this.#refused?.number === number && position < this.#refused.position) return;
     const fillBytes = Math.min(FILL_BYTES_MAX, Math.max(FILL_BYTES_MIN, FILL_GROUPS * groupBytes));
     const end = Math.min(this.#segmentBytes, Math.ceil((position + fillBytes) / PAGE_BYTES) * PAGE_BYTES);
-    this.#zeros ??= new Uint8Array(FILL_BYTES_MIN);
     try {
+      this.#zeros ??= new Uint8Array(FILL_BYTES_MIN);
       for (let at = from; at < end; ) {
         const count = handle.writeNow(this.#zeros.subarray(0, Math.min(FILL_BYTES_MIN, end - at)), at);
         if (count <= 0) break;
@@ -41,7 +41,7 @@ export class ZeroFill {
         segment.capacity = at;
       }
     } catch {
-      // Mostly a full disk, which the next commit that finds no room reports. Until then the log just grows.
+      // Mostly a full disk, which the next commit that finds no room reports, or no memory. The log just grows then.
       this.#refused = { number, position: position + fillBytes };
     }
   }

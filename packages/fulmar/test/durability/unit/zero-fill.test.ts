@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ZeroFill } from "../../../src/durability/zero-fill.js";
 import { LogRig, ManualFile, OVERHEAD_BYTES, segment, systemError } from "./log-rig.js";
 
@@ -20,6 +20,24 @@ describe("zeros ahead of the log", () => {
     expect(current.capacity).toBe(end);
     expect(file.bytes.length).toBe(end);
     expect(file.bytes.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("are done without while there is no memory for them", () => {
+    const { file, current } = filling({ syncedPosition: 128, position: 328, capacity: 328 });
+    const fill = new ZeroFill(16 * MIB);
+    const construct = (): never => {
+      throw new RangeError("Array buffer allocation failed");
+    };
+    vi.stubGlobal("Uint8Array", new Proxy(Uint8Array, { construct }));
+    try {
+      fill.ahead(current);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect([file.calls, current.capacity]).toEqual([[], 328]);
+    current.position = 300 * KIB;
+    fill.ahead(current);
+    expect(current.capacity).toBeGreaterThan(300 * KIB);
   });
 
   test("are not written while one more group like this one fits", () => {
