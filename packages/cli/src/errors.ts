@@ -44,12 +44,15 @@ const HINTS: Readonly<Record<string, string>> = {
   INVARIANT: "this is a bug: please report it with the message and a copy of the directory",
 };
 
+/** Errors of the system that need something else than most of their code: what that is stands in the message. */
+const SAID_BY_MESSAGE: ReadonlySet<string> = new Set(["EFBIG", "EROFS", "EMFILE", "ENFILE"]);
+
 /** Turns anything thrown into what a person and a program need to know. */
 export function reportOf(error: unknown): ErrorReport {
   const code = codeOf(error) ?? "UNEXPECTED";
   const message = error instanceof Error ? error.message : String(error);
-  const hint = HINTS[code];
   const details = detailsOf(error);
+  const hint = SAID_BY_MESSAGE.has(String(details?.system)) ? undefined : HINTS[code];
   return { code, message, ...(hint !== undefined && { hint }), ...(details !== undefined && { details }) };
 }
 

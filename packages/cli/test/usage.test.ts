@@ -100,6 +100,15 @@ describe("errors", () => {
     expect(exitCodeOf("x")).toBe(6);
   });
 
+  it.each([
+    ["ACCESS_DENIED", "EACCES", "run as the user that owns the directory, or change its mode"],
+    ["ACCESS_DENIED", "EROFS", undefined],
+    ["DISK_FULL", "ENOSPC", "free some space and try again; nothing was lost"],
+    ["DISK_FULL", "EFBIG", undefined],
+  ] as const)("hints at nothing that does not help: %s, %s", (code, system, hint) => {
+    expect(reportOf(new FulmarError(code, "told by the message", { system })).hint).toBe(hint);
+  });
+
   it("name the process that holds the directory", () => {
     const report = reportOf(new FulmarError("LOCKED", "the directory is held", { pid: 4711 }));
     expect(report).toMatchObject({ code: "LOCKED", details: { pid: 4711 } });
