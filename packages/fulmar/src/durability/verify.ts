@@ -22,6 +22,9 @@ import { loadStore } from "./recovery.js";
 import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
 
+/** Errors of a lock that was not written, whoever holds the directory. */
+const NO_LOCK_WRITTEN: ReadonlySet<string> = new Set(["ACCESS_DENIED", "DISK_FULL"]);
+
 /** Errors that tell of stored bytes. */
 const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"]);
 
@@ -29,7 +32,7 @@ type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries
 
 /**
  * Checks every checksum and every relation between the files of a directory, without changing anything, and under
- * its lock unless it may not be written. Rejects only when the directory cannot be read at all: LOCKED, NOT_A_STORE,
+ * its lock unless that cannot be written. Rejects only when the directory cannot be read at all: LOCKED, NOT_A_STORE,
  * errors of the disk; what is wrong with its contents is in the report.
  */
 export async function verifyDirectory(
@@ -61,10 +64,12 @@ export async function lockIfAllowed(
   try {
     return { lock: await attempt("lock", root, fileSystem.lock(root)), notes: [] };
   } catch (error) {
-    if (!(error instanceof FulmarError) || error.code !== "ACCESS_DENIED") throw error;
+    if (!(error instanceof FulmarError) || !NO_LOCK_WRITTEN.has(error.code)) throw error;
     const isCertain = await attempt("look at", root, fileSystem.lookForHolder(root));
     const isReadOnly = error.details.system === "EROFS";
-    const reason = isReadOnly ? "as nothing can be written here" : "which this user may not take";
+    const isFull = error.code === "DISK_FULL";
+    const denied = isReadOnly ? "as nothing can be written here" : "which this user may not take";
+    const reason = isFull ? "for which the disk has no room" : denied;
     const why = isCertain ? reason : "and who holds it may not be asked";
     const where = isReadOnly ? "through another mount" : "there";
     const message = `it was read without its lock, ${why}: what is found may come of a process that writes ${where}`;

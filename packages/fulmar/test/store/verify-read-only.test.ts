@@ -61,6 +61,19 @@ describe("a directory whose lock cannot be taken", () => {
     expect(findings[0].message).toContain("may not take");
   });
 
+  test("for want of room on the disk is read with a note that says so, and a repair told of", async () => {
+    const storage = await written();
+    storage.disk.faults.add({ operations: ["lock"], path: "/data", code: "ENOSPC", times: 2 });
+    const before = storage.disk.fingerprint();
+    const { findings, ...report } = await verify("/data", { runtime: storage.restart() });
+    expect(report).toMatchObject(WHOLE);
+    expect(findings).toMatchObject([{ severity: "note", file: "/data" }]);
+    expect(findings[0].message).toContain("no room");
+    const told = await repair("/data", { runtime: storage.restart(), dryRun: true });
+    expect(told).toMatchObject({ damaged: false, note: findings[0].message });
+    expect(storage.disk.fingerprint()).toBe(before);
+  });
+
   test("beside somebody who may not be asked is read with a note that says so", async () => {
     for (const code of ["EROFS", "EACCES"] as const) {
       const { findings, ...report } = await verified(await written(), code, false);
