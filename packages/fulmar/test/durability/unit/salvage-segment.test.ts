@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { readU32, writeU32 } from "../../../src/base/bytes.js";
 import { crc32 } from "../../../src/base/crc.js";
 import { salvageSegment } from "../../../src/durability/salvage-segment.js";
-import { edit, filesOf } from "../harness.js";
-import { damage, flip, forge, HEADER_LOST, KEY, PATH, salvaged, segmentOf } from "./segment-rig.js";
+import { COMMIT_HEADER_BYTES, writeCommitHead } from "../../../src/record/commit.js";
+import { edit, filesOf, MiniStore, machine } from "../harness.js";
+import { damage, flip, forge, HEADER_LOST, KEY, LARGE, PATH, salvaged, segmentOf } from "./segment-rig.js";
 import { steady } from "./steady.js";
 
 describe.each([
@@ -256,4 +257,22 @@ describe("a key section", () => {
     const refused = { ...log, keys: { ...KEY, refusePlain: true } };
     expect(await salvaged(refused)).toMatchObject({ saved: 0, entries: [] });
   });
+});
+
+test("a commit is saved if something of it is taken, or if there is nothing in it", async () => {
+  const storage = machine();
+  const store = await MiniStore.open(storage.runtime, LARGE);
+  for (const key of ["k1", "k2", "k3"]) await store.save(key, "1");
+  const space = store.log.begin(4, COMMIT_HEADER_BYTES);
+  writeCommitHead(space.bytes, space.at, 0, []);
+  store.log.end();
+  store.log.want("synced");
+  await store.until(() => store.syncedVersion === 4);
+  storage.kill();
+  const runtime = storage.restart();
+  const saved = async (taken: (version: number) => boolean): Promise<number> =>
+    (await salvageSegment(runtime, PATH, undefined, { wants: () => true, entry: taken })).saved;
+  expect(await saved(() => true)).toBe(4);
+  expect(await saved((version) => version !== 2)).toBe(3);
+  expect(await saved(() => false)).toBe(1);
 });
