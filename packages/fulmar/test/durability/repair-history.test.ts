@@ -143,6 +143,7 @@ describe("a checkpoint of which a block is lost", () => {
   test("takes nothing from a segment behind which another one is missing", async () => {
     rotBlocks(...blocks().slice(1).keys());
     const [oldest, missing, next] = kept;
+    const bytes = fileOf(oldest).length;
     const { base } = readSegment(fileOf(next));
     await storage.restart().fileSystem.remove(missing);
     const { report, contents } = await repaired();
@@ -150,8 +151,18 @@ describe("a checkpoint of which a block is lost", () => {
     expect(contents).toEqual(new Map(expected));
     expect(contents.size).toBeLessThan(held.size);
     const what = expect.stringContaining("is missing");
-    expect(partsOf(report, oldest)).toMatchObject({ saved: 0, lost: [{ offset: 0, what }] });
+    expect(partsOf(report, oldest)).toMatchObject({ saved: 0, lost: [{ offset: 0, bytes, what }] });
     expect(partsOf(report, missing)).toBeUndefined();
+  });
+
+  test("says of a segment without a header, behind which another one is missing, that it is left out", async () => {
+    rotBlocks(0);
+    const [oldest, missing] = kept;
+    storage.disk.rot(oldest, { bits: [8 * 17] });
+    await storage.restart().fileSystem.remove(missing);
+    const { report } = await repaired();
+    const what = expect.stringContaining("it is left out");
+    expect(partsOf(report, oldest)).toMatchObject({ saved: 0, lost: [{ offset: 0, bytes: 0, what }] });
   });
 
   test("takes all from segments of which the beginning is damaged", async () => {
@@ -189,6 +200,8 @@ test("a damaged log behind a whole checkpoint leaves the segments that are kept 
   const { records } = readSegment(fileOf(live));
   storage.disk.rot(live, { bits: [8 * (records[records.length - 2].to - 10)] });
   rotCommit(50);
+  // Nor does it matter then what stands behind one that is missing.
+  await storage.restart().fileSystem.remove(kept[1]);
   const { report, contents } = await repaired();
   expect(contents).toEqual(new Map(held).set("k005", contents.get("k005") ?? ""));
   expect(contents.get("k005")).toMatch(/^5 /);
