@@ -256,6 +256,21 @@ describe("the file", () => {
     expect(file.calls[12]).toBe("close");
   });
 
+  test("is looked at between two changes, also where a look fails", async () => {
+    const { file, manifest } = await opened();
+    const looked = (handle: FileHandle): Promise<number> =>
+      Promise.resolve(handle === file.handle ? file.calls.length : -1);
+    const first = manifest.update(plusOne);
+    const look = manifest.undisturbed(looked);
+    const failed = manifest.undisturbed(() => Promise.reject(new Error("no look")));
+    const second = manifest.update(plusOne);
+    expect(await look).toBe(4);
+    await expect(failed).rejects.toThrow("no look");
+    await Promise.all([first, second]);
+    expect([file.calls.length, manifest.manifest.version]).toEqual([8, 2]);
+    await manifest.close();
+  });
+
   test.each([1, 2, 3, 4])(
     "a change that fails at call %i leaves the old one in force, and the next begins with the slot in doubt",
     async (call) => {
