@@ -191,6 +191,7 @@ export class DataDirectory {
     return this.#opened.manifest.update((now) => ({ ...now, hadPeers: true }));
   }
 
+  /** What is asked for after each sync, so that it must not take long. */
   status(): DirectoryStatus {
     const { checkpoint } = this.#opened.manifest.manifest;
     const { version, bytes } = checkpoint;
@@ -205,23 +206,23 @@ export class DataDirectory {
         : {}),
       logBytesSinceCheckpoint:
         appended - this.#bytesAtCheckpoint + (this.#checkpointed ? 0 : this.#opened.replayedBytes),
-      keyIds: this.#keyIds(),
     };
   }
 
-  /** Closes the log, records an orderly end and releases the lock. Idempotent. Rejects when files are lost. */
-  close(final: FinalState): Promise<void> {
-    this.#closing ??= this.#close(final);
-    return this.#closing;
-  }
-
-  #keyIds(): (string | undefined)[] {
+  /** The ids of the keys that files need, sorted, the one for new files first; undefined stands for plain files. */
+  keyIds(): (string | undefined)[] {
     const { checkpoint } = this.#opened.manifest.manifest;
     const used = new Set([...this.#segments.keyIds, ...this.#past.list.map(({ keyId }) => keyId)]);
     if (checkpoint.number > 0) used.add(this.#checkpointKey);
     const current = this.#runtime.keyring?.currentId;
     used.delete(current);
     return [current, ...[...used].sort()];
+  }
+
+  /** Closes the log, records an orderly end and releases the lock. Idempotent. Rejects when files are lost. */
+  close(final: FinalState): Promise<void> {
+    this.#closing ??= this.#close(final);
+    return this.#closing;
   }
 
   async #checkpoint(source: CheckpointSource): Promise<CheckpointResult> {

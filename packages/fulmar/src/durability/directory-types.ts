@@ -92,8 +92,6 @@ export interface DirectoryStatus {
   readonly fullSegmentsBytes: number;
   /** Bytes of log that a recovery would replay. */
   readonly logBytesSinceCheckpoint: number;
-  /** The ids of the keys that files need, sorted, the one for new files first; undefined stands for plain files. */
-  readonly keyIds: readonly (string | undefined)[];
 }
 
 /** What an orderly close states about the last commit. */

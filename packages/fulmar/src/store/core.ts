@@ -277,9 +277,10 @@ export class StoreCore<V> {
     };
     if (parts.directory === undefined) return base;
     const { settings } = parts;
-    const { segments, logBytes, checkpoint, keyIds } = parts.directory.data.status();
+    const { data } = parts.directory;
+    const { segments, logBytes, checkpoint } = data.status();
     const log = { segments, bytes: logBytes };
-    const encryption = settings.isEncrypted ? { encryption: encryptionStatus(keyIds) } : {};
+    const encryption = settings.isEncrypted ? { encryption: encryptionStatus(data.keyIds()) } : {};
     const failure = this.#checkpointer?.failure;
     const failed = failure === undefined ? {} : { checkpointError: failure };
     const stored = { ...base, directory: parts.directory.path, log, ...failed, ...encryption };

@@ -137,13 +137,13 @@ describe("a directory that goes on as it is found", () => {
       MiniStore.open(withKeyring(runtime, createKeyring(runtime, keys)));
     const first = await open(storage.runtime, { key });
     await first.save("a", "1");
-    const [keyId] = first.directory.status().keyIds;
+    const [keyId] = first.directory.keyIds();
     await first.close();
     const found = { key: TWO, previousKeys: [ONE], asFound: true };
     const store = await open(storage.restart(), found);
-    expect(store.directory.status().keyIds).toEqual([keyId]);
+    expect(store.directory.keyIds()).toEqual([keyId]);
     await store.checkpoint();
-    expect(store.directory.status().keyIds).toEqual([keyId]);
+    expect(store.directory.keyIds()).toEqual([keyId]);
     // Its log goes on in the same file.
     expect(store.directory.status().segments).toBe(1);
     await store.close();
