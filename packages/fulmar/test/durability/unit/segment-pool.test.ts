@@ -128,11 +128,13 @@ describe("a segment that is prepared", () => {
     await segment.handle.close();
   });
 
-  test("that is not taken is closed and removed in the end", async () => {
+  test("that is not taken is closed and removed in the end, without a word", async () => {
+    const told: string[] = [];
+    runtime = { ...runtime, diagnostics: { emit: (event) => void told.push(event) } };
     const pool = newPool();
-    pool.prepare();
+    await pool.prepared();
     await pool.close();
-    expect(await names()).toEqual([]);
+    expect([await names(), told]).toEqual([[], []]);
     pool.prepare();
     for (let turns = 0; turns < 10; turns++) await runtime.timers.turn();
     expect(await names()).toEqual([]);
@@ -174,6 +176,32 @@ describe("a segment that is prepared", () => {
     await pool.close(false);
     expect([pool.ready, await names()]).toEqual([false, before]);
   });
+});
+
+test("what can be neither closed nor removed in the end is told of, file by file, and rejects nothing", async () => {
+  const told: unknown[] = [];
+  runtime = {
+    ...runtime,
+    diagnostics: { emit: (event, details) => void told.push({ event, ...details() }) },
+  };
+  const pool = await withSpare();
+  const remove = storage.disk.faults.add({ operations: ["open"], path: "/log", code: "EACCES" });
+  await pool.prepared();
+  remove();
+  const times = Number.POSITIVE_INFINITY;
+  storage.disk.faults.add({ operations: ["close", "remove"], path: ".log", code: "EIO", times });
+  await pool.close();
+  const [old, fresh] = await names();
+  const error = expect.objectContaining({ code: "IO_ERROR" });
+  expect(told).toEqual([
+    {
+      event: "close-failed",
+      path: `${LOG}/${fresh}`,
+      error: expect.objectContaining({ code: expect.any(String) }),
+    },
+    { event: "remove-failed", path: `${LOG}/${old}`, error },
+    { event: "remove-failed", path: `${LOG}/${fresh}`, error },
+  ]);
 });
 
 describe("an old segment", () => {
