@@ -76,6 +76,7 @@ export const PARTS = {
       "verify",
       "verify-backup",
       "verify-history",
+      "lock-for-reading",
       "backup-reader",
       "backup-writer",
       "upgrade",

@@ -24,10 +24,11 @@ import {
   segmentNumber,
   TEMPORARY,
 } from "./layout.js";
+import { lockForReading } from "./lock-for-reading.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
 import { nextNumber } from "./upgrade.js";
-import { lockIfAllowed, verifyHeld } from "./verify.js";
+import { verifyHeld } from "./verify.js";
 
 export interface RepairContext {
   readonly runtime: DiskRuntime;
@@ -62,10 +63,10 @@ export async function repairDirectory(context: RepairContext, path: string): Pro
 
 /** What a repair would do. Writes nothing but the lock, and not that where it may not. */
 async function tell(context: RepairContext, layout: Layout): Promise<RepairReport> {
-  const { lock, notes } = await lockIfAllowed(context.runtime, layout.root);
+  const { lock, note } = await lockForReading(context.runtime, layout.root);
   try {
     const report = await repairHeld(context, layout);
-    return notes.length === 0 ? report : { ...report, note: notes[0].message };
+    return note === undefined ? report : { ...report, note };
   } finally {
     await lock?.release();
   }

@@ -1,5 +1,4 @@
 import { FulmarError } from "../base/errors.js";
-import type { DirectoryLock } from "../base/runtime/interface.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
 import { attempt, listOwn, withFile } from "./files.js";
@@ -16,14 +15,12 @@ import {
   segmentNumber,
   TEMPORARY,
 } from "./layout.js";
+import { lockForReading } from "./lock-for-reading.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
 import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
 import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
-
-/** Errors of a lock that was not written, whoever holds the directory. */
-const NO_LOCK_WRITTEN: ReadonlySet<string> = new Set(["ACCESS_DENIED", "DISK_FULL"]);
 
 /** Errors that tell of stored bytes. */
 const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"]);
@@ -47,33 +44,13 @@ export async function verifyDirectory(
     const message = `${root} holds no MANIFEST: it is no data directory of Fulmar, or "fulmar repair" may help`;
     throw new FulmarError("NOT_A_STORE", message, { directory: root });
   }
-  const { lock, notes } = await lockIfAllowed(runtime, root);
+  const { lock, note } = await lockForReading(runtime, root);
   try {
     const report = (await verifyHeld(runtime, layout, onProgress)) ?? unreadable([]);
-    return { ...report, findings: [...notes, ...report.findings] };
+    if (note === undefined) return report;
+    return { ...report, findings: [{ severity: "note", file: root, message: note }, ...report.findings] };
   } finally {
     await lock?.release();
-  }
-}
-
-/** The lock, or notes on what it means that it may not be taken. Rejects with LOCKED while a holder is seen. */
-export async function lockIfAllowed(
-  { fileSystem }: DiskRuntime,
-  root: string,
-): Promise<{ readonly lock?: DirectoryLock; readonly notes: readonly Finding[] }> {
-  try {
-    return { lock: await attempt("lock", root, fileSystem.lock(root)), notes: [] };
-  } catch (error) {
-    if (!(error instanceof FulmarError) || !NO_LOCK_WRITTEN.has(error.code)) throw error;
-    const isCertain = await attempt("look at", root, fileSystem.lookForHolder(root));
-    const isReadOnly = error.details.system === "EROFS";
-    const isFull = error.code === "DISK_FULL";
-    const denied = isReadOnly ? "as nothing can be written here" : "which this user may not take";
-    const reason = isFull ? "for which the disk has no room" : denied;
-    const why = isCertain ? reason : "and who holds it may not be asked";
-    const where = isReadOnly ? "through another mount" : "there";
-    const message = `it was read without its lock, ${why}: what is found may come of a process that writes ${where}`;
-    return { notes: [{ severity: "note", file: root, message }] };
   }
 }
 
