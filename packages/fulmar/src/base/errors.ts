@@ -111,31 +111,29 @@ export function codeOf(error: unknown): string | undefined {
 const TOO_MANY_FILES = "too many files are open: close some, or raise the limit (ulimit -n)";
 
 /** What to do where it is not what helps with most errors of the same code. */
-const REMEDIES: Readonly<Record<string, string>> = {
-  EFBIG: "raise the limit for the size of files (ulimit -f), or use another file system",
-  EROFS:
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ["EFBIG", "raise the limit for the size of files (ulimit -f), or use another file system"],
+  [
+    "EROFS",
     "the file system is read-only: mount it for writing, or copy the directory elsewhere and open the copy",
-  EMFILE: TOO_MANY_FILES,
-  ENFILE: TOO_MANY_FILES,
-};
-
-function remedyOf(system: string): string {
-  const remedy = REMEDIES[system];
-  return remedy === undefined ? "" : `: ${remedy}`;
-}
+  ],
+  ["EMFILE", TOO_MANY_FILES],
+  ["ENFILE", TOO_MANY_FILES],
+]);
 
 /** Turns an error of the file system (ENOSPC, EACCES, ...) into one of the catalogue. */
 export function fileError(cause: unknown, action: string, path: string): FulmarError {
   if (cause instanceof FulmarError) return cause;
   const system = codeOf(cause) ?? "unknown error";
   const details = { path, system, cause };
+  const remedy = REMEDIES.get(system);
   switch (system) {
     case "ENOSPC":
     case "EDQUOT":
     case "EFBIG":
       return new FulmarError(
         "DISK_FULL",
-        `no space to ${action} ${path} (${system}): ${REMEDIES[system] ?? "free some space"}`,
+        `no space to ${action} ${path} (${system}): ${remedy ?? "free some space"}`,
         details,
       );
     case "EACCES":
@@ -143,7 +141,7 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
     case "EROFS":
       return new FulmarError(
         "ACCESS_DENIED",
-        `not allowed to ${action} ${path} (${system}): ${REMEDIES[system] ?? "check owner and mode"}`,
+        `not allowed to ${action} ${path} (${system}): ${remedy ?? "check owner and mode"}`,
         details,
       );
     case "ENOTDIR":
@@ -152,6 +150,10 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
     case "ERR_INVALID_ARG_VALUE":
       return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})`, details);
     default:
-      return new FulmarError("IO_ERROR", `cannot ${action} ${path} (${system})${remedyOf(system)}`, details);
+      return new FulmarError(
+        "IO_ERROR",
+        `cannot ${action} ${path} (${system})${remedy === undefined ? "" : `: ${remedy}`}`,
+        details,
+      );
   }
 }
