@@ -85,9 +85,10 @@ export function quotedTextOf(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : textOf(value);
 }
 
-/** Refuses anything but a boolean, or nothing. */
-export function checkBoolean(value: unknown, name: string): void {
-  if (value === undefined || typeof value === "boolean") return;
+/** A boolean option, or its default. */
+export function booleanOption(value: unknown, name: string, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === "boolean") return value;
   throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false, not ${quotedTextOf(value)}`);
 }
 

@@ -1,6 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { FulmarTypeError } from "../base/errors.js";
-import { checkOptions, isBytes, isList, isRevoked } from "../base/options.js";
+import { booleanOption, checkOptions, isBytes, isList, isRevoked } from "../base/options.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { KEY_ID_BYTES_MAX } from "../durability/key-section.js";
 import { KEY_BYTES, Keyring, type KeySource } from "../durability/keyring.js";
@@ -53,9 +53,9 @@ export interface EncryptionStatus {
  */
 export function createKeyring(runtime: Runtime, encryption: Encryption | undefined): Keyring | undefined {
   if (encryption === undefined) return undefined;
-  const { refusePlain = false, asFound = false } = checkShape(encryption);
-  if (typeof refusePlain !== "boolean") throw invalid("refusePlain must be true or false");
-  if (typeof asFound !== "boolean") throw invalid("asFound must be true or false");
+  const shape = checkShape(encryption);
+  const refusePlain = booleanOption(shape.refusePlain, "encryption: refusePlain", false);
+  const asFound = booleanOption(shape.asFound, "encryption: asFound", false);
   const source = "key" in encryption ? keysAtHand(runtime, encryption) : provided(encryption);
   if (refusePlain && source.current === null) throw invalid("refusePlain needs a key to encrypt under");
   return new Keyring(runtime, { ...source, refusesPlain: refusePlain, asFound });

@@ -1,5 +1,4 @@
-import { FulmarTypeError } from "../base/errors.js";
-import { checkOptions, integerOption } from "../base/options.js";
+import { booleanOption, checkOptions, integerOption } from "../base/options.js";
 import type { ListOptions, RangeOptions } from "./types.js";
 
 export const RANGE_OPTIONS = [
@@ -24,10 +23,9 @@ export interface ListShape {
 /** The options of a listing beside its range, checked and completed. @throws INVALID_ARGUMENT, UNKNOWN_OPTION */
 export function checkListOptions(options: ListOptions, known: readonly string[] = LIST_OPTIONS): ListShape {
   checkOptions(options, known, "list");
-  const { reverse, limit } = options;
-  if (reverse !== undefined && typeof reverse !== "boolean") {
-    throw new FulmarTypeError("INVALID_ARGUMENT", "reverse must be true or false");
-  }
   const most = Number.MAX_SAFE_INTEGER;
-  return { reverse: reverse ?? false, limit: integerOption(limit, "limit", most, 0, most) };
+  return {
+    reverse: booleanOption(options.reverse, "reverse", false),
+    limit: integerOption(options.limit, "limit", most, 0, most),
+  };
 }

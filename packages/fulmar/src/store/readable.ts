@@ -1,4 +1,4 @@
-import { checkBoolean, checkIterable, checkOptions } from "../base/options.js";
+import { booleanOption, checkIterable, checkOptions } from "../base/options.js";
 import { LookupKey } from "../keys/lookup.js";
 import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
@@ -126,7 +126,7 @@ export abstract class Readable<V = unknown> {
    */
   entry(key: Key, options: { readonly tombstones?: boolean | undefined } = {}): Entry<V> | undefined {
     checkOptions(options, ["tombstones"], "entry");
-    checkBoolean(options.tombstones, "tombstones");
+    const tombstones = booleanOption(options.tombstones, "tombstones", false);
     this.#view.assertOpen();
     const { reader, at } = this.#view;
     this.#lookup.encode(key, this.#view.keyBytesMax);
@@ -134,7 +134,7 @@ export abstract class Readable<V = unknown> {
     if (ref === NONE) return undefined;
     const nowMs = this.#view.nowMs();
     if (reader.isLive(ref, nowMs)) reader.touch(ref);
-    else if (options.tombstones !== true) return undefined;
+    else if (!tombstones) return undefined;
     return reader.entry(ref, nowMs);
   }
 

@@ -1,4 +1,4 @@
-import { FulmarTypeError } from "../base/errors.js";
+import { booleanOption } from "../base/options.js";
 import { runtimeOf } from "../base/runtime/check.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { nodeRuntime } from "../base/runtime/node/node-runtime.js";
@@ -51,10 +51,8 @@ export interface RepairOptions extends BackupOptions {
 export async function repair(directory: string, options: RepairOptions = {}): Promise<RepairReport> {
   checkCareOptions(options, ["dryRun", "encryption", "runtime"], "repair");
   checkPath(directory, "repair");
-  const { signal, onProgress, dryRun = false } = options;
-  if (typeof dryRun !== "boolean") {
-    throw new FulmarTypeError("INVALID_ARGUMENT", "repair: dryRun must be true or false");
-  }
+  const { signal, onProgress } = options;
+  const dryRun = booleanOption(options.dryRun, "repair: dryRun", false);
   const runtime = runtimeOf(options.runtime, nodeRuntime);
   const keyring = createKeyring(runtime, options.encryption);
   const context = {

@@ -1,6 +1,5 @@
 import { EMPTY_BYTES } from "../base/bytes.js";
-import { FulmarTypeError } from "../base/errors.js";
-import { checkOptions, NO_OPTIONS } from "../base/options.js";
+import { booleanOption, checkOptions, NO_OPTIONS } from "../base/options.js";
 import { NONE } from "../memory/engine.js";
 import { TOMBSTONE } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
@@ -383,9 +382,7 @@ export class Transaction<In = unknown, Out = In> {
 
 /** Whether a read is validated. @throws INVALID_ARGUMENT */
 function isTracked({ conflict }: TransactionReadOptions): boolean {
-  if (conflict === undefined) return true;
-  if (typeof conflict === "boolean") return conflict;
-  throw new FulmarTypeError("INVALID_ARGUMENT", "conflict must be true or false");
+  return booleanOption(conflict, "conflict", true);
 }
 
 function isRemoval({ flags }: LocalWrite): boolean {

@@ -1,4 +1,4 @@
-import { checkBoolean, checkIterable, checkOptions, NO_OPTIONS } from "../base/options.js";
+import { booleanOption, checkIterable, checkOptions, NO_OPTIONS } from "../base/options.js";
 import { listOf } from "../base/uncounted.js";
 import { LATEST, NONE } from "../memory/engine.js";
 import type { Committed, LocalWrite } from "../transaction/committer.js";
@@ -341,10 +341,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<Out>> {
     const level = checkDurability(options.durability);
     const { core, reader } = this.#scope;
-    if (options.previous !== true) {
-      checkBoolean(options.previous, "previous");
-      return core.commit(listOf(write), level);
-    }
+    if (!booleanOption(options.previous, "previous", false)) return core.commit(listOf(write), level);
     core.assertOpen();
     const ref = reader.engine.find(write.key, LATEST);
     const nowMs = reader.nowMs();

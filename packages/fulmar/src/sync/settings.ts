@@ -2,7 +2,7 @@ import { parseAddress } from "../base/address.js";
 import { isReadable } from "../base/bytes.js";
 import { FulmarError, FulmarRangeError, FulmarTypeError } from "../base/errors.js";
 import { COMMIT_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX } from "../base/limits.js";
-import { checkOptions, integerOption, isBytes, isList, textOf } from "../base/options.js";
+import { booleanOption, checkOptions, integerOption, isBytes, isList, textOf } from "../base/options.js";
 import type { StorePort } from "../store/port.js";
 import {
   ADDRESS_BYTES_MAX,
@@ -129,7 +129,7 @@ export function readSettings(port: StorePort, options: ReplicateOptions): Settin
     secret,
     name: optionalText(options.name, "name", NAME_BYTES_MAX) ?? port.name,
     cluster: optionalText(options.cluster, "cluster", CLUSTER_BYTES_MAX) ?? "",
-    discover: readBoolean(options.discover, "discover", true),
+    discover: booleanOption(options.discover, "discover", true),
     progressive: bootstrap === "progressive",
     pageBytes: integerOption(
       options.pageBytes,
@@ -193,13 +193,6 @@ function readSecret(value: unknown): Uint8Array | undefined {
     throw new FulmarRangeError("INVALID_ARGUMENT", `secret must have at least ${SECRET_BYTES_LEAST} bytes`);
   }
   return bytes;
-}
-
-function readBoolean(value: unknown, name: string, fallback: boolean): boolean {
-  if (value === undefined) return fallback;
-  if (typeof value !== "boolean")
-    throw new FulmarTypeError("INVALID_ARGUMENT", `${name} must be true or false`);
-  return value;
 }
 
 function optionalText(value: unknown, name: string, bytesMax: number): string | undefined {

@@ -1,5 +1,13 @@
 import { FulmarTypeError } from "../../base/errors.js";
-import { checkOptions, integerOption, isBytes, isList, isMadeBy, isRevoked } from "../../base/options.js";
+import {
+  booleanOption,
+  checkOptions,
+  integerOption,
+  isBytes,
+  isList,
+  isMadeBy,
+  isRevoked,
+} from "../../base/options.js";
 import type { Key } from "../../keys/key.js";
 import { type KeyRange, successor } from "../../keys/range.js";
 import type { KeySpace } from "../../keys/space.js";
@@ -54,10 +62,8 @@ const MOST = Number.MAX_SAFE_INTEGER;
 /** @throws UNKNOWN_OPTION, INVALID_ARGUMENT */
 export function watchPlan(options: WatchOptions): WatchPlan {
   checkOptions(options, ["since", "coalesce", "signal", "limits"], "watch");
-  const { since, coalesce = false, signal, limits } = options;
-  if (typeof coalesce !== "boolean") {
-    throw new FulmarTypeError("INVALID_ARGUMENT", "watch: coalesce must be true or false");
-  }
+  const { since, signal, limits } = options;
+  const coalesce = booleanOption(options.coalesce, "watch: coalesce", false);
   checkSignal(signal);
   checkOptions(limits, ["bytes", "commits"], "watch limits");
   return {
