@@ -102,6 +102,7 @@ function run(policy: Policy, trace: Uint32Array, capacity: number): number {
     }
     keys[free] = key;
     slots.set(key, free);
+    policy.reserve(free);
     policy.insert(free, ENTRY_BYTES, Math.imul(key + 1, 2654435761) >>> 0);
   }
   return hits / trace.length;
@@ -186,6 +187,7 @@ class ByArrival implements Policy {
   get size(): number {
     return this.#queue.length - this.#head;
   }
+  reserve(): void {}
   insert(slot: number): void {
     this.#queue.push(slot);
   }
@@ -233,6 +235,7 @@ function measureCost(name: PolicyName, keys: number): { touch: number; evict: nu
   for (let round = 0; round < 5; round++) {
     const policy = create(name);
     const random = generator(5);
+    policy.reserve(keys);
     for (let slot = 1; slot <= keys; slot++)
       policy.insert(slot, ENTRY_BYTES, Math.imul(slot, 2654435761) >>> 0);
     const order = Uint32Array.from({ length: 2_000_000 }, () => 1 + Math.floor(random() * keys));

@@ -55,6 +55,8 @@ export interface EngineOptions {
  * set slots, and changes nothing else.
  */
 export interface KeyTracker {
+  /** Allocates now what one more key takes: there may be no memory for it. */
+  makeRoom(): void;
   /** A key has a value now: it is new or was deleted before, or its deletion was rolled back (`isBack`). */
   entered(ref: Ref, isBack: boolean): void;
   /** A value took the place of another one of the key, whose slot it has. */

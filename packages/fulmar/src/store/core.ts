@@ -84,7 +84,10 @@ export class StoreCore<V> {
     const expired = (): void => this.#sweeper.hasten();
     const records = { engine, origins, clock, users: memory?.residents, pool, expired };
     this.reader = new Reader(records, this.codec);
-    this.#vacuum = new Vacuum(runtime, { vacuum: (records) => this.#vacuumSome(records) });
+    this.#vacuum = new Vacuum(runtime, {
+      vacuum: (records) => this.#vacuumSome(records),
+      failed: (cause) => this.#memoryFailed(cause),
+    });
     const recovered = directory?.data.recovered ?? { version: 0, seq: 0, coverage: new Coverage() };
     const { version, seq, coverage } = recovered;
     const start = { runtime, engine, origins, clock, limits: settings.limits, version, seq, coverage };
@@ -335,6 +338,11 @@ export class StoreCore<V> {
     this.#sweeper.retry();
     this.#evictor.retry();
     this.watchers.wake();
+  }
+
+  /** Nobody waits for what happened: whoever writes next is told. */
+  #memoryFailed(cause: unknown): void {
+    this.committer.failed(new FulmarError("STORE_FAILED", "memory could not be tidied up", { cause }));
   }
 
   #synced(): void {

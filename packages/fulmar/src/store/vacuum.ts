@@ -1,3 +1,4 @@
+import { isNoMemory } from "../base/no-memory.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { Slice } from "./slice.js";
 
@@ -10,6 +11,8 @@ export const RECORDS_PER_STEP = 64;
 export interface Vacuumed {
   /** Lets go of at most so many records; true if there are more. */
   vacuum(records: number): boolean;
+  /** It threw something else than that there is no memory for it. */
+  failed(cause: unknown): void;
 }
 
 /**
@@ -39,9 +42,14 @@ export class Vacuum {
   }
 
   async #run(): Promise<void> {
-    // First a turn: whoever let go of it has something else to do now.
-    do await this.#runtime.timers.turn();
-    while (!this.#stopped && this.#vacuumSlice());
+    try {
+      // First a turn: whoever let go of it has something else to do now.
+      do await this.#runtime.timers.turn();
+      while (!this.#stopped && this.#vacuumSlice());
+    } catch (cause) {
+      // Without memory it goes on when more is let go of.
+      if (!isNoMemory(cause)) this.#source.failed(cause);
+    }
     this.#running = false;
   }
 

@@ -1,6 +1,7 @@
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { open, type Store } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
+import { grant, grantAll } from "../memory/granting.js";
 
 const KEY = new Uint8Array(32).fill(7);
 const FAILED = { code: "STORE_FAILED" };
@@ -85,22 +86,8 @@ describe("an exception that nobody expects, out of sealing", () => {
 });
 
 describe("no memory for a batch", () => {
-  /** From now on so many buffers and arrays are granted, and no more. */
-  function grant(count: number): void {
-    let left = count;
-    const construct = (target: new (...args: unknown[]) => object, args: unknown[]): object => {
-      // What is small V8 makes on its heap.
-      const isLarge = typeof args[0] === "number" && args[0] > 64;
-      if (isLarge && left-- <= 0) throw new RangeError("Array buffer allocation failed");
-      return Reflect.construct(target, args) as object;
-    };
-    for (const name of ["ArrayBuffer", "Uint8Array", "Uint32Array"] as const) {
-      vi.stubGlobal(name, new Proxy(globalThis[name], { construct }));
-    }
-  }
-
   test("nothing of it is seen, and all else is, whichever allocation is the first that fails", async () => {
-    onTestFinished(() => void vi.unstubAllGlobals());
+    onTestFinished(grantAll);
     let failures = 0;
     for (let granted = 0; ; granted++) {
       const db = await open<string>(undefined, { codec: "text" });
@@ -116,7 +103,7 @@ describe("no memory for a batch", () => {
         () => undefined,
         (reason: unknown) => reason,
       );
-      vi.unstubAllGlobals();
+      grantAll();
       // What fails before anything is applied harms nothing, and what fails behind that leaves all of it.
       if (error === undefined || db.status().entries === 11_000) break;
       if (db.status().state === "failed") {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open } from "../../src/store/open.js";
+import { portOf } from "../../src/store/port.js";
 import { RECORDS_PER_STEP, RECORDS_PER_TURN, Vacuum } from "../../src/store/vacuum.js";
 
 const KEYS = 20_000;
@@ -97,6 +99,38 @@ describe("vacuum", () => {
     expect(await pass()).toBe(0);
   });
 
+  it("waits for the next reason where there is no memory for it, and tells of anything else", async () => {
+    const { timers, pass } = manualTurns();
+    const source = garbage();
+    const vacuum = new Vacuum({ clock: source.clock, timers }, source);
+    source.left = 10;
+    source.fault = new RangeError("Array buffer allocation failed");
+    vacuum.consider();
+    expect([await pass(), await pass(), source.left, source.failures]).toEqual([1, 0, 10, []]);
+    const bug = new FulmarError("INVARIANT", "a bug");
+    source.fault = bug;
+    vacuum.consider();
+    expect([await pass(), await pass(), source.left, source.failures]).toEqual([1, 0, 10, [bug]]);
+    source.fault = undefined;
+    vacuum.consider();
+    expect([await pass(), await pass(), source.left]).toEqual([1, 0, 0]);
+  });
+
+  it("that finds memory in disorder ends the store, and not the process", async () => {
+    const { timers, pass } = manualTurns();
+    const db = await open<number>(undefined, { runtime: { ...nodeRuntime(), timers } });
+    const bug = new FulmarError("INVARIANT", "a bug");
+    const { engine } = portOf(db);
+    engine.vacuum = (records) => {
+      if (records > 0) throw bug;
+      return true;
+    };
+    await db.set("key", 1);
+    await pass();
+    expect([db.status().state, db.get("key")]).toEqual(["failed", 1]);
+    await expect(db.set("key", 2)).rejects.toMatchObject({ code: "STORE_FAILED", cause: { cause: bug } });
+  });
+
   it("ends a slice when its time is over, however few records that took", async () => {
     const { timers, pass } = manualTurns();
     const source = garbage();
@@ -117,8 +151,14 @@ function garbage() {
     left: 0,
     stepMs: 0,
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
+    fault: undefined as Error | undefined,
+    failures: [] as unknown[],
+    failed(cause: unknown): void {
+      this.failures.push(cause);
+    },
     vacuum(records: number): boolean {
       if (records > 0) nowMs += this.stepMs;
+      if (records > 0 && this.fault !== undefined) throw this.fault;
       this.left = Math.max(0, this.left - records);
       return this.left > 0;
     },

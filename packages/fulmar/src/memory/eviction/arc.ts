@@ -42,8 +42,14 @@ export class ArcPolicy implements Policy {
     return tables.reduce((sum, table) => sum + table.allocatedBytes, 0);
   }
 
+  reserve(slot: number): void {
+    this.#lists.reserve(slot);
+    this.#bytes.reserve(slot);
+    this.#fingerprints.reserve(slot);
+    this.#listOf.reserve(slot);
+  }
+
   insert(slot: number, bytes: number, fingerprint: number): void {
-    this.#reserve(slot);
     const once = this.#ghosts.bytesOf(ONCE);
     const again = this.#ghosts.bytesOf(AGAIN);
     const ghost = this.#ghosts.take(fingerprint);
@@ -54,7 +60,6 @@ export class ArcPolicy implements Policy {
   }
 
   restore(slot: number, bytes: number, fingerprint: number): void {
-    this.#reserve(slot);
     const list = this.#ghosts.take(fingerprint)?.list ?? ONCE;
     this.#add(list, slot, bytes, fingerprint);
     this.#lists.addLast(list, slot);
@@ -110,13 +115,6 @@ export class ArcPolicy implements Policy {
     }
     assert(seen.size === this.#size, "keys are counted");
     this.#ghosts.verify();
-  }
-
-  #reserve(slot: number): void {
-    this.#lists.reserve(slot);
-    this.#bytes.reserve(slot);
-    this.#fingerprints.reserve(slot);
-    this.#listOf.reserve(slot);
   }
 
   #add(list: number, slot: number, bytes: number, fingerprint: number): void {

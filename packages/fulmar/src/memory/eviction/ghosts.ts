@@ -1,4 +1,5 @@
 import { assert } from "../../base/assert.js";
+import { isNoMemory } from "../../base/no-memory.js";
 import { NO_SLOT } from "./policy.js";
 import { SlotLists } from "./slot-lists.js";
 import { SlotWords } from "./slot-words.js";
@@ -56,9 +57,13 @@ export class Ghosts {
     return this.#listBytes[list];
   }
 
-  /** Remembers a key as the newest of a list. An older memory of the same hash is forgotten. */
+  /**
+   * Remembers a key as the newest of a list, unless there is no memory for that. An older memory of the same hash is
+   * forgotten.
+   */
   add(list: number, fingerprint: number, bytes: number): void {
     this.take(fingerprint);
+    if (!this.#hasRoom()) return;
     const ghost = this.#takeId();
     this.#fingerprints.set(ghost, fingerprint);
     this.#bytes.set(ghost, bytes);
@@ -124,11 +129,20 @@ export class Ghosts {
       this.#free = this.#chain.get(ghost);
       return ghost;
     }
-    for (const table of [this.#fingerprints, this.#bytes, this.#listOf, this.#chain]) {
-      table.reserve(this.#fresh);
-    }
-    this.#lists.reserve(this.#fresh);
     return this.#fresh++;
+  }
+
+  /** Whether there is room for one more, or could be made. */
+  #hasRoom(): boolean {
+    const tables = [this.#fingerprints, this.#bytes, this.#listOf, this.#chain, this.#lists];
+    try {
+      for (const table of tables) table.reserve(this.#fresh);
+      this.#heads.reserve(this.#buckets);
+      return true;
+    } catch (error) {
+      if (isNoMemory(error)) return false;
+      throw error;
+    }
   }
 
   /** The largest power of two that is not above the number of buckets. */
@@ -163,7 +177,6 @@ export class Ghosts {
   /** Adds a bucket, which takes its part of the one that stood for it. */
   #split(): void {
     const parent = this.#buckets - this.#lower();
-    this.#heads.reserve(this.#buckets);
     this.#heads.set(this.#buckets++, NO_SLOT);
     this.#chainAgain(parent);
   }

@@ -34,6 +34,12 @@ export class LfuPolicy implements Policy {
     return this.#lists.allocatedBytes + this.#uses.allocatedBytes + this.#priorities.allocatedBytes;
   }
 
+  reserve(slot: number): void {
+    this.#lists.reserve(slot);
+    this.#uses.reserve(slot);
+    this.#priorities.reserve(slot);
+  }
+
   insert(slot: number): void {
     this.#admit(slot, (this.#floor + 1) >>> 0);
     this.#lists.addFirst((this.#floor + 1) % RING, slot);
@@ -88,9 +94,6 @@ export class LfuPolicy implements Policy {
   }
 
   #admit(slot: number, priority: number): void {
-    this.#lists.reserve(slot);
-    this.#uses.reserve(slot);
-    this.#priorities.reserve(slot);
     this.#uses.set(slot, 1);
     this.#priorities.set(slot, priority);
     this.#size++;

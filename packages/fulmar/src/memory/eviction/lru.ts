@@ -17,14 +17,16 @@ export class LruPolicy implements Policy {
     return this.#lists.allocatedBytes;
   }
 
-  insert(slot: number): void {
+  reserve(slot: number): void {
     this.#lists.reserve(slot);
+  }
+
+  insert(slot: number): void {
     this.#lists.addFirst(0, slot);
     this.#size++;
   }
 
   restore(slot: number): void {
-    this.#lists.reserve(slot);
     this.#lists.addLast(0, slot);
     this.#size++;
   }

@@ -12,6 +12,8 @@ export interface Policy {
   readonly size: number;
   /** Bytes of its own tables. */
   readonly allocatedBytes: number;
+  /** Allocates what tables need for slots up to this one: nothing but this asks for memory. */
+  reserve(slot: number): void;
   /** A key is new. */
   insert(slot: number, bytes: number, fingerprint: number): void;
   /** A key that was evicted is back because that was undone: it is among the next to go. */

@@ -25,9 +25,13 @@ export class RandomPolicy implements Policy {
     return this.#slots.allocatedBytes + this.#places.allocatedBytes;
   }
 
-  insert(slot: number): void {
-    this.#slots.reserve(this.#size);
+  reserve(slot: number): void {
+    // As many places as slots.
+    this.#slots.reserve(slot);
     this.#places.reserve(slot);
+  }
+
+  insert(slot: number): void {
     this.#put(this.#size++, slot);
   }
 

@@ -89,6 +89,12 @@ export class Residents implements KeyTracker, Victims {
     engine.track(this);
   }
 
+  makeRoom(): void {
+    if (this.#free !== NO_SLOT) return;
+    this.#refs.reserve(this.#fresh);
+    this.#policy.reserve(this.#fresh);
+  }
+
   entered(ref: Ref, isBack: boolean): void {
     const engine = this.#engine;
     const slab = engine.slab(ref);
@@ -240,7 +246,7 @@ export class Residents implements KeyTracker, Victims {
       this.#free = this.#refs.get(slot);
       return slot;
     }
-    this.#refs.reserve(this.#fresh);
+    this.makeRoom();
     return this.#fresh++;
   }
 

@@ -34,6 +34,11 @@ export class SievePolicy implements Policy {
     return this.#lists.allocatedBytes + this.#visited.allocatedBytes;
   }
 
+  reserve(slot: number): void {
+    this.#lists.reserve(slot);
+    this.#visited.reserve(slot);
+  }
+
   insert(slot: number): void {
     this.#admit(slot);
     this.#lists.addFirst(0, slot);
@@ -83,8 +88,6 @@ export class SievePolicy implements Policy {
   }
 
   #admit(slot: number): void {
-    this.#lists.reserve(slot);
-    this.#visited.reserve(slot);
     this.#visited.set(slot, 0);
     this.#size++;
   }

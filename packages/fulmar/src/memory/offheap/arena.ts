@@ -84,7 +84,13 @@ export class Arena {
 
   /** Memory for so many bytes, not zeroed. */
   take(bytes: number): Ref {
+    const ref = this.#takeWhere(bytes);
+    // Now that there was memory for it.
     this.#usedBytes += this.sizeFor(bytes);
+    return ref;
+  }
+
+  #takeWhere(bytes: number): Ref {
     const units = (bytes + 7) >>> 3;
     if (units <= this.#cellUnitsMax) return this.#takeCell(this.#classes.classOf(units));
     if (bytes >= this.#ownBytesMin) return this.slabs.takeOwn(bytes);

@@ -1,3 +1,4 @@
+import { isNoMemory } from "../../base/no-memory.js";
 import { NONE, type Ref } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import type { OffHeapIndexes } from "./indexes.js";
@@ -143,7 +144,7 @@ export class Compaction {
     if (this.#phase === "restore") return this.#restoreNext();
     // Rather later than at the cost of reads, but not for ever.
     if (this.#sharing?.isCrowded() === true && this.#waits++ < WAITS_MAX) return limit;
-    const cost = LEAF_COST + this.#compactLeaf(limit);
+    const cost = LEAF_COST + this.#compactNext(limit);
     // Records that were deleted meanwhile may have been the last in the slabs.
     const isOver = this.#from === FROM_THE_START || !this.#indexes.records.arena.slabs.hasRetired;
     if (isOver) {
@@ -197,6 +198,17 @@ export class Compaction {
     // A round that gained something may be followed by another at once.
     const isWorthIt = this.#isFreed || this.#begunWaste - this.#waste() >= this.#slabBytes / 2;
     this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#waste();
+  }
+
+  /** Goes on with the walk, or to its end where there is no memory for what is to be moved; returns the cost. */
+  #compactNext(limit: number): number {
+    try {
+      return this.#compactLeaf(limit);
+    } catch (error) {
+      if (!isNoMemory(error)) throw error;
+      this.#from = FROM_THE_START;
+      return limit;
+    }
   }
 
   /** Moves what a leaf, and the way to it, have in retired slabs, until that has cost `limit`; returns the cost. */

@@ -100,26 +100,65 @@ export class OffHeapIndexes {
     return newer;
   }
 
-  /** Puts a version on top of the newest of its key, as the hash index just found it, or did not. */
-  put(newest: Ref, ref: Ref): void {
+  /**
+   * Allocates now what a change of one key takes but for its record, so that nothing fails half-way for want of it.
+   */
+  makeRoom(hasDeadline: boolean): void {
+    this.pages.makeRoom();
+    this.records.makeRoom();
     this.keys.nodes.pool.makeRoom();
-    if (this.#hasDeadline(ref)) this.deadlines.nodes.pool.makeRoom();
+    if (hasDeadline) this.deadlines.nodes.pool.makeRoom();
+    this.origins.makeRoom();
+    this.tracker?.makeRoom();
+  }
+
+  /** The same for a record that is to be freed, or listed elsewhere. Readers on other threads have nodes copied. */
+  makeRoomToVacuum(): void {
+    this.pages.makeRoom();
+    this.keys.nodes.pool.makeRoom();
+  }
+
+  /**
+   * Puts an entry on top of the newest version of its key, as the hash index just found it, or did not; returns its
+   * record. There is room for everything else, and when there is no memory for the record, nothing is changed.
+   */
+  put(newest: Ref, version: number, bytes: Uint8Array, at: number, length: number): Ref {
+    const ref = this.records.add(version, QUEUED, bytes, at, length);
     if (newest === NONE) this.#addFirst(ref);
-    else if (this.records.versionOf(newest) < this.records.versionOf(ref)) this.#supersede(newest, ref);
+    else if (this.records.versionOf(newest) < version) this.#supersede(newest, ref);
     else this.#replaceNewest(newest, ref);
+    return ref;
   }
 
   /** Adds the first version of the key that the hash index just did not find. */
   #addFirst(ref: Ref): void {
     const { records } = this;
-    const slab = records.slab(ref);
-    const start = records.keyStart(ref);
-    const end = start + records.keyLength(ref);
-    this.hash.add(ref);
-    this.keys.insert(slab, start, end, ref);
+    this.#find(ref);
     this.origins.admit(ref);
     this.#enter(ref);
     if (this.tracker !== undefined && !records.isTombstone(ref)) this.tracker.entered(ref, false);
+  }
+
+  /** Has hash index and order of keys lead to the first version of a key: both, or neither where there is no memory. */
+  #find(ref: Ref): void {
+    const { records } = this;
+    const slab = records.slab(ref);
+    const start = records.keyStart(ref);
+    const end = start + records.keyLength(ref);
+    let isAdded = false;
+    try {
+      this.hash.add(ref);
+      isAdded = true;
+      this.keys.insert(slab, start, end, ref);
+    } catch (error) {
+      if (isAdded) {
+        this.hash.locateStill(slab, start, end);
+        this.hash.remove();
+      }
+      records.lower(ref, QUEUED);
+      records.free(ref);
+      throw error;
+    }
   }
 
   /** Takes note of the only version of a key, in everything but hash index and order of keys. */
@@ -137,7 +176,6 @@ export class OffHeapIndexes {
 
   /** Puts a version above the newest of its key, which the hash index just found. */
   #supersede(newest: Ref, ref: Ref): void {
-    // First: there may be no memory for it.
     this.records.setOlder(ref, newest);
     this.#leave(newest);
     this.records.copySlot(newest, ref);
@@ -218,14 +256,15 @@ export class OffHeapIndexes {
     const { records } = this;
     const ref = this.keys.nodes.ref(leaf, index, true);
     assert(records.older(ref) === NONE, "a record with older versions is not moved");
+    // Before anything changes: what is moved may go from one order by origin to another.
+    this.origins.makeRoom();
     const copy = records.copy(ref);
     const slab = records.slab(copy);
     const at = records.offset(copy);
     const start = records.keyStart(copy);
-    assert(
-      this.hash.locate(slab, start, start + records.keyLength(copy)) === ref,
-      "a newest record is moved",
-    );
+    // Nothing but the copy takes memory: where there was none for it, nothing has changed.
+    const located = this.hash.locateStill(slab, start, start + records.keyLength(copy));
+    assert(located === ref, "a newest record is moved");
     this.hash.replace(copy);
     // Not before the copy is whole, and not after the old place may be used again.
     this.keys.nodes.publishRef(leaf, index, copy);
@@ -266,10 +305,6 @@ export class OffHeapIndexes {
     }
     this.#entries += by;
     return false;
-  }
-
-  #hasDeadline(ref: Ref): boolean {
-    return deadlineOf(this.records.slab(ref), this.records.offset(ref)) !== Number.POSITIVE_INFINITY;
   }
 
   /** A record becomes the newest of its key. */

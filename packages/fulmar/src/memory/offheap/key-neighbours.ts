@@ -31,28 +31,35 @@ export class KeyNeighbours {
     return left < right ? index : index + 1;
   }
 
-  /** Gives both leaves as much, and their node another separator at the index of the right one, which is returned. */
-  share(parent: Node, index: number, left: Node, right: Node): Ref {
+  /** Gives both leaves as much, and their node another separator, of {@link separateHalves}, at the index of the right. */
+  share(parent: Node, index: number, left: Node, right: Node, separator: Ref): void {
     const nodes = this.#nodes;
     const total = nodes.get(left, COUNT) + nodes.get(right, COUNT);
     this.#moveEntries(left, right, total >>> 1);
     nodes.set(left, STALE, 1);
     nodes.set(right, STALE, 1);
-    const separator = this.separate(left, right);
     nodes.freeSeparator(nodes.ref(parent, index, false));
     nodes.setRef(parent, index, separator, false);
     nodes.fitPrefix(parent, index, false);
-    return separator;
   }
 
-  /** A separator between two leaves. */
-  separate(left: Node, right: Node): Ref {
+  /** A separator between the halves of what the leaf at an index and the one before it have together. */
+  separateHalves(parent: Node, index: number): Ref {
     const nodes = this.#nodes;
+    const left = nodes.child(parent, index - 1);
+    const right = nodes.child(parent, index);
+    const leftCount = nodes.get(left, COUNT);
+    const kept = (leftCount + nodes.get(right, COUNT)) >>> 1;
+    const at = (i: number): Ref =>
+      i < leftCount ? nodes.ref(left, i, true) : nodes.ref(right, i - leftCount, true);
+    return this.separate(at(kept - 1), at(kept));
+  }
+
+  /** A separator between two records that follow one another. */
+  separate(last: Ref, first: Ref): Ref {
     const records = this.#records;
-    const first = nodes.ref(right, 0, true);
     const start = records.keyStart(first);
-    const last = nodes.ref(left, nodes.get(left, COUNT) - 1, true);
-    return nodes.createSeparator(last, records.slab(first), start, start + records.keyLength(first));
+    return this.#nodes.createSeparator(last, records.slab(first), start, start + records.keyLength(first));
   }
 
   /** The index of the right one of a child and the neighbour with which it can become one of `limit` entries; or 0. */

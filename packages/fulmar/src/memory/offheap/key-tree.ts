@@ -78,10 +78,7 @@ export class KeyTree {
     const index = this.#way.search(leaf, bytes, from, to);
     assert(!this.nodes.found, "a key is added to the order once");
     if (this.nodes.get(leaf, COUNT) === this.nodes.leafMax) {
-      const own = this.#ownPath(leaf);
-      if (!this.#insertSharing(own, index, bytes, from, to, ref))
-        this.#insertSplitting(own, index, bytes, from, to, ref);
-      this.#publish();
+      this.#insertInFull(leaf, index, bytes, from, to, ref);
       return;
     }
     this.#changed(leaf, 1);
@@ -109,7 +106,7 @@ export class KeyTree {
     assert(isAbove(nodes, this.#records, left, refs[0]), "loaded keys ascend");
     nodes.set(leaf, PREVIOUS, node);
     nodes.set(node, NEXT, leaf);
-    this.#addChild(1, this.#neighbours.separate(node, leaf), leaf);
+    this.#addChild(1, this.#neighbours.separate(left, refs[0]), leaf);
   }
 
   /** Puts another record of the same key in the place of `old`. */
@@ -202,38 +199,44 @@ export class KeyTree {
     this.nodes.set(leaf, STALE, 1);
   }
 
-  /** Has a full leaf share with a neighbour and adds the record of a key; false if that has no room either. */
-  #insertSharing(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): boolean {
-    const { nodes } = this;
-    const isLast = nodes.get(leaf, NEXT) === NO_NODE && index === nodes.get(leaf, COUNT);
-    const between =
-      this.#height === 0 || isLast ? 0 : this.#neighbours.roomBeside(this.#path[1], this.#slots[1]);
-    if (between === 0) return false;
-    const left = this.#copies.own(this.#path[1], between - 1, true);
-    const right = this.#copies.own(this.#path[1], between, true);
-    const separator = this.#neighbours.share(this.#path[1], between, left, right);
-    const target = nodes.compare(separator, false, bytes, from, to, 0) <= 0 ? right : left;
-    this.#changed(target, 1);
-    nodes.insertSought(target, nodes.search(target, bytes, from, to, true, 0), ref);
-    return true;
-  }
-
-  /** Splits a full leaf and adds the record of a key, which belongs at `index`, to one of the halves. */
-  #insertSplitting(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
+  /** Adds the record of a key, which belongs at `index` of a full leaf: a neighbour shares with that, or it is split. */
+  #insertInFull(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
     const { nodes } = this;
     const count = nodes.get(leaf, COUNT);
-    this.#changed(leaf, 1);
     // Whoever writes at the end goes on there: the full leaf stays full.
     const isAppended = index === count && nodes.get(leaf, NEXT) === NO_NODE;
+    const isShared = this.#height > 0 && !isAppended;
+    const between = isShared ? this.#neighbours.roomBeside(this.#path[1], this.#slots[1]) : 0;
     const kept = isAppended ? count : count >>> 1;
-    const right = this.#splitLeaf(leaf, kept);
-    if (isAppended) nodes.insert(right, 0, ref, NO_NODE);
-    const separator = this.#neighbours.separate(leaf, right);
-    if (!isAppended) {
-      const goesRight = nodes.compare(separator, false, bytes, from, to, 0) <= 0;
-      nodes.insert(goesRight ? right : leaf, goesRight ? index - kept : index, ref, NO_NODE);
+    // Before anything changes: there may be no memory for it.
+    const separator =
+      between > 0
+        ? this.#neighbours.separateHalves(this.#path[1], between)
+        : this.#neighbours.separate(
+            nodes.ref(leaf, kept - 1, true),
+            isAppended ? ref : nodes.ref(leaf, kept, true),
+          );
+    const goesRight = nodes.compare(separator, false, bytes, from, to, 0) <= 0;
+    const own = this.#ownPath(leaf);
+    if (between > 0) {
+      const target = this.#share(between, separator, goesRight);
+      this.#changed(target, 1);
+      nodes.insertSought(target, nodes.search(target, bytes, from, to, true, 0), ref);
+    } else {
+      this.#changed(own, 1);
+      const right = this.#splitLeaf(own, kept);
+      nodes.insert(goesRight ? right : own, goesRight ? index - kept : index, ref, NO_NODE);
+      this.#addChild(1, separator, right);
     }
-    this.#addChild(1, separator, right);
+    this.#publish();
+  }
+
+  /** Has a full leaf and its neighbour, on both sides of a new separator, share what they have; returns one of them. */
+  #share(between: number, separator: Ref, isRight: boolean): Node {
+    const left = this.#copies.own(this.#path[1], between - 1, true);
+    const right = this.#copies.own(this.#path[1], between, true);
+    this.#neighbours.share(this.#path[1], between, left, right, separator);
+    return isRight ? right : left;
   }
 
   /** Moves the entries from `kept` on to a new leaf behind. */

@@ -9,7 +9,7 @@ export const NO_NODE: Node = 0;
 /** No chunk: their numbers begin at 1, so that no node is 0. */
 const NO_CHUNK = 0;
 /** More than a change of a tree of any height takes. */
-const NODES_PER_CHANGE = 16;
+const NODES_PER_CHANGE = 32;
 
 /**
  * Fixed-size pieces of 32-bit words, for the nodes of trees and the pages of queues. They are allocated
@@ -40,7 +40,6 @@ export class NodePool {
   #used = 0;
   /** Nodes of all chunks. */
   #nodes = 0;
-  #allocatedBytes = 0;
 
   constructor(shape: EngineShape, backing: Backing = PRIVATE_BACKING) {
     this.#shape = shape;
@@ -64,7 +63,7 @@ export class NodePool {
   }
 
   get allocatedBytes(): number {
-    return this.#allocatedBytes;
+    return this.#nodes * this.#shape.nodeWords * 4;
   }
 
   /** The array that a node is in; it begins at {@link base}. */
@@ -78,8 +77,7 @@ export class NodePool {
 
   /** Allocates now what one change of a tree or of a queue takes, so that it does not fail half-way for want of it. */
   makeRoom(): void {
-    if (this.#spare !== NO_CHUNK || this.#nodes - this.#used >= NODES_PER_CHANGE) return;
-    this.#spare = this.#add();
+    if (this.#nodes - this.#used < NODES_PER_CHANGE && this.#spare === NO_CHUNK) this.#spare = this.#add();
   }
 
   /** A node with whatever was in it before. */
@@ -136,7 +134,7 @@ export class NodePool {
       this.#verifyFree(chunk);
     }
     assert(used === this.#used, "nodes in use are counted");
-    assert(bytes === this.#allocatedBytes, "bytes of chunks are counted");
+    assert(bytes === this.allocatedBytes, "bytes of chunks are counted");
   }
 
   #verifyFree(chunk: number): void {
@@ -151,22 +149,20 @@ export class NodePool {
 
   #add(): number {
     const { chunkNodes, nodeWords } = this.#shape;
-    const chunk = this.#freeNumbers.pop() ?? this.#chunks.length;
     const buffer = this.#backing.allocate(chunkNodes * nodeWords * 4);
+    const chunk = this.#freeNumbers.pop() ?? this.#chunks.length;
     this.#chunks[chunk] = new Uint32Array(buffer, 0, chunkNodes * nodeWords);
     this.#usedOf[chunk] = 0;
     this.#freshOf[chunk] = 0;
     this.#freeOf[chunk] = NO_NODE;
     this.#nodes += chunkNodes;
-    this.#allocatedBytes += chunkNodes * nodeWords * 4;
     this.#backing.added(chunk, buffer);
     return chunk;
   }
 
   #drop(chunk: number): void {
-    const { buffer, length } = this.#chunks[chunk];
+    const { buffer } = this.#chunks[chunk];
     this.#nodes -= this.#nodeMask + 1;
-    this.#allocatedBytes -= length * 4;
     this.#chunks[chunk] = this.#chunks[NO_CHUNK];
     this.#freshOf[chunk] = 0;
     this.#freeOf[chunk] = NO_NODE;

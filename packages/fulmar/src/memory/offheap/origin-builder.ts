@@ -15,7 +15,6 @@ export class OriginBuilder {
   readonly #source: CursorSource;
   readonly #pin: Pin;
   readonly #recordsPerStep: number;
-  readonly #sorter: OrderSorter;
   readonly #work: Iterator<void, void>;
   /** Where the walk goes on; undefined at its end. */
   #from: Uint8Array | undefined = EMPTY_BYTES;
@@ -25,21 +24,29 @@ export class OriginBuilder {
     this.#source = source;
     this.#pin = pin;
     this.#recordsPerStep = recordsPerStep;
-    const { origins } = source.indexes;
-    origins.begin();
-    this.#sorter = new OrderSorter(origins.whole);
     this.#work = this.#run();
   }
 
-  /** Does about a millisecond's work; true when the order is complete. */
+  /**
+   * Does about a millisecond's work; true when the order is complete. Throws, and there is no order, where there is no
+   * memory for it.
+   */
   step(): boolean {
-    return this.#work.next().done === true;
+    try {
+      return this.#work.next().done === true;
+    } catch (error) {
+      this.#source.indexes.origins.forget();
+      this.#pin.release();
+      throw error;
+    }
   }
 
   *#run(): Generator<void, void> {
     const { origins } = this.#source.indexes;
-    for (this.#walk(); this.#from !== undefined; this.#walk()) yield;
-    while (!this.#sorter.step()) yield;
+    origins.begin();
+    const sorter = new OrderSorter(origins.whole);
+    for (this.#walk(sorter); this.#from !== undefined; this.#walk(sorter)) yield;
+    while (!sorter.step()) yield;
     origins.beginMerging();
     while (!origins.merge(this.#recordsPerStep)) yield;
     // Not before: the pin is there as long as the work, whatever it does in between.
@@ -47,7 +54,7 @@ export class OriginBuilder {
   }
 
   /** Visits some keys. Others may have come or gone since the last ones, on either side. */
-  #walk(): void {
+  #walk(sorter: OrderSorter): void {
     const { records } = this.#source.indexes;
     const range = { from: this.#from ?? EMPTY_BYTES, to: undefined };
     const cursor = new ScanCursor(this.#source, range, LATEST, false, false);
@@ -58,29 +65,29 @@ export class OriginBuilder {
         this.#from = undefined;
         return;
       }
-      this.#visit(ref);
+      this.#visit(ref, sorter);
       last = ref;
     }
     this.#from = successor(keyOf(records.slab(last), records.offset(last)));
   }
 
   /** Takes every version of a key: the one that the pin keeps for good, others as long as they stay. */
-  #visit(newest: Ref): void {
+  #visit(newest: Ref, sorter: OrderSorter): void {
     const { records, origins } = this.#source.indexes;
     let isSeen = false;
     for (let ref = newest; ref !== NONE; ref = records.older(ref)) {
       if (!isSeen && records.versionOf(ref) <= this.#pin.version) {
         isSeen = true;
-        this.#collect(ref);
+        this.#collect(ref, sorter);
       } else origins.admitAgain(ref);
     }
   }
 
-  #collect(ref: Ref): void {
+  #collect(ref: Ref, sorter: OrderSorter): void {
     const { records } = this.#source.indexes;
     const slab = records.slab(ref);
     const at = records.offset(ref);
     const seq = seqOf(slab, at);
-    this.#sorter.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
+    sorter.add(originGroup(originOf(slab, at), seq), seq >>> 0, ref);
   }
 }

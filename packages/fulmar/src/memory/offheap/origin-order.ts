@@ -63,9 +63,18 @@ export class OriginOrder {
   /** Keeps whatever comes from now on. */
   begin(): void {
     assert(this.#state === "absent", "an order is begun once");
-    this.#state = "building";
-    this.#whole = new OrderTree(this.#shape);
+    // Both or neither: there may be no memory for them.
+    const whole = new OrderTree(this.#shape);
     this.#young = new OrderTree(this.#shape);
+    this.#whole = whole;
+    this.#state = "building";
+  }
+
+  /** Allocates now what one more record takes. */
+  makeRoom(): void {
+    if (this.#state === "absent") return;
+    const tree = this.#state === "building" ? this.young : this.whole;
+    tree.nodes.pool.makeRoom();
   }
 
   /** A record is there, that may go at any time. */
@@ -115,11 +124,11 @@ export class OriginOrder {
     return true;
   }
 
-  /** Keeps nothing any more. */
+  /** Keeps nothing any more. While it is being built, only whoever does that may say so. */
   forget(): void {
-    assert(this.#state === "complete", "only a complete order is forgotten");
     this.#state = "absent";
     this.#whole = undefined;
+    this.#young = undefined;
   }
 
   #seqOf(ref: Ref): number {

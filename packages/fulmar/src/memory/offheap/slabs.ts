@@ -250,13 +250,15 @@ export class Slabs {
   }
 
   #add(byteLength: number, pageCount: number): number {
+    // First: there may be no memory for them.
+    const pages = new Uint32Array(pageCount * PAGE_WORDS);
+    const buffer = this.#backing.allocate(byteLength);
     // Slab 0 is never used, so that no reference is 0.
     const slab = this.#freeNumbers.pop() ?? this.bytes.length;
     assert(slab < this.#slabsMax, "an engine holds at most 32 GiB");
-    const buffer = this.#backing.allocate(byteLength);
     this.words[slab] = new Uint32Array(buffer, 0, byteLength / 4);
     this.bytes[slab] = new Uint8Array(buffer, 0, byteLength);
-    this.pages[slab] = new Uint32Array(pageCount * PAGE_WORDS);
+    this.pages[slab] = pages;
     this.liveUnits[slab] = 0;
     this.#freeRun[slab] = 0;
     this.#firstFree[slab] = 0;

@@ -202,6 +202,11 @@ export class Sharing implements TreeAudience {
   /** Lets go of all readers: the store closes. */
   close(): void {
     Atomics.store(this.control, CLOSED, 1);
+    this.detachAll();
+  }
+
+  /** Lets go of all readers; others may come. */
+  detachAll(): void {
     for (const reader of [...this.#readers]) this.detach(reader);
   }
 

@@ -75,6 +75,7 @@ class Pair {
     if (this.#keys.some((key) => key.fingerprint === fingerprint)) return;
     const slot = this.#free.pop() ?? ++this.#slots;
     this.#keys.push({ slot, bytes: size, fingerprint });
+    this.#policy.reserve(slot);
     for (const side of [this.#policy, this.#model]) side[how](slot, size, fingerprint);
   }
 
@@ -112,6 +113,7 @@ describe.each(POLICY_NAMES)("%s", (name) => {
 
   it("holds many keys, and its tables grow with them only", () => {
     const policy = createPolicy(name, (bound) => bound - 1);
+    policy.reserve(20_000);
     for (let slot = 1; slot <= 20_000; slot++) policy.insert(slot, 100, slot * 2654435761);
     const full = policy.allocatedBytes;
     for (let round = 0; round < 40_000; round++) {
@@ -130,6 +132,7 @@ describe.each(POLICY_NAMES)("%s", (name) => {
 describe("least frequently used", () => {
   it("overtakes what was popular long ago", () => {
     const policy = createPolicy("lfu", () => 0);
+    policy.reserve(3);
     policy.insert(1, 16, 0);
     for (let i = 0; i < 500; i++) policy.touch(1);
     for (let round = 0; round < 1000; round++) {
@@ -147,6 +150,7 @@ describe("least frequently used", () => {
 describe("sieve", () => {
   it("passes a bounded number of keys", () => {
     const policy = new SievePolicy(4);
+    policy.reserve(10);
     for (let slot = 1; slot <= 10; slot++) policy.insert(slot);
     for (let slot = 1; slot <= 10; slot++) policy.touch(slot);
     expect(policy.victim()).toBe(5);

@@ -27,6 +27,7 @@ function setUp(isShared: boolean, isRead: boolean): void {
   moves = 0;
   let slots = 0;
   engine.track({
+    makeRoom: () => undefined,
     entered: (ref) => {
       engine.setSlot(ref, ++slots);
       tracked.set(slots, ref);
@@ -92,6 +93,29 @@ describe.each([
     while (engine.vacuum(100));
     expect(allocated()).toBeLessThan(before / 2);
     expect(engine.find(keyOf(10), LATEST)).not.toBe(NONE);
+    engine.verify();
+  });
+
+  it("stays where there is no memory to move what stays, and comes back when there is", () => {
+    deleteMost();
+    const before = allocated();
+    // With slabs of this size there is always some room in others.
+    const take = vi.spyOn(Arena.prototype, "take").mockImplementation(() => {
+      throw new RangeError("Array buffer allocation failed");
+    });
+    for (let slices = 0; engine.vacuum(3); slices++) {
+      engine.verify();
+      expect(slices).toBeLessThan(10_000);
+    }
+    expect([take.mock.calls.length > 0, moves]).toEqual([true, 0]);
+    take.mockRestore();
+    for (let i = 0; i < KEYS; i += 10)
+      expect(read(engine, engine.find(keyOf(i), LATEST)).at(-1)).toBe(i & 255);
+    expect(allocated()).toBeGreaterThan(before / 2);
+    // It is tried again once some more could come back.
+    for (let i = 0; i < KEYS; i += 20) write(i, entry(keyOf(i)));
+    while (engine.vacuum(100));
+    expect(allocated()).toBeLessThan(before / 2);
     engine.verify();
   });
 

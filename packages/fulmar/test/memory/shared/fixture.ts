@@ -147,7 +147,8 @@ export class Owner {
     this.sharing = new Sharing({ stepBytes: 1, ...bounds });
     this.engine = createEngine({ hash: quickHash, shape, secret: [seed, 7], sharing: this.sharing });
     const nothing = (): void => undefined;
-    this.engine.track({ entered: nothing, replaced: nothing, left: nothing, moved: () => this.moves++ });
+    const unmoved = { makeRoom: nothing, entered: nothing, replaced: nothing, left: nothing };
+    this.engine.track({ ...unmoved, moved: () => this.moves++ });
     const { keys = 30 + this.random(200) } = options;
     this.keys = typeof keys === "number" ? Array.from({ length: keys }, () => this.#key()) : keys;
   }

@@ -95,7 +95,8 @@ test.each([
 
     let moves = 0;
     const nothing = (): void => undefined;
-    engine.track({ entered: nothing, replaced: nothing, left: nothing, moved: () => moves++ });
+    const unmoved = { makeRoom: nothing, entered: nothing, replaced: nothing, left: nothing };
+    engine.track({ ...unmoved, moved: () => moves++ });
     // Many times what the amounts take, and all of it goes again: what is among it has to move.
     const swell = (isThere: boolean): void => {
       version++;
