@@ -82,10 +82,9 @@ export class Arena {
     return index === WHOLE ? slabs.runPages(run) * this.#pageBytes : this.#classes.units[index] * 8;
   }
 
-  /** Memory for so many bytes, not zeroed. */
+  /** Memory for so many bytes, not zeroed. Throws, and nothing is taken, where there is none. */
   take(bytes: number): Ref {
     const ref = this.#takeWhere(bytes);
-    // Now that there was memory for it.
     this.#usedBytes += this.sizeFor(bytes);
     return ref;
   }
@@ -301,9 +300,7 @@ export class Arena {
     if (free === 0) {
       unit = pages[base + FRESH];
       pages[base + FRESH] = unit + this.#classes.units[index];
-    } else {
-      pages[base + FREE] = slabs.words[slab][unit << 1];
-    }
+    } else pages[base + FREE] = slabs.words[slab][unit << 1];
     pages[base + LIVE]++;
     slabs.liveUnits[slab] += this.#classes.units[index];
     if (this.#isFull(pages, base, run, index)) this.#unlist(run, index);
@@ -321,9 +318,8 @@ export class Arena {
   }
 
   #isFull(pages: Uint32Array, base: number, run: Run, index: number): boolean {
-    return (
-      pages[base + FREE] === 0 && pages[base + FRESH] + this.#classes.units[index] > this.#endUnit(run, index)
-    );
+    const end = pages[base + FRESH] + this.#classes.units[index];
+    return pages[base + FREE] === 0 && end > this.#endUnit(run, index);
   }
 
   /** Units of each piece of a run of this class. */
@@ -370,10 +366,8 @@ export class Arena {
     const first = this.slabs.firstUnit(run);
     const words = this.slabs.words[this.slabs.slabOf(run)];
     const free = new Set<number>();
-    assert(
-      this.slabs.runPages(run) === this.#classes.spanPages[index],
-      "a span is as long as its class says",
-    );
+    const isWhole = this.slabs.runPages(run) === this.#classes.spanPages[index];
+    assert(isWhole, "a span is as long as its class says");
     for (let next = pages[base + FREE]; next !== 0; next = words[(next - 1) << 1]) {
       const unit = next - 1;
       assert(unit >= first && unit < pages[base + FRESH], "free cells are of their span");
@@ -381,10 +375,8 @@ export class Arena {
       free.add(unit);
     }
     assert(pages[base + FRESH] <= this.#endUnit(run, index), "cells end with their span");
-    assert(
-      pages[base + LIVE] === (pages[base + FRESH] - first) / size - free.size,
-      "cells in use are counted",
-    );
+    const used = (pages[base + FRESH] - first) / size - free.size;
+    assert(pages[base + LIVE] === used, "cells in use are counted");
     assert(pages[base + LIVE] > 0 || this.#idle.includes(run), "a span without cells in use is given back");
     return !this.#isFull(pages, base, run, index);
   }

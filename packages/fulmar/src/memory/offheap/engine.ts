@@ -269,7 +269,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#sharing?.reclaim();
   }
 
-  /** With readers on other threads, nodes that change are copied: where there is no memory for that, they have to go. */
+  /** With readers on other threads, nodes that change are copied: where there is no memory for that, they go. */
   #makeRoomToGoBack(): void {
     if (this.#sharing === undefined) return;
     try {
