@@ -105,7 +105,8 @@ export class OffHeapIndexes {
    */
   makeRoom(hasDeadline: boolean): void {
     this.pages.makeRoom();
-    this.records.makeRoom();
+    // Where memory is shared a record names itself what it replaced.
+    if (this.records.olderWord === 0) this.records.links.makeRoom();
     this.keys.nodes.pool.makeRoom();
     if (hasDeadline) this.deadlines.nodes.pool.makeRoom();
     this.origins.makeRoom();

@@ -31,7 +31,7 @@ export class KeyNeighbours {
     return left < right ? index : index + 1;
   }
 
-  /** Gives both leaves as much, and their node another separator, of {@link separateHalves}, at the index of the right. */
+  /** Gives both leaves as much, and their node another separator, made before, at the index of the right one. */
   share(parent: Node, index: number, left: Node, right: Node, separator: Ref): void {
     const nodes = this.#nodes;
     const total = nodes.get(left, COUNT) + nodes.get(right, COUNT);

@@ -199,7 +199,7 @@ export class KeyTree {
     this.nodes.set(leaf, STALE, 1);
   }
 
-  /** Adds the record of a key, which belongs at `index` of a full leaf: a neighbour shares with that, or it is split. */
+  /** Adds the record of a key, which belongs at `index` of a full leaf: a neighbour shares with it, or it is split. */
   #insertInFull(leaf: Node, index: number, bytes: Uint8Array, from: number, to: number, ref: Ref): void {
     const { nodes } = this;
     const count = nodes.get(leaf, COUNT);

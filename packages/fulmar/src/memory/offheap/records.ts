@@ -179,11 +179,6 @@ export class Records {
     this.#words[ref >>> this.#slabShift][(ref & this.#unitMask) * 2 + 1] &= ~flag;
   }
 
-  /** Allocates now what it takes to name one record as what another replaced. */
-  makeRoom(): void {
-    if (this.olderWord === 0) this.links.makeRoom();
-  }
-
   /** Copies an entry into the arena. */
   add(version: number, flags: number, bytes: Uint8Array, at: number, length: number): Ref {
     const ref = this.arena.take(this.headerBytes + length);
