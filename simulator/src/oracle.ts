@@ -1,4 +1,4 @@
-import { compareStamps, type Entry, type Key, type Stamp } from "fulmar";
+import { compareStamps, type Entry, type Key, type Stamp, type Tombstone } from "fulmar";
 
 /** How a write ended, as far as its writer knows. */
 export type Outcome = "unknown" | "acknowledged" | "refused";
@@ -105,7 +105,7 @@ export class Oracle {
   }
 
   /** Whether what a node shows for a key was ever written so, and not refused for certain. */
-  checkShown(key: Key, entry: Entry | undefined, where: string): void {
+  checkShown(key: Key, entry: Entry | Tombstone | undefined, where: string): void {
     if (entry === undefined) return;
     const write = this.#find(keyName(key), entry.stamp);
     if (write === undefined)
@@ -116,7 +116,7 @@ export class Oracle {
   }
 
   /** Whether nothing that some disk holds is newer than what a node shows. With `disk`, only what that one holds. */
-  checkNothingLost(read: (key: Key) => Entry | undefined, where: string, disk?: string): void {
+  checkNothingLost(read: (key: Key) => Entry | Tombstone | undefined, where: string, disk?: string): void {
     for (const [name, writes] of this.#writes) {
       const key = JSON.parse(name) as Key;
       const entry = read(key);

@@ -170,8 +170,7 @@ export class Conditions<In, Out> {
   }
 
   #refused(ref: Ref): Outcome<Out> {
-    const reader = this.#reader;
-    return { ok: false, current: ref === NONE ? undefined : reader.entry(ref, reader.nowMs()) };
+    return { ok: false, current: ref === NONE ? undefined : this.#reader.liveEntry(ref) };
   }
 }
 

@@ -4,7 +4,7 @@ import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { checkListOptions, RANGE_OPTIONS } from "./list-options.js";
 import { Listing, type Selection } from "./listing.js";
-import type { Entry, Key, ListOptions, RangeOptions } from "./types.js";
+import type { Entry, EntryOptions, Key, ListOptions, RangeOptions, Tombstone } from "./types.js";
 import type { View } from "./views.js";
 
 /** A listing: use `for` for all at once, `for await` to let the event loop turn in between. */
@@ -124,7 +124,9 @@ export abstract class Readable<V = unknown> {
    * console.log(db.entry("b"), db.entry("b", { tombstones: true })?.tombstone); // undefined expired
    * ```
    */
-  entry(key: Key, options: { readonly tombstones?: boolean | undefined } = {}): Entry<V> | undefined {
+  entry(key: Key, options?: { readonly tombstones?: false | undefined }): Entry<V> | undefined;
+  entry(key: Key, options: EntryOptions): Entry<V> | Tombstone | undefined;
+  entry(key: Key, options: EntryOptions = {}): Entry<V> | Tombstone | undefined {
     checkOptions(options, ["tombstones"], "entry");
     const tombstones = booleanOption(options.tombstones, "tombstones", false);
     this.#view.assertOpen();

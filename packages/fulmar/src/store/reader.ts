@@ -24,7 +24,7 @@ import { hasDeadlineIn, hlcIn, keyLengthIn, originIn, seqIn, valueLengthIn } fro
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginTable } from "../record/origins.js";
 import type { Stamp } from "../record/stamp.js";
-import type { Entry, Key } from "./types.js";
+import type { Entry, Key, Tombstone } from "./types.js";
 import type { ValuePool } from "./value-pool.js";
 
 /** What a reader reads from. */
@@ -189,13 +189,13 @@ export class Reader<V> {
   }
 
   /** The entry as applications see it; expired but unswept ones count as expired tombstones. */
-  entry(ref: Ref, nowMs: number): Entry<V> {
+  entry(ref: Ref, nowMs: number): Entry<V> | Tombstone {
     if (this.isLive(ref, nowMs)) return this.liveEntry(ref);
     const flags = flagsOf(this.engine.slab(ref), this.engine.offset(ref));
     const expiresAt = this.expiresAt(ref);
     return {
       key: this.key(ref),
-      value: undefined as V,
+      value: undefined,
       version: this.engine.versionOf(ref),
       stamp: this.stamp(ref),
       ...(expiresAt === undefined ? {} : { expiresAt }),

@@ -169,14 +169,31 @@ export interface Written<V = unknown> {
 /** What the store holds for a key. */
 export interface Entry<V = unknown> {
   readonly key: Key;
-  /** Undefined in a tombstone only. */
   readonly value: V;
   readonly version: number;
   readonly stamp: Stamp;
   /** Wall ms since 1970, if the entry expires. */
   readonly expiresAt?: number;
-  /** Set on a deleted or expired key that was asked for with `tombstones: true`. */
-  readonly tombstone?: "deleted" | "expired" | "evicted";
+  /** Never set, unlike in a {@link Tombstone}: it tells one from the other. */
+  readonly tombstone?: undefined;
+}
+
+/** What is known of a key that has no value any more, and is asked for with `tombstones: true`. */
+export interface Tombstone {
+  readonly key: Key;
+  readonly value: undefined;
+  readonly version: number;
+  readonly stamp: Stamp;
+  /** Wall ms since 1970, if the entry expired. */
+  readonly expiresAt?: number;
+  /** What became of the value. */
+  readonly tombstone: "deleted" | "expired" | "evicted";
+}
+
+/** What to find of a key. */
+export interface EntryOptions {
+  /** Also what is known of a deleted, expired or evicted key. Default: false. */
+  readonly tombstones?: boolean | undefined;
 }
 
 /** Which keys: those that satisfy everything that is given, `prefix` and bounds together; without any, all. */
@@ -207,16 +224,30 @@ export type BatchOperation<V = unknown> =
     }
   | { readonly type: "delete"; readonly key: Key };
 
-/** One change of a published commit. Its value is decoded for each look: printing or copying the change is one. */
-export interface Change<V = unknown> {
-  readonly type: "set" | "delete";
+/** One change of a published commit; `type` tells which. */
+export type Change<V = unknown> = SetChange<V> | DeleteChange;
+
+/** A key has a value now. That is decoded for each look: printing or copying the change is one. */
+export interface SetChange<V = unknown> {
+  readonly type: "set";
   readonly key: Key;
-  /** Undefined for a deletion. */
-  readonly value: V | undefined;
+  readonly value: V;
   readonly stamp: Stamp;
+  /** Wall ms since 1970, if the entry expires. */
   readonly expiresAt?: number;
-  /** Why: a local or merged write, a deletion, expiry, or eviction. */
-  readonly reason: "written" | "deleted" | "expired" | "evicted";
+  /** By a local or a merged write. */
+  readonly reason: "written";
+}
+
+/** A key has no value any more. */
+export interface DeleteChange {
+  readonly type: "delete";
+  readonly key: Key;
+  readonly value: undefined;
+  readonly stamp: Stamp;
+  /** Never set, as a deletion does not expire. */
+  readonly expiresAt?: undefined;
+  readonly reason: "deleted" | "expired" | "evicted";
 }
 
 /** Commits that a watch could not show. Read again what you need: it is of version `through` or later. */

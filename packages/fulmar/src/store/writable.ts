@@ -344,8 +344,8 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
     if (!booleanOption(options.previous, "previous", false)) return core.commit(listOf(write), level);
     core.assertOpen();
     const ref = reader.engine.find(write.key, LATEST);
-    const nowMs = reader.nowMs();
-    const previous = ref === NONE || !reader.isLive(ref, nowMs) ? undefined : reader.entry(ref, nowMs);
+    const isThere = ref !== NONE && reader.isLive(ref, reader.nowMs());
+    const previous = isThere ? reader.liveEntry(ref) : undefined;
     const done = core.commit(listOf(write), level);
     return previous === undefined ? done : done.then((committed: Committed) => ({ ...committed, previous }));
   }

@@ -7,6 +7,7 @@ import type {
   BatchOperation,
   Codec,
   CommitEvent,
+  DeleteChange,
   Entry,
   Incremented,
   Key,
@@ -17,6 +18,7 @@ import type {
   Snapshot,
   StandardSchema,
   Store,
+  Tombstone,
   Watch,
   Writable,
   Written,
@@ -66,8 +68,15 @@ expectTypeOf([...db.values()]).toEqualTypeOf<User[]>();
 expectTypeOf(db.snapshot()).toEqualTypeOf<Snapshot<User>>();
 db.watch({}, (commit) => {
   expectTypeOf(commit).toEqualTypeOf<CommitEvent<User>>();
-  expectTypeOf(commit.changes[0].value).toEqualTypeOf<User | undefined>();
+  const [change] = commit.changes;
+  expectTypeOf(change.value).toEqualTypeOf<User | undefined>();
+  if (change.type === "set") expectTypeOf(change.value).toEqualTypeOf<User>();
+  else expectTypeOf(change).toEqualTypeOf<DeleteChange>();
 });
+expectTypeOf(db.entry("a")).toEqualTypeOf<Entry<User> | undefined>();
+const found = db.entry("a", { tombstones: true });
+expectTypeOf(found).toEqualTypeOf<Entry<User> | Tombstone | undefined>();
+if (found !== undefined && found.tombstone === undefined) expectTypeOf(found.value).toEqualTypeOf<User>();
 expectTypeOf(db.watch("a", () => undefined, { signal: new AbortController().signal })).toEqualTypeOf<Watch>();
 // @ts-expect-error a listener has nothing to resume from
 db.watch("a", () => undefined, { since: 0 });

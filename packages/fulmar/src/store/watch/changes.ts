@@ -9,7 +9,7 @@ import {
   valueView,
 } from "../../record/entry.js";
 import { type Reader, reasonOf } from "../reader.js";
-import type { Change } from "../types.js";
+import type { Change, SetChange } from "../types.js";
 
 /** What a change takes besides key and value, about, in bytes. */
 const CHANGE_BYTES = 128;
@@ -53,7 +53,7 @@ export class ChangeMaker<V> {
     const value = new Uint8Array(valueView(bytes, at));
     const deadline = deadlineOf(bytes, at);
     const expiresAt = Number.isFinite(deadline) ? deadline : undefined;
-    const change = new SetChange(base, expiresAt, () => codec.decode(value));
+    const change = new LazyChange(base, expiresAt, () => codec.decode(value));
     return { key, change, sizeBytes: key.length + value.length + CHANGE_BYTES };
   }
 }
@@ -63,9 +63,9 @@ export class ChangeMaker<V> {
  * deletion: copies, `JSON.stringify` and `structuredClone` have it. What is decoded for each change that somebody might
  * look at would cost a watch many times as much as all the rest.
  */
-class SetChange<V> implements Change<V> {
+class LazyChange<V> implements SetChange<V> {
   /** One for all, so that all changes have the same shape. */
-  static readonly #value: PropertyDescriptor & ThisType<SetChange<unknown>> = {
+  static readonly #value: PropertyDescriptor & ThisType<LazyChange<unknown>> = {
     enumerable: true,
     get() {
       return this.#decode();
@@ -84,7 +84,7 @@ class SetChange<V> implements Change<V> {
     this.#decode = decode;
     this.type = "set";
     this.key = base.key;
-    Object.defineProperty(this, "value", SetChange.#value);
+    Object.defineProperty(this, "value", LazyChange.#value);
     this.stamp = base.stamp;
     this.reason = "written";
     if (expiresAt !== undefined) this.expiresAt = expiresAt;
