@@ -2,6 +2,7 @@ import { codeOf, type ErrorCode } from "../base/errors.js";
 import type { Connection, Runtime, Timer } from "../base/runtime/interface.js";
 import type { OriginId } from "../record/origins.js";
 import { CONNECTION_GOOD_MS, HANDSHAKE_FRAME_BYTES_MAX, HANDSHAKE_MS_MAX } from "./protocol/limits.js";
+import { turnAway } from "./sessions.js";
 
 export interface DialerOptions {
   readonly runtime: Runtime;
@@ -129,8 +130,7 @@ export class Dialer {
         frameBytesMax: HANDSHAKE_FRAME_BYTES_MAX,
       });
       if (this.#closed || this.#targets.get(address) !== target) {
-        connection.start({ frame: () => {}, drained: () => {}, closed: () => {} });
-        connection.close();
+        turnAway(connection);
         return;
       }
       target.phase = "session";

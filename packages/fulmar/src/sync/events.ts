@@ -32,7 +32,7 @@ export interface ReplicatorEvents {
     readonly code: ErrorCode;
     readonly text: string;
   };
-  /** The store could not merge, or this node's own record could not be written. */
+  /** The store could not merge, this node's own record could not be written, or there was no memory for a peer. */
   error: { readonly error: Error };
 }
 

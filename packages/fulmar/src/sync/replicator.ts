@@ -17,7 +17,7 @@ import {
   STATE_DELAY_MS,
 } from "./protocol/limits.js";
 import { Session, type SessionHost } from "./session.js";
-import { Sessions } from "./sessions.js";
+import { newSession, Sessions } from "./sessions.js";
 import { checkAddress, insecure, type ReplicateOptions, readSettings, type Settings } from "./settings.js";
 import { newRecord, PeerRecords, type PeerStatus, sessionStatus, targetStatus } from "./status.js";
 import { type SyncedOptions, Waiting } from "./waiting.js";
@@ -183,8 +183,8 @@ export class StoreReplicator implements Replicator, SessionHost {
 
   // What sessions tell.
 
-  failed(error: Error): void {
-    this.#events.emit("error", { error });
+  failed(cause: unknown): void {
+    this.#events.emit("error", { error: cause instanceof Error ? cause : new Error(String(cause)) });
   }
 
   admit(session: Session): Failure | undefined {
@@ -256,7 +256,7 @@ export class StoreReplicator implements Replicator, SessionHost {
       frameBytesMax: HANDSHAKE_FRAME_BYTES_MAX,
       connectionsMax: settings.connectionsMax,
     };
-    const accept = (connection: Connection): void => this.#connect(connection, undefined);
+    const accept = (connection: Connection): void => this.#accept(connection);
     const listener = await port.runtime.transport.listen(address, listenOptions, accept);
     this.#listener = listener;
     if (this.#isClosing) {
@@ -268,8 +268,17 @@ export class StoreReplicator implements Replicator, SessionHost {
     if (isDialable(known)) await this.#membership.publish(settings.name, known);
   }
 
+  #accept(connection: Connection): void {
+    try {
+      this.#connect(connection, undefined);
+    } catch (cause) {
+      // There is no memory for a session. Who dialled tries again.
+      this.failed(cause);
+    }
+  }
+
   #connect(connection: Connection, dialled: string | undefined): void {
-    const session = new Session(this, connection, dialled);
+    const session = newSession(this, connection, dialled);
     this.#sessions.add(session);
     session.start();
     if (this.#isClosing) session.close("CLOSED", "closing");
@@ -283,11 +292,7 @@ export class StoreReplicator implements Replicator, SessionHost {
     for (const session of this.#sessions.all()) session.close("CLOSED", "the peer stops replicating");
     this.inbox.close();
     this.#waiting.end(new FulmarError("CLOSED", "the replicator was closed"));
-    try {
-      await this.#listener?.close();
-    } catch (cause) {
-      this.#events.emit("error", { error: cause instanceof Error ? cause : new Error(String(cause)) });
-    }
+    await this.#listener?.close().catch((cause: unknown) => this.failed(cause));
     this.#events.clear();
     REPLICATED.delete(this.port);
   }

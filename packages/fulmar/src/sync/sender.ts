@@ -3,7 +3,7 @@ import { ORIGINS_MAX } from "../base/limits.js";
 import { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
 import type { Cut, StorePort } from "../store/port.js";
-import { CutReader, type PageContent } from "./cut-reader.js";
+import { CutReader, type CutReaderOptions, type PageContent } from "./cut-reader.js";
 import { Fruitless } from "./fruitless.js";
 import { difference, lagOf } from "./intervals.js";
 import {
@@ -214,8 +214,7 @@ export class Sender {
       return;
     }
     const { engine } = port;
-    const reader = new CutReader({ engine, cut, interval, pageBytes, splitBytes: PAGE_BYTES_MAX });
-    const waiting = reader.next();
+    const { reader, waiting } = begun({ engine, cut, interval, pageBytes, splitBytes: PAGE_BYTES_MAX });
     wake(ackTimeoutMs);
     if (this.#flags.pulling && !waiting.last) {
       // Another peer's pull is under way there and this would be a second one: wait until it is over.
@@ -348,5 +347,19 @@ export class Sender {
     this.#options.sendAsk(this.#askNumber);
     this.#options.wake(this.#options.ackTimeoutMs);
     return this.#askNumber;
+  }
+}
+
+/** A reader and its first page. Where there is no memory for them nobody else would let go of the cut. */
+function begun(options: CutReaderOptions & { readonly cut: Cut }): {
+  reader: CutReader;
+  waiting: PageContent;
+} {
+  try {
+    const reader = new CutReader(options);
+    return { reader, waiting: reader.next() };
+  } catch (cause) {
+    options.cut.release();
+    throw cause;
   }
 }

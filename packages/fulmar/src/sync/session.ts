@@ -38,7 +38,7 @@ export interface SessionHost {
   heard(session: Session): void;
   closed(session: Session, failure: Failure | undefined): void;
   /** Something that no peer can be blamed for went wrong here. */
-  failed(error: Error): void;
+  failed(cause: unknown): void;
   neighbours(): OriginId[];
 }
 
@@ -156,11 +156,10 @@ export class Session {
     this.#connection.start({
       frame: (bytes) => this.#guard(() => this.#frame(bytes)),
       drained: () => this.#guard(() => this.#drained()),
-      closed: (cause) =>
-        this.#end(
-          { code: "CONNECTION_LOST", text: cause?.message ?? "closed by the peer", remote: true },
-          false,
-        ),
+      closed: (cause) => {
+        const text = cause?.message ?? "closed by the peer";
+        this.#end({ code: "CONNECTION_LOST", text, remote: true }, false);
+      },
     });
     this.#sendRaw(this.#handshake.start());
     if (this.initiator) this.#repeatLater();
@@ -206,11 +205,8 @@ export class Session {
   #frame(bytes: Uint8Array): void {
     if (this.#phase === "closed") return;
     this.counts.bytesReceived += bytes.length;
-    if (this.#phase === "handshake") {
-      this.#step(this.#handshake.receive(bytes));
-      return;
-    }
-    if (this.#phase === "proven" && this.#handshake.isRepetition(bytes)) {
+    const isRepeated = this.#phase === "proven" && this.#handshake.isRepetition(bytes);
+    if (this.#phase === "handshake" || isRepeated) {
       this.#step(this.#handshake.receive(bytes));
       return;
     }
@@ -370,10 +366,15 @@ export class Session {
     this.#host.closed(this, failure);
   }
 
+  /** As far as that goes: what ends the session may be that there is no memory for a message. */
   #tell({ code, text }: Failure): void {
     const reject: Message = { type: "reject", code, text };
-    if (this.#phase === "handshake") this.#sendRaw([encodeMessage(reject)]);
-    else this.#send(reject);
+    try {
+      if (this.#phase === "handshake") this.#sendRaw([encodeMessage(reject)]);
+      else this.#send(reject);
+    } catch {
+      // The end of the connection says that it is over, if not why.
+    }
   }
 
   /** Nothing that a peer sends may throw into the transport. */
@@ -382,7 +383,7 @@ export class Session {
       action();
     } catch (cause) {
       const code = cause instanceof FulmarError ? cause.code : "INVARIANT";
-      if (code === "INVARIANT") this.#host.failed(cause instanceof Error ? cause : new Error(String(cause)));
+      if (code === "INVARIANT") this.#host.failed(cause);
       this.#fail(code, String(cause));
     }
   }

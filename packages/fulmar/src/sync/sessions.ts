@@ -1,7 +1,8 @@
+import type { Connection } from "../base/runtime/interface.js";
 import type { OriginId } from "../record/origins.js";
 import type { Failure } from "./handshake.js";
 import { STRANGERS_MAX } from "./protocol/limits.js";
-import type { Session } from "./session.js";
+import { Session, type SessionHost } from "./session.js";
 
 const DUPLICATE: Failure = { code: "DUPLICATE_PEER", text: "connected already", remote: false };
 
@@ -83,4 +84,20 @@ export class Sessions {
     const opener = session.initiator ? this.#own : peer;
     return opener < (session.initiator ? peer : this.#own);
   }
+}
+
+/** The session of a new connection, which nobody else would close where there is no memory for that. */
+export function newSession(host: SessionHost, connection: Connection, dialled: string | undefined): Session {
+  try {
+    return new Session(host, connection, dialled);
+  } catch (cause) {
+    turnAway(connection);
+    throw cause;
+  }
+}
+
+/** Ends a connection that nobody wants. */
+export function turnAway(connection: Connection): void {
+  connection.start({ frame: () => {}, drained: () => {}, closed: () => {} });
+  connection.close();
 }

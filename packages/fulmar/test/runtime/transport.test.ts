@@ -7,6 +7,7 @@ import {
   QUEUED_BYTES_MAX,
   TcpConnection,
 } from "../../src/base/runtime/node/tcp-connection.js";
+import { scarcity } from "../memory/scarce.js";
 import { Bench, code, LIMIT, pattern, Recorder } from "./transport-support.js";
 
 const bench = new Bench();
@@ -329,4 +330,33 @@ test("SEC: resource pinning: a peer that takes nothing is cut off before the que
   for (let queued = 0; queued <= QUEUED_BYTES_MAX + (64 << 20); queued += frame.length) near.send(frame);
   expect(await sees.ended.promise).toEqual(code("CONNECTION_LOST"));
   expect(near.queuedBytes).toBe(0);
+});
+
+test("a frame for which there is no memory, here or there, ends the connection and not the process", async () => {
+  const noMemory = { code: "CONNECTION_LOST", cause: expect.any(RangeError) };
+  for (const [length, isSent] of [
+    [100_000, true],
+    [1000, false],
+  ] as const) {
+    const { near, far, nearSees, farSees } = await pair();
+    const frame = pattern(length);
+    const scarce = scarcity(0);
+    near.send(frame);
+    const cause = await (isSent ? farSees : nearSees).ended.promise;
+    scarce.end();
+    expect(cause).toMatchObject(noMemory);
+    await (isSent ? nearSees : farSees).ended.promise;
+    expect([nearSees.closes, farSees.closes, farSees.frames.length]).toEqual([1, 1, 0]);
+    for (const end of [near, far]) end.close();
+  }
+});
+
+test("a connection that is closed without memory for its last frames has ended all the same", async () => {
+  const { near, nearSees, farSees } = await pair();
+  near.send(pattern(1000));
+  const scarce = scarcity(0);
+  near.close();
+  scarce.end();
+  expect(await nearSees.ended.promise).toMatchObject({ code: "CONNECTION_LOST" });
+  await farSees.ended.promise;
 });

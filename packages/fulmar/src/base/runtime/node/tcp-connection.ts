@@ -161,15 +161,15 @@ export class TcpConnection implements Connection {
     try {
       return this.#decoder.next();
     } catch (error) {
-      if (!(error instanceof FulmarError)) throw error;
-      this.#fail(error);
+      this.#fail(error instanceof FulmarError ? error : this.#noMemory(error));
       return undefined;
     }
   }
 
   #flush(): void {
     if (this.#outgoing.length === 0 || this.#closing || this.#closed) return;
-    const buffers = encodeFrames(this.#outgoing);
+    const buffers = this.#encodedFrames();
+    if (buffers === undefined) return;
     const sizeBytes = this.#outgoingBytes;
     this.#outgoing = [];
     this.#outgoingBytes = 0;
@@ -180,6 +180,20 @@ export class TcpConnection implements Connection {
       else this.#socket.write(buffer, (error) => this.#onWritten(sizeBytes, error));
     }
     this.#socket.uncork();
+  }
+
+  #encodedFrames(): readonly Uint8Array[] | undefined {
+    try {
+      return encodeFrames(this.#outgoing);
+    } catch (error) {
+      this.#fail(this.#noMemory(error));
+      return undefined;
+    }
+  }
+
+  #noMemory(cause: unknown): FulmarError {
+    const { remote } = this;
+    return new FulmarError("CONNECTION_LOST", `no memory for frames from or to ${remote}`, { remote, cause });
   }
 
   #onWritten(sizeBytes: number, error: Error | null | undefined): void {
