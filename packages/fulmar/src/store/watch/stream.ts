@@ -123,8 +123,7 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
   takes(version: number): boolean {
     if (!this.#isLive || version <= this.#position) return false;
     if (!this.#queue.isFull) return true;
-    this.#isLive = false;
-    this.#position = version - 1;
+    this.#fallBehind(version);
     return false;
   }
 
@@ -135,12 +134,24 @@ export class WatchStream<V = unknown> implements Subscriber<V>, Watch, AsyncIter
     this.#awake();
   }
 
+  /** @internal */
+  missed(version: number): void {
+    this.#fallBehind(version);
+    this.#awake();
+  }
+
   /** @internal What is queued can still be taken; with an error also what can be read back. */
   end(error?: Error): void {
     this.#isEnding = true;
     this.#isStopped ||= error === undefined;
     this.#error ??= error;
     this.#awake();
+  }
+
+  /** From this commit on it reads from the history. */
+  #fallBehind(version: number): void {
+    this.#isLive = false;
+    this.#position = version - 1;
   }
 
   #aborted(): void {

@@ -20,6 +20,8 @@ export interface Subscriber<V> {
   takes(version: number): boolean;
   /** Returns what code of the application gave, if that is called. */
   take(version: number, remote: boolean, shown: readonly Shown<V>[]): unknown;
+  /** There was no memory for what this commit changed: it was taken by nobody. */
+  missed(version: number): void;
   /** Nothing more will come. */
   end(error?: Error): void;
 }
@@ -81,6 +83,10 @@ export class ListenerWatch<V> implements Subscriber<V>, Watch {
 
   take(version: number, remote: boolean, shown: readonly Shown<V>[]): unknown {
     return this.#listener({ version, remote, changes: shown.map(({ change }) => change) });
+  }
+
+  missed(): void {
+    // Nobody can be told but by the report: there is no call for a part of a commit.
   }
 
   end(): void {

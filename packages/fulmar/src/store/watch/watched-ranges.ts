@@ -56,9 +56,22 @@ export class WatchedRanges<T> {
     return result;
   }
 
+  /** Called from within commits, which must not fail for it. */
+
   #improve(): void {
     const { size } = this.#tree;
     if (++this.#vain < Math.max(VAIN_MIN, size / STEP_RANGES)) return;
+    try {
+      this.#improveSome();
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      // There is no memory: what there is tells what it can, and after as many keys this is tried again.
+      this.#vain = 0;
+      this.#work = undefined;
+    }
+  }
+
+  #improveSome(): void {
     this.#work ??= { builder: new SegmentsBuilder(), last: undefined, added: [] };
     const { builder, last, added } = this.#work;
     const ranges = this.#tree.next(last, STEP_RANGES);

@@ -120,23 +120,35 @@ export class Watchers {
     // All events are built before the first listener runs: a listener may write, and that moves records.
     const shown = new Map<ChangeMaker<unknown>, Map<Ref, Shown<unknown>>>();
     const deliveries = new Map<Subscriber<unknown>, Set<Shown<unknown>>>();
-    for (const key of notice.keys) {
-      this.#interests.some(key, (subscriber) => {
-        if (!subscriber.takes(notice.version)) return false;
-        const { changes } = subscriber;
-        // Once for all that read in the same way.
-        const known = shown.get(changes) ?? new Map<Ref, Shown<unknown>>();
-        shown.set(changes, known);
-        const one = this.#shown(key, notice.version, changes, known);
+    const missing = new Set<Subscriber<unknown>>();
+    const { version, remote } = notice;
+    const report = (error: unknown): void =>
+      this.#parts.diagnostics.emit("watch-error", () => ({ version, error }));
+    const show = (key: Uint8Array, subscriber: Subscriber<unknown>): void => {
+      if (missing.has(subscriber) || !subscriber.takes(version)) return;
+      const { changes } = subscriber;
+      // Once for all that read in the same way.
+      const known = shown.get(changes) ?? new Map<Ref, Shown<unknown>>();
+      shown.set(changes, known);
+      try {
+        const one = this.#shown(key, version, changes, known);
         // A batch may name a key more than once, and its last word is the change.
         if (one !== undefined) deliveries.set(subscriber, (deliveries.get(subscriber) ?? new Set()).add(one));
+      } catch (error) {
+        // No memory for a copy of the value. Nobody is shown half of a commit.
+        missing.add(subscriber);
+        deliveries.delete(subscriber);
+        subscriber.missed(version);
+        report(error);
+      }
+    };
+    for (const key of notice.keys) {
+      this.#interests.some(key, (subscriber) => {
+        show(key, subscriber);
         return false;
       });
     }
-    const { version, remote } = notice;
     const take = ([subscriber, changes]: Delivery): unknown => subscriber.take(version, remote, [...changes]);
-    const report = (error: unknown): void =>
-      this.#parts.diagnostics.emit("watch-error", () => ({ version, error }));
     const inOrder = [...deliveries].sort(([a], [b]) => a.order - b.order);
     for (const delivery of inOrder) {
       // A listener's mistake must neither stop the others nor break the commit path.

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import { type CommitEvent, open, type Store } from "../../src/index.js";
+import { scarcity } from "../memory/scarce.js";
+
+const VALUE = "v".repeat(200);
+
+function texts(options: { historyBytes?: number } = {}): Promise<Store<string>> {
+  return open<string>(undefined, { codec: "text", ...options });
+}
+
+describe("no memory for what a watch shows", () => {
+  /** Three keys in one commit, with no memory to show the second. Who waits for it does so by then. */
+  async function change(db: Store<string>): Promise<number> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const scarce = scarcity(1, 1);
+    const written = db.batch(["a", "b", "c"].map((key) => ({ type: "set" as const, key, value: VALUE })));
+    scarce.end();
+    expect(scarce.refused).toBe(1);
+    return (await written).version;
+  }
+
+  test("a stream finds the commit in the history, whole", async () => {
+    const db = await texts();
+    await db.set("first", VALUE);
+    const stream = db.watch({});
+    const next = stream.next();
+    const version = await change(db);
+    const { value: event } = await next;
+    expect(event).toMatchObject({
+      version,
+      changes: [{ key: "a", value: VALUE }, { key: "b" }, { key: "c" }],
+    });
+    const last = await db.set("last", "1");
+    expect(await stream.next()).toMatchObject({ value: { version: last.version } });
+    await db.close();
+  });
+
+  test("a stream without history is told of a gap", async () => {
+    const db = await texts({ historyBytes: 0 });
+    await db.set("first", VALUE);
+    const stream = db.watch({});
+    const next = stream.next();
+    const version = await change(db);
+    expect(await next).toMatchObject({ value: { gap: { through: version } } });
+    await db.close();
+  });
+
+  test("a listener is shown no half of the commit, and others see theirs", async () => {
+    const db = await texts();
+    await db.set("first", VALUE);
+    const all: CommitEvent<string>[] = [];
+    const some: CommitEvent<string>[] = [];
+    db.watch("a", (event) => void some.push(event));
+    db.watch({}, (event) => void all.push(event));
+    const version = await change(db);
+    expect(all).toEqual([]);
+    expect(some.map((event) => event.version)).toEqual([version]);
+    await db.set("b", "1");
+    expect(all).toHaveLength(1);
+    expect(db.get("a")).toBe(VALUE);
+    await db.close();
+  });
+
+  test("commits go on where there is none for telling them apart sooner", async () => {
+    const db = await texts();
+    const shown: CommitEvent<string>[] = [];
+    db.watch({ prefix: "wanted" }, (event) => void shown.push(event));
+    // Keys that are as long, and begin in the same way, so that they are looked for among the ranges.
+    const stop = db.watch({ prefix: "wants" }, () => undefined);
+    stop.close();
+    await db.set("wants", "0");
+    const scarce = scarcity(0);
+    for (let i = 0; i < 100; i++) await db.set(`wants ${i}`, "1");
+    scarce.end();
+    expect(scarce.refused).toBeGreaterThan(1);
+    await db.set("wanted", "1");
+    expect(shown).toHaveLength(1);
+    await db.close();
+  });
+});
