@@ -22,6 +22,7 @@ import type {
   OutcomeOf,
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
+import { readOnly, takeBack } from "./failing.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal } from "./memory-limit.js";
 import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
@@ -280,9 +281,7 @@ export class Committer implements LogObserver {
   }
 
   #assertWritable(): void {
-    if (this.#failure === undefined) return;
-    const message = "the store failed and is read-only: backup() saves what it holds; then reopen it";
-    throw new FulmarError("STORE_FAILED", message, { cause: this.#failure });
+    if (this.#failure !== undefined) throw readOnly(this.#failure);
   }
 
   /**
@@ -293,6 +292,7 @@ export class Committer implements LogObserver {
   #write<T>(version: number, outcome: T, level: Level, own: CommitBody, extras = NO_EXTRAS): Promise<T> {
     const { changes, covered, remote } = extras;
     const isEvicting = extras.victims.length > 0;
+    const before = this.#parts.engine.version;
     const body = isEvicting ? this.#evictFor(version, extras, own) : own;
     if (!isEvicting) this.#apply(version, changes, body);
     const done = this.#acknowledgements.promise(version, outcome, level);
@@ -304,6 +304,10 @@ export class Committer implements LogObserver {
       if (isEvicting) this.#listener.evicted();
     } catch (cause) {
       done.catch(() => undefined);
+      if (this.publishedVersion < version) {
+        takeBack(this.#parts.engine, before);
+        this.#ledger.rollback(before);
+      }
       throw this.#broken("a commit could not be handed to the log", cause);
     }
     return done;
@@ -313,16 +317,16 @@ export class Committer implements LogObserver {
   #evictFor(version: number, { victims, changes }: CommitExtras, own: CommitBody): CommitBody {
     const { engine, clock, memoryLimit } = this.#parts;
     const evictedBytes = victims.reduce((sum, ref) => sum + engine.bytesOf(ref), 0);
-    const body = inFront(evictionCommit(engine, victims, clock.nowMs()), own);
     try {
+      const body = inFront(evictionCommit(engine, victims, clock.nowMs()), own);
       this.#apply(version, changes, body);
+      this.#evictedEntries += victims.length;
+      this.#evictedBytes += evictedBytes;
+      return body;
     } catch (error) {
       memoryLimit?.giveBack(victims);
       throw error;
     }
-    this.#evictedEntries += victims.length;
-    this.#evictedBytes += evictedBytes;
-    return body;
   }
 
   /** Encodes a commit into the log's buffer and applies each entry from there. */
@@ -341,12 +345,7 @@ export class Committer implements LogObserver {
       }
       assert(next === at + length, "a commit fills exactly the space reserved for it");
     } catch (cause) {
-      // No memory for a record, or a bug. Nobody may see half of a commit, and the log has no end for it.
-      try {
-        engine.rollback(before);
-      } catch {
-        // What is left of it stays in memory: whatever happens, no more is built on that.
-      }
+      takeBack(engine, before);
       throw this.#broken("a commit could not be applied to memory", cause);
     }
   }

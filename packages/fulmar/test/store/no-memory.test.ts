@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { type CommitEvent, open, type Store } from "../../src/index.js";
+import { portOf } from "../../src/store/port.js";
 import { scarcity } from "../memory/scarce.js";
 
 const VALUE = "v".repeat(200);
+const FAILED = { code: "STORE_FAILED" };
 
 function texts(options: { historyBytes?: number } = {}): Promise<Store<string>> {
   return open<string>(undefined, { codec: "text", ...options });
@@ -77,4 +79,41 @@ describe("no memory for what a watch shows", () => {
     expect(shown).toHaveLength(1);
     await db.close();
   });
+});
+
+test("a commit that there is no memory to keep for watches fails the store, and is not seen", async () => {
+  const db = await texts({ historyBytes: 8192 });
+  await db.set("saved", "1");
+  let isRefused = false;
+  for (let i = 0; db.status().state === "open"; i++) {
+    // What comes first of a new chunk, of a value and of a record.
+    const scarce = scarcity(i % 3, 1);
+    const error: unknown = await db.set(`key ${i}`, "v".repeat(900)).then(() => undefined, String);
+    scarce.end();
+    isRefused = error !== undefined;
+    expect(db.has(`key ${i}`)).toBe(!isRefused);
+  }
+  expect(isRefused).toBe(true);
+  expect(db.get("saved")).toBe("1");
+  await expect(db.set("later", "1")).rejects.toMatchObject(FAILED);
+  await expect(db.close()).rejects.toMatchObject(FAILED);
+});
+
+test("keys that were chosen to go for a write, for which there is no memory then, are chosen again", async () => {
+  const options = { codec: "text", maxMemory: 1 << 20, eviction: "lru" } as const;
+  const db = await open<string>(undefined, options);
+  const key = (i: number): string => `${i} ${"k".repeat(100)}`;
+  let i = 0;
+  while (db.status().memory.evicted.entries === 0) await db.set(key(i++), VALUE);
+  let refused = 0;
+  for (let granted = 0; granted < 12; granted++) {
+    const scarce = scarcity(granted, 1);
+    const error: unknown = await db.set(key(i++), "v".repeat(20_000)).then(() => undefined, String);
+    scarce.end();
+    if (error !== undefined) refused++;
+    expect(db.status().state).toBe("open");
+    portOf(db).verify();
+  }
+  expect(refused).toBeGreaterThan(8);
+  await db.close();
 });

@@ -171,8 +171,8 @@ test("a commit that memory can neither take nor take back fails the store, by it
   expect(failures).toMatchObject([{ cause: { message: "no memory to write" } }]);
 });
 
-test("a commit that the log cannot take any more fails the store, and whoever waits is told", async () => {
-  const { committer, log, failures } = committerFixture();
+test("a commit that the log cannot take any more fails the store, is not seen, and whoever waits is told", async () => {
+  const { committer, log, failures, read } = committerFixture();
   const waiting = committer.commit([setting("a", "1")], "full");
   log.end = () => {
     throw new RangeError("a bug");
@@ -183,6 +183,7 @@ test("a commit that the log cannot take any more fails the store, and whoever wa
   await expect(committer.flush()).rejects.toEqual(failed);
   expect(() => committer.commit([setting("c", "1")], "memory")).toThrow(failed);
   expect(failures).toEqual([expect.objectContaining({ cause: expect.any(RangeError) })]);
+  expect([read("a"), read("b")]).toEqual(["1", undefined]);
 });
 
 describe("merge", () => {
