@@ -83,21 +83,35 @@ export async function open<V>(directory?: string, options: OpenOptions<V> = {}):
     engine.keepTombstones = data.recovered.hadPeers;
     parts = { ...base, storeId: data.recovered.storeId, directory: { path: directory, data } };
   }
-  if (memoryBytesMax !== undefined) {
-    const { random, timers } = runtime;
-    const surroundings = { random, timers, origins: origins.size, secret };
-    parts = { ...parts, memory: await boundMemory(engine, memoryBytesMax, eviction, surroundings) };
+  let core: StoreCore<V> | undefined;
+  try {
+    if (memoryBytesMax !== undefined) {
+      const { random, timers } = runtime;
+      const surroundings = { random, timers, origins: origins.size, secret };
+      parts = { ...parts, memory: await boundMemory(engine, memoryBytesMax, eviction, surroundings) };
+    }
+    core = new StoreCore(parts);
+    await core.evictExcess();
+    const store = new Store(core);
+    registerPort(store, createPort(core));
+    registerCore(store, core as StoreCore<unknown>);
+    return store;
+  } catch (cause) {
+    // No memory for what a store needs beside its data: nobody gets it, and the directory has to be free.
+    await letGo(parts, core).catch(() => undefined);
+    throw cause;
   }
-  const core = new StoreCore(parts);
-  await core.evictExcess();
-  const store = new Store(core);
-  registerPort(store, createPort(core));
-  registerCore(store, core as StoreCore<unknown>);
-  return store;
 
   function randomId(): string {
     const bytes = new Uint8Array(ORIGIN_ID_BYTES);
     runtime.random.fill(bytes);
     return toHex(bytes);
   }
+}
+
+function letGo<V>({ directory, clock }: CoreParts<V>, core: StoreCore<V> | undefined): Promise<void> {
+  if (core !== undefined) return core.close();
+  if (directory === undefined) return Promise.resolve();
+  const { seq, version } = directory.data.recovered;
+  return directory.data.close({ seq, version, hlc: clock.last, clean: false });
 }

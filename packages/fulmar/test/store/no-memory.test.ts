@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type CommitEvent, open, type Store } from "../../src/index.js";
 import { portOf } from "../../src/store/port.js";
+import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 import { scarcity } from "../memory/scarce.js";
 
 const VALUE = "v".repeat(200);
@@ -97,6 +98,28 @@ test("a commit that there is no memory to keep for watches fails the store, and 
   expect(db.get("saved")).toBe("1");
   await expect(db.set("later", "1")).rejects.toMatchObject(FAILED);
   await expect(db.close()).rejects.toMatchObject(FAILED);
+});
+
+test("a directory is free again when there was no memory for the store that was to be opened", async () => {
+  const { runtime } = simulatedStorage({ cryptography: nodeCryptography });
+  const db = await open("/data", { runtime });
+  await db.set("saved", "1");
+  await db.close();
+  let failures = 0;
+  for (let granted = 0; ; granted++) {
+    const scarce = scarcity(granted, 1);
+    const again = await open("/data", { runtime, maxMemory: 1 << 20, eviction: "lru" }).catch(String);
+    scarce.end();
+    if (typeof again === "string") {
+      expect(again).not.toContain("holds /data");
+      failures++;
+      continue;
+    }
+    expect(again.get("saved")).toBe("1");
+    await again.close();
+    if (scarce.refused === 0) break;
+  }
+  expect(failures).toBeGreaterThan(10);
 });
 
 test("keys that were chosen to go for a write, for which there is no memory then, are chosen again", async () => {
