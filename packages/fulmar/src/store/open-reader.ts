@@ -29,8 +29,8 @@ export interface ReaderOptions<V = unknown> {
  * Opens a reader on this thread for a store that another thread of the process has open. `handle` is what
  * `Store.readerHandle` gave there, and serves one reader.
  *
- * Rejects with INVALID_ARGUMENT when the handle is none or the codec is another one than the store's, and with
- * CLOSED when the store is closed or the handle was used before.
+ * Rejects with INVALID_ARGUMENT when the handle is none or the codec is another one than the store's, with
+ * CLOSED when the store is closed or the handle was used before, and with REVOKED when the store has no memory for it.
  *
  * @example
  * ```ts
@@ -101,7 +101,9 @@ function attach<V>(channel: ThreadChannel, runtime: Runtime, codec: Codec<V>): P
         });
         resolve(reader);
       } catch (error) {
+        // No memory for it here: the store must not wait for it.
         reject(error);
+        channel.close();
       }
     };
     channel.start({
@@ -111,6 +113,9 @@ function attach<V>(channel: ThreadChannel, runtime: Runtime, codec: Codec<V>): P
         else if (told.type === "attached") begin(told);
         else if (told.type === "refused") {
           reject(new FulmarTypeError("INVALID_ARGUMENT", told.message));
+          channel.close();
+        } else if (told.type === "crowded") {
+          reject(new FulmarError("REVOKED", "the store has no memory for another reader: open one later"));
           channel.close();
         }
       },

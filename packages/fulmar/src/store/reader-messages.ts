@@ -36,6 +36,11 @@ export interface RefusedMessage {
   readonly message: string;
 }
 
+/** To a reader: there is no memory for it. */
+export interface CrowdedMessage {
+  readonly type: "crowded";
+}
+
 /** To a reader: what it must know before it meets it in memory. */
 export type NewsMessage =
   | {
@@ -46,4 +51,4 @@ export type NewsMessage =
     }
   | { readonly type: "origins"; readonly origins: readonly OriginId[] };
 
-export type OwnerMessage = AttachedMessage | RefusedMessage | NewsMessage;
+export type OwnerMessage = AttachedMessage | RefusedMessage | CrowdedMessage | NewsMessage;

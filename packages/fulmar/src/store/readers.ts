@@ -83,17 +83,23 @@ export class StoreReaders {
       return;
     }
     this.#tellOrigins();
-    const attached = sharing.attach();
-    this.#open.set(channel, { channel, attached, news: 0, activity: 0 });
-    this.#post(channel, {
-      type: "attached",
-      control: sharing.control,
-      block: attached.block,
-      layout: sharing.layout,
-      buffers: mappedBuffers(sharing.buffers),
-      limits,
-      origins: this.#originIds(1),
-    });
+    try {
+      const attached = sharing.attach();
+      this.#open.set(channel, { channel, attached, news: 0, activity: 0 });
+      channel.post({
+        type: "attached",
+        control: sharing.control,
+        block: attached.block,
+        layout: sharing.layout,
+        buffers: mappedBuffers(sharing.buffers),
+        limits,
+        origins: this.#originIds(1),
+      } satisfies OwnerMessage);
+    } catch {
+      // No memory for it. Called for a message, which must not end the process.
+      this.#post(channel, { type: "crowded" });
+      return;
+    }
     this.#watchIdle();
   }
 
@@ -120,7 +126,12 @@ export class StoreReaders {
   }
 
   #post(channel: ThreadChannel, message: OwnerMessage): void {
-    channel.post(message);
+    try {
+      channel.post(message);
+    } catch {
+      // No memory for a copy. Who does not know everything must not read on.
+      this.#parts.runtime.timers.soon(() => this.#close(channel));
+    }
   }
 
   /** The sharing let go of a reader on its own. */

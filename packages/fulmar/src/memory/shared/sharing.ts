@@ -166,12 +166,13 @@ export class Sharing implements TreeAudience {
   /** Lets a reader in. From now on nothing that it can reach changes under its eyes. */
   attach(): Attached {
     const engine = this.#shared();
+    // First: there may be no memory for it, and without a reader nothing is to wait for readers.
+    const block = new Uint32Array(new SharedArrayBuffer(READER_WORDS * 4));
     if (this.#readers.size === 0) {
       engine.indexes.keys.watch(this);
       engine.indexes.records.arena.defer = (ref, bytes) => this.#limbo?.addCell(ref, bytes);
       this.#announce(engine.settled);
     }
-    const block = new Uint32Array(new SharedArrayBuffer(READER_WORDS * 4));
     const reader = { block, publication: NONE_YET, pin: undefined, activity: -1, markedActivity: -1 };
     this.#readers.add(reader);
     return reader;
