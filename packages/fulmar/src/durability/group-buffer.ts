@@ -1,5 +1,5 @@
 import { assert } from "../base/assert.js";
-import { readU32, readU64, writeU32 } from "../base/bytes.js";
+import { EMPTY_BYTES, readU32, readU64, writeU32 } from "../base/bytes.js";
 import type { Checksum } from "../base/runtime/interface.js";
 import type { OriginTable } from "../record/origins.js";
 import { type FileSeal, roomBefore, type Sealing, sealBytes } from "./file-seal.js";
@@ -38,7 +38,7 @@ export interface GroupEnd {
 export class GroupBuffer {
   readonly #checksum: Checksum;
   readonly #origins: OriginTable;
-  #bytes = new Uint8Array(LEAST_BYTES);
+  #bytes: Uint8Array = new Uint8Array(LEAST_BYTES);
   #filled = 0;
   #commits = 0;
   #crc: number;
@@ -167,7 +167,8 @@ export class GroupBuffer {
   clear(): void {
     this.#filled = 0;
     this.#commits = 0;
-    if (this.#bytes.length > KEPT_BYTES) this.#bytes = new Uint8Array(LEAST_BYTES);
+    // Others are made when they are needed: here, where commits are in the log already, memory must not be missed.
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = EMPTY_BYTES;
   }
 
   /** Empties the group and goes on from an earlier record; origins are defined anew. */
@@ -194,7 +195,8 @@ export class GroupBuffer {
     const needed = this.#filled + length;
     if (needed <= this.#bytes.length) return;
     // Doubling makes a group of n bytes cost O(n) copies; a huge record gets exactly what it needs.
-    const bytes = new Uint8Array(Math.max(needed, Math.min(2 * this.#bytes.length, needed + KEPT_BYTES)));
+    const roomy = Math.max(LEAST_BYTES, Math.min(2 * this.#bytes.length, needed + KEPT_BYTES));
+    const bytes = new Uint8Array(Math.max(needed, roomy));
     bytes.set(this.content);
     this.#bytes = bytes;
   }

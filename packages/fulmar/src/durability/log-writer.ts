@@ -4,7 +4,7 @@ import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
 import type { CommitLog, CommitSpace } from "./commit-log.js";
 import { unknownOutcome } from "./files.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
-import { logFailedEarlier, logStopped } from "./log-errors.js";
+import { isForWantOfMemory, logFailedEarlier, logStopped } from "./log-errors.js";
 import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
 import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
@@ -95,7 +95,7 @@ export class LogWriter implements CommitLog {
       this.#begun = true;
       return space;
     } catch (cause) {
-      throw this.#broken(cause);
+      throw isForWantOfMemory(cause) ? cause : this.#broken(cause);
     }
   }
 

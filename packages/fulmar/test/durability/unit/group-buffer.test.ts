@@ -13,6 +13,7 @@ import {
   readRecordHead,
 } from "../../../src/durability/segment-format.js";
 import { OriginTable, originFromBytes } from "../../../src/record/origins.js";
+import { scarcity } from "../../memory/scarce.js";
 
 const SALT = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 const [ADA, BOB] = ["a".repeat(32), "b".repeat(32)];
@@ -191,6 +192,17 @@ describe("the memory of a group", () => {
     expect(memoryWith(group, 12, 0)).toBe(needed + KEPT_BYTES);
     group.clear();
     expect(memoryWith(group, 13, 0)).toBe(LEAST_BYTES);
+  });
+
+  test("is given back where there is none for a smaller one", () => {
+    const { group } = newGroup();
+    memoryWith(group, 11, 4 * KEPT_BYTES);
+    const scarce = scarcity(0);
+    group.clear();
+    expect(() => group.begin(SALT, 12, 0, 0)).toThrow("allocation failed");
+    scarce.end();
+    expect(memoryWith(group, 12, 0)).toBe(LEAST_BYTES);
+    expect(records(group.content).map(({ head }) => head.version)).toEqual([12]);
   });
 
   test("is kept for the next group while it is small", () => {

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { FulmarError } from "../../../src/base/errors.js";
 import type { FileSeal } from "../../../src/durability/file-seal.js";
 import { LogSteps } from "../../../src/durability/log-steps.js";
+import { SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
+import { scarcity } from "../../memory/scarce.js";
 import { FIRST_AT, LogRig, OVERHEAD_BYTES, segment, settled, systemError } from "./log-rig.js";
 
 const RECORD_BYTES = OVERHEAD_BYTES + 10;
@@ -38,6 +40,49 @@ async function expectStopped(rig: LogRig): Promise<void> {
   expect(rig.file.calls).toHaveLength(calls);
   expect(rig.events.filter((event) => event === "failed")).toHaveLength(1);
 }
+
+describe("no memory for a record", () => {
+  const LARGE_BYTES = 2 << 20;
+
+  /** Begins a commit for which there is none. */
+  function refuse(rig: LogRig, version: number): void {
+    const scarce = scarcity(0);
+    expect(() => rig.log.begin(version, LARGE_BYTES)).toThrow("allocation failed");
+    scarce.end();
+    expect(scarce.refused).toBe(1);
+  }
+
+  test("refuses that one, and no other", async () => {
+    const rig = new LogRig({ capacity: 1 << 30 });
+    rig.put(11);
+    refuse(rig, 12);
+    rig.put(13);
+    await rig.save(14);
+    refuse(rig, 15);
+    rig.put(16, LARGE_BYTES);
+    await rig.save(17);
+    expect(rig.log.failure).toBeUndefined();
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11, 13, 14, 16, 17]);
+  });
+
+  // Behind a large group there is none for the opening, either.
+  test.each([10, LARGE_BYTES])("refuses no other of the next segment, behind %i bytes", async (before) => {
+    const rig = new LogRig({ capacity: FIRST_AT + OVERHEAD_BYTES + before });
+    rig.put(11, before);
+    rig.log.want("synced");
+    rig.turn();
+    await rig.file.finish();
+    const next = rig.prepare(2);
+    refuse(rig, 12);
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    for (const file of [rig.file, next]) while (file.waiting > 0) await file.finish();
+    expect(rig.log.failure).toBeUndefined();
+    expect(rig.log.synced).toBe(13);
+    expect(rig.records(next, SEGMENT_HEADER_BYTES, 2).map(({ version }) => version)).toEqual([11, 13]);
+  });
+});
 
 describe("an error that nobody expected stops the log and is told", () => {
   test("out of sealing a record, with all that gathered before", async () => {
