@@ -366,14 +366,13 @@ export class Session {
     this.#host.closed(this, failure);
   }
 
-  /** As far as that goes: what ends the session may be that there is no memory for a message. */
   #tell({ code, text }: Failure): void {
     const reject: Message = { type: "reject", code, text };
     try {
       if (this.#phase === "handshake") this.#sendRaw([encodeMessage(reject)]);
       else this.#send(reject);
     } catch {
-      // The end of the connection says that it is over, if not why.
+      // Mostly no memory for it. The end of the connection says that it is over, if not why.
     }
   }
 
@@ -382,8 +381,9 @@ export class Session {
     try {
       action();
     } catch (cause) {
-      const code = cause instanceof FulmarError ? cause.code : "INVARIANT";
-      if (code === "INVARIANT") this.#host.failed(cause);
+      const own = cause instanceof RangeError ? "CONNECTION_LOST" : "INVARIANT";
+      const code = cause instanceof FulmarError ? cause.code : own;
+      if (code === own) this.#host.failed(cause);
       this.#fail(code, String(cause));
     }
   }

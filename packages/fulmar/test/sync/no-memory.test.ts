@@ -34,7 +34,11 @@ async function meet(granted: number, refusedMax: number, isAcquainted: boolean):
     expect(await cluster.converge()).toBe(true);
   }
   const errors: Error[] = [];
-  for (const { sync } of [a, b]) sync.on("error", ({ error }) => errors.push(error));
+  const codes = new Set<string | undefined>();
+  for (const { sync } of [a, b]) {
+    sync.on("error", ({ error }) => errors.push(error));
+    sync.on("peer", ({ code }) => codes.add(code));
+  }
   const scarce = scarcity(granted, refusedMax);
   if (isAcquainted) void b.db.set("b", "v".repeat(40)).catch(() => undefined);
   else b.sync.addPeer("a:1");
@@ -50,6 +54,7 @@ async function meet(granted: number, refusedMax: number, isAcquainted: boolean):
     expect(portOf(db).engine.hasPins()).toBe(false);
   }
   expect(connections().filter(({ isClosed }) => !isClosed)).toHaveLength(2);
+  expect(codes).not.toContain("INVARIANT");
   for (const error of errors) expect(error).toBeInstanceOf(RangeError);
   await cluster.close();
   return scarce.refused;
