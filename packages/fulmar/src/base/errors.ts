@@ -108,6 +108,14 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** What V8 says where there is no memory for a buffer; the end of the stack is a `RangeError`, too. */
+const NO_MEMORY = "Array buffer allocation failed";
+
+/** Whether something was thrown because there is no memory for a buffer. */
+export function isNoMemory(error: unknown): boolean {
+  return error instanceof RangeError && error.message === NO_MEMORY;
+}
+
 const TOO_MANY_FILES = "too many files are open: close some, or raise the limit (ulimit -n)";
 
 /** What to do where it is not what helps with most errors of the same code. */

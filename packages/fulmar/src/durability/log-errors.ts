@@ -1,4 +1,4 @@
-import { codeOf, FulmarError } from "../base/errors.js";
+import { FulmarError } from "../base/errors.js";
 
 /** The error for an exception that no code of the log expects. */
 export function logStopped(cause: unknown): FulmarError {
@@ -11,12 +11,4 @@ export function logStopped(cause: unknown): FulmarError {
 export function logFailedEarlier(failure: Error): FulmarError {
   const message = "the log failed earlier: close the store and open it again";
   return new FulmarError("STORE_FAILED", message, { cause: failure });
-}
-
-/**
- * Whether a record was refused because there is no memory for it. Nothing of it is there then, whatever came before: a
- * group that is empty begins again, and so does a segment without its opening.
- */
-export function isForWantOfMemory(cause: unknown): boolean {
-  return cause instanceof RangeError && codeOf(cause) === undefined;
 }

@@ -1,10 +1,10 @@
 import { assert } from "../base/assert.js";
-import { FulmarError } from "../base/errors.js";
+import { FulmarError, isNoMemory } from "../base/errors.js";
 import { GROUP_BYTES_MAX, UNSYNCED_COMMITS_MAX } from "../base/limits.js";
 import type { CommitLog, CommitSpace } from "./commit-log.js";
 import { unknownOutcome } from "./files.js";
 import { GroupBuffer, type GroupEnd } from "./group-buffer.js";
-import { isForWantOfMemory, logFailedEarlier, logStopped } from "./log-errors.js";
+import { logFailedEarlier, logStopped } from "./log-errors.js";
 import { holdsLittle, openNext, startGroup } from "./log-rotation.js";
 import { appendNow } from "./log-segments.js";
 import { LogSteps } from "./log-steps.js";
@@ -95,21 +95,21 @@ export class LogWriter implements CommitLog {
       this.#begun = true;
       return space;
     } catch (cause) {
-      throw isForWantOfMemory(cause) ? cause : this.#broken(cause);
+      // Without memory nothing of the record is there, and an empty group, or a segment without opening, begins again.
+      throw isNoMemory(cause) ? cause : this.#broken(cause);
     }
   }
 
   #space(version: number, lengthBytes: number): CommitSpace {
-    const { segments } = this.#parts;
     if (this.#group.filled === 0) {
       startGroup(this.#parts, this.#group, {
-        recordBytes: this.#group.recordBytes(lengthBytes, segments.current.seal),
+        recordBytes: this.#group.recordBytes(lengthBytes, this.#parts.segments.current.seal),
         syncedThrough: this.synced,
         logged: this.#logged.end,
         mayGoOn: this.#refusal === undefined,
       });
     }
-    const { salt, seal, position } = segments.current;
+    const { salt, seal, position } = this.#parts.segments.current;
     const sealing = seal === undefined ? undefined : { seal, position };
     return this.#group.begin(salt, version, this.synced, lengthBytes, sealing);
   }

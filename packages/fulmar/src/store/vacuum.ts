@@ -1,4 +1,4 @@
-import { isNoMemory } from "../base/no-memory.js";
+import { isNoMemory } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
 import { Slice } from "./slice.js";
 

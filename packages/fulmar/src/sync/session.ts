@@ -1,4 +1,4 @@
-import { type ErrorCode, FulmarError } from "../base/errors.js";
+import { type ErrorCode, FulmarError, isNoMemory } from "../base/errors.js";
 import type { Connection } from "../base/runtime/interface.js";
 import type { Coverage } from "../record/coverage.js";
 import type { OriginId } from "../record/origins.js";
@@ -381,7 +381,7 @@ export class Session {
     try {
       action();
     } catch (cause) {
-      const own = cause instanceof RangeError ? "CONNECTION_LOST" : "INVARIANT";
+      const own = isNoMemory(cause) ? "CONNECTION_LOST" : "INVARIANT";
       const code = cause instanceof FulmarError ? cause.code : own;
       if (code === own) this.#host.failed(cause);
       this.#fail(code, String(cause));

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { fileError } from "../../src/base/errors.js";
+import { fileError, isNoMemory } from "../../src/base/errors.js";
 
 it.each([
   ["ENOSPC", "DISK_FULL", "free some space"],
@@ -21,4 +21,20 @@ it.each([
 it("an error of the device has no remedy of its own", () => {
   const error = fileError(Object.assign(new Error("broken"), { code: "EIO" }), "read", "/data/MANIFEST");
   expect(error).toMatchObject({ code: "IO_ERROR", message: "cannot read /data/MANIFEST (EIO)" });
+});
+
+it("no memory for a buffer is known by what the platform throws, and is nothing else that it throws", () => {
+  const thrown = (action: () => unknown): unknown => {
+    try {
+      return action();
+    } catch (error) {
+      return error;
+    }
+  };
+  const deep = (): number => 1 + deep();
+  expect(isNoMemory(thrown(() => new ArrayBuffer(Number.MAX_SAFE_INTEGER)))).toBe(true);
+  expect(isNoMemory(thrown(() => new SharedArrayBuffer(Number.MAX_SAFE_INTEGER)))).toBe(true);
+  expect(thrown(deep)).toBeInstanceOf(RangeError);
+  expect(isNoMemory(thrown(deep))).toBe(false);
+  expect(isNoMemory(thrown(() => new Array(-1)))).toBe(false);
 });

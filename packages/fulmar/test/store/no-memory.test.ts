@@ -140,3 +140,23 @@ test("keys that were chosen to go for a write, for which there is no memory then
   expect(refused).toBeGreaterThan(8);
   await db.close();
 });
+
+test("a write for which the log has no memory is refused alone, also the first of a segment", async () => {
+  const { runtime } = simulatedStorage({ cryptography: nodeCryptography });
+  const options = { codec: "text", runtime, segmentBytes: 65_536 } as const;
+  for (const isGoingOn of [true, false]) {
+    const db = await open<string>("/data", options);
+    await db.set("large", "x".repeat(2 << 20));
+    for (let i = 0; i < 50; i++) await runtime.timers.turn();
+    const { segments } = db.status().log ?? {};
+    const scarce = scarcity(0);
+    await expect(db.set("refused", "1")).rejects.toThrow("allocation failed");
+    scarce.end();
+    expect(db.status()).toMatchObject({ state: "open", log: { segments: (segments ?? 0) + 1 } });
+    if (isGoingOn) await db.set("later", "1");
+    await db.close();
+    const again = await open<string>("/data", options);
+    expect([...again.keys()]).toEqual(["large", "later"]);
+    await again.close();
+  }
+});

@@ -1,7 +1,7 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { open, type Store } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
-import { grant, grantAll } from "../memory/granting.js";
+import { scarcity } from "../memory/scarce.js";
 
 const KEY = new Uint8Array(32).fill(7);
 const FAILED = { code: "STORE_FAILED" };
@@ -87,7 +87,6 @@ describe("an exception that nobody expects, out of sealing", () => {
 
 describe("no memory for a batch", () => {
   test("nothing of it is seen, and all else is, whichever allocation is the first that fails", async () => {
-    onTestFinished(grantAll);
     let failures = 0;
     for (let granted = 0; ; granted++) {
       const db = await open<string>(undefined, { codec: "text" });
@@ -98,12 +97,12 @@ describe("no memory for a batch", () => {
         const key = i % 5 === 0 ? `old ${i / 5}` : `new ${i}`;
         return { type: "set", key, value: "x", ...(i % 3 === 0 ? { ttl: 60_000 } : {}) } as const;
       });
-      grant(granted);
+      const scarce = scarcity(granted);
       const error: unknown = await db.batch(writes).then(
         () => undefined,
         (reason: unknown) => reason,
       );
-      grantAll();
+      scarce.end();
       // What fails before anything is applied harms nothing, and what fails behind that leaves all of it.
       if (error === undefined || db.status().entries === 11_000) break;
       if (db.status().state === "failed") {

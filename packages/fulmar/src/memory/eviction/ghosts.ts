@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { isNoMemory } from "../../base/no-memory.js";
+import { isNoMemory } from "../../base/errors.js";
 import { NO_SLOT } from "./policy.js";
 import { SlotLists } from "./slot-lists.js";
 import { SlotWords } from "./slot-words.js";

@@ -1,4 +1,4 @@
-import { isNoMemory } from "../../base/no-memory.js";
+import { isNoMemory } from "../../base/errors.js";
 import { NONE, type Ref } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import type { OffHeapIndexes } from "./indexes.js";

@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.js";
-import { isNoMemory } from "../../base/no-memory.js";
+import { isNoMemory } from "../../base/errors.js";
 import { isEmptyRange, type KeyRange } from "../../keys/range.js";
 import { entryLength, flagsOf, HAS_DEADLINE, keyLengthOf, keyStart } from "../../record/entry.js";
 import { digestOf } from "../digest.js";

@@ -1,4 +1,4 @@
-import { isNoMemory } from "../../base/no-memory.js";
+import { isNoMemory } from "../../base/errors.js";
 import { isTombstone } from "../../record/entry.js";
 import { NONE, type Ref } from "../engine.js";
 import type { PinnedVersion } from "../pinned-versions.js";

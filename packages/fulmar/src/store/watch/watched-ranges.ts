@@ -1,3 +1,4 @@
+import { isNoMemory } from "../../base/errors.js";
 import type { KeyRange } from "../../keys/range.js";
 import { RangeTree } from "./range-tree.js";
 import { Segments, SegmentsBuilder } from "./segments.js";
@@ -57,14 +58,13 @@ export class WatchedRanges<T> {
   }
 
   /** Called from within commits, which must not fail for it. */
-
   #improve(): void {
     const { size } = this.#tree;
     if (++this.#vain < Math.max(VAIN_MIN, size / STEP_RANGES)) return;
     try {
       this.#improveSome();
     } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
+      if (!isNoMemory(cause)) throw cause;
       // There is no memory: what there is tells what it can, and after as many keys this is tried again.
       this.#vain = 0;
       this.#work = undefined;

@@ -16,7 +16,7 @@ import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Sharing } from "../../../src/memory/shared/sharing.js";
 import { isTombstone } from "../../../src/record/entry.js";
 import { ascii, entry, keyAt, put, quickHash, read } from "../fixtures.js";
-import { runGranted } from "../granting.js";
+import { runGranted } from "../scarce.js";
 import { sequence } from "../shared/fixture.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
