@@ -51,13 +51,15 @@ export function checkOptions(options: unknown, known: readonly string[], where: 
 /** Arrays of numbers of every kind. */
 const TypedArray: abstract new () => Iterable<number> = Object.getPrototypeOf(Uint8Array);
 
-/** Refuses what cannot be iterated over. */
+/** Refuses what cannot be iterated over, and strings and bytes, which are one key and not a list of their parts. */
 export function checkIterable(value: unknown, name: string): void {
   const given = value as Partial<Iterable<unknown>> | null | undefined;
-  if (!isRevoked(value) && typeof given?.[Symbol.iterator] === "function" && !isSpent(value)) return;
+  const isOne = typeof value === "string" || isBytes(value);
+  if (!isRevoked(value) && !isOne && typeof given?.[Symbol.iterator] === "function" && !isSpent(value))
+    return;
   throw new FulmarTypeError(
     "INVALID_ARGUMENT",
-    `${name} must be an array, or something else to iterate over`,
+    `${name} must be an array, or something else to iterate over, and neither a string nor bytes`,
   );
 }
 
