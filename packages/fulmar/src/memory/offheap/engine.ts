@@ -260,7 +260,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
         records.free(ref);
         continue;
       }
-      const older = this.indexes.removeNewest(ref, true);
+      const older = this.indexes.removeNewest(ref);
       if (older !== NONE) this.#garbage.reconsiderNewest(older);
     }
     this.#version = Math.min(this.#version, version);

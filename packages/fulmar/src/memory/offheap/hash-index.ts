@@ -71,11 +71,11 @@ export class HashIndex {
     return this.#located.locate(hash, bytes, from, to);
   }
 
-  /** The same for going back, which needs no memory. */
-  locateStill(bytes: Uint8Array, from: number, to: number): Ref {
+  /** The same where it must not matter whether there is memory: for what is taken out, or lies elsewhere now. */
+  locateAnyway(bytes: Uint8Array, from: number, to: number): Ref {
     const hash = this.#hash.of(bytes, from, to);
     this.#located = this.#partOf(hash);
-    return this.#located.locateStill(hash, bytes, from, to);
+    return this.#located.locateAnyway(hash, bytes, from, to);
   }
 
   /** The same for a key whose hash is known, in a table that waits for keys: it does not become smaller. */

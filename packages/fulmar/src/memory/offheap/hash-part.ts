@@ -1,4 +1,5 @@
 import { assert } from "../../base/assert.js";
+import { isNoMemory } from "../../base/errors.js";
 import { NONE, type Ref } from "../engine.js";
 import { GROUP_SLOTS, HashTable, NO_PLACE, type Place } from "./hash-table.js";
 import type { KeyHash } from "./key-hash.js";
@@ -87,8 +88,13 @@ export class HashPart {
     return this.#seek(hash, bytes, from, to);
   }
 
-  /** The same without a part of the way to another table, for which there may be no memory. */
-  locateStill(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+  /** The same where nothing is to be refused: a part of the way to another table waits until there is memory for it. */
+  locateAnyway(hash: number, bytes: Uint8Array, from: number, to: number): Ref {
+    try {
+      this.#step();
+    } catch (error) {
+      if (!isNoMemory(error)) throw error;
+    }
     return this.#seek(hash, bytes, from, to);
   }
 

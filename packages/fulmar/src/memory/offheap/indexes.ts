@@ -153,7 +153,7 @@ export class OffHeapIndexes {
       this.keys.insert(slab, start, end, ref);
     } catch (error) {
       if (isAdded) {
-        this.hash.locateStill(slab, start, end);
+        this.hash.locateAnyway(slab, start, end);
         this.hash.remove();
       }
       records.lower(ref, QUEUED);
@@ -213,15 +213,14 @@ export class OffHeapIndexes {
 
   /**
    * Takes the newest version of a key away and frees it. Returns the version before it, which is the
-   * newest again, or NONE. `isBack`: there may be no memory for anything.
+   * newest again, or NONE. Where memory is private, it takes none.
    */
-  removeNewest(ref: Ref, isBack = false): Ref {
+  removeNewest(ref: Ref): Ref {
     const { records } = this;
     const slab = records.slab(ref);
     const start = records.keyStart(ref);
     const end = start + records.keyLength(ref);
-    const newest = isBack ? this.hash.locateStill(slab, start, end) : this.hash.locate(slab, start, end);
-    assert(newest === ref, "only the newest version is taken from the top");
+    assert(this.hash.locateAnyway(slab, start, end) === ref, "only the newest version is taken from the top");
     this.#leave(ref);
     this.origins.expel(ref);
     const older = records.older(ref);
@@ -264,7 +263,7 @@ export class OffHeapIndexes {
     const at = records.offset(copy);
     const start = records.keyStart(copy);
     // Nothing but the copy takes memory: where there was none for it, nothing has changed.
-    const located = this.hash.locateStill(slab, start, start + records.keyLength(copy));
+    const located = this.hash.locateAnyway(slab, start, start + records.keyLength(copy));
     assert(located === ref, "a newest record is moved");
     this.hash.replace(copy);
     // Not before the copy is whole, and not after the old place may be used again.

@@ -20,7 +20,8 @@ import { runGranted } from "../scarce.js";
 import { sequence } from "../shared/fixture.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
-const SEEDS = [1, Number(process.env.FULMAR_SEED ?? Date.now() % 1_000_000)];
+/** The second one found that a tombstone was forgotten for which the hash table could not shrink. */
+const SEEDS = [1, 237_185, Number(process.env.FULMAR_SEED ?? Date.now() % 1_000_000)];
 const STEPS = 500;
 /** Steps between two changes of whether there is an order by origin. */
 const REORDERED = 80;
@@ -78,12 +79,15 @@ class Starving {
 
   finish(): void {
     while (this.#pins.length > 0) this.#release(0);
-    while (this.#engine.vacuum(1000));
+    for (const engine of [this.#engine, this.#plain]) {
+      engine.settle(engine.version);
+      while (engine.vacuum(1000));
+    }
     expect(this.#engine.hasPins()).toBe(false);
-    while (this.#plain.vacuum(1000));
     this.#check();
     const { entries } = this.#plain.usage();
-    expect(this.#engine.usage().entries).toBe(entries);
+    // Nothing that was put off was forgotten.
+    expect(this.#engine.usage()).toMatchObject({ entries, tombstones: 0, oldVersions: 0 });
   }
 
   /** What cannot fail for want of memory. */
