@@ -161,7 +161,7 @@ export class TcpConnection implements Connection {
     try {
       return this.#decoder.next();
     } catch (error) {
-      this.#fail(error instanceof FulmarError ? error : this.#noMemory(error));
+      this.#fail(error instanceof FulmarError ? error : this.#broken(error));
       return undefined;
     }
   }
@@ -186,14 +186,16 @@ export class TcpConnection implements Connection {
     try {
       return encodeFrames(this.#outgoing);
     } catch (error) {
-      this.#fail(this.#noMemory(error));
+      this.#fail(this.#broken(error));
       return undefined;
     }
   }
 
-  #noMemory(cause: unknown): FulmarError {
+  /** Mostly there is no memory for a frame. */
+  #broken(cause: unknown): FulmarError {
     const { remote } = this;
-    return new FulmarError("CONNECTION_LOST", `no memory for frames from or to ${remote}`, { remote, cause });
+    const message = `frames from or to ${remote} could not be handled: ${String(cause)}`;
+    return new FulmarError("CONNECTION_LOST", message, { remote, cause });
   }
 
   #onWritten(sizeBytes: number, error: Error | null | undefined): void {
