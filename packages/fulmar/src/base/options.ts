@@ -32,13 +32,27 @@ export function isMadeBy<T>(value: unknown, made: abstract new (...given: never[
   return !isRevoked(value) && value instanceof made;
 }
 
-/** Refuses an options argument that is not an object or has a member outside `known`. */
+/** A deadline, a signal or a map in place of options that hold one would ask for nothing, as it has no members. */
+function isOfOtherKind(options: object): boolean {
+  try {
+    return Object.prototype.toString.call(options) !== "[object Object]";
+  } catch {
+    return true;
+  }
+}
+
+/** Refuses an options argument that is not an object of options, or has a member outside `known`. */
 export function checkOptions(options: unknown, known: readonly string[], where: string): void {
   if (options === undefined || options === NO_OPTIONS) return;
   if (typeof options !== "object" || options === null || kindOf(options) !== "other") {
     throw new FulmarTypeError("INVALID_ARGUMENT", `${where}: options must be an object`);
   }
-  for (const name of Object.keys(options)) {
+  const names = Object.keys(options);
+  if (names.length === 0 && isOfOtherKind(options)) {
+    const message = `${where}: options must be an object with members such as "${known[0]}", not ${textOf(options)}`;
+    throw new FulmarTypeError("INVALID_ARGUMENT", message);
+  }
+  for (const name of names) {
     if (!known.includes(name)) {
       throw new FulmarTypeError(
         "UNKNOWN_OPTION",
