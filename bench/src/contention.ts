@@ -8,6 +8,7 @@ import {
   type Run,
   shuffled,
   turn,
+  warmUp,
 } from "./measure.js";
 
 /** Loops that run transactions at once. */
@@ -110,7 +111,7 @@ export function contending(kind: Contention): (run: Run) => Promise<Measurement>
       await db.close();
       return { ...seen, counts };
     };
-    await once(`${run.directory}-warm`, run.warmUpMs);
+    await warmUp(run, once);
     const { operations, seconds, latencies, counts } = await once(run.directory, run.measureMs);
     const { curveMs: _, ...quantiles } = latencyFigures(latencies);
     return {

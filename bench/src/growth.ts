@@ -1,10 +1,10 @@
 import { type ByteStore, fill, openBytes } from "./fill.js";
-import { keyAt, type Measurement, type Run, shuffled, valueAt } from "./measure.js";
+import { keyAt, type Measurement, type Run, shuffled, valueAt, warmUp } from "./measure.js";
 import { collect } from "./observe.js";
 
 /** Reads and scans go through so many keys at most: more would only take longer. */
 const PROBES_MAX = 1_000_000;
-/** Keys of the store that is used to warm up. */
+/** Keys of the stores that are used to warm up. */
 const WARM_KEYS = 50_000;
 
 /**
@@ -12,8 +12,8 @@ const WARM_KEYS = 50_000;
  * compared between sizes.
  */
 export async function growth(run: Run): Promise<Measurement> {
-  const { keys, valueBytes, warmUpMs } = run;
-  await warmUp(`${run.directory}-warm`, valueBytes, warmUpMs);
+  const { keys, valueBytes } = run;
+  await warmUp(run, (directory, timeMs) => doAll(directory, valueBytes, timeMs));
   const order = shuffled(keys);
   await collect();
   const db = await openBytes(run.directory, "relaxed");
@@ -45,7 +45,7 @@ async function checkpointTime(db: ByteStore, order: Uint32Array): Promise<number
 }
 
 /** All that is measured later, in a small store, until the time is over. */
-async function warmUp(directory: string, valueBytes: number, timeMs: number): Promise<void> {
+async function doAll(directory: string, valueBytes: number, timeMs: number): Promise<void> {
   const order = shuffled(WARM_KEYS);
   const begin = performance.now();
   const db = await openBytes(directory, "relaxed");

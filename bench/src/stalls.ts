@@ -1,10 +1,10 @@
 import { type ByteStore, CALLS_PER_TURN, fill, forEach, openBytes } from "./fill.js";
-import { keyAt, type Measurement, type Run, shuffled, turn, valuePool } from "./measure.js";
+import { keyAt, type Measurement, type Run, shuffled, turn, valuePool, warmUp } from "./measure.js";
 import { collect, type Stalls, watched } from "./observe.js";
 
 /** So many keys at most are kept by a snapshot, expire in the same moment, or are deleted. */
 const PART_MAX = 1_000_000;
-/** Keys of the store that is used to warm up. */
+/** Keys of the stores that are used to warm up. */
 const WARM_KEYS = 50_000;
 /** Keys that are set with a deadline in a ms at the least, on a machine that does other things. */
 const SET_PER_MS = 20;
@@ -14,8 +14,8 @@ const SET_PER_MS = 20;
  * processor time that the main thread takes in one turn of the event loop in each. A turn has a hundred calls in it.
  */
 export async function stalls(run: Run): Promise<Measurement> {
-  const { keys, valueBytes, warmUpMs } = run;
-  await warmUp(`${run.directory}-warm`, valueBytes, warmUpMs);
+  const { keys, valueBytes } = run;
+  await warmUp(run, (directory, timeMs) => doAll(directory, valueBytes, timeMs));
   const order = shuffled(keys);
   const part = order.subarray(0, PART_MAX);
   await collect();
@@ -47,7 +47,7 @@ export async function stalls(run: Run): Promise<Measurement> {
   };
 }
 
-async function warmUp(directory: string, valueBytes: number, timeMs: number): Promise<void> {
+async function doAll(directory: string, valueBytes: number, timeMs: number): Promise<void> {
   const order = shuffled(WARM_KEYS);
   const begin = performance.now();
   const db = await openBytes(directory, "relaxed");

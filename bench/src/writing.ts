@@ -9,12 +9,13 @@ import {
   type Run,
   shuffled,
   valuePool,
+  warmUp,
 } from "./measure.js";
 
 /** What to do with a store, once for each index. */
 type Step = (db: ByteStore, index: number) => Promise<unknown>;
 
-/** Does `step` in a store that is thrown away until V8 has compiled it, and then in a fresh one. */
+/** Does `step` in stores that are thrown away until V8 has compiled it, and then in a fresh one. */
 async function warmThenMeasured(
   run: Run,
   durability: Durability,
@@ -28,7 +29,7 @@ async function warmThenMeasured(
     await db.close();
     return result;
   };
-  await once(`${run.directory}-warm`, Number.POSITIVE_INFINITY, run.warmUpMs);
+  await warmUp(run, (directory, timeMs) => once(directory, Number.POSITIVE_INFINITY, timeMs));
   return once(run.directory, steps, run.measureMs);
 }
 

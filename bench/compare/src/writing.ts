@@ -1,4 +1,12 @@
-import { type Concurrent, concurrently, keyAt, quantile, shuffled, valuePool } from "../../dist/measure.js";
+import {
+  type Concurrent,
+  concurrently,
+  keyAt,
+  quantile,
+  shuffled,
+  valuePool,
+  warmUp,
+} from "../../dist/measure.js";
 import { bytesWritten } from "../../dist/observe.js";
 import type { Handle, Level } from "./engine.js";
 import { loadBatches } from "./load.js";
@@ -25,7 +33,7 @@ export interface Plan {
 }
 
 /**
- * Warms up in a store of its own, which is thrown away, and then measures. `ended` is awaited before a store is
+ * Warms up in stores of its own, which are thrown away, and then measures. `ended` is awaited before a store is
  * closed.
  */
 export async function warmThenMeasured(
@@ -34,7 +42,7 @@ export async function warmThenMeasured(
   step: Step,
   ended?: () => Promise<void>,
 ): Promise<CellResult> {
-  const { engine, directory, keys, valueBytes, warmUpMs } = context;
+  const { engine, directory, keys, valueBytes } = context;
   const order = shuffled(keys);
   const once = async (place: string, stepsMax: number, timeMs: number): Promise<Concurrent> => {
     const handle = await engine.open(place, plan.level);
@@ -46,7 +54,7 @@ export async function warmThenMeasured(
     await handle.close();
     return result;
   };
-  await once(`${directory}-warm`, Number.POSITIVE_INFINITY, warmUpMs);
+  await warmUp(context, (place, timeMs) => once(place, Number.POSITIVE_INFINITY, timeMs));
   const { operations, seconds, latencies } = await once(directory, plan.steps, plan.timeMs);
   const [p50Ms, p99Ms, p999Ms] = [0.5, 0.99, 0.999].map((q) => quantile(latencies, q));
   return {
