@@ -125,6 +125,10 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
     "EROFS",
     "the file system is read-only: mount it for writing, or copy the directory elsewhere and open the copy",
   ],
+  [
+    "ERR_ACCESS_DENIED",
+    "Node's permission model forbids it, and lets nobody sync a file: run a store with a directory without it",
+  ],
   ["EMFILE", TOO_MANY_FILES],
   ["ENFILE", TOO_MANY_FILES],
 ]);
@@ -147,6 +151,7 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
     case "EACCES":
     case "EPERM":
     case "EROFS":
+    case "ERR_ACCESS_DENIED":
       return new FulmarError(
         "ACCESS_DENIED",
         `not allowed to ${action} ${path} (${system}): ${remedy ?? "check owner and mode"}`,

@@ -7,6 +7,7 @@ it.each([
   ["EFBIG", "DISK_FULL", "ulimit -f"],
   ["EACCES", "ACCESS_DENIED", "check owner and mode"],
   ["EROFS", "ACCESS_DENIED", "mount it for writing, or copy the directory elsewhere and open the copy"],
+  ["ERR_ACCESS_DENIED", "ACCESS_DENIED", "permission model"],
   ["EMFILE", "IO_ERROR", "ulimit -n"],
   ["ENFILE", "IO_ERROR", "ulimit -n"],
 ])("an error %s of the system is %s, and its message says what helps", (system, code, remedy) => {
