@@ -44,10 +44,12 @@ export interface CommitLog {
   readonly synced: number;
   /**
    * Reserves space for the encoded commit of the next version. The caller fills it and calls
-   * {@link end} before anything else happens.
+   * {@link end} before anything else happens. Throws, with nothing changed, where there is no memory for it.
    */
   begin(version: number, lengthBytes: number): CommitSpace;
   end(): void;
+  /** In place of {@link end}: the commit that was begun is none, and nothing of it is left. */
+  abandon(): void;
   /** Somebody waits for everything appended so far to be logged, or synced. */
   want(level: "logged" | "synced"): void;
   /** Hands over what is pending and syncs, in order, then stops taking commits. */

@@ -51,6 +51,10 @@ export class GroupBuffer {
   #headCrc = 0;
   #payloadLength = 0;
   #sealing: Sealing | undefined;
+  #begun = false;
+  /** What was so before the record that began last. */
+  #versionBefore = 0;
+  #definedBefore = 0;
 
   constructor(checksum: Checksum, origins: OriginTable, crc: number, version: number) {
     this.#checksum = checksum;
@@ -121,10 +125,14 @@ export class GroupBuffer {
     lengthBytes: number,
     sealing?: Sealing,
   ): { bytes: Uint8Array; at: number } {
+    assert(!this.#begun, "one record is finished before the next begins");
     const seal = sealing?.seal;
     this.#sealing = sealing;
     const length = this.recordBytes(lengthBytes, seal);
     this.#reserve(length);
+    this.#begun = true;
+    this.#versionBefore = this.#version;
+    this.#definedBefore = this.#defined;
     this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;
     this.#headAt = this.#filled;
     const head = this.#head;
@@ -139,6 +147,8 @@ export class GroupBuffer {
   }
 
   end(): void {
+    assert(this.#begun, "a record ends that was begun");
+    this.#begun = false;
     if (this.#sealing !== undefined) {
       const { seal, position } = this.#sealing;
       const place = { seal, position: position + this.#headAt };
@@ -147,6 +157,14 @@ export class GroupBuffer {
     this.#crc = closeRecord(this.#checksum, this.#bytes, this.#headAt, this.#payloadLength, this.#headCrc);
     this.#filled = this.#headAt + recordBytes(this.#payloadLength);
     this.#commits++;
+  }
+
+  /** In place of {@link end}: the next record begins where this one did. */
+  abandon(): void {
+    assert(this.#begun, "a record is abandoned that was begun");
+    this.#begun = false;
+    this.#version = this.#versionBefore;
+    this.#defined = this.#definedBefore;
   }
 
   /** The end of the last record that lies wholly in the first `bytes`, starting from the state before the group. */

@@ -30,7 +30,6 @@ export class LogWriter implements CommitLog {
   #logged: Progress;
   #synced: Progress;
   #syncTarget: number;
-  #begun = false;
   #scheduled = false;
   /** Made once: a commit that finds the end of the turn scheduled makes nothing. */
   readonly #flush = this.#guarded(() => this.#syncAll());
@@ -86,14 +85,11 @@ export class LogWriter implements CommitLog {
   }
 
   begin(version: number, lengthBytes: number): CommitSpace {
-    assert(!this.#begun, "one commit is finished before the next begins");
     if (this.#closed) throw new FulmarError("CLOSED", "the log is closed");
     if (this.#failure !== undefined) throw logFailedEarlier(this.#failure);
     assert(version > this.#group.version, "versions rise");
     try {
-      const space = this.#space(version, lengthBytes);
-      this.#begun = true;
-      return space;
+      return this.#space(version, lengthBytes);
     } catch (cause) {
       // Without memory nothing of the record is there, and an empty group, or a segment without opening, begins again.
       throw isNoMemory(cause) ? cause : this.#broken(cause);
@@ -114,10 +110,12 @@ export class LogWriter implements CommitLog {
     return this.#group.begin(salt, version, this.synced, lengthBytes, sealing);
   }
 
+  abandon(): void {
+    this.#group.abandon();
+  }
+
   /** May write, and so may call the observer's `refused`, when the group has become large. */
   end(): void {
-    assert(this.#begun, "a commit ends that was begun");
-    this.#begun = false;
     try {
       this.#closeRecord();
     } catch (cause) {

@@ -22,7 +22,7 @@ import type {
   OutcomeOf,
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
-import { readOnly, takeBack } from "./failing.js";
+import { isUndone, readOnly, takeBack } from "./failing.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal } from "./memory-limit.js";
 import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
@@ -329,7 +329,7 @@ export class Committer implements LogObserver {
     }
   }
 
-  /** Encodes a commit into the log's buffer and applies each entry from there. */
+  /** Encodes a commit into the log's buffer and applies each entry from there; all of it, or without memory nothing. */
   #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
     assert(this.#log !== undefined, "a committer has its log before its first commit");
     const { engine } = this.#parts;
@@ -345,8 +345,9 @@ export class Committer implements LogObserver {
       }
       assert(next === at + length, "a commit fills exactly the space reserved for it");
     } catch (cause) {
-      takeBack(engine, before);
-      throw this.#broken("a commit could not be applied to memory", cause);
+      if (!isUndone(engine, before, cause)) throw this.#broken("a commit could not be applied", cause);
+      this.#log.abandon();
+      throw cause;
     }
   }
 

@@ -1,4 +1,4 @@
-import { FulmarError } from "../base/errors.js";
+import { FulmarError, isNoMemory } from "../base/errors.js";
 import type { MemoryEngine } from "../memory/engine.js";
 
 /** Why a store that failed takes nothing more. */
@@ -8,13 +8,19 @@ export function readOnly(cause: Error): FulmarError {
 }
 
 /**
- * Takes a commit back with which something went wrong that nobody expected: no memory for it, or a bug. Nobody may see
- * half of it, nor what the log does not have the end of.
+ * Takes a commit back with which something went wrong: no memory for it, or a bug. Nobody may see half of it, nor what
+ * the log does not have the end of. False when that went wrong, too: no more may be built on what is left of it.
  */
-export function takeBack(engine: MemoryEngine, before: number): void {
+export function takeBack(engine: MemoryEngine, before: number): boolean {
   try {
     engine.rollback(before);
+    return true;
   } catch {
-    // What is left of it stays in memory: whatever happens, no more is built on that.
+    return false;
   }
+}
+
+/** Takes back a commit that could not be applied. True when all goes on without it: there was no memory for it. */
+export function isUndone(engine: MemoryEngine, before: number, cause: unknown): boolean {
+  return takeBack(engine, before) && isNoMemory(cause);
 }

@@ -44,6 +44,11 @@ export class MemoryHistory implements CommitHistory {
     return this.#bytes;
   }
 
+  /** Makes room for a commit of this length, which is kept next, or throws what the platform throws. */
+  makeRoom(length: number): void {
+    this.#room(HEAD_BYTES + length);
+  }
+
   /** Keeps a copy of the commit in `bytes[at, at + length)`. */
   append(version: number, bytes: Uint8Array, at: number, length: number): void {
     const needed = HEAD_BYTES + length;
@@ -69,13 +74,14 @@ export class MemoryHistory implements CommitHistory {
     if (last !== undefined && last.filled + needed <= last.bytes.length) return last;
     const least = Math.min(this.#bytesMax, Math.max(CHUNK_BYTES_MIN, Math.ceil(this.#bytesMax / CHUNKS)));
     const size = Math.max(needed, least);
+    const bytes = size > this.#bytesMax ? undefined : new Uint8Array(size);
     while (this.#chunks.length > 0 && this.#bytes + size > this.#bytesMax) {
       const [oldest] = this.#chunks.splice(0, 1);
       oldest.isGone = true;
       this.#bytes -= oldest.bytes.length;
     }
-    if (size > this.#bytesMax) return undefined;
-    const chunk = { bytes: new Uint8Array(size), filled: 0, base: this.#newest, isGone: false };
+    if (bytes === undefined) return undefined;
+    const chunk = { bytes, filled: 0, base: this.#newest, isGone: false };
     this.#chunks.push(chunk);
     this.#bytes += size;
     return chunk;

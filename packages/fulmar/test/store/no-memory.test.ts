@@ -5,7 +5,6 @@ import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 import { scarcity } from "../memory/scarce.js";
 
 const VALUE = "v".repeat(200);
-const FAILED = { code: "STORE_FAILED" };
 
 function texts(options: { historyBytes?: number } = {}): Promise<Store<string>> {
   return open<string>(undefined, { codec: "text", ...options });
@@ -82,22 +81,74 @@ describe("no memory for what a watch shows", () => {
   });
 });
 
-test("a commit that there is no memory to keep for watches fails the store, and is not seen", async () => {
-  const db = await texts({ historyBytes: 8192 });
-  await db.set("saved", "1");
-  let isRefused = false;
-  for (let i = 0; db.status().state === "open"; i++) {
-    // What comes first of a new chunk, of a value and of a record.
-    const scarce = scarcity(i % 3, 1);
-    const error: unknown = await db.set(`key ${i}`, "v".repeat(900)).then(() => undefined, String);
+/** Keys `0`, `1`, ... in batches of two, for each of which one allocation more is granted, then written again. */
+async function writeScarcely(db: Store<string>, batches: number): Promise<number> {
+  let refused = 0;
+  for (let i = 0; i < batches; i++) {
+    const writes = [`${2 * i}`, `${2 * i + 1}`].map((key) => {
+      return { type: "set" as const, key, value: "v".repeat(4000), ...(i % 3 === 0 ? { ttl: 1e9 } : {}) };
+    });
+    const scarce = scarcity(i % 4, 1);
+    const written = db.batch(writes).then(() => undefined, String);
+    // Before the simulated disk is asked, which takes some, too.
     scarce.end();
-    isRefused = error !== undefined;
-    expect(db.has(`key ${i}`)).toBe(!isRefused);
+    const error: unknown = await written;
+    expect(db.status().state).toBe("open");
+    expect([db.has(`${2 * i}`), db.has(`${2 * i + 1}`)]).toEqual(Array(2).fill(error === undefined));
+    portOf(db).verify();
+    if (error === undefined) continue;
+    expect(error).toBe("RangeError: Array buffer allocation failed");
+    refused++;
+    await db.batch(writes);
   }
-  expect(isRefused).toBe(true);
-  expect(db.get("saved")).toBe("1");
-  await expect(db.set("later", "1")).rejects.toMatchObject(FAILED);
-  await expect(db.close()).rejects.toMatchObject(FAILED);
+  return refused;
+}
+
+test("a commit for which memory runs out half-way is refused alone, and the history holds all others", async () => {
+  const db = await texts({ historyBytes: 100_000 });
+  expect(await writeScarcely(db, 400)).toBeGreaterThan(20);
+  const keys = Array.from({ length: 800 }, (_, i) => `${i}`);
+  const past: string[] = [];
+  for await (const { changes, gap } of db.watch({}, { since: db.version - 6 })) {
+    expect(gap).toBeUndefined();
+    past.push(...changes.map(({ key }) => String(key)));
+    if (past.at(-1) === "799") break;
+  }
+  expect(past.length).toBeGreaterThan(4);
+  expect(past).toEqual(keys.slice(-past.length));
+  await db.close();
+});
+
+test.each([
+  ["plain", {}],
+  ["encrypted", { encryption: { key: new Uint8Array(32).fill(1) } }],
+])("the log, %s, holds what was not refused, and nothing else", async (_, sealing) => {
+  const { runtime } = simulatedStorage({ cryptography: nodeCryptography });
+  const options = { codec: "text", runtime, segmentBytes: 65_536, ...sealing } as const;
+  const keys = Array.from({ length: 500 }, (_, i) => `key ${i}`);
+  let refused = 0;
+  for (let granted = 0; ; granted += 3) {
+    const db = await open<string>(`/data ${granted}`, options);
+    await db.set("first", "1");
+    const writes = keys.map((key, i) => {
+      return { type: "set" as const, key, value: "x", ...(i % 3 === 0 ? { ttl: 1e9 } : {}) };
+    });
+    const scarce = scarcity(granted);
+    const written = db.batch(writes).then(() => undefined, String);
+    // Before the simulated disk is asked, which takes some, too.
+    scarce.end();
+    const error = await written;
+    if (error !== undefined) expect(error).toBe("RangeError: Array buffer allocation failed");
+    expect(db.count()).toBe(error === undefined ? 501 : 1);
+    await db.set("last", "1");
+    await db.close();
+    const again = await open<string>(`/data ${granted}`, options);
+    expect([...again.keys()]).toEqual(["first", ...(error === undefined ? keys : []), "last"].sort());
+    await again.close();
+    if (error === undefined) break;
+    refused++;
+  }
+  expect(refused).toBeGreaterThan(5);
 });
 
 test("a directory is free again when there was no memory for the store that was to be opened", async () => {

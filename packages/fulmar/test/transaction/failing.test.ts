@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { committerFixture, covering, PEER, setting } from "./fixture.js";
+import { committerFixture, covering, OWN, PEER, setting } from "./fixture.js";
 
 const FAILED = expect.objectContaining({ code: "STORE_FAILED" });
 
@@ -29,4 +29,32 @@ test("a commit that was shown to others before the log failed stays", async () =
   expect(engine.settled).toBe(0);
   expect(read("a")).toBe("1");
   expect(() => committer.commit([setting("b", "1")], "memory")).toThrow(FAILED);
+});
+
+test("a commit for which there is no memory is refused alone, and its numbers are not given out again", async () => {
+  const { committer, log, engine, read, failures, foreign, clock } = committerFixture();
+  await committer.beginReplication();
+  const put = engine.put.bind(engine);
+  let left = 2;
+  engine.put = (...entry) => {
+    if (left-- === 0) throw new RangeError("Array buffer allocation failed");
+    put(...entry);
+  };
+  void committer.commit([setting("a", "1")], "memory");
+  const [version, seq] = [committer.lastVersion, committer.seq];
+  const writes = ["a", "b"].map((name) => setting(name, "2"));
+  expect(() => committer.commit(writes, "full")).toThrow("allocation failed");
+  expect([read("a"), read("b"), committer.newestVersion]).toEqual(["1", undefined, version]);
+  expect(committer.appliedCoverage.covers(OWN, seq + 1)).toBe(false);
+  left = 0;
+  const page = foreign(PEER, 1, clock.next(), "c", "1");
+  expect(() => committer.merge([page], covering(PEER, 1))).toThrow("allocation failed");
+  expect(committer.appliedCoverage.covers(PEER, 1)).toBe(false);
+  const done = committer.commit([setting("b", "3")], "full");
+  expect(committer.seq).toBe(seq + 2);
+  log.log();
+  log.sync();
+  expect(await done).toMatchObject({ version: version + 3 });
+  expect(log.records.map((record) => record.version)).toEqual([version, version + 3]);
+  expect([failures, committer.failure, read("a"), read("b")]).toEqual([[], undefined, "1", "3"]);
 });

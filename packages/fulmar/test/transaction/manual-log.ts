@@ -23,6 +23,10 @@ export class ManualLog implements CommitLog {
     this.#open = undefined;
   }
 
+  abandon(): void {
+    this.#open = undefined;
+  }
+
   want(level: "logged" | "synced"): void {
     this.wants.push(level);
   }

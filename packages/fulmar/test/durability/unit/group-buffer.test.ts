@@ -101,6 +101,36 @@ describe("a group", () => {
     expect(records(group.content).map((record) => record.origins)).toEqual([{ 1: ADA }, {}, { 2: BOB }]);
   });
 
+  test("keeps nothing of a record that was abandoned, origins that it defined included", () => {
+    const { group, origins } = newGroup();
+    group.begin(SALT, 11, 0, 7);
+    group.abandon();
+    expect([group.filled, group.commits, group.crc, group.version]).toEqual([0, 0, 99, 10]);
+    add(group, 12, filledWith(1, 7));
+    origins.intern(BOB);
+    group.begin(SALT, 13, 0, 70);
+    group.abandon();
+    expect([group.commits, group.version]).toEqual([1, 12]);
+    add(group, 14, filledWith(2, 7));
+    const found = records(group.content);
+    expect(found.map(({ head }) => head.version)).toEqual([12, 14]);
+    expect(found.map((record) => record.origins)).toEqual([{ 1: ADA }, { 2: BOB }]);
+    expect(found[1].head.predecessorCrc).toBe(found[0].crc);
+  });
+
+  test("takes one record at a time", () => {
+    const { group } = newGroup();
+    const over = expect.objectContaining({ code: "INVARIANT" });
+    expect(() => group.end()).toThrow(over);
+    expect(() => group.abandon()).toThrow(over);
+    group.begin(SALT, 11, 0, 7);
+    expect(() => group.begin(SALT, 12, 0, 7)).toThrow(over);
+    group.abandon();
+    expect(() => group.end()).toThrow(over);
+    add(group, 12, filledWith(1, 7));
+    expect(() => group.abandon()).toThrow(over);
+  });
+
   test("in a new segment begins with an opening and defines every origin again", () => {
     const { group } = newGroup();
     add(group, 11, filledWith(1, 7));

@@ -84,6 +84,48 @@ describe("no memory for a record", () => {
   });
 });
 
+describe("a commit that is abandoned", () => {
+  test("is not in the log, which goes on behind what was before it", async () => {
+    const rig = new LogRig();
+    rig.put(11);
+    rig.log.begin(12, 10);
+    rig.log.abandon();
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    await rig.file.finish();
+    expect(rig.log.synced).toBe(13);
+    expect(rig.records(rig.file, FIRST_AT).map(({ version }) => version)).toEqual([11, 13]);
+  });
+
+  test("leaves a segment that it began to the next one", async () => {
+    const rig = new LogRig({ capacity: FIRST_AT + OVERHEAD_BYTES + 10 });
+    await rig.save(11);
+    const next = rig.prepare(2);
+    rig.log.begin(12, 10);
+    rig.log.abandon();
+    expect(rig.log.logged).toBe(11);
+    rig.put(13);
+    rig.log.want("synced");
+    rig.turn();
+    for (const file of [rig.file, next]) while (file.waiting > 0) await file.finish();
+    expect(rig.log.synced).toBe(13);
+    expect(rig.records(next, SEGMENT_HEADER_BYTES, 2).map(({ version }) => version)).toEqual([11, 13]);
+  });
+
+  test("leaves a log that can be closed, with what it began and without it", async () => {
+    for (const capacity of [1 << 20, FIRST_AT + OVERHEAD_BYTES + 10]) {
+      const rig = new LogRig({ capacity });
+      await rig.save(11);
+      rig.prepare(2);
+      rig.log.begin(12, 10);
+      rig.log.abandon();
+      await rig.log.close();
+      expect([rig.log.failure, rig.log.logged, rig.log.synced]).toEqual([undefined, 11, 11]);
+    }
+  });
+});
+
 describe("an error that nobody expected stops the log and is told", () => {
   test("out of sealing a record, with all that gathered before", async () => {
     const rig = new LogRig();
