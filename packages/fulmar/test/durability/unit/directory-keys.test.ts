@@ -46,6 +46,14 @@ describe("the keys of a directory", () => {
     await store.close();
   });
 
+  test("are none where no key was ever given, as all is plain", async () => {
+    const store = await MiniStore.open(storage.runtime);
+    await write(store, 1);
+    await store.checkpoint();
+    expect(store.directory.keyIds()).toEqual([undefined]);
+    await store.close();
+  });
+
   test("are those of what is kept for its history too", async () => {
     const historyBytes = 1_000_000;
     const first = await openAs("z", { historyBytes });

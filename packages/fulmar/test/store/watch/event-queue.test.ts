@@ -111,14 +111,17 @@ describe("commits that become one", () => {
   });
 });
 
-test("a gap does not come before what waits to become one, and nothing is left when the queue is cleared", () => {
-  const queue = new EventQueue<string>(MANY, true);
-  queue.push(1, false, [shown("a", "1", 10)]);
-  expect(() => queue.pushGap({ after: 1, through: 2 })).toThrow("a gap comes after everything before it");
-  queue.clear();
-  queue.pushGap({ after: 1, through: 2 });
-  queue.clear();
-  queue.push(3, false, [shown("b", "3", 10)]);
-  expect(queue.shift()?.version).toBe(3);
-  expect(queue.shift()).toBeUndefined();
-});
+test.each([false, true])(
+  "a gap comes before nothing that waits, and all goes when cleared: coalesce %s",
+  (coalesces) => {
+    const queue = new EventQueue<string>(MANY, coalesces);
+    queue.push(1, false, [shown("a", "1", 10)]);
+    expect(() => queue.pushGap({ after: 1, through: 2 })).toThrow("a gap comes after everything before it");
+    queue.clear();
+    queue.pushGap({ after: 1, through: 2 });
+    queue.clear();
+    queue.push(3, false, [shown("b", "3", 10)]);
+    expect(queue.shift()?.version).toBe(3);
+    expect(queue.shift()).toBeUndefined();
+  },
+);

@@ -177,6 +177,33 @@ describe("a published commit", () => {
     expect(seen).toEqual([4]);
     expect(here.reports).toEqual([["watch-error", { version: 4, error }]]);
   });
+
+  test("is shown whole or not at all: without memory for a change it is reported, and missed by who waits for it", async () => {
+    const here = held(["a", "1"], ["b", "2"], ["c", "3"]);
+    const scarce = maker();
+    const error = new RangeError("Array buffer allocation failed");
+    const make = scarce.make.bind(scarce);
+    scarce.make = (bytes, at) => {
+      const shown = make(bytes, at);
+      if (shown.change.key === "b") throw error;
+      return shown;
+    };
+    const seen: unknown[] = [];
+    here.listen({}, (commit) => seen.push(["all", ...brief(commit)]), scarce);
+    here.listen("a", (commit) => seen.push(["a", ...brief(commit)]), scarce);
+    here.listen("b", (commit) => seen.push(["b", ...brief(commit)]));
+    const stream = here.watchers.watch(scarce, {}, {}) as WatchStream<string>;
+    here.publish(1, "a", "b", "c");
+    expect(seen.splice(0)).toEqual([
+      ["a", 1, "a", "1"],
+      ["b", 1, "b", "2"],
+    ]);
+    expect(here.reports).toEqual(Array(2).fill(["watch-error", { version: 1, error }]));
+    expect((await take(stream, 1)).map(brief)).toEqual([[1, "gap", 0, 1]]);
+    here.publish(2, "c");
+    expect(seen).toEqual([["all", 2, "c", "3"]]);
+    expect((await take(stream, 1)).map(brief)).toEqual([[2, "c", "3"]]);
+  });
 });
 
 test("who waits for more to be published looks again when it is, once, and again when it waits again", async () => {
