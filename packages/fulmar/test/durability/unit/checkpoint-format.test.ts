@@ -9,6 +9,7 @@ import {
   closeBlock,
   FOOTER_BYTES,
   isCheckpointMagic,
+  olderCheckpointFormat,
   readBlockHead,
   readCheckpointHeader,
   readDictionary,
@@ -51,8 +52,8 @@ function endingInZero(bytes: number, make: (number: number) => Uint8Array): Uint
   }
 }
 
-function resealed(change: (bytes: Uint8Array) => void): Uint8Array {
-  const { bytes } = written();
+function resealed(change: (bytes: Uint8Array) => void, state = STATE): Uint8Array {
+  const { bytes } = written(state);
   change(bytes);
   writeU32(bytes, 104, crc32(bytes, 0, 104, 0));
   return bytes;
@@ -104,6 +105,27 @@ describe("the header", () => {
       expect(isCheckpointMagic(bytes)).toBe(false);
     }
     expect(isCheckpointMagic(written().bytes)).toBe(true);
+  });
+
+  test("tells the number of an older format, and nothing else of what is damaged, newer or another file", () => {
+    const older = (bytes: Uint8Array): number | undefined => olderCheckpointFormat(nodeChecksum, bytes);
+    const inFormat =
+      (format: number, magic = 0) =>
+      (bytes: Uint8Array): void => {
+        writeU32(bytes, 8, format);
+        bytes[0] ^= magic;
+      };
+    const whole = endingInZero(CHECKPOINT_HEADER_BYTES, (number) =>
+      resealed(inFormat(0), { ...STATE, number }),
+    );
+    expect(older(whole)).toBe(0);
+    expect(older(whole.subarray(0, -1))).toBeUndefined();
+    for (let at = 0; at < CHECKPOINT_HEADER_BYTES; at++) {
+      const changed = whole.map((byte, i) => (i === at ? byte ^ 1 : byte));
+      expect(older(changed), `byte ${at}`).toBeUndefined();
+    }
+    expect(older(resealed(inFormat(0, 1)))).toBeUndefined();
+    for (const format of [1, 2]) expect(older(resealed(inFormat(format)))).toBeUndefined();
   });
 
   test("with a flag that is not known is of a newer format", () => {

@@ -36,6 +36,17 @@ const write = (items: readonly Item[], options?: WriteOptions): Promise<Written>
   writeWith(runtime, items, options);
 const readBack = (file: Written, version: number) => readWith(runtime, file, version);
 
+/** Bytes of the payload of each block, packed or not. */
+function blockSizes({ file, writes: [head] }: Written): number[] {
+  const sizes: number[] = [];
+  for (let at = head; at < file.length - FOOTER_BYTES; ) {
+    const size = readU32(file, at) % 2 ** 31;
+    sizes.push(size);
+    at += BLOCK_HEAD_BYTES + size + BLOCK_TAIL_BYTES;
+  }
+  return sizes;
+}
+
 describe("a checkpoint that is written", () => {
   test("of nothing has no blocks", async () => {
     const written = await write([{ key: "a" }]);
@@ -135,18 +146,26 @@ describe("a checkpoint that is written", () => {
     ).join("");
     const items = [...valued(300, 1000), { key: "z", value: noise }];
     const written = await write(items, { compressed: true });
-    const [head] = written.writes;
     expect(written.bytes).toBeLessThan(200_000);
     const back = await readBack(written, 301);
     expect(back.header).toMatchObject({ compressed: true });
     expect(back.contents).toEqual(new Map(items.map(({ key, value }) => [key, value])));
-    const lengths: number[] = [];
-    for (let at = head; at < written.file.length - FOOTER_BYTES; ) {
-      const length = readU32(written.file, at) % 2 ** 31;
-      lengths.push(length);
-      at += BLOCK_HEAD_BYTES + length + BLOCK_TAIL_BYTES;
-    }
-    expect(lengths[0]).toBeLessThan(BLOCK_BYTES / 2);
+    expect(blockSizes(written)[0]).toBeLessThan(BLOCK_BYTES / 2);
+  });
+
+  test("is packed to its last block, but for one that would not become shorter", async () => {
+    const items = valued(90, 1000);
+    const packed = await write(items, { compressed: true });
+    const lengths = blockSizes(packed);
+    expect(lengths).toHaveLength(2);
+    for (const length of lengths) expect(length).toBeLessThan(5000);
+    expect((await readBack(packed, 90)).contents.size).toBe(90);
+    await runtime.fileSystem.remove(PATH);
+    const deflate = async (bytes: Uint8Array): Promise<Uint8Array> => bytes.slice();
+    const vain = { ...runtime, compression: { ...runtime.compression, deflate } };
+    const left = await writeWith(vain, items, { compressed: true });
+    expect(blockLengths(left.file, left.writes[0])).toHaveLength(2);
+    expect((await readBack(left, 90)).contents.size).toBe(90);
   });
 
   const LEAST_BYTES = (1024 + 64) * KIB;

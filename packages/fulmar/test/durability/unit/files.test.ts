@@ -118,6 +118,8 @@ describe("errors of the system", () => {
     const cause = new Error("EIO");
     const unknown = { code: "DURABILITY_UNKNOWN", details: { path: PATH }, cause };
     expect(unknownOutcome(cause, PATH)).toMatchObject(unknown);
+    // What is known already is said as it is.
+    expect(unknownOutcome(changed, PATH)).toBe(changed);
   });
 
   test("that a directory is missing are damage, others are not", async () => {
@@ -148,7 +150,12 @@ describe("reads and writes", () => {
     const target = new Uint8Array(8);
     expect(await readFully(handle, target, 0)).toBe(6);
     expect([...target]).toEqual([0, 1, 2, 3, 4, 5, 0, 0]);
+    const reads = (): number => operations.filter((kind) => kind === "read").length;
+    const before = reads();
     expect(await readFully(handle, target.subarray(0, 0), 0)).toBe(0);
+    expect(await readFully(handle, target.subarray(0, 6), 0)).toBe(6);
+    // Not once more when all is there.
+    expect(reads() - before).toBe(1);
     await handle.close();
   });
 

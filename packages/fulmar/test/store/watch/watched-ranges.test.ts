@@ -99,6 +99,30 @@ test("when the last range is gone no key is looked for, and segments in the maki
   expect([steps(ranges, VAIN, 15), steps(ranges, VAIN, 1)]).toEqual([0, 1]);
 });
 
+test("without memory for new segments keys are found without them, and it is tried again after as many in vain", () => {
+  const ranges = watched(2 * STEP);
+  expect(steps(ranges, VAIN, 16)).toBe(1);
+  const next = vi.spyOn(RangeTree.prototype, "next");
+  next.mockImplementation(() => {
+    throw new RangeError("Array buffer allocation failed");
+  });
+  expect([ranges.some(VAIN, () => true), ranges.some(WANTED, () => true)]).toEqual([false, true]);
+  next.mockRestore();
+  expect([steps(ranges, VAIN, 15), steps(ranges, VAIN, 1)]).toEqual([0, 1]);
+  for (let i = 0; i < 2; i++) ranges.some(VAIN, () => true);
+  expect([isSearched(ranges, VAIN), ranges.some(WANTED, () => true)]).toEqual([false, true]);
+});
+
+test("an error that nobody expected is told while new segments are made", () => {
+  const ranges = watched(1);
+  expect(steps(ranges, VAIN, 15)).toBe(0);
+  const error = new TypeError("a mistake");
+  vi.spyOn(RangeTree.prototype, "next").mockImplementation(() => {
+    throw error;
+  });
+  expect(() => ranges.some(VAIN, () => true)).toThrow(error);
+});
+
 test("a range of a single key is a watched key, and every other one is a range", () => {
   const keys = vi.spyOn(WatchedKeys.prototype, "add");
   const others = vi.spyOn(WatchedRanges.prototype, "add");
