@@ -100,4 +100,8 @@ export const PARTS = {
     files: [`${STORE}/watch/*.ts`],
     tests: [`${TESTS}/store/watch`],
   },
+  memory: {
+    files: ["packages/fulmar/src/memory/offheap/*.ts"],
+    tests: [`${TESTS}/memory/offheap`],
+  },
 };

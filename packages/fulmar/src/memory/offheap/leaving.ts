@@ -1,7 +1,7 @@
 import { LATEST, NONE, type PinOwner, type Ref } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import type { PinSet } from "./pins.js";
-import { DISCARDED, HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
+import { HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { Records } from "./records.js";
 
 /**
@@ -84,22 +84,6 @@ export class LeavingBytes {
     this.#unmark(ref, KEPT);
   }
 
-  /** Whether a record may be marked as leaving. For tests. */
-  mayLeave(ref: Ref, newer: Ref): boolean {
-    const records = this.#records;
-    if (records.has(ref, DISCARDED)) return true;
-    if (newer !== NONE) return records.has(newer, QUEUED);
-    return records.isTombstone(ref) && records.has(ref, QUEUED);
-  }
-
-  /** Whether a record may be marked as kept, of which a pin of `owner` may be the holder. For tests. */
-  mayBeKept(ref: Ref, newer: Ref, owner: PinOwner | undefined): boolean {
-    const records = this.#records;
-    if (records.has(ref, HELD)) return owner !== "user";
-    if (newer !== NONE && records.has(newer, QUEUED)) return true;
-    return records.isTombstone(ref) && records.older(ref) !== NONE;
-  }
-
   /** Whether a settled record, now the newest again, is a tombstone that goes with a pin, or with what it hides. */
   #goesLater(ref: Ref): boolean {
     const records = this.#records;
@@ -134,8 +118,8 @@ export class LeavingBytes {
 
   #unmark(ref: Ref, marks: number): void {
     const records = this.#records;
-    const isLeaving = (marks & LEAVING) !== 0 && records.has(ref, LEAVING);
-    const isKept = (marks & KEPT) !== 0 && records.has(ref, KEPT);
+    const isLeaving = records.has(ref, marks & LEAVING);
+    const isKept = records.has(ref, marks & KEPT);
     if (isLeaving) this.#leaving -= records.bytesOf(ref);
     if (isKept) this.#kept -= records.bytesOf(ref);
     if (isLeaving || isKept) records.lower(ref, marks);

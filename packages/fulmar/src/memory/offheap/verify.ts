@@ -9,6 +9,7 @@ import { verifyOrder } from "./order-verify.js";
 import { verifyOrigins } from "./origin-verify.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, KEPT, LEAVING, QUEUED, SUPERSEDED } from "./record-marks.js";
+import type { Records } from "./records.js";
 import type { RefQueue } from "./ref-queue.js";
 
 /** The whole state of an off-heap engine. */
@@ -177,13 +178,13 @@ function verifyLeaving(
     if (records.has(ref, KEPT)) {
       assert(!records.has(ref, LEAVING), "a record that goes is counted once");
       assert(
-        leaving.mayBeKept(ref, newer, owner),
+        mayBeKept(records, ref, newer, owner),
         "what is kept was replaced or deleted, and no user sees it",
       );
       kept += records.bytesOf(ref);
     }
     if (!records.has(ref, LEAVING)) return;
-    assert(leaving.mayLeave(ref, newer), "what goes was replaced or deleted, and not for good yet");
+    assert(mayLeave(records, ref, newer), "what goes was replaced or deleted, and not for good yet");
     bytes += records.bytesOf(ref);
   };
   for (const ref of discarded) count(ref, NONE);
@@ -196,6 +197,20 @@ function verifyLeaving(
   }
   assert(bytes === leaving.bytes, "bytes that go once commits are settled are counted");
   assert(kept === leaving.keptBytes, "bytes that only pins of no user keep are counted");
+}
+
+/** Whether a record may be marked as leaving, which `newer` replaced if that is not NONE. */
+function mayLeave(records: Records, ref: Ref, newer: Ref): boolean {
+  if (records.has(ref, DISCARDED)) return true;
+  if (newer !== NONE) return records.has(newer, QUEUED);
+  return records.isTombstone(ref) && records.has(ref, QUEUED);
+}
+
+/** Whether a record may be marked as kept, of which a pin of `owner` may be the holder. */
+function mayBeKept(records: Records, ref: Ref, newer: Ref, owner: PinOwner | undefined): boolean {
+  if (records.has(ref, HELD)) return owner !== "user";
+  if (newer !== NONE && records.has(newer, QUEUED)) return true;
+  return records.isTombstone(ref) && records.older(ref) !== NONE;
 }
 
 function verifyDeadlines(indexes: OffHeapIndexes, newest: readonly Ref[]): void {

@@ -7,7 +7,6 @@ import { LATEST, type MemoryEngine, NONE } from "../../../src/memory/engine.js";
 import { createEngine } from "../../../src/memory/offheap/engine.js";
 import { sortByKey } from "../../../src/memory/offheap/key-sorter.js";
 import { Records } from "../../../src/memory/offheap/records.js";
-import { RefList } from "../../../src/memory/offheap/ref-list.js";
 import { DEFAULT_SHAPE, type EngineShape } from "../../../src/memory/offheap/shape.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Sharing } from "../../../src/memory/shared/sharing.js";
@@ -237,29 +236,5 @@ describe("one record among many that begins otherwise", () => {
     for (const _ of sortByKey(records, refs));
     const sorted = [...refs].map((ref) => toHex(keyOf(records.slab(ref), records.offset(ref))));
     expect(sorted).toEqual(keys.sort(compareBytes).map(toHex));
-  });
-});
-
-describe("a list of references", () => {
-  it("keeps its order while discarded ones are swept out and others come", () => {
-    const records = new Records({ ...DEFAULT_SHAPE, ...SMALL });
-    const list = new RefList();
-    const bytes = entry(ascii("k"));
-    const refs = Array.from({ length: 50_000 }, () => records.add(1, 0, bytes, 0, bytes.length));
-    const discarded = new Set<number>();
-    for (const [i, ref] of refs.entries()) {
-      list.push(ref);
-      const other = refs[(i * 31) % (i + 1)];
-      if (i % 3 !== 0 || discarded.has(other)) continue;
-      records.discard(other);
-      discarded.add(other);
-      list.sweep(records, 5);
-      if (i % 999 !== 0) continue;
-      const found = Array.from({ length: list.size }, (_, at) => list.at(at));
-      const present = new Set(found);
-      expect(found.length - (i + 1 - discarded.size)).toBeLessThan(0.4 * i + 5);
-      expect(found).toEqual(refs.slice(0, i + 1).filter((each) => !discarded.has(each) || present.has(each)));
-    }
-    expect(records.arena.verify()).toBe(list.size);
   });
 });

@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { ALL_KEYS } from "../../../src/keys/range.js";
 import { LATEST, type MemoryEngine, type Ref } from "../../../src/memory/engine.js";
 import { createEngine } from "../../../src/memory/offheap/engine.js";
+import { Sharing } from "../../../src/memory/shared/sharing.js";
+import { entryLength } from "../../../src/record/entry.js";
 import { ascii, bytesOf, drain, entry, hash, ordered, put } from "../fixtures.js";
 
 const KEY = ascii("key");
@@ -85,6 +87,16 @@ describe("an overwrite of the same size", () => {
     expect(staysFor(engine, written(4))).toBe(true);
   });
 
+  it("takes the place of what no pin sees, though there are pins", () => {
+    const engine = createEngine({ hash });
+    put(engine, 1, entry(OTHERS[0], { value: bytesOf(1) }));
+    engine.settle(1);
+    engine.pin(1);
+    put(engine, 2, written(2));
+    engine.settle(2);
+    expect(staysFor(engine, written(3))).toBe(true);
+  });
+
   it("moves nothing that is not settled", () => {
     const engine = settledEngine();
     expect(staysFor(engine, written(2))).toBe(true);
@@ -107,11 +119,22 @@ describe("an overwrite of the same size", () => {
     // Deadline and value together are as long as a value alone; a tombstone is one byte shorter.
     for (const bytes of [written(3, { size: 1, deadline: 9 }), entry(KEY)]) {
       const engine = settledEngine();
+      engine.keepTombstones = true;
       put(engine, 2, bytes.length === plain().length - 1 ? plain() : written(2));
       engine.settle(2);
       expect(engine.bytesFor(bytes.length)).toBe(engine.bytesOf(find(engine)));
+      const before = engine.slab(find(engine)).slice(engine.offset(find(engine)));
       expect(staysFor(engine, bytes)).toBe(false);
+      engine.settle(3);
+      expect(staysFor(engine, before.subarray(0, entryLength(before, 0)))).toBe(false);
     }
+  });
+
+  it("is none in memory that other threads can read", () => {
+    const engine = createEngine({ hash, sharing: new Sharing() });
+    put(engine, 1, written(1));
+    engine.settle(1);
+    expect(staysFor(engine, written(2))).toBe(false);
   });
 
   it("copies no large values twice", () => {
