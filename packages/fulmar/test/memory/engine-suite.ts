@@ -6,7 +6,6 @@ import { type EngineOptions, LATEST, type MemoryEngine, NONE } from "../../src/m
 import { createEntryHash } from "../../src/memory/entry-hash.js";
 import { setOrigin } from "../../src/record/entry.js";
 import { KEYS } from "./engine-commands.js";
-import { engineModelSuite } from "./engine-model-suite.js";
 import {
   ascii,
   bytesOf,
@@ -27,8 +26,6 @@ import {
 export function memoryEngineSuite(name: string, create: (options: EngineOptions) => MemoryEngine): void {
   const make = (): MemoryEngine => create({ hash });
   const invariant = expect.objectContaining({ code: "INVARIANT" });
-
-  engineModelSuite(name, create);
 
   describe(`${name}: many keys`, () => {
     it("keeps thousands of keys in order through inserts, changes and deletions", () => {

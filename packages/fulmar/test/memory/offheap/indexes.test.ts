@@ -3,6 +3,7 @@ import { LATEST, type MemoryEngine, NONE, type Ref } from "../../../src/memory/e
 import { createEngine } from "../../../src/memory/offheap/engine.js";
 import { HashIndex } from "../../../src/memory/offheap/hash-index.js";
 import { KeyTree } from "../../../src/memory/offheap/key-tree.js";
+import { isTombstone } from "../../../src/record/entry.js";
 import { ascii, bytesOf, drain, entry, ordered, put, quickHash, shown } from "../fixtures.js";
 import { SMALL } from "./shapes.js";
 
@@ -82,6 +83,47 @@ describe("who follows the keys", () => {
     engine.rollback(1);
     expect(told()).toEqual(["1 replaced 2"]);
   });
+});
+
+it("leads everybody to records that were moved to give memory back", () => {
+  const engine = createEngine({ hash: quickHash, shape: SMALL, tracked: true });
+  const moved: Ref[] = [];
+  engine.track({
+    makeRoom: () => undefined,
+    entered: (ref) => engine.setSlot(ref, 7),
+    replaced: () => undefined,
+    moved: (ref) => moved.push(ref),
+    left: () => undefined,
+  });
+  engine.keepTombstones = true;
+  const keys = others(150);
+  const write = (version: number, indexes: readonly number[], size: number): void => {
+    for (const i of indexes) {
+      const fields = size === 0 ? {} : { value: new Uint8Array(size).fill(i) };
+      put(engine, version, entry(keys[i], { ...fields, seq: i + 1, deadline: 2 ** 33 + i }));
+    }
+    engine.settle(version);
+  };
+  const all = keys.map((_, i) => i);
+  write(1, all, 400);
+  ordered(engine);
+  // Every tenth stays, and one of these becomes a tombstone first, of which nobody is told that it moved.
+  write(2, [70], 0);
+  write(
+    3,
+    all.filter((i) => i % 10 !== 0),
+    8,
+  );
+  const listed = drain(engine, engine.byDeadline(LATEST));
+  const before = engine.usage().overheadBytes;
+  while (engine.vacuum(100)) engine.verify();
+  engine.verify();
+  expect(engine.usage().overheadBytes).toBeLessThan(before);
+  expect(moved.length).toBeGreaterThan(5);
+  for (const ref of moved)
+    expect([engine.slot(ref), isTombstone(engine.slab(ref), engine.offset(ref))]).toEqual([7, false]);
+  expect(drain(engine, engine.byDeadline(LATEST))).toEqual(listed);
+  expect(drain(engine, engine.byOrigin(1, 0, LATEST, LATEST)).length).toBe(keys.length);
 });
 
 it("lists newest values by deadline, of more than 32 bits too, whatever replaces them and is taken back", () => {

@@ -3,6 +3,7 @@ import { Records } from "../../../src/memory/offheap/records.js";
 import { RefList } from "../../../src/memory/offheap/ref-list.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { ascii, entry } from "../fixtures.js";
+import { scarcity } from "../scarce.js";
 import { SMALL } from "./shapes.js";
 
 describe("a list of references", () => {
@@ -51,5 +52,16 @@ describe("a list of references", () => {
     list.push(refs[8]);
     list.sweep(records, 1);
     expect(found()).toEqual([8]);
+  });
+
+  it("takes memory for thousands at a time, and has what it had where there is none for more", () => {
+    const list = new RefList();
+    scarcity(1);
+    let size = 0;
+    expect(() => {
+      for (; size < 100_000; size++) list.push(size + 1);
+    }).toThrow(RangeError);
+    expect([list.size, list.at(0), list.at(size - 1)]).toEqual([size, 1, size]);
+    expect(size).toBeGreaterThan(1000);
   });
 });
