@@ -178,7 +178,7 @@ describe("a published commit", () => {
     expect(here.reports).toEqual([["watch-error", { version: 4, error }]]);
   });
 
-  test("is shown whole or not at all: without memory for a change it is reported, and missed by who waits for it", async () => {
+  test("is shown whole or not at all: without memory for a change it is reported, and missed", async () => {
     const here = held(["a", "1"], ["b", "2"], ["c", "3"]);
     const scarce = maker();
     const error = new RangeError("Array buffer allocation failed");
