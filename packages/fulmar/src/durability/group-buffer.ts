@@ -51,7 +51,7 @@ export class GroupBuffer {
   #headCrc = 0;
   #payloadLength = 0;
   #sealing: Sealing | undefined;
-  #begun = false;
+  #isOpen = false;
   /** What was so before the record that began last. */
   #versionBefore = 0;
   #definedBefore = 0;
@@ -69,6 +69,11 @@ export class GroupBuffer {
 
   get commits(): number {
     return this.#commits;
+  }
+
+  /** Whether a record has begun, and neither ended nor been abandoned. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** Whether it is large enough to be written though nobody waits for it: of a single commit that is not known yet. */
@@ -125,12 +130,11 @@ export class GroupBuffer {
     lengthBytes: number,
     sealing?: Sealing,
   ): { bytes: Uint8Array; at: number } {
-    assert(!this.#begun, "one record is finished before the next begins");
     const seal = sealing?.seal;
     this.#sealing = sealing;
     const length = this.recordBytes(lengthBytes, seal);
     this.#reserve(length);
-    this.#begun = true;
+    this.#isOpen = true;
     this.#versionBefore = this.#version;
     this.#definedBefore = this.#defined;
     this.#payloadLength = length - RECORD_HEAD_BYTES - RECORD_TAIL_BYTES;
@@ -147,8 +151,7 @@ export class GroupBuffer {
   }
 
   end(): void {
-    assert(this.#begun, "a record ends that was begun");
-    this.#begun = false;
+    this.#isOpen = false;
     if (this.#sealing !== undefined) {
       const { seal, position } = this.#sealing;
       const place = { seal, position: position + this.#headAt };
@@ -161,8 +164,7 @@ export class GroupBuffer {
 
   /** In place of {@link end}: the next record begins where this one did. */
   abandon(): void {
-    assert(this.#begun, "a record is abandoned that was begun");
-    this.#begun = false;
+    this.#isOpen = false;
     this.#version = this.#versionBefore;
     this.#defined = this.#definedBefore;
   }

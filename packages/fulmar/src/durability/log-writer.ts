@@ -85,6 +85,7 @@ export class LogWriter implements CommitLog {
   }
 
   begin(version: number, lengthBytes: number): CommitSpace {
+    assert(!this.#group.isOpen, "one commit is finished before the next begins");
     if (this.#closed) throw new FulmarError("CLOSED", "the log is closed");
     if (this.#failure !== undefined) throw logFailedEarlier(this.#failure);
     assert(version > this.#group.version, "versions rise");
@@ -111,11 +112,13 @@ export class LogWriter implements CommitLog {
   }
 
   abandon(): void {
+    assert(this.#group.isOpen, "a commit is abandoned that was begun");
     this.#group.abandon();
   }
 
   /** May write, and so may call the observer's `refused`, when the group has become large. */
   end(): void {
+    assert(this.#group.isOpen, "a commit ends that was begun");
     try {
       this.#closeRecord();
     } catch (cause) {
@@ -234,13 +237,12 @@ export class LogWriter implements CommitLog {
     this.#wantsLogged = false;
     const group = this.#group;
     if (group.filled === 0 || this.#isStuck) return 0;
-    const { content } = group;
+    const { content, version, crc, commits } = group;
     const written = appendNow(this.#parts.segments.current, content);
     if (written.error !== undefined) {
       this.#refuse(written.bytes, written.error);
       return 0;
     }
-    const { version, crc, commits } = group;
     group.clear();
     this.#advance({ bytes: content.length, commits, version, crc });
     return commits;

@@ -125,7 +125,7 @@ test.each([
 ])("the log, %s, holds what was not refused, and nothing else", async (_, sealing) => {
   const { runtime } = simulatedStorage({ cryptography: nodeCryptography });
   const options = { codec: "text", runtime, segmentBytes: 65_536, ...sealing } as const;
-  const keys = Array.from({ length: 500 }, (_, i) => `key ${i}`);
+  const keys = Array.from({ length: 3000 }, (_, i) => `key ${i}`);
   let refused = 0;
   for (let granted = 0; ; granted += 3) {
     const db = await open<string>(`/data ${granted}`, options);
@@ -139,7 +139,7 @@ test.each([
     scarce.end();
     const error = await written;
     if (error !== undefined) expect(error).toBe("RangeError: Array buffer allocation failed");
-    expect(db.count()).toBe(error === undefined ? 501 : 1);
+    expect(db.count()).toBe(error === undefined ? 3001 : 1);
     await db.set("last", "1");
     await db.close();
     const again = await open<string>(`/data ${granted}`, options);

@@ -22,7 +22,11 @@ describe("a log", () => {
     log.end();
     expect(() => log.end()).toThrow(invariant);
     expect(() => log.begin(11, 1)).toThrow(invariant);
+    expect(() => log.abandon()).toThrow(invariant);
     expect(() => log.begin(12, 1)).not.toThrow();
+    log.abandon();
+    expect(() => log.end()).toThrow(invariant);
+    expect(log.failure).toBeUndefined();
   });
 
   test("writes commits of one turn together when it is over, and syncs nothing that nobody asked for", async () => {
