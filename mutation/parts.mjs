@@ -96,6 +96,10 @@ export const PARTS = {
     ],
     tests: [`${TESTS}/store/lines`, `${TESTS}/store/transact`, `${TESTS}/transaction/optimistic`],
   },
+  commit: {
+    files: ["packages/fulmar/src/transaction/*.ts", "packages/fulmar/src/record/*.ts"],
+    tests: [`${TESTS}/transaction`, `${TESTS}/record`],
+  },
   watch: {
     files: [`${STORE}/watch/*.ts`],
     tests: [`${TESTS}/store/watch`],

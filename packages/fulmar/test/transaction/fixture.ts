@@ -70,17 +70,18 @@ export function committerFixture(
     return new TextDecoder().decode(valueView(engine.slab(ref), engine.offset(ref)));
   }
 
-  /** One foreign entry, encoded as a page. */
+  /** One foreign entry, encoded as a page. The key may be given as bytes that no user's key has. */
   function foreign(
     origin: string,
     seq: number,
     hlc: number,
     name: Key,
     value: string | undefined,
+    keyBytes = key(name),
   ): Uint8Array {
     const bytes = value === undefined ? new Uint8Array(0) : text(value);
     const fields: EntryFields = {
-      key: key(name),
+      key: keyBytes,
       value: bytes,
       flags: value === undefined ? TOMBSTONE : 0,
       origin: origins.intern(origin),
