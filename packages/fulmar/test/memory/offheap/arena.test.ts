@@ -89,6 +89,69 @@ describe("arena", () => {
     expect([arena.verify(), arena.slabs.usedPagesOf(slab)]).toEqual([0, 0]);
   });
 
+  it("hands out pieces in a row as far as a span goes, and single ones where one was given back", () => {
+    const arena = new Arena(shape);
+    const pieces: Piece[] = [];
+    const takeRow = (size: number, count: number): number => {
+      const first = arena.takeRow(size, count);
+      const { taken } = arena;
+      for (let i = 0; i < taken; i++)
+        pieces.push({ ref: first + (i * arena.sizeFor(size)) / 8, size, mark: pieces.length % 256 });
+      for (const piece of pieces.slice(-taken)) fill(arena, piece);
+      expect(arena.verify()).toBe(pieces.length);
+      return taken;
+    };
+    for (const size of [16, 41, 512]) {
+      expect([takeRow(size, 1), takeRow(size, 2)]).toEqual([1, 2]);
+      expect(takeRow(size, 1000)).toBeLessThan(1000);
+      expect(takeRow(size, 1000)).toBeGreaterThan(3);
+      const [gap] = pieces.splice(-2, 1);
+      arena.give(gap.ref);
+      expect([takeRow(size, 3), pieces.at(-1)?.ref]).toEqual([1, gap.ref]);
+    }
+    for (const size of [513, 1000, 5000]) expect([takeRow(size, 3), takeRow(size, 1)]).toEqual([1, 1]);
+    expect(pieces.every((piece) => isIntact(arena, piece) && arena.isLive(piece.ref))).toBe(true);
+    for (const { ref } of pieces) arena.give(ref);
+    expect([arena.verify(), arena.usedBytes]).toEqual([0, 0]);
+  });
+
+  it("hands nothing out of a retired slab, which is used again when that is taken back, or goes empty", () => {
+    const arena = new Arena(shape);
+    const slabOf = (ref: number): number => ref >>> arena.slabs.slabShift;
+    const take = (): number => arena.take(40);
+    const first = Array.from({ length: 150 }, take);
+    expect(new Set(first.map(slabOf))).toEqual(new Set([1]));
+    expect(arena.liveBytesOf(1)).toBe(150 * 40);
+    for (const ref of first.splice(0, 100)) arena.give(ref);
+    arena.retire(1);
+    const others = Array.from({ length: 20 }, take);
+    expect(new Set(others.map(slabOf))).toEqual(new Set([2]));
+    expect([arena.verify(), arena.slabs.hasRetired]).toEqual([70, true]);
+    arena.restore(1);
+    const again = Array.from({ length: 80 }, take);
+    expect(again.map(slabOf)).toContain(1);
+    expect([arena.verify(), arena.slabs.hasRetired]).toEqual([150, false]);
+    arena.retire(1);
+    const before = arena.slabs.dataBytes;
+    for (const ref of [...first, ...again].filter((ref) => slabOf(ref) === 1)) arena.give(ref);
+    expect([before - arena.slabs.dataBytes, arena.slabs.hasRetired]).toEqual([shape.slabBytes, false]);
+    arena.verify();
+  });
+
+  it("hands nothing out that somebody may still look at", () => {
+    const arena = new Arena(shape);
+    const waiting: [number, number][] = [];
+    arena.defer = (ref, bytes) => waiting.push([ref, bytes]);
+    const refs = [40, 1000, 5000].map((size) => arena.take(size));
+    for (const ref of refs) arena.give(ref);
+    expect(waiting).toEqual(refs.map((ref, i) => [ref, [40, 1024, 5000][i]]));
+    expect([arena.usedBytes, arena.liveBytes, arena.verify()]).toEqual([0, 6064, 3]);
+    expect(refs).not.toContain(arena.take(40));
+    for (const ref of refs) arena.release(ref);
+    expect([arena.usedBytes, arena.liveBytes, arena.verify()]).toEqual([40, 40, 1]);
+    expect(arena.take(40)).toBe(refs[0]);
+  });
+
   it("gives memory made to measure back at once", () => {
     const arena = new Arena(shape);
     const before = arena.slabs.allocatedBytes;
