@@ -108,12 +108,12 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What V8 says where there is no memory for a buffer; the end of the stack is a `RangeError`, too. */
-const NO_MEMORY = "Array buffer allocation failed";
+/** What V8 and JavaScriptCore say where there is no memory for a buffer; the end of the stack is a `RangeError`, too. */
+const NO_MEMORY: ReadonlySet<string> = new Set(["Array buffer allocation failed", "Out of memory"]);
 
 /** Whether something was thrown because there is no memory for a buffer. */
 export function isNoMemory(error: unknown): boolean {
-  return error instanceof RangeError && error.message === NO_MEMORY;
+  return error instanceof RangeError && NO_MEMORY.has(error.message);
 }
 
 const TOO_MANY_FILES = "too many files are open: close some, or raise the limit (ulimit -n)";
