@@ -94,7 +94,11 @@ export const PARTS = {
       ),
       "packages/fulmar/src/transaction/optimistic/*.ts",
     ],
-    tests: [`${TESTS}/store/lines`, `${TESTS}/store/transact`, `${TESTS}/transaction/optimistic`],
+    tests: [
+      `${TESTS}/store/lines.test.ts`,
+      `${TESTS}/store/transact*.test.ts`,
+      `${TESTS}/transaction/optimistic`,
+    ],
   },
   commit: {
     files: ["packages/fulmar/src/transaction/*.ts", "packages/fulmar/src/record/*.ts"],

@@ -108,7 +108,7 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** What V8 and JavaScriptCore say where there is no memory for a buffer; the end of the stack is a `RangeError`, too. */
+/** What V8 and JavaScriptCore say without memory for a buffer; the end of the stack is a `RangeError`, too. */
 const NO_MEMORY: ReadonlySet<string> = new Set(["Array buffer allocation failed", "Out of memory"]);
 
 /** Whether something was thrown because there is no memory for a buffer. */
