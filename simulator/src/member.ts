@@ -1,4 +1,4 @@
-import { type Durability, open, type Store } from "fulmar";
+import { open, type Store } from "fulmar";
 import { type Replicator, replicate } from "fulmar/sync";
 import type { Prng, SimulatedNode, SimulatedWorld } from "fulmar/testing";
 import { codeOf, fail, type IssuedWrite, type Oracle, SimulationFailure } from "./oracle.js";
@@ -172,7 +172,7 @@ export class Member {
       return oracle.issue(key, entry.stamp, deletes ? undefined : value, this.#disk);
     });
     if (writes.length < keys.length) {
-      this.#expectRefusal(done, level);
+      this.#expectRefusal(done);
       return;
     }
     this.#follow(done, writes, level === "full");
@@ -187,14 +187,11 @@ export class Member {
     return this.#db?.digest();
   }
 
-  /**
-   * Refused before it was applied, or taken back at once: the store is full for the moment, or failed. What only memory
-   * should hold was acknowledged when it was applied, which came before that.
-   */
-  #expectRefusal(done: Promise<unknown>, level: Durability): void {
+  /** Refused before it was applied, or taken back at once: the store is full for the moment, or failed. */
+  #expectRefusal(done: Promise<unknown>): void {
     const life = this.#life;
     done.then(
-      () => level === "memory" || this.#complain(life, "a write was acknowledged that is not shown"),
+      () => this.#complain(life, "a write was acknowledged that is not shown"),
       () => undefined,
     );
   }

@@ -8,9 +8,9 @@ import type { Encryption, EncryptionStatus } from "./encryption.js";
 export type { Key } from "../keys/key.js";
 
 /**
- * When the promise of a write resolves. `memory`: applied; lost with the process, or when the log has no space for it,
- * which may be in the same call. `relaxed`: handed to the operating system, survives a killed process. `full`: on
- * stable storage, survives a power cut.
+ * When the promise of a write resolves. `memory`: applied; lost with the process, or later when the log has no space
+ * for it. `relaxed`: handed to the operating system, survives a killed process. `full`: on stable storage, survives a
+ * power cut.
  */
 export type Durability = "memory" | "relaxed" | "full";
 

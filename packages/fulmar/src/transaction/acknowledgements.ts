@@ -1,17 +1,32 @@
-import { type Waiter, Waiters } from "./waiters.js";
+import { Waiters } from "./waiters.js";
 
 /** When the promise of a commit resolves; see `Durability` of the store. */
 export type Level = "memory" | "relaxed" | "full";
+
+/** Commits that the log refused, and who is to be told once none of them can come back. */
+interface Refusal {
+  readonly above: number;
+  /** The newest version when it was: later ones are none of it. */
+  readonly upTo: number;
+  readonly error: Error;
+  readonly rejects: ((error: Error) => void)[];
+}
 
 /** The promises that the log's progress settles. */
 export class Acknowledgements {
   readonly #logged = new Waiters();
   readonly #synced = new Waiters();
-  #refused: { readonly waiters: readonly Waiter[]; readonly error: Error }[] = [];
+  #refusals: Refusal[] = [];
+
+  /** A promise of `outcome` for a version that the log has been given: resolved, unless it was refused at once. */
+  applied<T>(version: number, outcome: T): Promise<T> {
+    const refusal = this.#refusals.find(({ above, upTo }) => above < version && version <= upTo);
+    if (refusal === undefined) return Promise.resolve(outcome);
+    return new Promise<never>((_, reject) => refusal.rejects.push(reject));
+  }
 
   /** A promise of `outcome` that resolves when a version has reached `level`. */
-  promise<T>(version: number, outcome: T, level: Level): Promise<T> {
-    if (level === "memory") return Promise.resolve(outcome);
+  promise<T>(version: number, outcome: T, level: "relaxed" | "full"): Promise<T> {
     const waiters = level === "full" ? this.#synced : this.#logged;
     return new Promise<T>((resolve, reject) => {
       // A waiter is only ever resolved with its own outcome.
@@ -30,26 +45,30 @@ export class Acknowledgements {
   }
 
   /**
-   * Sets aside whoever waits for commits above `version`: the log refused them, but a crash could still
-   * bring them back.
+   * Sets aside whoever waits for commits above `above`, up to the newest: the log refused them, but a crash could
+   * still bring them back.
    */
-  refuse(version: number, error: Error): void {
-    const waiters = [...this.#logged.takeAbove(version), ...this.#synced.takeAbove(version)];
-    this.#refused.push({ waiters, error });
+  refuse(above: number, upTo: number, error: Error): void {
+    this.#refusals.push({ above, upTo, error, rejects: this.#takeAbove(above) });
   }
 
   /** What was refused is certain not to return: its writers may know. */
   rejectRefused(): void {
-    const refused = this.#refused;
-    this.#refused = [];
-    for (const { waiters, error } of refused) for (const waiter of waiters) waiter.reject(error);
+    const refusals = this.#refusals;
+    this.#refusals = [];
+    for (const { rejects, error } of refusals) for (const reject of rejects) reject(error);
   }
 
   /** Nobody will ever know more: rejects everybody. */
   rejectAll(error: Error): void {
-    const waiters = [...this.#logged.takeAbove(-1), ...this.#synced.takeAbove(-1)];
-    for (const refusal of this.#refused) waiters.push(...refusal.waiters);
-    this.#refused = [];
-    for (const waiter of waiters) waiter.reject(error);
+    const refused = this.#refusals.flatMap(({ rejects }) => rejects);
+    this.#refusals = [];
+    for (const reject of [...this.#takeAbove(-1), ...refused]) reject(error);
+  }
+
+  #takeAbove(version: number): ((error: Error) => void)[] {
+    return [...this.#logged.takeAbove(version), ...this.#synced.takeAbove(version)].map(
+      ({ reject }) => reject,
+    );
   }
 }

@@ -25,7 +25,7 @@ import { CoverageLedger } from "./coverage-ledger.js";
 import { isUndone, readOnly, takeBack } from "./failing.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal } from "./memory-limit.js";
-import { type MergeContext, type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
+import { type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
 import { MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
 import { type PinOwner, Pins, type StatePin } from "./pins.js";
@@ -71,7 +71,7 @@ export class Committer implements LogObserver {
     this.#parts = parts;
     this.#listener = listener;
     const base = { ...parts, checksum: parts.runtime.checksum, ownOrigin: OWN_ORIGIN };
-    const context = (): MergeContext => ({ ...base, ownSeq: this.#seq });
+    const context = () => ({ ...base, ownSeq: this.#seq });
     this.#merges = new MergeQueue(parts.runtime, context, () => this.#assertWritable());
     this.pins = new Pins(parts, () => this.#listener.letGo());
     this.#version = parts.version;
@@ -245,7 +245,7 @@ export class Committer implements LogObserver {
     this.#ledger.rollback(version);
     this.#publication.rollback(version);
     this.#merges.rolledBack();
-    this.#acknowledgements.refuse(version, error);
+    this.#acknowledgements.refuse(version, this.#version, error);
     this.#listener.letGo();
     this.#listener.refused(error);
   }
@@ -295,7 +295,7 @@ export class Committer implements LogObserver {
     const before = this.#parts.engine.version;
     const body = isEvicting ? this.#evictFor(version, extras, own) : own;
     if (!isEvicting) this.#apply(version, changes, body);
-    const done = this.#acknowledgements.promise(version, outcome, level);
+    const done = level === "memory" ? undefined : this.#acknowledgements.promise(version, outcome, level);
     try {
       if (covered !== NOBODY)
         for (const [id, coverage] of covered) this.#ledger.record(version, id, coverage);
@@ -303,14 +303,14 @@ export class Committer implements LogObserver {
       this.#seal(version, isEvicting && level === "memory" ? "relaxed" : level, remote, body.changed);
       if (isEvicting) this.#listener.evicted();
     } catch (cause) {
-      done.catch(() => undefined);
+      done?.catch(() => undefined);
       if (this.publishedVersion < version) {
         takeBack(this.#parts.engine, before);
         this.#ledger.rollback(before);
       }
       throw this.#broken("a commit could not be handed to the log", cause);
     }
-    return done;
+    return done ?? this.#acknowledgements.applied(version, outcome);
   }
 
   /** Applies a commit with tombstones in front of its own entries; returns both together. */

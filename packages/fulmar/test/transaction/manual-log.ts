@@ -4,6 +4,8 @@ import type { CommitLog, CommitSpace, LogObserver } from "../../src/durability/c
 export class ManualLog implements CommitLog {
   readonly records: { version: number; bytes: Uint8Array }[] = [];
   readonly wants: string[] = [];
+  /** What the log does as soon as it has a commit. */
+  atEnd: () => void = () => {};
   logged = 0;
   synced = 0;
   #open: { version: number; bytes: Uint8Array } | undefined;
@@ -21,6 +23,7 @@ export class ManualLog implements CommitLog {
   end(): void {
     if (this.#open !== undefined) this.records.push(this.#open);
     this.#open = undefined;
+    this.atEnd();
   }
 
   abandon(): void {
