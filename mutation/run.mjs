@@ -52,7 +52,10 @@ function mutate(part) {
   const { status } = spawnSync(process.execPath, args, { cwd: root, env: environment, stdio: "inherit" });
   rmSync(join(root, ".cache/mutation"), { recursive: true, force: true });
   if (status !== 0 || !existsSync(REPORT)) process.exit(status || 1);
-  return JSON.parse(readFileSync(REPORT, "utf8"));
+  const result = JSON.parse(readFileSync(REPORT, "utf8"));
+  // Nothing noticed of nothing would look like a full score.
+  if (Object.keys(result.files).length === 0) fail("no file has one of these paths");
+  return result;
 }
 
 if (positionals.length === 0) fail("name a part");
