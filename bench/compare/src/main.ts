@@ -5,11 +5,25 @@
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { numberList, positiveInteger, workloadNames } from "../../dist/settings.js";
+import { numberList, positiveInteger, runProgram, workloadNames } from "../../dist/settings.js";
 import { ENGINES } from "./engines.js";
 import { type Cells, measureAll } from "./schedule.js";
 import { comparisonTable, latencyTable } from "./tables.js";
 import { WORKLOADS } from "./workloads.js";
+
+const USAGE = `usage: npm run bench:compare -- [options]
+
+  --runs N                 of each number the median of so many runs (5)
+  --only NAME[,NAME]       these workloads alone
+  --engines NAME[,NAME]    these engines alone
+  --keys N[,N]             sizes of the stores, in keys of 16 bytes (100000)
+  --value-bytes N[,N]      sizes of the values (100)
+  --warm-up-ms N           the same work before measuring (600)
+  --measure-ms N           how long is measured, mostly (800)
+  --out FILE               results as JSON
+  --json                   JSON instead of tables
+  --list                   the names of engines and workloads
+  --help                   this text`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -73,7 +87,4 @@ function print({ sizes, disk, skipped }: Cells, how: string): void {
   for (const { what, reason } of skipped) console.log(`- ${what}: ${reason}`);
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+await runProgram(USAGE, main);
