@@ -38,7 +38,7 @@ export interface CommitterParts {
   readonly seq: number;
   readonly coverage: Coverage;
   /** Undefined: as much as there is. */
-  readonly memoryLimit?: MemoryLimit;
+  readonly memoryLimit?: Pick<MemoryLimit, "admit" | "choose" | "giveBack">;
 }
 
 /** What an eviction removed. */

@@ -16,7 +16,7 @@ import {
 } from "../../src/record/entry.js";
 import { HybridClock } from "../../src/record/hybrid-clock.js";
 import { OriginTable } from "../../src/record/origins.js";
-import { Committer, type LocalWrite } from "../../src/transaction/committer.js";
+import { Committer, type CommitterParts, type LocalWrite } from "../../src/transaction/committer.js";
 import type { CommitNotice } from "../../src/transaction/publication.js";
 import { ManualLog } from "./manual-log.js";
 
@@ -37,7 +37,12 @@ export function deletion(name: Key): LocalWrite {
 
 /** A committer on the plain engine with a log that moves by hand and a wall clock that the test sets. */
 export function committerFixture(
-  options: { limits?: Partial<Limits>; wallMs?: number; turn?: () => Promise<void> } = {},
+  options: {
+    limits?: Partial<Limits>;
+    wallMs?: number;
+    turn?: () => Promise<void>;
+    memoryLimit?: CommitterParts["memoryLimit"];
+  } = {},
 ) {
   const wall = { ms: options.wallMs ?? Date.UTC(2026, 0, 1) };
   const base = nodeRuntime();
@@ -51,14 +56,26 @@ export function committerFixture(
   const published: CommitNotice[] = [];
   const failures: Error[] = [];
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const start = { runtime, engine, origins, clock, limits, version: 0, seq: 0, coverage: new Coverage() };
+  const { memoryLimit } = options;
+  const numbers = { version: 0, seq: 0, coverage: new Coverage() };
+  const start = { runtime, engine, origins, clock, limits, ...numbers, memoryLimit };
+  /** What the committer told its listener, by name; a test may do something in the middle of it. */
+  const told: string[] = [];
+  const when: { [name: string]: (() => void) | undefined } = {};
+  const hear = (name: string): void => {
+    told.push(name);
+    when[name]?.();
+  };
   const committer: Committer = new Committer(start, {
-    published: (notices) => published.push(...notices),
-    synced: () => {},
-    refused: () => {},
-    evicted: () => {},
+    published: (notices) => {
+      published.push(...notices);
+      hear("published");
+    },
+    synced: () => hear("synced"),
+    refused: () => hear("refused"),
+    evicted: () => hear("evicted"),
     failed: (error) => failures.push(error),
-    letGo: () => {},
+    letGo: () => hear("letGo"),
   });
   const log = new ManualLog(() => committer);
   committer.attach(log);
@@ -95,7 +112,7 @@ export function committerFixture(
     return page;
   }
 
-  return { committer, log, engine, clock, origins, published, failures, wall, read, foreign };
+  return { committer, log, engine, clock, origins, published, failures, told, when, wall, read, foreign };
 }
 
 export function covering(origin: string, upTo: number): Coverage {
