@@ -47,7 +47,7 @@ export abstract class Readable<V = unknown> {
    * - a value that is kept keeps 8 KiB in memory, and a structured clone or message of it copies as much;
    * - its buffer does not move to another thread: Node 20 sends a copy, later versions throw;
    * - do not give it to a stream of bytes (`ReadableByteStreamController.enqueue`), which takes the buffer and so
-   *   empties the others.
+   *   empties the others; Node 24 and later throw, as they do for a small `Buffer`.
    *
    * `value.slice()` is a copy with a buffer of its own.
    *

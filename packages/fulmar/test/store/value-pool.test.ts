@@ -206,8 +206,13 @@ describe("byte values that are read", () => {
     await using db = await filledStore([100, 200]);
     const taken = db.get(0) as Uint8Array;
     const stream = new ReadableStream({ type: "bytes", pull: (controller) => controller.enqueue(taken) });
-    const read = await stream.getReader().read();
-    expect(read.value).toEqual(filled(100, 0));
+    // Node 24 and later refuse that, as they do with a small Buffer of their own.
+    const read = await stream
+      .getReader()
+      .read()
+      .catch((error: Error) => error);
+    if (read instanceof Error) expect(read).toBeInstanceOf(TypeError);
+    else expect(read.value).toEqual(filled(100, 0));
     for (let round = 0; round < 100; round++) {
       expect([db.get(0), db.get(1)]).toEqual([filled(100, 0), filled(200, 1)]);
     }

@@ -270,7 +270,8 @@ export interface Threads {
   join(other: unknown): ThreadChannel | undefined;
   /**
    * Keeps a buffer in this thread: who lists it among what a message or a structured clone transfers is refused
-   * (Node 21 and later) or sends a copy (Node 20). A stream of bytes takes it all the same.
+   * (Node 21 and later) or sends a copy (Node 20). A stream of bytes takes it all the same, and is refused by
+   * Node 24 and later.
    */
   withhold(buffer: ArrayBuffer): void;
 }
