@@ -39,6 +39,12 @@ function install() {
   execFileSync(npm, ["install", "--no-workspaces", "--no-save"], { cwd: here, stdio: "inherit" });
 }
 
+/** A path that does not exist would leave the changes to the other tests, and look like a low score. */
+function checkPaths(paths) {
+  const missing = paths.filter((path) => !path.includes("*") && !existsSync(join(root, path)));
+  if (missing.length > 0) fail(`there is no ${missing.join(", ")}`);
+}
+
 function mutate(part) {
   rmSync(REPORT, { force: true });
   const environment = {
@@ -60,6 +66,7 @@ function mutate(part) {
 
 if (positionals.length === 0) fail("name a part");
 for (const name of positionals) if (PARTS[name] === undefined) fail(`there is no part ${name}`);
+checkPaths([values.files, values.tests].flatMap((paths) => paths?.split(",") ?? []));
 install();
 await bundleChanged();
 const known = JSON.parse(readFileSync(join(here, "survivors.json"), "utf8"));

@@ -45,6 +45,17 @@ async function refusal(
   return { ...error, stored: db.count() };
 }
 
+const DEEP = `${"[".repeat(1e6)}${"]".repeat(1e6)}`;
+
+function canParse(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const line = (rest: string, n = 1): string => `{"key":${n},${rest}}\n`;
 
 describe("a dump", () => {
@@ -208,7 +219,8 @@ describe("loading", () => {
       line('"bytes":5'),
       line('"text":5'),
       line('"text":"\\ud800"'),
-      line(`"value":${"[".repeat(1e6)}${"]".repeat(1e6)}`),
+      // Which from Node 26 on JSON.parse has no limit for.
+      ...[DEEP].filter((text) => !canParse(text)).map((text) => line(`"value":${text}`)),
       line('"value":1,"expiresAt":0'),
       line('"value":1,"expiresAt":1.5'),
       line('"value":1,"expiresAt":"soon"'),
