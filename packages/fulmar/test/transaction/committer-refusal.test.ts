@@ -34,6 +34,14 @@ describe("refusal by the log", () => {
     expect(await stateOf(later)).toBe("resolved");
     committer.refusalDurable();
     expect(await stateOf(refused)).toBe(DISK_FULL);
+    // Each refusal is told once.
+    committer.refusalDurable();
+    log.atEnd = () => log.refuse(3, DISK_FULL);
+    const again = committer.commit([setting("a", "2")], "memory");
+    committer.failed(UNKNOWN);
+    committer.failed(UNKNOWN);
+    committer.refusalDurable();
+    expect(await stateOf(again)).toBe(UNKNOWN);
   });
 
   test("nor when the store fails before it is certain that nothing of it comes back", async () => {

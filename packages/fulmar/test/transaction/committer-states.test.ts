@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FulmarError } from "../../src/base/errors.js";
+import { readCommit } from "../../src/record/commit.js";
 import { Coverage } from "../../src/record/coverage.js";
 import { committerFixture, covering, deletion, key, OWN, PEER, setting, stateOf } from "./fixture.js";
 
@@ -261,9 +262,14 @@ describe("a merge", () => {
   });
 
   test("that brings coverage alone is a commit, and a notice of it names no key", async () => {
-    const { committer, log, published } = committerFixture();
+    const { committer, log, published, origins } = committerFixture();
     const done = committer.merge([], covering(PEER, 7));
     expect(log.wants).toEqual(["synced"]);
+    const { bytes } = log.records[0];
+    expect(readCommit(bytes, 0, bytes.length, origins.size)).toMatchObject({
+      entryCount: 0,
+      changes: [{ origin: origins.intern(PEER), coverage: { upTo: 7, holes: [] } }],
+    });
     log.log();
     log.sync();
     expect(await done).toEqual({ version: 1, applied: 0, stale: 0, refused: [] });

@@ -16,6 +16,7 @@ export class ManualLog implements CommitLog {
   }
 
   begin(version: number, lengthBytes: number): CommitSpace {
+    if (this.#open !== undefined) throw new Error("a commit ends before the next one begins");
     this.#open = { version, bytes: new Uint8Array(lengthBytes) };
     return { bytes: this.#open.bytes, at: 0 };
   }
