@@ -111,7 +111,8 @@ export class Conditions<In, Out> {
   async touch(key: Key, ttl: number, options: Pick<WriteOptions, "durability">): Promise<Outcome<Out>> {
     checkOptions(options, ["durability"], "touch");
     const level = checkDurability(options.durability);
-    if (ttl !== FOR_EVER) integerOption(ttl, "ttl", 0, 1, DEADLINE_MS_MAX);
+    // Not undefined, which stands for no deadline of its own, and so would take away the one that is there.
+    if (ttl !== FOR_EVER) integerOption(ttl ?? null, "ttl", 0, 1, DEADLINE_MS_MAX);
     const encoded = this.#encoder.key(key);
     const ref = this.#live(encoded);
     if (ref === NONE) return { ok: false, current: undefined };

@@ -183,6 +183,17 @@ describe("deadlines", () => {
     await expect(db.touch("k", 0)).rejects.toEqual(rejects("INVALID_ARGUMENT"));
     await expect(db.touch("k", Number.NaN)).rejects.toEqual(rejects("INVALID_ARGUMENT"));
   });
+
+  it("stay where somebody touches a key without saying for how long", async () => {
+    await using db = await open<number>();
+    const brief = db.namespace<number>("brief", { ttl: 1000 });
+    for (const part of [db, brief]) {
+      await part.set("k", 1, { ttl: 60_000 });
+      await expect(part.touch("k", undefined as never)).rejects.toEqual(rejects("INVALID_ARGUMENT"));
+      expect(part.ttl("k")).toBeGreaterThan(1000);
+      expect(part.ttl("k")).toBeLessThanOrEqual(60_000);
+    }
+  });
 });
 
 describe("clear", () => {
