@@ -156,14 +156,14 @@ export class Transactor<V> {
 
   /** Validates and commits what a transaction wants whose function gave `result`, and ends its state. */
   #conclude<T>(result: T, state: TransactionState, run: Run<V, T>): Promise<T> {
+    // Whoever gave the signal within the function, without an `await` behind it, means what it came to, too.
+    run.ending.check();
     if (state.writes.size === 0) {
       // What it read was one state of the store, at one place in the order of commits.
       state.assertOpen();
       state.end();
       return Promise.resolve(result);
     }
-    // Whoever gave the signal within the function, without an `await` behind it, means this commit, too.
-    run.ending.check();
     run.contender.check(state);
     const writes = state.conclude();
     // Before the commit, which finds no room where the transaction's own pin keeps everything.

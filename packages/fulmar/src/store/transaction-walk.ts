@@ -25,15 +25,16 @@ export interface Extent {
 
 /**
  * The keys that a transaction sees in some ranges: what is stored, with its own writes as they were when the
- * walk reached the range. What has been given is noted as read, and not a key more.
+ * walk began. What has been given is noted as read, and not a key more.
  */
 export function* walk(state: TransactionState, extent: Extent): Generator<Step, void> {
   state.assertOpen();
   let left = extent.limit;
   const ranges = extent.reverse ? [...extent.ranges].reverse() : extent.ranges;
-  for (const range of ranges) {
+  // Of all ranges at once: those of a store's own keys are two, with the namespaces between them.
+  const parts = ranges.map((range) => ({ range, own: state.writes.within(range) }));
+  for (const { range, own } of parts) {
     if (left <= 0) return;
-    const own = state.writes.within(range);
     const read = extent.tracked ? state.trackRange(range, extent.reverse, own) : undefined;
     for (const step of merged(own, new StoredKeys(state, range, extent.reverse), extent.reverse)) {
       read?.through(step.key);

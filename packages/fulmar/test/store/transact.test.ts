@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { open, type Transaction } from "../../src/index.js";
 import { temporaryDirectory } from "./fixture.js";
 import { interleaved } from "./interleaved.js";
@@ -97,6 +98,26 @@ describe("a transaction", () => {
       expect(tx.get("a")).toEqual(Uint8Array.of(1, 2, 3));
     });
     expect(db.get("a")).toEqual(Uint8Array.of(1, 2, 3));
+  });
+
+  it("lists its own writes as they were when the iteration began, whatever kinds of keys they have", async () => {
+    await using db = await open<number>();
+    for (const key of ["a", "c", 1, [5]]) await db.set(key, 1);
+    await db.transact((tx) => {
+      tx.set("b", 2);
+      for (const reverse of [false, true]) {
+        const first = tx.savepoint();
+        const seen: unknown[] = [];
+        for (const key of tx.keys({ reverse })) {
+          seen.push(key);
+          for (const other of ["0", "bb", "z", 0, 2, 9n, true, [9]]) tx.set(other, 3);
+          tx.delete(1);
+        }
+        const keys = ["a", "b", "c", 1, [5]];
+        expect(seen).toEqual(reverse ? keys.toReversed() : keys);
+        tx.rollbackTo(first);
+      }
+    });
   });
 
   it("lists stored and own keys in one order, in both directions, with limits", async () => {
@@ -286,6 +307,18 @@ describe("what ends a transaction", () => {
     controller.abort(reason);
     await expect(waiting).rejects.toMatchObject({ code: "ABORTED", cause: reason });
     expect([ran, db.has("a")]).toEqual([[], false]);
+  });
+
+  it("its time and its signal also where it only reads, and never waits", async () => {
+    await using db = await open<number>();
+    const controller = new AbortController();
+    const aborting = db.transact(() => controller.abort(), { signal: controller.signal });
+    await expect(aborting).rejects.toMatchObject({ code: "ABORTED" });
+    let elapsedMs = 0;
+    const clock = { wallMs: () => Date.now(), monotonicMs: () => elapsedMs };
+    await using slow = await open<number>(undefined, { runtime: { ...nodeRuntime(), clock } });
+    const late = slow.transact(() => (elapsedMs += 6), { timeoutMs: 5 });
+    await expect(late).rejects.toMatchObject({ code: "TIMEOUT" });
   });
 
   it("the end of the store", async () => {
