@@ -192,16 +192,18 @@ export class Atomic<In = unknown, Out = In> {
     this.#assertUnused();
     this.#scope.core.assertOpen();
     this.#plan.done = true;
-    const failed = this.#failedChecks();
+    // One moment for all: of two keys that expire together none is gone before the other.
+    const nowMs = this.#scope.reader.nowMs();
+    const failed = this.#failedChecks(nowMs);
     if (failed.length > 0) return { ok: false, failed };
-    const writes = this.#plan.effects.values().map(resolveWish);
+    const writes = this.#plan.effects.values().map((wish) => resolveWish(wish, nowMs));
     return this.#scope.core.commit(writes, level, done);
   }
 
-  #failedChecks(): FailedCheck[] {
+  #failedChecks(nowMs: number): FailedCheck[] {
     const failed: FailedCheck[] = [];
     for (const [index, { key, encoded, version, exists }] of this.#plan.checks.entries()) {
-      const found = this.#versionOf(encoded);
+      const found = this.#versionOf(encoded, nowMs);
       const holds = version === undefined ? exists === found > 0 : version === found;
       if (!holds) failed.push({ index, key, found });
     }
@@ -209,10 +211,10 @@ export class Atomic<In = unknown, Out = In> {
   }
 
   /** 0 for a key without a value. */
-  #versionOf(key: Uint8Array): number {
+  #versionOf(key: Uint8Array, nowMs: number): number {
     const { reader } = this.#scope;
     const ref = reader.engine.find(key, LATEST);
-    return ref === NONE || !reader.isLive(ref, reader.nowMs()) ? 0 : reader.engine.versionOf(ref);
+    return ref === NONE || !reader.isLive(ref, nowMs) ? 0 : reader.engine.versionOf(ref);
   }
 
   #write(write: LocalWrite): this {

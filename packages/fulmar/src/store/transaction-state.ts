@@ -47,6 +47,8 @@ export class TransactionState {
   /** The record that is the first to reach its deadline of those that were read alive; NONE without. */
   #mortal: Ref = NONE;
   #mortalUntilMs = Number.POSITIVE_INFINITY;
+  /** When it was found that none of those has, in wall ms. */
+  #judgedMs: number | undefined;
   /** Savepoints that can still be gone back to, oldest first. Most transactions have none. */
   #savepoints: { readonly savepoint: Savepoint; readonly mark: Mark }[] | undefined;
   #ended = false;
@@ -179,16 +181,19 @@ export class TransactionState {
         : readConflicts(validation, this.#reads);
     // Most read nothing that has a deadline, and need no clock.
     const isMortal = this.#mortalUntilMs !== Number.POSITIVE_INFINITY;
-    if (isMortal && conflicts.length === 0 && this.core.reader.nowMs() >= this.#mortalUntilMs) {
+    if (!isMortal || conflicts.length > 0) return conflicts;
+    this.#judgedMs = this.core.reader.nowMs();
+    if (this.#judgedMs >= this.#mortalUntilMs) {
       const key = keyOf(engine.slab(this.#mortal), engine.offset(this.#mortal));
       conflicts.push({ key, expected: engine.versionOf(this.#mortal), found: 0 });
     }
     return conflicts;
   }
 
-  /** The wishes as writes. */
+  /** The wishes as writes, at the moment at which there was no conflict. */
   conclude(): LocalWrite[] {
-    return this.writes.values().map(resolveWish);
+    const nowMs = this.#judgedMs ?? this.core.reader.nowMs();
+    return this.writes.values().map((wish) => resolveWish(wish, nowMs));
   }
 
   /** Steps conflict with nothing. */

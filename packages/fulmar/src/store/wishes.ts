@@ -45,12 +45,15 @@ export function raised(
   return new WriteWish(scope.encoder.counting(key, encoded, sum, lifetime));
 }
 
-/** The write of a wish. A step counts from the newest value, whose deadline stays. */
-export function resolveWish({ key, what }: Pending<Wish>): LocalWrite {
+/**
+ * The write of a wish. A step counts from the newest value, whose deadline stays. Whether that can be read is judged by
+ * `nowMs`, in wall ms: the moment by which all else was judged that belongs to the commit.
+ */
+export function resolveWish({ key, what }: Pending<Wish>, nowMs: number): LocalWrite {
   if (what.kind === "write") return what.write;
   const { reader, encoder } = what.scope;
   const ref = reader.engine.find(key, LATEST);
-  const isLive = ref !== NONE && reader.isLive(ref, reader.nowMs());
+  const isLive = ref !== NONE && reader.isLive(ref, nowMs);
   const sum = incremented(isLive ? reader.value(ref) : undefined, what.by, what.key);
   const lifetime = isLive ? { expiresAt: reader.expiresAt(ref) ?? FOR_EVER } : {};
   return encoder.counting(what.key, key, sum, lifetime);
