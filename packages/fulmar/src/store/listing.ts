@@ -22,6 +22,8 @@ export interface ListingSource<V> {
    * closed.
    */
   pin(holder: object): StatePin;
+  /** Throws when the store is closed, but not for a snapshot that is: iterations that have begun go on. */
+  assertStoreOpen(): void;
 }
 
 /** Begins an iteration; what it returns makes an item of each record. */
@@ -111,6 +113,7 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
   #nextRef(): Ref {
     const { reader } = this.#source;
     const pin = this.#pin ?? this.#begin();
+    this.#source.assertStoreOpen();
     if (this.#left-- <= 0) return NONE;
     if (!pin.alive) {
       throw new FulmarError("ROLLED_BACK", "the log refused commits that this listing shows: list again");

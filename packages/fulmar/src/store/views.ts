@@ -55,6 +55,10 @@ export class NewestView<V> implements View<V> {
     this.#core.assertOpen();
   }
 
+  assertStoreOpen(): void {
+    this.#core.assertOpen();
+  }
+
   nowMs(): number {
     return this.reader.nowMs();
   }
@@ -110,6 +114,10 @@ export class PinnedView<V> implements View<V> {
 
   assertOpen(): void {
     this.#state.assertOpen();
+  }
+
+  assertStoreOpen(): void {
+    this.#state.core.assertOpen();
   }
 
   /** Deadlines are judged as of the moment when the snapshot was taken. */

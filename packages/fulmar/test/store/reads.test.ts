@@ -222,6 +222,24 @@ describe("an iteration", () => {
   });
 });
 
+test.each(["the store", "a snapshot of it"])(
+  "a listing of %s ends with CLOSED when the store closes",
+  async (what) => {
+    const db = await numbered(10);
+    const begun = (what === "the store" ? db : db.snapshot()).list();
+    const [iterator, steps] = [begun[Symbol.iterator](), begun[Symbol.asyncIterator]()];
+    iterator.next();
+    await steps.next();
+    const closed = db.close();
+    const code = expect.objectContaining({ code: "CLOSED" });
+    expect(() => iterator.next()).toThrow(code);
+    await expect(steps.next()).rejects.toEqual(code);
+    await closed;
+    // It is over then, as after any error.
+    expect([iterator.next().done, (await steps.next()).done]).toEqual([true, true]);
+  },
+);
+
 class ManualClock implements Clock {
   ms = 0;
 
