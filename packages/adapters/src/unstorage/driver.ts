@@ -1,4 +1,4 @@
-import type { BatchOperation, Key, OpenOptions, Store, Watch } from "fulmar";
+import type { BatchOperation, Change, Key, OpenOptions, Store, Watch } from "fulmar";
 import type { Driver, StorageMeta, TransactionOptions, WatchCallback } from "unstorage";
 import { checkObjects, isObject, refusal } from "../check.js";
 import { StoreSource } from "../store-source.js";
@@ -139,9 +139,12 @@ function watching(source: StoreSource<Uint8Array>, keys: BaseKeys) {
     async watch(callback: WatchCallback): Promise<() => void> {
       if (typeof callback !== "function") throw refusal("watch: the callback must be a function");
       const store = await source.store();
-      const watch = store.watch({ prefix: keys.prefixOf("") }, ({ changes }) => {
-        for (const { type, key } of changes)
-          callback(type === "set" ? "update" : "remove", fromStore(keys, key));
+      // Asynchronous, so that what one call throws keeps nobody from being told of the next change.
+      const tell = async ({ type, key }: Change<Uint8Array>): Promise<void> => {
+        await callback(type === "set" ? "update" : "remove", fromStore(keys, key));
+      };
+      const watch = store.watch({ prefix: keys.prefixOf("") }, async ({ changes }) => {
+        await Promise.all(changes.map(tell));
       });
       watches.add(watch);
       return () => {

@@ -1,3 +1,4 @@
+import { subscribe } from "node:diagnostics_channel";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -199,6 +200,30 @@ describe("the driver", () => {
     expect(await storage.getKeys()).toEqual(["k"]);
     await storage.removeItem("k", { removeMeta: true });
     expect(await storage.getMeta("k")).toEqual({});
+  });
+
+  it.each([
+    [
+      "throws",
+      () => {
+        throw new Error("mine");
+      },
+    ],
+    ["rejects", () => Promise.reject(new Error("mine"))],
+  ])("tells of every change, also a function that %s; the store says so", async (_, fail) => {
+    const driver = fulmarDriver({ store });
+    const keys: string[] = [];
+    await driver.watch((_event, key) => {
+      keys.push(key);
+      return fail();
+    });
+    const reported = new Promise((resolve) => subscribe("fulmar:watch-error", resolve));
+    await driver.setItems(
+      ["a", "b", "c"].map((key) => ({ key, value: "1" })),
+      {},
+    );
+    expect(keys).toEqual(["a", "b", "c"]);
+    expect(await reported).toMatchObject({ error: { message: "mine" } });
   });
 
   it("leaves a store open that it did not open, and ends its watches", async () => {
