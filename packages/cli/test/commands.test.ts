@@ -167,6 +167,13 @@ describe("a directory without a store", () => {
     }
   });
 
+  it("is made by the command that said there is none, with the option that it names", async () => {
+    const missing = await freshPath();
+    const input = '{"key":1,"value":1}\n';
+    expect((await fulmar(["load", missing], { input })).err).toMatch(/`load` .* --create/);
+    expect((await fulmar(["load", missing, "--create"], { input })).code).toBe(0);
+  });
+
   it("may be a file", async () => {
     const path = await freshPath();
     writeFileSync(path, "");
