@@ -3,7 +3,7 @@
  * `docs/errors/README.md` repeats this table; a test compares the two.
  */
 export const ERROR_CATALOGUE = {
-  // Misuse: the calling program is wrong. Thrown as TypeError or RangeError.
+  // Misuse: the calling program is wrong. Thrown as TypeError, RangeError or, by when it is called, FulmarError.
   INVALID_ARGUMENT: "An argument has the wrong type or an impossible value.",
   UNKNOWN_OPTION: "An options object has a member that this version does not know.",
   INVALID_KEY: "A key is of a kind that cannot be a key, or holds NaN or a lone surrogate.",
