@@ -1,4 +1,6 @@
 import { fromHex, toHex } from "../base/bytes.js";
+import { FulmarTypeError } from "../base/errors.js";
+import { quotedTextOf } from "../base/options.js";
 import { OWN_PREFIX } from "../keys/key.js";
 import { prefixRange } from "../keys/range.js";
 import { LATEST, NONE } from "../memory/engine.js";
@@ -66,8 +68,13 @@ export class Membership {
     await this.#port.setReserved(memberKey(incarnation), UTF8.encode(value));
   }
 
-  /** Takes a member out. False if there is no record of it. */
+  /** Takes a member out. False if there is no record of it. @throws INVALID_ARGUMENT */
   async remove(id: OriginId): Promise<boolean> {
+    if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id)) {
+      // Addresses of nodes that were never met have no id, and none of them is meant.
+      const message = `removePeer: the id must be one that members() or peers() tell, not ${quotedTextOf(id)}`;
+      throw new FulmarTypeError("INVALID_ARGUMENT", message);
+    }
     if (!this.list().some((member) => member.id === id)) return false;
     await this.#port.setReserved(memberKey(id), undefined);
     return true;

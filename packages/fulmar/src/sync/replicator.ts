@@ -34,7 +34,7 @@ export interface Replicator {
   counts(): Readonly<InboxCounts> & { readonly stagedBytes: number };
   /** Dials an address from now on. @throws INVALID_ARGUMENT, ADDRESS_INVALID, INSECURE_LISTEN, CLOSED */
   addPeer(address: string): void;
-  /** Takes a member out: forgets its addresses everywhere and closes the connection with it. */
+  /** Forgets a member and its addresses everywhere, and closes its connection. One that runs dials in again. */
   removePeer(id: OriginId): Promise<void>;
   /**
    * Resolves when peers have confirmed everything that this store has synced up to `version` (its newest

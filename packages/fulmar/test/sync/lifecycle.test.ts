@@ -100,6 +100,17 @@ describe("beginning and end of replication", () => {
     await cluster.during(db.close());
   });
 
+  it("a member is removed by its id, and addresses of nodes that were never met are not in its stead", async () => {
+    cluster = new Cluster(1);
+    const { sync } = await cluster.add("a", { peers: ["b:1"] });
+    for (const id of [undefined, "", "b:1", Symbol("b")]) {
+      expect(await failureOf(() => sync.removePeer(id as never))).toBe("TypeError INVALID_ARGUMENT");
+    }
+    expect(sync.peers().map(({ address }) => address)).toEqual(["b:1"]);
+    // Somebody else may have removed it already.
+    await cluster.during(sync.removePeer("0".repeat(32)));
+  });
+
   it("a listener for what never happens is refused", async () => {
     cluster = new Cluster(1);
     const { sync } = await cluster.add("a");
