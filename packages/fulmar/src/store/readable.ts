@@ -135,7 +135,7 @@ export abstract class Readable<V = unknown> {
     const ref = reader.engine.find(this.#lookup.bytes, at, this.#lookup.length);
     if (ref === NONE) return undefined;
     const nowMs = this.#view.nowMs();
-    if (reader.isLive(ref, nowMs)) reader.touch(ref);
+    if (reader.isLive(ref, nowMs)) this.#view.used(ref);
     else if (!tombstones) return undefined;
     return reader.entry(ref, nowMs);
   }

@@ -91,7 +91,7 @@ export class Reader<V> {
     return ref;
   }
 
-  /** A record was read by its key. */
+  /** The newest record of a key was read by it. */
   touch(ref: Ref): void {
     this.#users?.touch(ref);
   }

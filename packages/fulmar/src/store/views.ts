@@ -20,6 +20,8 @@ export interface View<V> extends ListingSource<V> {
   assertOpen(): void;
   /** The record of the key `key[0, length)` if it can be read, at `nowMs` if that is given, or NONE. */
   findLive(key: Uint8Array, length: number, nowMs?: number): Ref;
+  /** A record was read by its key. */
+  used(ref: Ref): void;
   /** The moment as of which deadlines are judged, in wall ms. */
   nowMs(): number;
 }
@@ -65,6 +67,10 @@ export class NewestView<V> implements View<V> {
 
   findLive(key: Uint8Array, length: number, nowMs?: number): Ref {
     return this.reader.findLive(key, length, nowMs);
+  }
+
+  used(ref: Ref): void {
+    this.reader.touch(ref);
   }
 
   pin(holder: object): StatePin {
@@ -130,6 +136,9 @@ export class PinnedView<V> implements View<V> {
     const ref = this.reader.engine.find(key, version, length);
     return ref === NONE || !this.reader.isLive(ref, takenMs) ? NONE : ref;
   }
+
+  /** Of a key that has another record by now, or none, whoever follows the use of keys knows nothing. */
+  used(): void {}
 
   pin(): StatePin {
     return this.#state.hold();

@@ -64,3 +64,23 @@ describe.each(EVICTING)("%s beside a listing that was left half-way", (eviction)
     portOf(db).verify();
   });
 });
+
+describe.each(EVICTING)("%s beside a snapshot", (eviction) => {
+  test("reading what was deleted or written anew is no use of the keys that are there", async () => {
+    await using db = await open<string>(undefined, { codec: "text", maxMemory: MIB, eviction });
+    await fill(db, 0, 300);
+    using snapshot = db.snapshot();
+    for (let i = 0; i < 100; i++) await db.delete(i);
+    await fill(db, 50, 70);
+    await fill(db, 100, 150);
+    for (let i = 0; i < 300; i++) {
+      expect(snapshot.entry(i)?.value).toBe(VALUE);
+      expect([snapshot.get(i), snapshot.has(i)]).toEqual([VALUE, true]);
+    }
+    portOf(db).verify();
+    snapshot.close();
+    expect((await db.evict({ entries: 1000 })).entries).toBe(220);
+    expect(db.count()).toBe(0);
+    portOf(db).verify();
+  });
+});
