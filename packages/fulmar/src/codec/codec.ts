@@ -44,11 +44,11 @@ export type OptionsOfText<Options> = Options & { readonly codec: "text" };
 export type OptionsOfBigint<Options> = Options & { readonly codec: "bigint" };
 
 /**
- * Anything that `JSON.stringify` can write, as UTF-8; `toJSON` is honoured. Refused: `undefined`,
- * functions, symbols, bigints anywhere, and where the value itself is one of these (they would turn
- * into something else in silence): NaN, infinities, byte arrays, `Map`, `Set`, promises. Deeper inside
- * a value those become what `JSON.stringify` makes of them. A member named `__proto__` comes back as an
- * ordinary own property.
+ * Anything that `JSON.stringify` can write, as UTF-8; `toJSON` is honoured. Refused: bigints anywhere, and
+ * where the value itself is one of these (they would turn into something else in silence): `undefined`,
+ * functions, symbols, NaN, infinities, byte arrays, `Map`, `Set`, promises. Deeper inside a value those
+ * become what `JSON.stringify` makes of them: nothing, `null` or `{}`. A member named `__proto__` comes
+ * back as an ordinary own property.
  */
 export const jsonCodec: Codec<unknown> = Object.freeze({
   name: "json",

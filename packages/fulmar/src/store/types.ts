@@ -146,10 +146,11 @@ export interface WriteOptions {
    * Time to live in ms; not readable from then on. Infinity, or no deadline given: for ever, whatever there was
    * before; in a namespace with a `ttl` of its own, that long when no deadline is given.
    *
-   * The clock never goes back as long as the store is open. Where it stands earlier at the next open, nothing comes
-   * back whose deadline had passed at the last `close`, `flush`, `checkpoint` or, for what is restored, `backup`, nor
-   * what the store has removed since. It removes what a reader found expired at once: only a crash in between, or a
-   * power cut before the next sync, leaves a key to an earlier clock.
+   * The clock never goes back as long as the store is open: set back, it stands until the machine's has caught up,
+   * and nothing expires meanwhile; a peer's that is ahead sets it forward. Where it stands earlier at the next open,
+   * nothing comes back whose deadline had passed at the last `close`, `flush`, `checkpoint` or, for what is restored,
+   * `backup`, nor what the store has removed since. It removes what a reader found expired at once: only a crash in
+   * between, or a power cut before the next sync, leaves a key to an earlier clock.
    */
   readonly ttl?: number | undefined;
   /** The same as an absolute time in ms since 1970, or Infinity. Not together with `ttl`. */
