@@ -51,7 +51,11 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
   const sound = hasDamagedHistory(report)
     ? "the history is damaged: only watches that resume are affected; nothing to repair"
     : "no damage found";
-  const verdict = ok ? sound : "DAMAGED: restore a backup, start empty beside a peer, or run `fulmar repair`";
+  const damaged =
+    kind === "backup"
+      ? "DAMAGED: nothing can be restored from it; make another one while the store is there"
+      : "DAMAGED: restore a backup, start empty beside a peer, or run `fulmar repair`";
+  const verdict = ok ? sound : damaged;
   const facts =
     kind === "backup"
       ? [`a backup: ${report.entries} entries of version ${report.version}`]
