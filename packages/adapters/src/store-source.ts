@@ -36,7 +36,8 @@ export class StoreSource<V> {
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
-    const done = (async () => (await opened)?.close())();
+    // Whoever wanted the store is told why it does not open; then there is nothing to close.
+    const done = (async () => (await opened?.catch(() => undefined))?.close())();
     // Its directory is locked until then, whatever comes of it.
     this.#closed = Promise.allSettled([this.#closed, done]);
     await done;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { open, type Store } from "fulmar";
@@ -85,6 +85,15 @@ describe("a Keyv on a store", () => {
 
 describe("a Keyv on a directory", () => {
   let parent: string;
+
+  it("has nothing to close where that could not be opened, which the call says that wanted it", async () => {
+    const adapter = new FulmarKeyv(join(parent, "file", "store"));
+    writeFileSync(join(parent, "file"), "");
+    const reading = adapter.get("a");
+    const [read, disconnected] = await Promise.allSettled([reading, adapter.disconnect()]);
+    expect(read).toMatchObject({ status: "rejected", reason: { code: "PATH_UNUSABLE" } });
+    expect(disconnected.status).toBe("fulfilled");
+  });
 
   beforeEach(() => {
     parent = mkdtempSync(join(tmpdir(), "fulmar-keyv-"));
