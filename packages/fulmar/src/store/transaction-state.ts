@@ -3,14 +3,14 @@ import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { deadlineOf, keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
-import { ReadSet } from "../transaction/optimistic/read-set.js";
+import { type RangeRead, ReadSet } from "../transaction/optimistic/read-set.js";
 import {
   type Conflict,
   readConflicts,
   type Validation,
   writeConflicts,
 } from "../transaction/optimistic/validation.js";
-import { type Mark, type Pending, WriteSet } from "../transaction/optimistic/write-set.js";
+import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
 import type { StoreCore } from "./core.js";
 import { resolveWish, type Wish } from "./wishes.js";
@@ -99,15 +99,16 @@ export class TransactionState {
     return ref;
   }
 
-  /**
-   * Notes a range that is about to be read, with `own` wishes of the transaction in it; undefined when nothing is
-   * noted. What a blind write hides is not read, but a step counts from what is stored.
-   */
-  trackRange(range: KeyRange, reverse: boolean, own: readonly Pending<Wish>[]) {
-    const hidden = own.filter(({ what }) => what.kind === "write").map(({ key }) => key);
-    const read = this.#reads?.range(range, reverse, hidden);
+  /** Notes a range that is about to be read; undefined when nothing is noted. */
+  trackRange(range: KeyRange, reverse: boolean): RangeRead | undefined {
+    const read = this.#reads?.range(range, reverse);
     if (this.#reads !== undefined) this.#checkSize(this.#reads.size);
     return read;
+  }
+
+  /** No more of a range is read. */
+  closeRange(read: RangeRead): void {
+    this.#reads?.close(read);
   }
 
   put(key: Uint8Array, wish: Wish): void {

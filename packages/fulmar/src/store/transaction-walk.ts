@@ -2,6 +2,8 @@ import { compareBytes } from "../base/bytes.js";
 import type { KeyRange } from "../keys/range.js";
 import { type Cursor, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, TOMBSTONE } from "../record/entry.js";
+import type { ItemWalk } from "../transaction/optimistic/ordered-items.js";
+import type { RangeRead } from "../transaction/optimistic/read-set.js";
 import type { Pending } from "../transaction/optimistic/write-set.js";
 import type { TransactionState } from "./transaction-state.js";
 import type { Wish } from "./wishes.js";
@@ -32,40 +34,59 @@ export function* walk(state: TransactionState, extent: Extent): Generator<Step, 
   let left = extent.limit;
   const ranges = extent.reverse ? [...extent.ranges].reverse() : extent.ranges;
   // Of all ranges at once: those of a store's own keys are two, with the namespaces between them.
-  const parts = ranges.map((range) => ({ range, own: state.writes.within(range) }));
+  const parts = ranges.map((range) => ({ range, own: state.writes.within(range, extent.reverse) }));
   for (const { range, own } of parts) {
     if (left <= 0) return;
-    const read = extent.tracked ? state.trackRange(range, extent.reverse, own) : undefined;
-    for (const step of merged(own, new StoredKeys(state, range, extent.reverse), extent.reverse)) {
-      read?.through(step.key);
-      if (extent.tracked) state.dependOnLife(step.ref, step.wish);
-      left--;
-      yield step;
-      // Whoever asks for more may do so when the state is not held any more.
-      state.assertOpen();
-      if (left <= 0) return;
+    const read = extent.tracked ? state.trackRange(range, extent.reverse) : undefined;
+    try {
+      for (const step of visible(state, extent, range, own, read)) {
+        left--;
+        yield step;
+        // Whoever asks for more may do so when the state is not held any more.
+        state.assertOpen();
+        if (left <= 0) return;
+      }
+      read?.toEnd();
+    } finally {
+      if (read !== undefined) state.closeRange(read);
     }
-    read?.toEnd();
   }
 }
 
-/** What is stored in a range and what is wanted there, in one order; `wanted` comes in key order. */
+/** The steps of one range that show something. What a blind write hides is not read; a step counts from the stored. */
+function* visible(
+  state: TransactionState,
+  { reverse, tracked }: Extent,
+  range: KeyRange,
+  own: ItemWalk<Pending<Wish>> | undefined,
+  read: RangeRead | undefined,
+): Generator<Step, void> {
+  for (const step of merged(own, new StoredKeys(state, range, reverse), reverse)) {
+    if (step.wish?.kind === "write") read?.hide(step.key);
+    if (isDeletion(step.wish)) continue;
+    read?.through(step.key);
+    if (tracked) state.dependOnLife(step.ref, step.wish);
+    yield step;
+  }
+}
+
+/** What is stored in a range and what is wanted there, deletions too, in one order, in which both come. */
 function* merged(
-  wanted: readonly Pending<Wish>[],
+  wanted: ItemWalk<Pending<Wish>> | undefined,
   stored: StoredKeys,
   reverse: boolean,
 ): Generator<Step, void> {
-  const own = reverse ? wanted.toReversed() : wanted;
   const direction = reverse ? -1 : 1;
-  let index = 0;
+  let own = wanted?.next();
   let next = stored.next();
-  while (next !== undefined || index < own.length) {
-    const order = orderOf(next?.key, own[index]?.key) * direction;
-    const pending: Pending<Wish> | undefined = order >= 0 ? own[index++] : undefined;
-    const step = { key: pending?.key ?? next?.key, ref: order <= 0 ? (next?.ref ?? NONE) : NONE };
-    if (order <= 0) next = stored.next();
-    if (step.key === undefined || isDeletion(pending)) continue;
-    yield { key: step.key, ref: step.ref, wish: pending?.what };
+  while (own !== undefined || next !== undefined) {
+    const order = orderOf(next?.key, own?.key) * direction;
+    const pending = order >= 0 ? own : undefined;
+    const known = order <= 0 ? next : undefined;
+    if (pending !== undefined) own = wanted?.next();
+    if (known !== undefined) next = stored.next();
+    const key = pending?.key ?? known?.key;
+    if (key !== undefined) yield { key, ref: known?.ref ?? NONE, wish: pending?.what };
   }
 
   /** Whichever side has nothing left comes last, in either direction. */
@@ -76,8 +97,8 @@ function* merged(
   }
 }
 
-function isDeletion(pending: Pending<Wish> | undefined): boolean {
-  return pending?.what.kind === "write" && (pending.what.write.flags & TOMBSTONE) !== 0;
+function isDeletion(wish: Wish | undefined): boolean {
+  return wish?.kind === "write" && (wish.write.flags & TOMBSTONE) !== 0;
 }
 
 /** The keys of a range that can be read in the transaction's state. */

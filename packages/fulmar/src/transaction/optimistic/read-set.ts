@@ -13,45 +13,89 @@ export class PointRead {
   }
 }
 
+/** So many ranges, and as many as are joined, wait to be joined with these. */
+const ADDED_MIN = 64;
+
+/**
+ * What was seen of ranges, by whatever was read. A range that is read again and again, as by a transaction that takes
+ * the first of a queue many times, is kept once.
+ */
+class SeenRanges {
+  /** Entries that were met on the way: what reading it again would cost. */
+  entries = 0;
+  /** In key order; none touches another. */
+  #joined: KeyRange[] = [];
+  #added: KeyRange[] = [];
+
+  add(range: KeyRange): void {
+    if (isEmptyRange(range)) return;
+    this.#added.push(range);
+    if (this.#added.length > ADDED_MIN + this.#joined.length) this.joined();
+  }
+
+  /** All of it, in key order; none touches another. */
+  joined(): readonly KeyRange[] {
+    if (this.#added.length === 0) return this.#joined;
+    const all = this.#joined.concat(this.#added).sort((a, b) => compareBytes(a.from, b.from));
+    const joined: KeyRange[] = [];
+    for (const range of all) {
+      const last = joined.at(-1);
+      if (last !== undefined && touches(last, range)) joined[joined.length - 1] = union(last, range);
+      else joined.push(range);
+    }
+    this.#joined = joined;
+    this.#added = [];
+    return joined;
+  }
+
+  /** What is joined and holds the first keys of a range, or in reverse the last ones, if anything does. */
+  around({ from, to }: KeyRange, reverse: boolean): KeyRange | undefined {
+    const edge = reverse ? to : from;
+    const found = edge === undefined ? this.#joined.at(-1) : this.#joined[lastFrom(edge, this.#joined)];
+    const isAround = found?.to === undefined || (edge !== undefined && compareBytes(edge, found.to) <= 0);
+    return isAround ? found : undefined;
+  }
+}
+
 /** A range as far as it was read. */
 export class RangeRead {
-  readonly #whole: KeyRange;
+  readonly #seen: SeenRanges;
   readonly #reverse: boolean;
-  readonly #hidden: readonly Uint8Array[];
+  /** What is left of it beyond the keys that were hidden. */
+  #from: Uint8Array;
+  #to: Uint8Array | undefined;
   #last: Uint8Array | undefined;
   #ended = false;
-  #entries = 0;
+  /** Of this all was seen before, from where it begins. */
+  readonly #known: KeyRange | undefined;
 
-  /** `hidden` are the keys, in order, for which the reader is shown something else than what is stored. */
-  constructor(whole: KeyRange, reverse: boolean, hidden: readonly Uint8Array[]) {
-    this.#whole = whole;
+  constructor(seen: SeenRanges, range: KeyRange, reverse: boolean) {
+    const { from, to } = range;
+    this.#known = seen.around(range, reverse);
+    this.#seen = seen;
+    this.#from = from;
+    this.#to = to;
     this.#reverse = reverse;
-    this.#hidden = hidden;
   }
 
-  /** Entries that were met on the way: what reading it again would cost. */
-  get entries(): number {
-    return this.#entries;
-  }
-
-  /** The keys whose presence or absence was seen, in order: what was reached, without what was hidden. */
-  get seen(): KeyRange[] {
-    const reached = this.#reached();
-    if (reached === undefined) return [];
-    const seen: KeyRange[] = [];
-    let { from } = reached;
-    for (const key of this.#hidden) {
-      if (!inRange(key, reached)) continue;
-      seen.push({ from, to: key });
-      from = successor(key);
+  /** The reader comes by `key`, for which it is shown something else than what is stored. Before {@link through}. */
+  hide(key: Uint8Array): void {
+    const isKnown = this.#known !== undefined && inRange(key, this.#known);
+    if (isKnown && this.#reverse) this.#to = key;
+    else if (isKnown) this.#from = key;
+    else if (this.#reverse) {
+      this.#seen.add({ from: successor(key), to: this.#to });
+      this.#to = key;
+    } else {
+      this.#seen.add({ from: this.#from, to: key });
+      this.#from = successor(key);
     }
-    seen.push({ from, to: reached.to });
-    return seen;
+    this.#last = undefined;
   }
 
   /** The reader was given `key`, and so knows what lies between it and the beginning. */
   through(key: Uint8Array): void {
-    this.#entries++;
+    this.#seen.entries++;
     this.#last = key;
   }
 
@@ -60,11 +104,12 @@ export class RangeRead {
     this.#ended = true;
   }
 
-  #reached(): KeyRange | undefined {
-    if (this.#ended) return this.#whole;
-    if (this.#last === undefined) return undefined;
-    const { from, to } = this.#whole;
-    return this.#reverse ? { from: this.#last, to } : { from, to: successor(this.#last) };
+  /** Adds what was reached to what was seen: the keys whose presence or absence is known, without those hidden. */
+  note(): void {
+    if (this.#ended) this.#seen.add({ from: this.#from, to: this.#to });
+    else if (this.#last === undefined) return;
+    else if (this.#reverse) this.#seen.add({ from: this.#last, to: this.#to });
+    else this.#seen.add({ from: this.#from, to: successor(this.#last) });
   }
 }
 
@@ -75,11 +120,14 @@ export class RangeRead {
 export class ReadSet {
   readonly #points = new KeyedList<PointRead>();
   /** Most transactions read no range. */
-  #ranges: RangeRead[] | undefined;
+  #seen: SeenRanges | undefined;
+  /** Those that are still being read. */
+  #open: Set<RangeRead> | undefined;
+  #rangeReads = 0;
 
   /** Reads that are tracked, for limits. */
   get size(): number {
-    return this.#points.items.length + (this.#ranges?.length ?? 0);
+    return this.#points.items.length + this.#rangeReads;
   }
 
   get points(): readonly PointRead[] {
@@ -91,12 +139,20 @@ export class ReadSet {
     if (this.#points.indexOf(key) < 0) this.#points.push(new PointRead(key, version));
   }
 
-  /** A range that is about to be read, in which `hidden` keys, in order, show something else than what is stored. */
-  range(range: KeyRange, reverse: boolean, hidden: readonly Uint8Array[] = []): RangeRead {
-    const read = new RangeRead(range, reverse, hidden);
-    this.#ranges ??= [];
-    this.#ranges.push(read);
+  /** A range that is about to be read. */
+  range(range: KeyRange, reverse: boolean): RangeRead {
+    this.#seen ??= new SeenRanges();
+    this.#open ??= new Set();
+    const read = new RangeRead(this.#seen, range, reverse);
+    this.#open.add(read);
+    this.#rangeReads++;
     return read;
+  }
+
+  /** No more of a range is read. Without this it is all the same, but for what it takes to remember it. */
+  close(read: RangeRead): void {
+    read.note();
+    this.#open?.delete(read);
   }
 
   /** Whether a key was read, by itself or in a range. */
@@ -106,26 +162,25 @@ export class ReadSet {
 
   /** Entries met in all ranges. */
   get rangeEntries(): number {
-    return (this.#ranges ?? []).reduce((sum, { entries }) => sum + entries, 0);
+    return this.#seen?.entries ?? 0;
   }
 
   /** The ranges that were read, in key order, none of which touches another. */
-  ranges(): KeyRange[] {
-    if (this.#ranges === undefined) return [];
-    const seen = this.#ranges.flatMap((read) => read.seen.filter((range) => !isEmptyRange(range)));
-    seen.sort((a, b) => compareBytes(a.from, b.from));
-    const joined: KeyRange[] = [];
-    for (const range of seen) {
-      const last = joined.at(-1);
-      if (last !== undefined && touches(last, range)) joined[joined.length - 1] = union(last, range);
-      else joined.push(range);
-    }
-    return joined;
+  ranges(): readonly KeyRange[] {
+    if (this.#seen === undefined) return [];
+    for (const read of this.#open ?? []) read.note();
+    return this.#seen.joined();
   }
 }
 
 /** Whether `key` lies in one of the ranges, which {@link ReadSet.ranges} gave. */
 export function isInRanges(key: Uint8Array, ranges: readonly KeyRange[]): boolean {
+  const index = lastFrom(key, ranges);
+  return index >= 0 && inRange(key, ranges[index]);
+}
+
+/** The index of the last of the ranges that begins at or before `key`; -1 without one. */
+function lastFrom(key: Uint8Array, ranges: readonly KeyRange[]): number {
   let low = 0;
   let high = ranges.length;
   while (low < high) {
@@ -133,7 +188,7 @@ export function isInRanges(key: Uint8Array, ranges: readonly KeyRange[]): boolea
     if (compareBytes(ranges[middle].from, key) <= 0) low = middle + 1;
     else high = middle;
   }
-  return low > 0 && inRange(key, ranges[low - 1]);
+  return low - 1;
 }
 
 /** Whether a range goes on where another, that begins at or before it, ends. */

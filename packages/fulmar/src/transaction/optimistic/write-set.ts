@@ -1,7 +1,7 @@
 import { assert } from "../../base/assert.js";
-import { compareBytes } from "../../base/bytes.js";
-import { inRange, type KeyRange } from "../../keys/range.js";
+import type { KeyRange } from "../../keys/range.js";
 import { KeyedList } from "./keyed-list.js";
+import { type ItemWalk, OrderedItems } from "./ordered-items.js";
 
 /** What a transaction wants of one key: `what` is up to the caller. */
 export class Pending<T> {
@@ -38,7 +38,7 @@ export class WriteSet<T> {
   #notes: Note<T>[] | undefined;
   #writes = 0;
   /** The wishes in key order, once somebody asked for them; kept in order from then on. */
-  #sorted: Pending<T>[] | undefined;
+  #sorted: OrderedItems<Pending<T>> | undefined;
 
   get size(): number {
     return this.#pending.items.length;
@@ -64,16 +64,11 @@ export class WriteSet<T> {
     return this.#pending.items;
   }
 
-  /** The wishes of a range as they are now, in key order. */
-  within(range: KeyRange): Pending<T>[] {
-    if (this.size === 0) return [];
-    this.#sorted ??= [...this.#pending.items].sort((a, b) => compareBytes(a.key, b.key));
-    const found: Pending<T>[] = [];
-    for (let i = this.#indexOf(range.from); i < this.#sorted.length; i++) {
-      if (!inRange(this.#sorted[i].key, range)) break;
-      found.push(this.#sorted[i]);
-    }
-    return found;
+  /** The wishes of a range as they are now, in key order or in reverse; undefined where there is none at all. */
+  within(range: KeyRange, reverse: boolean): ItemWalk<Pending<T>> | undefined {
+    if (this.size === 0) return undefined;
+    this.#sorted ??= new OrderedItems(this.#pending.items);
+    return this.#sorted.walk(range, reverse);
   }
 
   mark(): Mark {
@@ -103,25 +98,7 @@ export class WriteSet<T> {
     if (after === undefined) this.#pending.pop();
     else if (index === this.size) this.#pending.push(after);
     else this.#pending.items[index] = after;
-    const sorted = this.#sorted;
-    const key = (after ?? before)?.key;
-    if (sorted === undefined || key === undefined) return;
-    const place = this.#indexOf(key);
-    const removed = before === undefined ? 0 : 1;
-    if (after === undefined) sorted.splice(place, removed);
-    else sorted.splice(place, removed, after);
-  }
-
-  /** Index of the first sorted wish at or above `key`. */
-  #indexOf(key: Uint8Array): number {
-    const sorted = this.#sorted ?? [];
-    let low = 0;
-    let high = sorted.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compareBytes(sorted[middle].key, key) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    if (after !== undefined) this.#sorted?.put(after);
+    else if (before !== undefined) this.#sorted?.remove(before.key);
   }
 }

@@ -61,17 +61,26 @@ function consume(
   stop: number,
   hidden: readonly Uint8Array[],
 ): KeyRange[] {
-  const read = reads.range(range, reverse, hidden);
+  const read = reads.range(range, reverse);
+  const onTheWay = (reverse ? hidden.toReversed() : hidden).filter((key) => inRange(key, range));
+  const hideThrough = (key: Uint8Array | undefined): void => {
+    const isPassed = (one: Uint8Array): boolean =>
+      key === undefined || (reverse ? compareBytes(one, key) >= 0 : compareBytes(one, key) <= 0);
+    while (onTheWay.length > 0 && isPassed(onTheWay[0])) read.hide(onTheWay.splice(0, 1)[0]);
+  };
   const cursor = engine.scan(range, at, reverse);
   let last: KeyRange | undefined;
   for (let count = 0; count < stop; count++) {
     const ref = cursor.next();
     if (ref === NONE) {
+      hideThrough(undefined);
       read.toEnd();
+      reads.close(read);
       return without(range, hidden);
     }
-    read.through(keyOf(engine.slab(ref), engine.offset(ref)));
     const key = keyOf(engine.slab(ref), engine.offset(ref));
+    hideThrough(key);
+    read.through(key);
     last = reverse ? { from: key, to: range.to } : { from: range.from, to: successor(key) };
   }
   return last === undefined ? [] : without(last, hidden);

@@ -22,6 +22,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("list" as const), from: byteKey, to: fc.option(byteKey, { nil: undefined }) }),
 );
 
+type Walk = ReturnType<WriteSet<number>["within"]>;
+
+function taken(walk: Walk): unknown[] {
+  const items: unknown[] = [];
+  for (let item = walk?.next(); item !== undefined; item = walk?.next()) items.push(item);
+  return items;
+}
+
 describe("a write set", () => {
   it("holds, lists in order and goes back as a plain map with copies does", () => {
     fc.assert(
@@ -29,6 +37,7 @@ describe("a write set", () => {
         const set = new WriteSet<number>();
         let model = new Map<string, { key: Uint8Array; what: number }>();
         const everWritten = new Map<string, Uint8Array>();
+        const walks: { walk: Walk; expected: unknown[] }[] = [];
         let marks: { mark: Mark; copy: typeof model }[] = [];
         for (const one of steps) {
           if (one.do === "put") {
@@ -46,11 +55,14 @@ describe("a write set", () => {
             const expected = [...model.values()]
               .filter(({ key }) => inRange(key, range))
               .sort((a, b) => compareBytes(a.key, b.key));
-            expect(set.within(range)).toEqual(expected);
+            expect(taken(set.within(range, false))).toEqual(expected);
+            walks.push({ walk: set.within(range, true), expected: expected.toReversed() });
           }
           expect(set.size).toBe(model.size);
           for (const [name, key] of everWritten) expect(set.get(key)?.what).toBe(model.get(name)?.what);
         }
+        // What was written since is not among it.
+        for (const { walk, expected } of walks) expect(taken(walk)).toEqual(expected);
       }),
     );
   });
