@@ -150,7 +150,8 @@ export class TransactionState {
     this.assertOpen();
     this.core.userCode.assertOutside();
     const savepoints = this.#savepoints ?? [];
-    const index = savepoints.findIndex((known) => known.savepoint === savepoint);
+    // From the end: most go back to one that was made last, and one for each of many steps is not unusual.
+    const index = savepoints.findLastIndex((known) => known.savepoint === savepoint);
     if (index < 0) {
       throw new FulmarTypeError(
         "INVALID_ARGUMENT",

@@ -1,3 +1,6 @@
+import { Fifo } from "../base/fifo.js";
+import { listOf } from "../base/uncounted.js";
+
 /** How durable a commit must be before anybody outside may see it. */
 export const NEEDS_LOGGED = 1;
 export const NEEDS_SYNCED = 2;
@@ -24,8 +27,8 @@ const NOTHING: readonly CommitNotice[] = Object.freeze([]);
  */
 export class Publication {
   #published: number;
-  #runs: Run[] = [];
-  #notices: CommitNotice[] = [];
+  readonly #runs = new Fifo<Run>();
+  readonly #notices = new Fifo<CommitNotice>();
 
   constructor(version: number) {
     this.#published = version;
@@ -36,7 +39,7 @@ export class Publication {
   }
 
   add(version: number, need: Need): void {
-    const last = this.#runs.at(-1);
+    const { last } = this.#runs;
     if (last !== undefined && last.need === need) last.through = version;
     else this.#runs.push({ through: version, need });
   }
@@ -47,31 +50,31 @@ export class Publication {
 
   /** Moves on as far as the log has come, and returns the commits that may now be shown, in order. */
   advance(logged: number, synced: number): readonly CommitNotice[] {
-    while (this.#runs.length > 0) {
-      const { through, need } = this.#runs[0];
-      const reached = need === NEEDS_SYNCED ? synced : logged;
-      this.#published = Math.max(this.#published, Math.min(through, reached));
-      if (reached < through) break;
+    for (let run = this.#runs.first; run !== undefined; run = this.#runs.first) {
+      const reached = run.need === NEEDS_SYNCED ? synced : logged;
+      this.#published = Math.max(this.#published, Math.min(run.through, reached));
+      if (reached < run.through) break;
       this.#runs.shift();
     }
-    if (this.#notices.length === 0) return NOTHING;
-    let shown = 0;
-    while (shown < this.#notices.length && this.#notices[shown].version <= this.#published) shown++;
-    return shown === 0 ? NOTHING : this.#notices.splice(0, shown);
+    let shown: CommitNotice[] | undefined;
+    for (let notice = this.#notices.first; notice !== undefined; notice = this.#notices.first) {
+      if (notice.version > this.#published) break;
+      this.#notices.shift();
+      shown ??= listOf();
+      shown.push(notice);
+    }
+    return shown ?? NOTHING;
   }
 
   rollback(version: number): void {
-    while (this.#notices.length > 0 && this.#notices[this.#notices.length - 1].version > version) {
-      this.#notices.pop();
-    }
-    while (this.#runs.length > 0 && this.#runs[this.#runs.length - 1].through > version) {
-      const run = this.#runs[this.#runs.length - 1];
-      const before = this.#runs.at(-2)?.through ?? this.#published;
-      if (before < version) {
-        run.through = version;
-        break;
-      }
+    while ((this.#notices.last?.version ?? version) > version) this.#notices.pop();
+    for (let run = this.#runs.last; run !== undefined && run.through > version; run = this.#runs.last) {
       this.#runs.pop();
+      const before = this.#runs.last?.through ?? this.#published;
+      if (before >= version) continue;
+      run.through = version;
+      this.#runs.push(run);
+      break;
     }
   }
 }

@@ -1,4 +1,5 @@
 import { assert } from "../../base/assert.js";
+import { Fifo } from "../../base/fifo.js";
 import { keyText } from "../../keys/key-text.js";
 import type { CommitEvent, Gap } from "../types.js";
 import type { Shown } from "./changes.js";
@@ -20,7 +21,7 @@ export interface QueueLimits {
 export class EventQueue<V> {
   readonly #limits: QueueLimits;
   readonly #coalesces: boolean;
-  #events: { readonly event: CommitEvent<V>; readonly sizeBytes: number }[] = [];
+  readonly #events = new Fifo<{ readonly event: CommitEvent<V>; readonly sizeBytes: number }>();
   #bytes = 0;
   #latest = new Map<string, Shown<V>>();
   #version = 0;
@@ -34,7 +35,7 @@ export class EventQueue<V> {
   }
 
   get isFull(): boolean {
-    return this.#bytes >= this.#limits.bytes || this.#events.length >= this.#limits.commits;
+    return this.#bytes >= this.#limits.bytes || this.#events.size >= this.#limits.commits;
   }
 
   push(version: number, remote: boolean, shown: readonly Shown<V>[]): void {
@@ -49,7 +50,7 @@ export class EventQueue<V> {
 
   /** Says that commits are missing. Only when nothing waits; it takes no room from what comes behind it. */
   pushGap(gap: Gap): void {
-    const isEmpty = this.#gap === undefined && this.#events.length === 0 && this.#latest.size === 0;
+    const isEmpty = this.#gap === undefined && this.#events.size === 0 && this.#latest.size === 0;
     assert(isEmpty, "a gap comes after everything before it");
     this.#gap = gap;
   }
@@ -67,7 +68,7 @@ export class EventQueue<V> {
   }
 
   clear(): void {
-    this.#events = [];
+    this.#events.clear();
     this.#gap = undefined;
     this.#latest.clear();
     this.#bytes = 0;
