@@ -7,8 +7,8 @@ import type { Reader } from "./reader.js";
 
 /** An asynchronous iteration lets the event loop turn after so long ... */
 const SLICE_MS = 4;
-/** ... and after so many entries, however fast they were. */
-const SLICE_ENTRIES = 1024;
+/** ... and after so many records, however fast they were, those that cannot be read any more among them. */
+const SLICE_RECORDS = 1024;
 
 const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -58,17 +58,23 @@ export class Listing<V, T> implements Iterable<T>, AsyncIterable<T> {
   }
 
   [Symbol.iterator](): IterableIterator<T, undefined> {
-    return new Walk(this.#source, this.#extent, this.#selection);
+    return this.#walk();
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
     const { timers, clock } = this.#source;
-    return new SlicedWalk(this[Symbol.iterator](), timers, clock);
+    return new SlicedWalk(this.#walk(), timers, clock);
+  }
+
+  #walk(): Walk<V, T> {
+    return new Walk(this.#source, this.#extent, this.#selection);
   }
 }
 
 /** One iteration. Not a generator: going in and out of one costs as much as finding the next entry. */
 class Walk<V, T> implements IterableIterator<T, undefined> {
+  /** Records that it has come by. */
+  passed = 0;
   readonly #source: ListingSource<V>;
   readonly #extent: Extent;
   readonly #selection: Selection<V, T>;
@@ -91,10 +97,17 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
   }
 
   next(): IteratorResult<T, undefined> {
+    return this.advance(Number.POSITIVE_INFINITY) ?? DONE;
+  }
+
+  /** The same, unless it comes by `most` records of which none can be read: then undefined, and it may go on. */
+  advance(most: number): IteratorResult<T, undefined> | undefined {
     if (this.#ended) return DONE;
+    const end = this.passed + most;
     try {
-      const ref = this.#nextRef();
+      const ref = this.#nextRef(end);
       if (ref !== NONE && this.#select !== undefined) return { done: false, value: this.#select(ref) };
+      if (this.passed === end) return undefined;
     } catch (error) {
       this.return();
       throw error;
@@ -109,23 +122,29 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
     return DONE;
   }
 
-  /** The next record that can be read, or NONE. */
-  #nextRef(): Ref {
+  /** The next record that can be read, or NONE: at the end, and once so many have been passed as `end`. */
+  #nextRef(end: number): Ref {
     const { reader } = this.#source;
     const pin = this.#pin ?? this.#begin();
+    if (this.#left <= 0) return NONE;
     this.#source.assertStoreOpen();
-    if (this.#left-- <= 0) return NONE;
     if (!pin.alive) {
       throw new FulmarError("ROLLED_BACK", "the log refused commits that this listing shows: list again");
     }
-    for (;;) {
+    while (this.passed < end) {
       const ref = this.#cursor === undefined ? NONE : this.#cursor.next();
       if (ref === NONE) {
         if (this.#nextRange === this.#extent.ranges.length) return NONE;
         const range = this.#extent.ranges[this.#nextRange++];
         this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse, true);
-      } else if (reader.isLive(ref, pin.takenMs)) return ref;
+        continue;
+      }
+      this.passed++;
+      if (!reader.isLive(ref, pin.takenMs)) continue;
+      this.#left--;
+      return ref;
     }
+    return NONE;
   }
 
   #begin(): StatePin {
@@ -137,16 +156,17 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
 }
 
 /** Lets the event loop turn every now and then. */
-class SlicedWalk<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #walk: IterableIterator<T, undefined>;
+class SlicedWalk<V, T> implements AsyncIterableIterator<T, undefined> {
+  readonly #walk: Walk<V, T>;
   readonly #timers: Timers;
   readonly #clock: Clock;
   #begunMs: number;
-  #entries = 0;
-  /** While the event loop turns. */
-  #turn: Promise<void> | undefined;
+  /** Records that had been passed then. */
+  #begunAt = 0;
+  /** The last answer that was promised, as long as it waits for the event loop. */
+  #awaited: Promise<unknown> | undefined;
 
-  constructor(walk: IterableIterator<T, undefined>, timers: Timers, clock: Clock) {
+  constructor(walk: Walk<V, T>, timers: Timers, clock: Clock) {
     this.#walk = walk;
     this.#timers = timers;
     this.#clock = clock;
@@ -158,17 +178,14 @@ class SlicedWalk<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#turn === undefined) {
-      if (this.#entries < SLICE_ENTRIES && this.#clock.monotonicMs() - this.#begunMs < SLICE_MS) {
-        return this.#step();
-      }
-      this.#turn = this.#timers.turn();
+    const awaited = this.#awaited;
+    if (awaited !== undefined) return this.#inLine(awaited.then(() => this.#resume()));
+    try {
+      const result = this.#advance();
+      return result === undefined ? this.#inLine(this.#resume()) : Promise.resolve(result);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    // Whoever asks again before the last answer gets the next entry after it, as from a generator.
-    return this.#turn.then(() => {
-      if (this.#turn !== undefined) this.#beginSlice();
-      return this.#step();
-    });
   }
 
   return(): Promise<IteratorReturnResult<undefined>> {
@@ -176,18 +193,30 @@ class SlicedWalk<T> implements AsyncIterableIterator<T, undefined> {
     return Promise.resolve(DONE);
   }
 
-  #beginSlice(): void {
-    this.#turn = undefined;
-    this.#begunMs = this.#clock.monotonicMs();
-    this.#entries = 0;
+  /** Undefined when the event loop should turn before there is more. */
+  #advance(): IteratorResult<T, undefined> | undefined {
+    const left = SLICE_RECORDS - (this.#walk.passed - this.#begunAt);
+    if (left <= 0 || this.#clock.monotonicMs() - this.#begunMs >= SLICE_MS) return undefined;
+    return this.#walk.advance(left);
   }
 
-  #step(): Promise<IteratorResult<T, undefined>> {
-    this.#entries++;
-    try {
-      return Promise.resolve(this.#walk.next());
-    } catch (error) {
-      return Promise.reject(error);
+  async #resume(): Promise<IteratorResult<T, undefined>> {
+    for (;;) {
+      const result = this.#advance();
+      if (result !== undefined) return result;
+      await this.#timers.turn();
+      this.#begunMs = this.#clock.monotonicMs();
+      this.#begunAt = this.#walk.passed;
     }
+  }
+
+  /** Whoever asks again before this answer gets the next entry after it, as from a generator. */
+  #inLine(answer: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
+    const leave = (): void => {
+      if (this.#awaited === settled) this.#awaited = undefined;
+    };
+    const settled: Promise<void> = answer.then(leave, leave);
+    this.#awaited = settled;
+    return answer;
   }
 }

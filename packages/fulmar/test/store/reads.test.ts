@@ -1,8 +1,9 @@
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Clock } from "../../src/base/runtime/interface.js";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
 import { type Codec, type Entry, type OpenOptions, open, type Store } from "../../src/index.js";
+import { portOf } from "../../src/store/port.js";
 
 /** In the heap, in a chunk of the pool (at its limits, too), and in a buffer of their own. */
 const SIZES = [0, 1, 63, 64, 65, 100, 1023, 1024, 1025, 5000];
@@ -209,6 +210,43 @@ describe("an iteration", () => {
     };
     expect(await walk(5000, 0)).toBe(4);
     expect(await walk(100, 1)).toBe(25);
+  });
+
+  test("in steps: what cannot be read any more holds up the event loop no longer than what can", async () => {
+    const clock = { ms: 1_700_000_000_000, wallMs: () => clock.ms, monotonicMs: () => 0 };
+    await using db = await open<number>(undefined, { runtime: { ...nodeRuntime(), clock } });
+    const keys = 10_000;
+    await db.batch(
+      Array.from({ length: keys }, (_, i) => ({ type: "set", key: i, value: i, ttl: 100 }) as const),
+    );
+    await db.set(keys, 1);
+    const { engine } = portOf(db);
+    const looks = vi.spyOn(engine, "offset");
+    for (const isLate of [false, true]) {
+      if (isLate) clock.ms += 200;
+      const iterator = db.keys({ limit: 2, gte: isLate ? 0 : keys - 1 })[Symbol.asyncIterator]();
+      const [first, second] = [iterator.next(), iterator.next()];
+      // What it does before the event loop has turned: some looks at each record.
+      expect(looks.mock.calls.length).toBeLessThan(8 * 1024);
+      expect([(await first).value, (await second).value]).toEqual(
+        isLate ? [keys, undefined] : [keys - 1, keys],
+      );
+    }
+    expect(looks.mock.calls.length).toBeGreaterThan(keys);
+  });
+
+  test("in steps: answers come in the order of the questions, also where most cannot be read", async () => {
+    await using db = await numbered(20_000);
+    using kept = db.snapshot();
+    await db.clear({ gte: 100, lt: 19_900 });
+    const iterator = db.values()[Symbol.asyncIterator]();
+    const asked = Array.from({ length: 150 }, () => iterator.next());
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    asked.push(...Array.from({ length: 52 }, () => iterator.next()));
+    const values = (await Promise.all(asked)).map(({ value }) => value);
+    const left = Array.from({ length: 100 }, (_, i) => i);
+    expect(values).toEqual([...left, ...left.map((i) => 19_900 + i), undefined, undefined]);
+    expect(kept.count()).toBe(20_000);
   });
 
   test("in steps: one that is left lets go at once, also while the event loop turns", async () => {
