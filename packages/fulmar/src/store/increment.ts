@@ -22,7 +22,8 @@ export function checkStep(by: unknown, key: Key): Step {
  * @throws FulmarRangeError `INTEGER_OVERFLOW` when the sum is no exact number any more.
  */
 export function incremented(current: unknown, by: Step, key: Key): Step {
-  if (current === undefined) return by;
+  // Not minus zero, which no codec keeps.
+  if (current === undefined) return by === 0 ? 0 : by;
   if (typeof current === "bigint" && typeof by === "bigint") return current + by;
   if (typeof by === "number" && typeof current === "number" && Number.isSafeInteger(current)) {
     const sum = current + by;

@@ -66,9 +66,10 @@ describe("compareAndSwap", () => {
 describe("increment", () => {
   it("counts from zero and resolves to the sum, whoever else counts", async () => {
     await using db = await open<number>();
+    expect((await db.increment("zero", -0)).value).toBe(0);
     const sums = await Promise.all(Array.from({ length: 5 }, (_, by) => db.increment("n", by)));
     expect(sums.map(({ value }) => value)).toEqual([0, 1, 3, 6, 10]);
-    expect(await db.increment("n")).toMatchObject({ value: 11, version: 6 });
+    expect(await db.increment("n")).toMatchObject({ value: 11, version: 7 });
   });
 
   it("keeps the deadline unless it is given another", async () => {
