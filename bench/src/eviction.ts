@@ -193,6 +193,7 @@ class ByArrival implements Policy {
   }
   restore(): void {}
   touch(): void {}
+  pass(): void {}
   resize(): void {}
   remove(): void {}
   victim(): number {

@@ -109,8 +109,7 @@ export class MemoryLimit {
   /** The keys that go for a commit that adds so much, with a little room for the next ones. */
   #makeRoom(netBytes: number, replaced: ReadonlySet<Ref>, spared: Spared): readonly Ref[] {
     const victims = this.#victims;
-    const excess = (): number => this.#staying() + netBytes - this.limitBytes;
-    const goal = excess();
+    const goal = this.#staying() + netBytes - this.limitBytes;
     if (victims === undefined || goal > victims.offeredBytes) throw this.#full(netBytes);
     victims.begin(spared);
     const { refs, bytes } = this.#choose(victims, goal, VICTIMS_FOR_COMMIT_MAX, replaced);
@@ -118,11 +117,7 @@ export class MemoryLimit {
       victims.giveBack(refs);
       throw this.#full(netBytes);
     }
-    // A policy that remembers what it lets go may have taken memory for that: as far as there is more, it goes, too.
-    const grown = this.#choose(victims, excess() - bytes, VICTIMS_FOR_COMMIT_MAX - refs.length, replaced);
-    const left = excess() + this.#room() - bytes - grown.bytes;
-    const extra = this.#choose(victims, left, EXTRA_MAX, replaced);
-    for (const ref of grown.refs) refs.push(ref);
+    const extra = this.#choose(victims, goal + this.#room() - bytes, EXTRA_MAX, replaced);
     for (const ref of extra.refs) refs.push(ref);
     return refs;
   }

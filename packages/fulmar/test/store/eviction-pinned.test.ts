@@ -6,6 +6,8 @@ const MIB = 1024 * 1024;
 const EVICTING = ["lru", "lfu", "random", "arc", "sieve", "nearest-expiry"] as const;
 const VALUE = "x".repeat(1000);
 const HOUR_MS = 3_600_000;
+/** Some thousands of small keys, and no more than a hash table holds that it grew to. */
+const SMALL_LIMIT = 1_100_000;
 
 /** Sets keys one after the other, the later the longer they live; returns how many were refused. */
 async function fill(db: Store<string>, from: number, to: number): Promise<number> {
@@ -65,7 +67,33 @@ describe.each(EVICTING)("%s beside a listing that was left half-way", (eviction)
   });
 });
 
+/** Sets small keys, many at a time; returns how many were refused. */
+async function fillSmall(db: Store<Uint8Array>, from: number, to: number): Promise<number> {
+  let refused = 0;
+  const value = new Uint8Array(100);
+  for (let first = from; first < to; first += 200) {
+    const keys = Array.from({ length: 200 }, (_, i) => first + i);
+    const written = await Promise.allSettled(keys.map((key) => db.set(key, value, { ttl: HOUR_MS + key })));
+    refused += written.filter(({ status }) => status === "rejected").length;
+  }
+  return refused;
+}
+
 describe.each(EVICTING)("%s beside a snapshot", (eviction) => {
+  test.each([0, 1])("small keys come and go, however often they were used before: %i", async (uses) => {
+    await using db = await open(undefined, { codec: "bytes", maxMemory: SMALL_LIMIT, eviction });
+    await fillSmall(db, 0, 12_000);
+    for (let i = 0; i < 12_000 * uses; i++) db.get(i);
+    // Room for the first of the writes to come. What these can free is less than a table grows by.
+    await db.evict();
+    using snapshot = db.snapshot();
+    const shown = snapshot.count();
+    expect(await fillSmall(db, 12_000, 30_000)).toBe(0);
+    expect([snapshot.count(), db.has(29_999)]).toEqual([shown, true]);
+    expect(db.status().memory.usedBytes).toBeLessThanOrEqual(SMALL_LIMIT);
+    portOf(db).verify();
+  });
+
   test("reading what was deleted or written anew is no use of the keys that are there", async () => {
     await using db = await open<string>(undefined, { codec: "text", maxMemory: MIB, eviction });
     await fill(db, 0, 300);

@@ -21,7 +21,8 @@ const AGAIN = 1;
  */
 export class ArcPolicy implements Policy {
   readonly usesFingerprints = true;
-  readonly wordsPerSlot = 5;
+  /** Five for a key, and seven for a ghost: no more of those are remembered than there is room for keys. */
+  readonly wordsPerSlot = 12;
   readonly #lists = new SlotLists(2);
   readonly #listBytes = [0, 0];
   readonly #ghosts = new Ghosts(2);
@@ -44,6 +45,7 @@ export class ArcPolicy implements Policy {
 
   reserve(slot: number): void {
     this.#lists.reserve(slot);
+    this.#ghosts.reserve(slot);
     this.#bytes.reserve(slot);
     this.#fingerprints.reserve(slot);
     this.#listOf.reserve(slot);
@@ -74,6 +76,13 @@ export class ArcPolicy implements Policy {
     this.#listOf.set(slot, AGAIN);
     this.#listBytes[ONCE] -= bytes;
     this.#listBytes[AGAIN] += bytes;
+  }
+
+  /** It is no use: a key that comes to be pinned would be taken for popular, and what was used once be lost. */
+  pass(slot: number): void {
+    const list = this.#listOf.get(slot);
+    this.#lists.remove(list, slot);
+    this.#lists.addFirst(list, slot);
   }
 
   resize(slot: number, bytes: number): void {

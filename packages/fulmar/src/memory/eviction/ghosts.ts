@@ -1,5 +1,4 @@
 import { assert } from "../../base/assert.js";
-import { isNoMemory } from "../../base/errors.js";
 import { NO_SLOT } from "./policy.js";
 import { SlotLists } from "./slot-lists.js";
 import { SlotWords } from "./slot-words.js";
@@ -19,6 +18,9 @@ export interface Ghost {
  * Hashes of keys that are gone, in lists by age, found by linear hashing (Litwin 1980): it grows and
  * shrinks by one bucket at a time, so that no step pays for a whole table. Two keys with one hash are
  * taken for the same, which costs nothing but a wrong guess.
+ *
+ * It remembers as many as {@link reserve} made room for, and never asks for memory by itself: a key goes when memory
+ * is short, and where most is pinned, a table that grows for it could take all that evictions would free.
  */
 export class Ghosts {
   readonly #lists: SlotLists;
@@ -52,18 +54,24 @@ export class Ghosts {
     return tables.reduce((sum, table) => sum + table.allocatedBytes, this.#lists.allocatedBytes);
   }
 
+  /** Makes room for so many at least. */
+  reserve(count: number): void {
+    const tables = [this.#fingerprints, this.#bytes, this.#listOf, this.#chain, this.#heads, this.#lists];
+    for (const table of tables) table.reserve(count);
+  }
+
   /** Bytes that the keys of a list had. */
   bytesOf(list: number): number {
     return this.#listBytes[list];
   }
 
   /**
-   * Remembers a key as the newest of a list, unless there is no memory for that. An older memory of the same hash is
-   * forgotten.
+   * Remembers a key as the newest of a list. An older memory of the same hash is forgotten; and where no room is left,
+   * the oldest key of the list that stands for more.
    */
   add(list: number, fingerprint: number, bytes: number): void {
     this.take(fingerprint);
-    if (!this.#hasRoom()) return;
+    if (this.#isFull()) this.dropOldest(this.#largest());
     const ghost = this.#takeId();
     this.#fingerprints.set(ghost, fingerprint);
     this.#bytes.set(ghost, bytes);
@@ -132,17 +140,13 @@ export class Ghosts {
     return this.#fresh++;
   }
 
-  /** Whether there is room for one more, or could be made. */
-  #hasRoom(): boolean {
-    const tables = [this.#fingerprints, this.#bytes, this.#listOf, this.#chain, this.#lists];
-    try {
-      for (const table of tables) table.reserve(this.#fresh);
-      this.#heads.reserve(this.#buckets);
-      return true;
-    } catch (error) {
-      if (isNoMemory(error)) return false;
-      throw error;
-    }
+  #isFull(): boolean {
+    return this.#free === NO_SLOT && this.#fresh >= this.#chain.slots;
+  }
+
+  /** The list that stands for most bytes. */
+  #largest(): number {
+    return this.#listBytes.indexOf(Math.max(...this.#listBytes));
   }
 
   /** The largest power of two that is not above the number of buckets. */

@@ -59,6 +59,10 @@ export class LfuPolicy implements Policy {
     this.#lists.addFirst(priority % RING, slot);
   }
 
+  pass(slot: number): void {
+    this.touch(slot);
+  }
+
   resize(): void {}
 
   remove(slot: number): void {

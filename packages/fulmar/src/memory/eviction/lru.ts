@@ -38,6 +38,10 @@ export class LruPolicy implements Policy {
     lists.addFirst(0, slot);
   }
 
+  pass(slot: number): void {
+    this.touch(slot);
+  }
+
   resize(): void {}
 
   remove(slot: number): void {

@@ -20,6 +20,8 @@ export interface Policy {
   restore(slot: number, bytes: number, fingerprint: number): void;
   /** A key was read or written again. */
   touch(slot: number): void;
+  /** A key cannot go now, though it is next: others come first. */
+  pass(slot: number): void;
   /** A key takes so many bytes from now on. */
   resize(slot: number, bytes: number): void;
   /** A key is gone for another reason than this policy. */

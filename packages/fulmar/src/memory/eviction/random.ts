@@ -41,6 +41,8 @@ export class RandomPolicy implements Policy {
 
   touch(): void {}
 
+  pass(): void {}
+
   resize(): void {}
 
   remove(slot: number): void {

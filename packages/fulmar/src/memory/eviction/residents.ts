@@ -166,7 +166,8 @@ export class Residents implements KeyTracker, Victims {
 
   pass(ref: Ref): void {
     this.giveBack([ref]);
-    this.touch(ref);
+    const slot = this.#engine.slot(ref);
+    if (slot !== NO_SLOT) this.#policy.pass(slot);
   }
 
   giveBack(refs: readonly Ref[]): void {

@@ -55,6 +55,10 @@ export class SievePolicy implements Policy {
     this.#visited.set(slot, 1);
   }
 
+  pass(slot: number): void {
+    this.touch(slot);
+  }
+
   resize(): void {}
 
   remove(slot: number): void {

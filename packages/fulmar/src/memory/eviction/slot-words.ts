@@ -1,4 +1,5 @@
-const CHUNK_SHIFT = 12;
+/** Small enough that a dozen tables which grow together do not take what a small store has left. */
+const CHUNK_SHIFT = 10;
 const CHUNK_SLOTS = 1 << CHUNK_SHIFT;
 const CHUNK_MASK = CHUNK_SLOTS - 1;
 
@@ -12,6 +13,11 @@ export class SlotWords {
   /** Bytes that it grows by to have room up to `slot`. */
   growthBytes(slot: number): number {
     return Math.max(0, (slot >>> CHUNK_SHIFT) + 1 - this.#chunks.length) * CHUNK_SLOTS * 4;
+  }
+
+  /** Slots that it has room for, 0 included. */
+  get slots(): number {
+    return this.#chunks.length * CHUNK_SLOTS;
   }
 
   get allocatedBytes(): number {
