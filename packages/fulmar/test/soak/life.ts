@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { open, openReader, type SharedReader, type Snapshot, type Store, verify } from "../../src/index.js";
@@ -194,7 +194,6 @@ export class Life {
 
   /** More writes than there is room for, seen by a reader as far as they are. */
   async #useCache(): Promise<void> {
-    await mkdir(join(this.#root, "cache"), { recursive: true });
     this.#cache ??= await open<Uint8Array>(join(this.#root, "cache"), {
       codec: "bytes",
       maxMemory: CACHE_BYTES,
