@@ -115,7 +115,7 @@ export class CheckpointWriter {
   async #writeEntries(source: CheckpointSource, hadPeers: boolean): Promise<void> {
     const { engine } = source;
     const pacer = new Pacer(this.#runtime);
-    const cursor = engine.scan(ALL_KEYS, source.version, false, true);
+    const cursor = engine.scan(ALL_KEYS, source.version, false, { whole: true });
     this.#blockAt = 0;
     this.#filled = BLOCK_HEAD_BYTES + roomBefore(this.#seal);
     for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {

@@ -32,6 +32,16 @@ export interface Pin {
   release(): void;
 }
 
+/** What is known of a scan before it begins, to make it faster. */
+export interface ScanOptions {
+  /** The entries will be read, and not only counted or looked at. */
+  readonly whole?: boolean;
+  /** Tombstones are of no interest: any of them may be left out. */
+  readonly living?: boolean;
+}
+/** To scan for values that can be read: see {@link ScanOptions}. */
+export const LIVING: ScanOptions = Object.freeze({ living: true });
+
 /** Count and 128-bit sum (mod 2^128, least significant word first) of the hashes of the entries in a range. */
 export interface Digest {
   readonly count: number;
@@ -141,10 +151,9 @@ export interface MemoryEngine {
   find(key: Uint8Array, at: number, length?: number): Ref;
   /**
    * Records visible at `at` in key order, tombstones included. With a pinned `at` the cursor goes on
-   * through any later changes; otherwise it must be used up before the next change. Say `whole` if the
-   * entries will be read, and not only counted or looked at: it changes nothing but the speed.
+   * through any later changes; otherwise it must be used up before the next change.
    */
-  scan(range: KeyRange, at: number, reverse: boolean, whole?: boolean): Cursor;
+  scan(range: KeyRange, at: number, reverse: boolean, options?: ScanOptions): Cursor;
   /**
    * Whether {@link byOrigin} can be read. A store without peers needs no such order, and its keys do not pay for
    * it.

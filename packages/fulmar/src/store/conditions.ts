@@ -3,7 +3,7 @@ import { FulmarTypeError } from "../base/errors.js";
 import { DEADLINE_MS_MAX } from "../base/limits.js";
 import { checkOptions, integerOption } from "../base/options.js";
 import { listOf, type Unfilled } from "../base/uncounted.js";
-import { LATEST, NONE, type Ref } from "../memory/engine.js";
+import { LATEST, LIVING, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, valueView } from "../record/entry.js";
 import type { Committed, LocalWrite, OutcomeOf } from "../transaction/committer.js";
 import { checkStep, incremented, type Step } from "./increment.js";
@@ -136,7 +136,7 @@ export class Conditions<In, Out> {
     const nowMs = reader.nowMs();
     const writes: LocalWrite[] = [];
     for (const { from, to } of reader.space.ranges(range, limits.keyBytesMax)) {
-      const cursor = engine.scan({ from, to }, LATEST, false);
+      const cursor = engine.scan({ from, to }, LATEST, false, LIVING);
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
         if (!reader.isLive(ref, nowMs)) continue;
         // One more is enough for the commit to be refused as too large.

@@ -2,7 +2,7 @@ import { checkOptions } from "../base/options.js";
 import { userRanges } from "../keys/key.js";
 import { NAMESPACES } from "../keys/namespace.js";
 import { ALL_KEYS, type KeyRange } from "../keys/range.js";
-import { NONE } from "../memory/engine.js";
+import { LIVING, NONE } from "../memory/engine.js";
 import { deadlineOf, keyOf, valueView } from "../record/entry.js";
 import type { StoreCore } from "./core.js";
 import { endLine, entryLine, headLine } from "./dump-line.js";
@@ -67,7 +67,7 @@ async function* linesOf(
     let text = headLine(pin.version);
     let entries = 0;
     for (const range of ranges) {
-      const cursor = engine.scan(range, pin.version, false);
+      const cursor = engine.scan(range, pin.version, false, LIVING);
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
         if (!reader.isLive(ref, nowMs)) continue;
         const [bytes, at] = [engine.slab(ref), engine.offset(ref)];

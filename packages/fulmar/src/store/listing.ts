@@ -1,7 +1,7 @@
 import { FulmarError } from "../base/errors.js";
 import type { Clock, Timers } from "../base/runtime/interface.js";
 import type { KeyRange } from "../keys/range.js";
-import { type Cursor, NONE, type Ref } from "../memory/engine.js";
+import { type Cursor, NONE, type Ref, type ScanOptions } from "../memory/engine.js";
 import type { StatePin } from "../transaction/pins.js";
 import type { Reader } from "./reader.js";
 
@@ -10,6 +10,7 @@ const SLICE_MS = 4;
 /** ... and after so many records, however fast they were, those that cannot be read any more among them. */
 const SLICE_RECORDS = 1024;
 
+const READ: ScanOptions = Object.freeze({ whole: true, living: true });
 const DONE: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** What a listing needs of its store. */
@@ -136,7 +137,7 @@ class Walk<V, T> implements IterableIterator<T, undefined> {
       if (ref === NONE) {
         if (this.#nextRange === this.#extent.ranges.length) return NONE;
         const range = this.#extent.ranges[this.#nextRange++];
-        this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse, true);
+        this.#cursor = reader.engine.scan(range, pin.version, this.#extent.reverse, READ);
         continue;
       }
       this.passed++;

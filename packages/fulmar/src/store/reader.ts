@@ -1,7 +1,7 @@
 import { bytesCodec, type Codec, type RangeDecoder, rangeDecoder } from "../codec/codec.js";
 import type { KeyRange } from "../keys/range.js";
 import { type KeySpace, STORE_KEYS } from "../keys/space.js";
-import { LATEST, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
+import { LATEST, LIVING, type MemoryEngine, NONE, type Ref } from "../memory/engine.js";
 import type { Victims } from "../memory/eviction/victims.js";
 import {
   deadlineOf,
@@ -173,7 +173,7 @@ export class Reader<V> {
   count(ranges: readonly KeyRange[], at: number, nowMs: number): number {
     let count = 0;
     for (const range of ranges) {
-      const cursor = this.engine.scan(range, at, false);
+      const cursor = this.engine.scan(range, at, false, LIVING);
       for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) if (this.isLive(ref, nowMs)) count++;
     }
     return count;
@@ -181,7 +181,7 @@ export class Reader<V> {
 
   /** The encoded key of the first record of a range that can be read, where it lies in memory. */
   firstKey(range: KeyRange, nowMs: number): Uint8Array | undefined {
-    const cursor = this.engine.scan(range, LATEST, false);
+    const cursor = this.engine.scan(range, LATEST, false, LIVING);
     for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
       if (this.isLive(ref, nowMs)) return keyOf(this.engine.slab(ref), this.engine.offset(ref));
     }

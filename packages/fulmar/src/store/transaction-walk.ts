@@ -1,6 +1,6 @@
 import { compareBytes } from "../base/bytes.js";
 import type { KeyRange } from "../keys/range.js";
-import { type Cursor, NONE, type Ref } from "../memory/engine.js";
+import { type Cursor, LIVING, NONE, type Ref } from "../memory/engine.js";
 import { keyOf, TOMBSTONE } from "../record/entry.js";
 import type { ItemWalk } from "../transaction/optimistic/ordered-items.js";
 import type { RangeRead } from "../transaction/optimistic/read-set.js";
@@ -108,7 +108,7 @@ class StoredKeys {
 
   constructor(state: TransactionState, range: KeyRange, reverse: boolean) {
     this.#state = state;
-    this.#cursor = state.core.engine.scan(range, state.version, reverse);
+    this.#cursor = state.core.engine.scan(range, state.version, reverse, LIVING);
   }
 
   next(): { readonly key: Uint8Array; readonly ref: Ref } | undefined {

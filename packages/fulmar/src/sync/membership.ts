@@ -3,7 +3,7 @@ import { FulmarTypeError } from "../base/errors.js";
 import { quotedTextOf } from "../base/options.js";
 import { OWN_PREFIX } from "../keys/key.js";
 import { prefixRange } from "../keys/range.js";
-import { LATEST, NONE } from "../memory/engine.js";
+import { LATEST, LIVING, NONE } from "../memory/engine.js";
 import { isTombstone, keyOf, valueView } from "../record/entry.js";
 import { ORIGIN_ID_BYTES, type OriginId } from "../record/origins.js";
 import type { StorePort } from "../store/port.js";
@@ -47,7 +47,7 @@ export class Membership {
   list(): Member[] {
     const { engine } = this.#port;
     const members: Member[] = [];
-    const cursor = engine.scan(prefixRange(MEMBER_PREFIX), LATEST, false);
+    const cursor = engine.scan(prefixRange(MEMBER_PREFIX), LATEST, false, LIVING);
     for (let ref = cursor.next(); ref !== NONE && members.length < MEMBERS_MAX; ref = cursor.next()) {
       const slab = engine.slab(ref);
       const offset = engine.offset(ref);

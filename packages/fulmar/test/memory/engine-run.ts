@@ -1,6 +1,14 @@
 import { expect } from "vitest";
 import { successor } from "../../src/keys/range.js";
-import { type Cursor, LATEST, type MemoryEngine, NONE, type Pin, type Ref } from "../../src/memory/engine.js";
+import {
+  type Cursor,
+  LATEST,
+  LIVING,
+  type MemoryEngine,
+  NONE,
+  type Pin,
+  type Ref,
+} from "../../src/memory/engine.js";
 import {
   deadlineOf,
   EXPIRED,
@@ -281,6 +289,14 @@ export class EngineRun {
     return found;
   }
 
+  #drainLiving(cursor: Cursor): string[] {
+    const found: string[] = [];
+    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next())
+      if (!isTombstone(this.#engine.slab(ref), this.#engine.offset(ref)))
+        found.push(shown(this.#engine, ref));
+    return found;
+  }
+
   #isComparable(ref: Ref): boolean {
     return this.#isExact || !isTombstone(this.#engine.slab(ref), this.#engine.offset(ref));
   }
@@ -303,7 +319,13 @@ export class EngineRun {
     ]) {
       const expected = this.#shownEntries(model.list(range, version));
       expect(this.#drain(engine.scan(range, at, false))).toEqual(expected);
-      expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.reverse());
+      expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.toReversed());
+      const living = model
+        .list(range, version)
+        .filter(({ bytes }) => !isTombstone(bytes, 0))
+        .map(shownEntry);
+      expect(this.#drainLiving(engine.scan(range, at, false, LIVING))).toEqual(living);
+      expect(this.#drainLiving(engine.scan(range, at, true, LIVING))).toEqual(living.toReversed());
       if (!this.#isExact || this.#isAlone) continue;
       if (this.#steps % 3 === 0) engine.prepareDigest(range.from, range.to, this.#steps % 4);
       const { count, sum } = engine.digest(range, at);

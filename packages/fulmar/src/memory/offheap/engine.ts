@@ -16,10 +16,11 @@ import {
   type Pin,
   type PinOwner,
   type Ref,
+  type ScanOptions,
 } from "../engine.js";
 import type { Sharing } from "../shared/sharing.js";
 import { Compaction } from "./compaction.js";
-import { type CursorSource, NOTHING, ScanCursor, visibleFrom } from "./cursors.js";
+import { type CursorSource, NOTHING, visibleFrom } from "./cursors.js";
 import { Garbage } from "./garbage.js";
 import { OffHeapIndexes } from "./indexes.js";
 import { TreeDigests } from "./key-tree-digest.js";
@@ -32,6 +33,7 @@ import { Overwriting } from "./overwriting.js";
 import { PinSet } from "./pins.js";
 import { DISCARDED, QUEUED } from "./record-marks.js";
 import type { Records } from "./records.js";
+import { ScanCursor } from "./scan-cursor.js";
 import { DEFAULT_SHAPE, type EngineShape } from "./shape.js";
 import { verifyEngine } from "./verify.js";
 
@@ -120,8 +122,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
   }
 
-  scan(range: KeyRange, at: number, reverse: boolean, whole = false): Cursor {
-    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse, whole);
+  scan(range: KeyRange, at: number, reverse: boolean, options: ScanOptions = {}): Cursor {
+    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse, options);
   }
 
   get isOrderedByOrigin(): boolean {

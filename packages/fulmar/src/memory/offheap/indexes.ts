@@ -2,6 +2,7 @@ import { assert } from "../../base/assert.js";
 import { deadlineOf, entryLength, isTombstone } from "../../record/entry.js";
 import { type KeyTracker, type MemoryUsage, NONE, type Ref } from "../engine.js";
 import type { SharedBuffers } from "../shared/buffers.js";
+import { BareLeaves } from "./bare-leaves.js";
 import { HashIndex } from "./hash-index.js";
 import { KeyTree } from "./key-tree.js";
 import { type Node, NodePool } from "./node-pool.js";
@@ -27,6 +28,8 @@ export class OffHeapIndexes {
   readonly records: Records;
   readonly hash: HashIndex;
   readonly keys: KeyTree;
+  /** What of the keys a scan for values need not look at. */
+  readonly bare: BareLeaves;
   /** Where the last scan ends among the keys. */
   readonly lastEnd = new RangeEnd();
   /** Every version of every key by origin, where that is asked for. */
@@ -52,6 +55,7 @@ export class OffHeapIndexes {
     this.records = new Records(shape, isTracked, shared?.slabs);
     this.hash = new HashIndex(this.records, shape, secret);
     this.keys = new KeyTree(this.records, shape, shared?.chunks);
+    this.bare = new BareLeaves(this.keys, this.records);
     this.origins = new OriginOrder(this.records, shape);
     this.deadlines = new OrderTree(shape);
     this.pages = new NodePool(shape);

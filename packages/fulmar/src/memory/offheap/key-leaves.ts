@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import { commonLength, headOf, prefixWord } from "./key-heads.js";
-import { COUNT, HEADS, PREFIX, STALE } from "./key-node-layout.js";
+import { COUNT, HEADS, PREFIX, STALE, STATE } from "./key-node-layout.js";
 import type { KeyNodes } from "./key-nodes.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
@@ -25,7 +25,7 @@ export function fillLeaf(
   const prefix = commonLength(records.slab(first), start, end, records.slab(last), lastStart, lastEnd);
   words[base + COUNT] = count;
   words[base + PREFIX] = prefixWord(records.slab(first), start, prefix);
-  words[base + STALE] = 1;
+  words[base + STATE] = STALE;
   let before = 0;
   for (let i = 0; i < count; i++) {
     const ref = refs[i];

@@ -1,5 +1,5 @@
 import type { Ref } from "../engine.js";
-import { COUNT, HEADS, STALE } from "./key-node-layout.js";
+import { COUNT, HEADS, STALE, STATE } from "./key-node-layout.js";
 import type { KeyNodes } from "./key-nodes.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
@@ -36,8 +36,8 @@ export class KeyNeighbours {
     const nodes = this.#nodes;
     const total = nodes.get(left, COUNT) + nodes.get(right, COUNT);
     this.#moveEntries(left, right, total >>> 1);
-    nodes.set(left, STALE, 1);
-    nodes.set(right, STALE, 1);
+    nodes.set(left, STATE, STALE);
+    nodes.set(right, STATE, STALE);
     nodes.freeSeparator(nodes.ref(parent, index, false));
     nodes.setRef(parent, index, separator, false);
     nodes.fitPrefix(parent, index, false);

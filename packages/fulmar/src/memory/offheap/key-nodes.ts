@@ -11,7 +11,7 @@ import {
   prefixWord,
   sideOfPrefix,
 } from "./key-heads.js";
-import { COUNT, HEADS, PREFIX, SEPARATOR_HEADER_BYTES, STALE } from "./key-node-layout.js";
+import { COUNT, HEADS, PREFIX, SEPARATOR_HEADER_BYTES, STALE, STATE } from "./key-node-layout.js";
 import { type Node, NodePool } from "./node-pool.js";
 import type { Records } from "./records.js";
 import type { EngineShape } from "./shape.js";
@@ -104,7 +104,7 @@ export class KeyNodes {
     const words = this.pool.words(node);
     const base = this.pool.base(node);
     words.fill(0, base, base + HEADS);
-    words[base + STALE] = 1;
+    words[base + STATE] = STALE;
     return node;
   }
 

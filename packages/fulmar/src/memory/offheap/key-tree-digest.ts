@@ -2,7 +2,7 @@ import { isEmptyRange, type KeyRange } from "../../keys/range.js";
 import { keyOf } from "../../record/entry.js";
 import { addHash, DIGEST_WORDS } from "../digest.js";
 import type { Digest, EntryHash } from "../engine.js";
-import { COUNT, SIZE, STALE, SUM } from "./key-node-layout.js";
+import { COUNT, SIZE, STALE, STATE, SUM } from "./key-node-layout.js";
 import type { KeyTree } from "./key-tree.js";
 import type { Node } from "./node-pool.js";
 import type { Records } from "./records.js";
@@ -98,7 +98,7 @@ export class TreeDigests {
   /** Computes what a node remembers, if something below it changed. */
   #renew(node: Node, level: number): void {
     const { nodes } = this.#tree;
-    if (nodes.get(node, STALE) === 0) return;
+    if ((nodes.get(node, STATE) & STALE) === 0) return;
     const sum = new Uint32Array(DIGEST_WORDS);
     const count = nodes.get(node, COUNT);
     let size = level === 0 ? count : 0;
@@ -115,7 +115,7 @@ export class TreeDigests {
     }
     for (let word = 0; word < DIGEST_WORDS; word++) nodes.set(node, SUM + word, sum[word]);
     nodes.set(node, SIZE, size);
-    nodes.set(node, STALE, 0);
+    nodes.set(node, STATE, nodes.get(node, STATE) & ~STALE);
   }
 
   #prepareBelow(
@@ -125,7 +125,7 @@ export class TreeDigests {
     to: Uint8Array | undefined,
   ): Uint8Array | undefined {
     const { nodes } = this.#tree;
-    if (nodes.get(node, STALE) === 0) return undefined;
+    if ((nodes.get(node, STATE) & STALE) === 0) return undefined;
     if (level === 0) {
       if (this.#leavesLeft === 0) return this.#firstKey(node);
       this.#leavesLeft--;
@@ -141,7 +141,9 @@ export class TreeDigests {
       if (rest !== undefined) return rest;
     }
     // What lies before or behind the range is nobody's wish.
-    for (let i = 0; i < count; i++) if (nodes.get(nodes.child(node, i), STALE) !== 0) return undefined;
+    for (let i = 0; i < count; i++) {
+      if ((nodes.get(nodes.child(node, i), STATE) & STALE) !== 0) return undefined;
+    }
     this.#renew(node, level);
     return undefined;
   }

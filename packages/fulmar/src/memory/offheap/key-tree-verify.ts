@@ -1,9 +1,9 @@
 import { assert } from "../../base/assert.js";
 import { compareBytes } from "../../base/bytes.js";
 import { DIGEST_WORDS } from "../digest.js";
-import type { Ref } from "../engine.js";
+import { NONE, type Ref } from "../engine.js";
 import { prefixLength, prefixWord } from "./key-heads.js";
-import { COUNT, HEADS, NEXT, PREFIX, PREVIOUS, SIZE, STALE, SUM } from "./key-node-layout.js";
+import { BARE, COUNT, HEADS, NEXT, PREFIX, PREVIOUS, SIZE, STALE, STATE, SUM } from "./key-node-layout.js";
 import type { KeyTree } from "./key-tree.js";
 import type { TreeDigests } from "./key-tree-digest.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -62,6 +62,7 @@ class TreeCheck {
     }
     this.#verifyPrefix(keys, nodes.get(node, PREFIX));
     this.#verifyDigest(node, level);
+    this.#verifyBare(node, level);
     if (isLeaf) {
       this.#leaves.push(node);
       for (let i = 0; i < count; i++) this.walk.refs.push(nodes.ref(node, i, true));
@@ -99,15 +100,32 @@ class TreeCheck {
 
   #verifyDigest(node: Node, level: number): void {
     const { nodes } = this.#tree;
-    if (nodes.get(node, STALE) !== 0) return;
+    if ((nodes.get(node, STATE) & STALE) !== 0) return;
     const sum = new Uint32Array(DIGEST_WORDS);
     assert(this.#digests.recount(node, level, sum) === nodes.get(node, SIZE), "a digest counts the keys");
     for (let i = 0; i < DIGEST_WORDS; i++) {
       assert(sum[i] === nodes.get(node, SUM + i), "a digest is the sum of the hashes");
     }
     for (let i = 0; level > 0 && i < nodes.get(node, COUNT); i++) {
-      assert(nodes.get(nodes.child(node, i), STALE) === 0, "what stands above a stale digest is stale");
+      const state = nodes.get(nodes.child(node, i), STATE);
+      assert((state & STALE) === 0, "what stands above a stale digest is stale");
     }
+  }
+
+  #verifyBare(node: Node, level: number): void {
+    const { nodes } = this.#tree;
+    if ((nodes.get(node, STATE) & BARE) === 0) return;
+    for (let i = 0; i < nodes.get(node, COUNT); i++) {
+      const isBare =
+        level > 0
+          ? (nodes.get(nodes.child(node, i), STATE) & BARE) !== 0
+          : this.#isDeleted(nodes.ref(node, i, true));
+      assert(isBare, "below a bare node all is bare");
+    }
+  }
+
+  #isDeleted(ref: Ref): boolean {
+    return this.#records.isTombstone(ref) && this.#records.older(ref) === NONE;
   }
 
   verifyLinks(): void {

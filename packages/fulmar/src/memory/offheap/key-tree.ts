@@ -4,7 +4,7 @@ import type { Backing } from "./backing.js";
 import { KeyDescent } from "./key-descent.js";
 import { fillLeaf, isAbove } from "./key-leaves.js";
 import { KeyNeighbours } from "./key-neighbours.js";
-import { COUNT, NEXT, PREVIOUS, STALE } from "./key-node-layout.js";
+import { COUNT, NEXT, PREVIOUS, STALE, STATE } from "./key-node-layout.js";
 import { KeyNodes } from "./key-nodes.js";
 import { type TreeAudience, TreeCopies } from "./key-tree-copies.js";
 import { NO_NODE, type Node } from "./node-pool.js";
@@ -196,7 +196,7 @@ export class KeyTree {
   #changed(leaf: Node, by: number): void {
     this.#edition++;
     this.#size += by;
-    this.nodes.set(leaf, STALE, 1);
+    this.nodes.set(leaf, STATE, STALE);
   }
 
   /** Adds the record of a key, which belongs at `index` of a full leaf: a neighbour shares with it, or it is split. */
@@ -334,7 +334,7 @@ export class KeyTree {
     else nodes.setRef(donor, 0, NONE, false);
     nodes.setRef(parent, between, up, false);
     for (const changed of [node, donor, parent]) nodes.refresh(changed, false);
-    nodes.set(donor, STALE, 1);
+    nodes.set(donor, STATE, STALE);
   }
 
   /** Moves the child at `index` into the one before it. */
@@ -353,7 +353,7 @@ export class KeyTree {
       nodes.setRef(left, start, separator, false);
     }
     nodes.refresh(left, isLeaf);
-    nodes.set(left, STALE, 1);
+    nodes.set(left, STATE, STALE);
     nodes.erase(parent, index, false);
     this.#copies.discard(right);
   }

@@ -2,9 +2,10 @@ import { EMPTY_BYTES } from "../../base/bytes.js";
 import { successor } from "../../keys/range.js";
 import { keyOf, originOf, seqOf } from "../../record/entry.js";
 import { LATEST, NONE, type Pin, type Ref } from "../engine.js";
-import { type CursorSource, ScanCursor } from "./cursors.js";
+import type { CursorSource } from "./cursors.js";
 import { OrderSorter } from "./order-sorter.js";
 import { originGroup } from "./origin-order.js";
+import { ScanCursor } from "./scan-cursor.js";
 
 /**
  * Orders by origin what an engine holds, a step at a time, while the engine goes on. A pin on the settled state
@@ -57,7 +58,7 @@ export class OriginBuilder {
   #walk(sorter: OrderSorter): void {
     const { records } = this.#source.indexes;
     const range = { from: this.#from ?? EMPTY_BYTES, to: undefined };
-    const cursor = new ScanCursor(this.#source, range, LATEST, false, false);
+    const cursor = new ScanCursor(this.#source, range, LATEST, false, {});
     let last: Ref = NONE;
     for (let i = 0; i < this.#recordsPerStep; i++) {
       const ref = cursor.next();
