@@ -22,7 +22,7 @@ import {
   valueChecksumOf,
 } from "../../src/record/entry.js";
 import { type Command, KEYS, type Write } from "./engine-commands.js";
-import { bytesOf, drain, entry, put, quickHash, shown } from "./fixtures.js";
+import { bytesOf, drain, drainLiving, entry, put, quickHash, shown } from "./fixtures.js";
 import { EngineModel, type ModelEntry, shownEntry, wordsToBigint } from "./model.js";
 
 interface OpenCursor {
@@ -289,14 +289,6 @@ export class EngineRun {
     return found;
   }
 
-  #drainLiving(cursor: Cursor): string[] {
-    const found: string[] = [];
-    for (let ref = cursor.next(); ref !== NONE; ref = cursor.next())
-      if (!isTombstone(this.#engine.slab(ref), this.#engine.offset(ref)))
-        found.push(shown(this.#engine, ref));
-    return found;
-  }
-
   #isComparable(ref: Ref): boolean {
     return this.#isExact || !isTombstone(this.#engine.slab(ref), this.#engine.offset(ref));
   }
@@ -320,12 +312,10 @@ export class EngineRun {
       const expected = this.#shownEntries(model.list(range, version));
       expect(this.#drain(engine.scan(range, at, false))).toEqual(expected);
       expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.toReversed());
-      const living = model
-        .list(range, version)
-        .filter(({ bytes }) => !isTombstone(bytes, 0))
-        .map(shownEntry);
-      expect(this.#drainLiving(engine.scan(range, at, false, LIVING))).toEqual(living);
-      expect(this.#drainLiving(engine.scan(range, at, true, LIVING))).toEqual(living.toReversed());
+      const living = model.list(range, version).filter(({ bytes }) => !isTombstone(bytes, 0));
+      const shownLiving = living.map(shownEntry);
+      expect(drainLiving(engine, engine.scan(range, at, false, LIVING))).toEqual(shownLiving);
+      expect(drainLiving(engine, engine.scan(range, at, true, LIVING))).toEqual(shownLiving.reverse());
       if (!this.#isExact || this.#isAlone) continue;
       if (this.#steps % 3 === 0) engine.prepareDigest(range.from, range.to, this.#steps % 4);
       const { count, sum } = engine.digest(range, at);

@@ -17,6 +17,7 @@ import {
   entryBytes,
   entryLength,
   HAS_DEADLINE,
+  isTombstone,
   keyOf,
   TOMBSTONE,
   writeEntry,
@@ -126,5 +127,13 @@ export function drain(engine: MemoryEngine, cursor: Cursor): string[] {
   const records: string[] = [];
   for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) records.push(shown(engine, ref));
   if (cursor.next() !== NONE) throw new Error("a cursor went on after its end");
+  return records;
+}
+
+/** The same without tombstones. */
+export function drainLiving(engine: MemoryEngine, cursor: Cursor): string[] {
+  const records: string[] = [];
+  for (let ref = cursor.next(); ref !== NONE; ref = cursor.next())
+    if (!isTombstone(engine.slab(ref), engine.offset(ref))) records.push(shown(engine, ref));
   return records;
 }
