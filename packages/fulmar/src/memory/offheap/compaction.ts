@@ -7,12 +7,13 @@ import { NO_NODE, type Node } from "./node-pool.js";
 import type { PinSet } from "./pins.js";
 import { DISCARDED, HELD, QUEUED, SUPERSEDED } from "./record-marks.js";
 import type { EngineShape } from "./shape.js";
+import type { Slabs } from "./slabs.js";
 
-/** It begins when so much of the slabs is not in use, beside half a slab ... */
+/** It begins when so much of the slabs is not in use, beside half of the largest slab ... */
 const WASTE = 1 / 8;
-/** ... and so many slabs at least: a store that grows has one that was just begun, and some cells beside it. */
+/** ... and so many of the largest slabs at least: a store that grows has one that was just begun, and some cells. */
 const WASTE_SLABS_MIN = 1 + 1 / 8;
-/** It is tried again when waste has changed by this part of a slab. */
+/** It is tried again when waste has changed by this part of the largest slab. */
 const RETRY = 1 / 4;
 /** A slab is emptied if no more than this part of it is in use. */
 const SPARSE = 0.75;
@@ -47,6 +48,7 @@ export class Compaction {
   readonly #indexes: OffHeapIndexes;
   readonly #pins: PinSet;
   readonly #sharing: Sharing | undefined;
+  readonly #slabs: Slabs;
   readonly #slabBytes: number;
   /** Slabs that this round is going to retire. */
   #chosen: number[] = [];
@@ -72,6 +74,7 @@ export class Compaction {
     this.#indexes = indexes;
     this.#pins = pins;
     this.#sharing = sharing;
+    this.#slabs = indexes.records.arena.slabs;
     this.#slabBytes = shape.slabBytes;
   }
 
@@ -99,19 +102,18 @@ export class Compaction {
 
   /** Bytes of slabs that no record needs, and that do not wait for readers either. */
   #waste(): number {
-    const { arena } = this.#indexes.records;
-    return arena.slabs.dataBytes - arena.liveBytes;
+    return this.#slabs.dataBytes - this.#indexes.records.arena.liveBytes;
   }
 
   #isDue(): boolean {
     const waste = this.#waste();
-    const allocated = this.#indexes.records.arena.slabs.dataBytes;
+    const allocated = this.#slabs.dataBytes;
     const least = Math.max(this.#slabBytes * WASTE_SLABS_MIN, this.#slabBytes / 2 + allocated * WASTE);
     if (waste < least) return false;
     return Math.abs(waste - this.#triedWaste) >= this.#slabBytes * RETRY;
   }
 
-  /** Chooses the emptiest slabs, if at least one is gained by emptying them. */
+  /** Chooses the slabs with the most to gain, if what is gained by emptying them is at least one new slab. */
   #begin(): boolean {
     if (!this.#isDue()) return false;
     this.#triedWaste = this.#waste();
@@ -121,12 +123,13 @@ export class Compaction {
     const shared = [...arena.slabs.bytes.keys()].filter((slab) => arena.slabs.isShared(slab));
     const sparse = shared
       .filter((slab) => this.#isSparse(slab))
-      .sort((a, b) => arena.liveBytesOf(a) - arena.liveBytesOf(b))
+      .sort((a, b) => this.#wasteIn(b) - this.#wasteIn(a))
       .slice(0, Math.max(RETIRED_MIN, Math.floor(shared.length * RETIRED_SHARE)));
     const live = sparse.reduce((sum, slab) => sum + arena.liveBytesOf(slab), 0);
+    const waste = sparse.reduce((sum, slab) => sum + this.#wasteIn(slab), 0);
     // What is waste elsewhere takes some of it; half, because its cells are of other sizes.
-    const elsewhere = Math.max(0, this.#waste() - (sparse.length * this.#slabBytes - live)) / 2;
-    if (live * ROOM > (sparse.length - 1) * this.#slabBytes + elsewhere) return false;
+    const elsewhere = Math.max(0, this.#waste() - waste) / 2;
+    if (live * ROOM > live + waste - this.#slabs.nextBytes + elsewhere) return false;
     this.#chosen = sparse;
     this.#waits = 0;
     this.#phase = "retire";
@@ -134,7 +137,11 @@ export class Compaction {
   }
 
   #isSparse(slab: number): boolean {
-    return this.#indexes.records.arena.liveBytesOf(slab) <= SPARSE * this.#slabBytes;
+    return this.#indexes.records.arena.liveBytesOf(slab) <= SPARSE * this.#slabs.bytes[slab].length;
+  }
+
+  #wasteIn(slab: number): number {
+    return this.#slabs.bytes[slab].length - this.#indexes.records.arena.liveBytesOf(slab);
   }
 
   /** Takes the next step of the round and returns what it cost. */

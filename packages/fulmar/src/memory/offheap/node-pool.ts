@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.js";
 import { type Backing, PRIVATE_BACKING } from "./backing.js";
-import { type EngineShape, exponentOf } from "./shape.js";
+import { type EngineShape, exponentOf, powerWithin } from "./shape.js";
 
 /** A node of fixed size. 0 is none. */
 export type Node = number;
@@ -13,8 +13,8 @@ const NODES_PER_CHANGE = 32;
 
 /**
  * Fixed-size pieces of 32-bit words, for the nodes of trees and the pages of queues. They are allocated
- * a chunk at a time, so that no array is ever copied to grow; what is given back is used again, and a
- * chunk that nothing is left in goes back to the system, all but one spare.
+ * a chunk at a time, the larger the more there are, so that no array is ever copied to grow; what is given back is
+ * used again, and a chunk that nothing is left in goes back to the system, all but one spare.
  */
 export class NodePool {
   /** A node shifted right by this is its chunk's number. */
@@ -24,7 +24,8 @@ export class NodePool {
   readonly #shape: EngineShape;
   readonly #backing: Backing;
   readonly #chunks: Uint32Array[] = [new Uint32Array(0)];
-  /** Nodes handed out of each chunk. */
+  /** Nodes of each chunk, and those of them that are handed out. */
+  readonly #nodesOf: number[] = [0];
   readonly #usedOf: number[] = [0];
   /** Nodes of each chunk that were ever handed out: those beyond are free too. */
   readonly #freshOf: number[] = [0];
@@ -89,7 +90,7 @@ export class NodePool {
       this.#list(chunk);
     }
     this.#used++;
-    if (++this.#usedOf[chunk] > this.#nodeMask) this.#unlist(chunk);
+    if (++this.#usedOf[chunk] === this.#nodesOf[chunk]) this.#unlist(chunk);
     const node = this.#freeOf[chunk];
     if (node === NO_NODE) return ((chunk << this.chunkShift) | this.#freshOf[chunk]++) >>> 0;
     this.#freeOf[chunk] = this.words(node)[this.base(node)];
@@ -104,7 +105,7 @@ export class NodePool {
     this.#used--;
     const used = --this.#usedOf[chunk];
     // The fullest come first, so that the others may run empty.
-    if (used === this.#nodeMask) this.#list(chunk);
+    if (used === this.#nodesOf[chunk] - 1) this.#list(chunk);
     if (used > 0) return;
     this.#unlist(chunk);
     if (this.#spare === NO_CHUNK) this.#spare = chunk;
@@ -128,7 +129,7 @@ export class NodePool {
       const inUse = this.#usedOf[chunk];
       used += inUse;
       bytes += this.#chunks[chunk].length * 4;
-      assert(open.has(chunk) === (inUse > 0 && inUse <= this.#nodeMask), "chunks with room are listed");
+      assert(open.has(chunk) === (inUse > 0 && inUse < this.#nodesOf[chunk]), "chunks with room are listed");
       const isEmpty = inUse === 0 && this.#chunks[chunk].length > 0;
       assert(isEmpty === (chunk === this.#spare), "no chunk is empty but the spare one");
       this.#verifyFree(chunk);
@@ -148,22 +149,26 @@ export class NodePool {
   }
 
   #add(): number {
-    const { chunkNodes, nodeWords } = this.#shape;
-    const buffer = this.#backing.allocate(chunkNodes * nodeWords * 4);
+    const { chunkNodes, chunkNodesMin, nodeWords } = this.#shape;
+    // As many as there are.
+    const nodes = powerWithin(this.#nodes, chunkNodesMin, chunkNodes);
+    const buffer = this.#backing.allocate(nodes * nodeWords * 4);
     const chunk = this.#freeNumbers.pop() ?? this.#chunks.length;
-    this.#chunks[chunk] = new Uint32Array(buffer, 0, chunkNodes * nodeWords);
+    this.#chunks[chunk] = new Uint32Array(buffer, 0, nodes * nodeWords);
+    this.#nodesOf[chunk] = nodes;
     this.#usedOf[chunk] = 0;
     this.#freshOf[chunk] = 0;
     this.#freeOf[chunk] = NO_NODE;
-    this.#nodes += chunkNodes;
+    this.#nodes += nodes;
     this.#backing.added(chunk, buffer);
     return chunk;
   }
 
   #drop(chunk: number): void {
     const { buffer } = this.#chunks[chunk];
-    this.#nodes -= this.#nodeMask + 1;
+    this.#nodes -= this.#nodesOf[chunk];
     this.#chunks[chunk] = this.#chunks[NO_CHUNK];
+    this.#nodesOf[chunk] = 0;
     this.#freshOf[chunk] = 0;
     this.#freeOf[chunk] = NO_NODE;
     this.#backing.dropped(chunk, buffer, () => this.#freeNumbers.push(chunk));

@@ -2,8 +2,10 @@ import { assert } from "../../base/assert.js";
 
 /** Sizes of everything that is allocated. Tests shrink them, so that few keys meet every boundary. */
 export interface EngineShape {
-  /** Bytes of one slab of the arena: a power of two. */
+  /** Bytes of the largest slab of the arena that records share: a power of two. */
   readonly slabBytes: number;
+  /** The same of the smallest, with which a store begins. */
+  readonly slabBytesMin: number;
   /** The unit in which slabs are cut into spans: a power of two. */
   readonly pageBytes: number;
   /** The least pages of a span of cells. */
@@ -14,8 +16,10 @@ export interface EngineShape {
   readonly ownSlabBytesMin: number;
   /** 32-bit words of one tree node: a power of two. */
   readonly nodeWords: number;
-  /** Tree nodes that are allocated at a time: a power of two. */
+  /** Tree nodes that are allocated at a time, at most: a power of two. */
   readonly chunkNodes: number;
+  /** The same at least: a power of two. */
+  readonly chunkNodesMin: number;
   /** Entries of a tree node at most, whatever would fit. */
   readonly nodeEntriesMax: number;
   /** Parts of the hash index, each with tables of its own: a power of two. */
@@ -42,12 +46,14 @@ export interface EngineShape {
  */
 export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   slabBytes: 32 << 20,
+  slabBytesMin: 128 << 10,
   pageBytes: 8 << 10,
   spanPagesMin: 4,
   cellBytesMax: 32 << 10,
   ownSlabBytesMin: 8 << 20,
   nodeWords: 128,
   chunkNodes: 2048,
+  chunkNodesMin: 64,
   nodeEntriesMax: 1 << 16,
   hashParts: 16,
   hashGroupsMin: 64,
@@ -58,6 +64,11 @@ export const DEFAULT_SHAPE: EngineShape = Object.freeze({
   loadedTogether: 1 << 14,
   loadedTogetherBytes: 4 << 20,
 });
+
+/** The largest power of two that is not above a number, within two of them, of which the upper one counts. */
+export function powerWithin(number: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, 2 ** Math.floor(Math.log2(Math.max(1, number)))));
+}
 
 /** The exponent of a power of two. */
 export function exponentOf(power: number): number {

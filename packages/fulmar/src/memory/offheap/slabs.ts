@@ -1,12 +1,12 @@
 import { assert } from "../../base/assert.js";
 import type { Ref } from "../engine.js";
 import { type Backing, PRIVATE_BACKING } from "./backing.js";
-import { type EngineShape, exponentOf } from "./shape.js";
+import { type EngineShape, exponentOf, powerWithin } from "./shape.js";
 
 /** Slabs numbers fill the upper bits of a reference; the lower ones count units of eight bytes. */
 const UNIT_EXPONENT = 3;
-/** Wholly free slabs that are kept for the next need. */
-const SPARE_SLABS = 1;
+/** No slab: the first number is never used. */
+const NO_SLAB = 0;
 
 /** What is noted for each page of a slab. Only START means anything beside the first page of a run. */
 export const PAGE_WORDS = 8;
@@ -22,8 +22,8 @@ export type Run = number;
 const NO_RUN: Run = 0;
 
 /**
- * The memory of the arena: slabs of one size, cut into runs of pages, and slabs made to measure for what
- * is too large to share one. A slab is given back to the system when nothing is left in it.
+ * The memory of the arena: slabs that are cut into runs of pages, the larger the more there are, and slabs made to
+ * measure for what is too large to share one. A slab is given back to the system when nothing is left in it.
  */
 export class Slabs {
   /** The bytes of each slab, and the same memory as words; empty arrays where there is no slab. */
@@ -36,6 +36,7 @@ export class Slabs {
   /** A reference shifted right by this is its slab's number. */
   readonly slabShift: number;
   readonly unitMask: number;
+  /** Pages of the largest slab that is shared: how far apart the runs of two slabs are numbered. */
   readonly pagesPerSlab: number;
   readonly #shape: EngineShape;
   readonly #backing: Backing;
@@ -50,7 +51,8 @@ export class Slabs {
   readonly #freeNumbers: number[] = [];
   /** Slabs that hand nothing out any more, and go when the last run in them is given back. */
   readonly #retired = new Set<number>();
-  #empty = 0;
+  /** A slab without anything in it that is kept for the next need, unless a new one would be smaller. */
+  #spare = NO_SLAB;
   #allocatedBytes = 0;
   /** The part of that which is not for records: what is noted, and what buffers have beyond what was asked for. */
   #besideBytes = 0;
@@ -75,18 +77,28 @@ export class Slabs {
     return this.#allocatedBytes - this.#besideBytes;
   }
 
+  /** Bytes of a slab that would be added now. */
+  get nextBytes(): number {
+    return this.#bytesBeside(this.dataBytes);
+  }
+
+  /** A new slab is as large as all others together, up to a size that the system surely gets back. */
+  #bytesBeside(others: number): number {
+    return powerWithin(others, this.#shape.slabBytesMin, this.#shape.slabBytes);
+  }
+
   /** Takes `count` pages in a row. */
   takeRun(count: number): Run {
     let slab = 1;
-    // At most 2047 slabs, and only once for a span of many records.
+    // At most 1023 slabs, and only once for a span of many records.
     while (slab < this.#freeRun.length && this.#freeRun[slab] < count) slab++;
-    if (slab === this.#freeRun.length) slab = this.#addShared();
+    if (slab === this.#freeRun.length) slab = this.#addShared(count);
     const pages = this.pages[slab];
     const from = this.#firstFree[slab];
-    const first = findFree(pages, from, this.pagesPerSlab, count);
+    const first = findFree(pages, from, count);
     for (let page = first; page < first + count; page++) pages[page * PAGE_WORDS + START] = first + 1;
     pages[first * PAGE_WORDS + RUN_PAGES] = count;
-    if (this.#usedPages[slab] === 0) this.#empty--;
+    if (slab === this.#spare) this.#spare = NO_SLAB;
     this.#usedPages[slab] += count;
     if (first === from) this.#firstFree[slab] = first + count;
     this.#tail[slab] = Math.max(this.#tail[slab], first + count);
@@ -107,8 +119,12 @@ export class Slabs {
     const isRetired = this.isRetired(slab);
     this.#freeRun[slab] = isRetired ? 0 : this.#longestFree(slab);
     if (this.#usedPages[slab] > 0) return;
-    if (this.#empty < SPARE_SLABS && !isRetired) this.#empty++;
+    if (this.#spare === NO_SLAB && !isRetired) this.#spare = slab;
     else this.#drop(slab);
+    const spareBytes = this.bytes[this.#spare].length;
+    if (spareBytes <= this.#bytesBeside(this.dataBytes - spareBytes)) return;
+    this.#drop(this.#spare);
+    this.#spare = NO_SLAB;
   }
 
   /** A slab for one record of so many bytes. */
@@ -216,7 +232,7 @@ export class Slabs {
   verify(): void {
     let bytes = 0;
     let data = 0;
-    let empty = 0;
+    const empty: number[] = [];
     for (const [slab, memory] of this.bytes.entries()) {
       const pages = this.pages[slab];
       bytes += memory.buffer.byteLength + pages.length * 4;
@@ -227,25 +243,28 @@ export class Slabs {
       );
       if (pages.length === 0) continue;
       let used = 0;
-      for (let page = 0; page < this.pagesPerSlab; page++) if (pages[page * PAGE_WORDS + START] > 0) used++;
-      if (used === 0) empty++;
+      for (let at = START; at < pages.length; at += PAGE_WORDS) if (pages[at] > 0) used++;
+      if (used === 0) empty.push(slab);
       assert(used === this.#usedPages[slab], "used pages are counted");
-      const longest = this.isRetired(slab) ? 0 : longestFree(pages, 0, this.pagesPerSlab, this.pagesPerSlab);
+      const longest = this.isRetired(slab) ? 0 : longestFree(pages, 0, pages.length / PAGE_WORDS);
       assert(this.#freeRun[slab] === longest, "the longest free run is known");
     }
-    assert(empty === this.#empty && empty <= SPARE_SLABS, "no more than the spare slabs are empty");
+    assert(empty.length <= 1 && (empty[0] ?? NO_SLAB) === this.#spare, "no slab is empty but the spare one");
     assert(bytes === this.#allocatedBytes && data === this.dataBytes, "the bytes of slabs are counted");
   }
 
   #longestFree(slab: number): number {
-    return longestFree(this.pages[slab], this.#firstFree[slab], this.#tail[slab], this.pagesPerSlab);
+    return longestFree(this.pages[slab], this.#firstFree[slab], this.#tail[slab]);
   }
 
-  #addShared(): number {
-    const slab = this.#add(this.#shape.slabBytes, this.pagesPerSlab);
-    this.#freeRun[slab] = this.pagesPerSlab;
+  /** A slab with room for a run of so many pages. */
+  #addShared(count: number): number {
+    const { pageBytes, slabBytes } = this.#shape;
+    const pageCount =
+      Math.max(this.nextBytes, powerWithin(2 * count * pageBytes - 1, 1, slabBytes)) / pageBytes;
+    const slab = this.#add(pageCount * pageBytes, pageCount);
+    this.#freeRun[slab] = pageCount;
     this.#usedPages[slab] = 0;
-    this.#empty++;
     return slab;
   }
 
@@ -285,9 +304,9 @@ export class Slabs {
 }
 
 /** The first page of the first free run that is long enough, at or behind a page. */
-function findFree(pages: Uint32Array, from: number, pageCount: number, count: number): number {
+function findFree(pages: Uint32Array, from: number, count: number): number {
   let length = 0;
-  for (let page = from; page < pageCount; page++) {
+  for (let page = from; page * PAGE_WORDS < pages.length; page++) {
     length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
     if (length === count) return page - count + 1;
   }
@@ -295,12 +314,12 @@ function findFree(pages: Uint32Array, from: number, pageCount: number, count: nu
 }
 
 /** The longest free run, where none is free before `from` and all are free from `tail` on. */
-function longestFree(pages: Uint32Array, from: number, tail: number, pageCount: number): number {
+function longestFree(pages: Uint32Array, from: number, tail: number): number {
   let longest = 0;
   let length = 0;
   for (let page = from; page < tail; page++) {
     length = pages[page * PAGE_WORDS + START] === 0 ? length + 1 : 0;
     if (length > longest) longest = length;
   }
-  return Math.max(longest, length + pageCount - tail);
+  return Math.max(longest, length + pages.length / PAGE_WORDS - tail);
 }

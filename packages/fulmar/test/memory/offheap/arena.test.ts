@@ -115,8 +115,38 @@ describe("arena", () => {
     expect([arena.verify(), arena.usedBytes]).toEqual([0, 0]);
   });
 
+  it("takes more memory at a time the more there is, and as much as there is at most", () => {
+    const arena = new Arena(DEFAULT_SHAPE);
+    const { slabs } = arena;
+    const sizes: number[] = [];
+    const refs: number[] = [];
+    while (slabs.dataBytes < 600 << 20) {
+      const [bytes, count] = [slabs.dataBytes, slabs.bytes.length];
+      refs.push(arena.take(1 << 20));
+      if (slabs.bytes.length === count) continue;
+      const added = slabs.dataBytes - bytes;
+      sizes.push(added);
+      // What is asked for has to fit, whatever there is.
+      expect(added).toBeLessThanOrEqual(Math.max(1 << 20, bytes));
+    }
+    expect([sizes[0], Math.max(...sizes)]).toEqual([1 << 20, DEFAULT_SHAPE.slabBytes]);
+    expect(sizes).toEqual(sizes.toSorted((a, b) => a - b));
+    expect(slabs.bytes.length).toBeLessThan(30);
+    arena.verify();
+    for (const ref of refs) arena.give(ref);
+    // One spare slab may stay, but none that is large for a store without anything in it.
+    expect(slabs.dataBytes).toBeLessThanOrEqual(DEFAULT_SHAPE.slabBytesMin);
+    arena.verify();
+    const small = new Arena(DEFAULT_SHAPE);
+    small.take(100);
+    expect(small.slabs.dataBytes).toBe(DEFAULT_SHAPE.slabBytesMin);
+    small.take(5_000_000);
+    expect(small.slabs.dataBytes).toBe(DEFAULT_SHAPE.slabBytesMin + (8 << 20));
+    small.verify();
+  });
+
   it("hands nothing out of a retired slab, which is used again when that is taken back, or goes empty", () => {
-    const arena = new Arena(shape);
+    const arena = new Arena({ ...shape, slabBytesMin: shape.slabBytes });
     const slabOf = (ref: number): number => ref >>> arena.slabs.slabShift;
     const take = (): number => arena.take(40);
     const first = Array.from({ length: 150 }, take);

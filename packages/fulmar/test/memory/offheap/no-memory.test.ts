@@ -165,7 +165,11 @@ function stateAt(engine: MemoryEngine, version: number): string[] {
 
 /** An engine whose keys a policy follows. */
 function createTracked(options: EngineOptions): MemoryEngine {
-  const engine = createEngine({ ...options, shape: { ...SMALL, chunkNodes }, tracked: true });
+  const engine = createEngine({
+    ...options,
+    shape: { ...SMALL, chunkNodes, chunkNodesMin: chunkNodes },
+    tracked: true,
+  });
   const residents = new Residents(
     engine,
     createPolicy("arc", () => 0),
@@ -183,14 +187,20 @@ function createTracked(options: EngineOptions): MemoryEngine {
 /** An engine that is read on another thread, by one that never looks. */
 function createShared(options: EngineOptions): MemoryEngine {
   const sharing = new Sharing({ stepBytes: 1 });
-  const engine = createEngine({ ...options, shape: { ...SMALL, chunkNodes }, sharing });
+  const engine = createEngine({
+    ...options,
+    shape: { ...SMALL, chunkNodes, chunkNodesMin: chunkNodes },
+    sharing,
+  });
   sharing.attach();
   return engine;
 }
 
 const ENGINES: Record<string, (options: EngineOptions) => MemoryEngine> = {
-  "in small pieces": (options) => createEngine({ ...options, shape: { ...SMALL, chunkNodes } }),
-  "in the smallest pieces": (options) => createEngine({ ...options, shape: { ...SMALLEST, chunkNodes } }),
+  "in small pieces": (options) =>
+    createEngine({ ...options, shape: { ...SMALL, chunkNodes, chunkNodesMin: chunkNodes } }),
+  "in the smallest pieces": (options) =>
+    createEngine({ ...options, shape: { ...SMALLEST, chunkNodes, chunkNodesMin: chunkNodes } }),
   "with keys that are followed": createTracked,
   shared: createShared,
 };

@@ -50,6 +50,28 @@ describe("node pool", () => {
     pool.verify();
   });
 
+  it("allocates as many nodes as there are, and gives them back from the last on", () => {
+    const pool = new NodePool(DEFAULT_SHAPE);
+    const chunks: number[] = [];
+    const nodes: Node[] = [];
+    for (let i = 0; i < 20_000; i++) {
+      const before = pool.allocatedBytes;
+      nodes.push(pool.take());
+      if (pool.allocatedBytes > before) chunks.push((pool.allocatedBytes - before) / (4 * pool.nodeWords));
+    }
+    expect(chunks.slice(0, 7)).toEqual([64, 64, 128, 256, 512, 1024, 2048]);
+    expect(new Set(chunks.slice(7))).toEqual(new Set([2048]));
+    pool.verify();
+    expect(new Set(nodes).size).toBe(20_000);
+    for (const node of nodes.toReversed()) pool.give(node);
+    pool.verify();
+    expect(pool.allocatedBytes).toBeLessThanOrEqual(DEFAULT_SHAPE.chunkNodes * DEFAULT_SHAPE.nodeWords * 4);
+    pool.makeRoom();
+    const room = pool.allocatedBytes;
+    for (let i = 0; i < 32; i++) pool.take();
+    expect(pool.allocatedBytes).toBe(room);
+  });
+
   it("refuses a node that is given back twice", () => {
     const pool = new NodePool(SHAPE);
     const node = pool.take();
