@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, test } from "vitest";
 import { createEngine } from "../../../src/memory/offheap/engine.js";
+import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
 import { mappedBuffers, Sharing } from "../../../src/memory/shared/sharing.js";
 import { ascii, entry, put, quickHash } from "../fixtures.js";
 import { SMALL } from "../offheap/shapes.js";
@@ -40,13 +41,23 @@ class News {
   }
 }
 
+/** Every slab of one size, and every chunk of one: they are made beforehand. */
+const SHAPE = {
+  ...DEFAULT_SHAPE,
+  ...SMALL,
+  slabBytesMin: 8192,
+  slabBytes: 8192,
+  chunkNodesMin: 4,
+  chunkNodes: 4,
+};
+
 /** Has a sharing use buffers that were all made before the first thread began. */
 function withPool(sharing: Sharing): News {
   const { buffers } = sharing;
   const made: SharedArrayBuffer[] = [];
   for (const backing of [buffers.slabs, buffers.chunks]) {
-    for (const bytes of [SMALL.slabBytes, (SMALL.chunkNodes ?? 0) * (SMALL.nodeWords ?? 0) * 4]) {
-      for (let i = 0; i < BUFFERS / 4; i++) made.push(backing.allocate(bytes ?? 0) as SharedArrayBuffer);
+    for (const bytes of [SHAPE.slabBytes, SHAPE.chunkNodes * SHAPE.nodeWords * 4]) {
+      for (let i = 0; i < BUFFERS / 4; i++) made.push(backing.allocate(bytes) as SharedArrayBuffer);
     }
   }
   for (const buffer of made) buffers.slabs.dropped(0, buffer, () => undefined);
@@ -64,7 +75,7 @@ test.each([
   async (_, limboBytesMax) => {
     const sharing = new Sharing({ stepBytes: 1, limboBytesMax });
     const channel = withPool(sharing);
-    const engine = createEngine({ hash: quickHash, shape: SMALL, sharing });
+    const engine = createEngine({ hash: quickHash, shape: SHAPE, sharing });
     const random = sequence(SEED);
     const amounts = new Array<number>(KEYS).fill(AMOUNT);
     const write = (version: number, key: number): void => {
