@@ -22,7 +22,7 @@ import {
   valueChecksumOf,
 } from "../../src/record/entry.js";
 import { type Command, KEYS, type Write } from "./engine-commands.js";
-import { bytesOf, drain, drainLiving, entry, put, quickHash, shown } from "./fixtures.js";
+import { bytesOf, drain, drainLiving, entry, expectSame, put, quickHash, shown } from "./fixtures.js";
 import { EngineModel, type ModelEntry, shownEntry, wordsToBigint } from "./model.js";
 
 interface OpenCursor {
@@ -310,23 +310,21 @@ export class EngineRun {
       { from: a, to: successor(a) },
     ]) {
       const expected = this.#shownEntries(model.list(range, version));
-      expect(this.#drain(engine.scan(range, at, false))).toEqual(expected);
-      expect(this.#drain(engine.scan(range, at, true))).toEqual(expected.toReversed());
-      const living = model.list(range, version).filter(({ bytes }) => !isTombstone(bytes, 0));
-      const shownLiving = living.map(shownEntry);
-      expect(drainLiving(engine, engine.scan(range, at, false, LIVING))).toEqual(shownLiving);
-      expect(drainLiving(engine, engine.scan(range, at, true, LIVING))).toEqual(shownLiving.reverse());
+      expectSame(this.#drain(engine.scan(range, at, false)), expected);
+      expectSame(this.#drain(engine.scan(range, at, true)), expected.toReversed());
+      const living = model.living(range, version).map(shownEntry);
+      expectSame(drainLiving(engine, engine.scan(range, at, false, LIVING)), living);
+      expectSame(drainLiving(engine, engine.scan(range, at, true, LIVING)), living.reverse());
       if (!this.#isExact || this.#isAlone) continue;
       if (this.#steps % 3 === 0) engine.prepareDigest(range.from, range.to, this.#steps % 4);
       const { count, sum } = engine.digest(range, at);
       expect({ count, sum: wordsToBigint(sum) }).toEqual(model.digest(range, version, quickHash));
     }
-    const probes = KEYS.slice(0, 20);
-    for (const key of probes) {
+    for (const key of KEYS.slice(0, 20)) {
       const ref = engine.find(key, at);
       const found = ref === NONE || !this.#isComparable(ref) ? [] : [shown(engine, ref)];
       const expected = model.get(key, version);
-      expect(found).toEqual(this.#shownEntries(expected === undefined ? [] : [expected]));
+      expectSame(found, this.#shownEntries(expected === undefined ? [] : [expected]));
     }
     if (engine.isOrderedByOrigin) this.#checkOrigins(at, version);
   }
@@ -337,7 +335,7 @@ export class EngineRun {
       const after = this.#steps % 4;
       const found = this.#drain(engine.byOrigin(origin, after, after + 6, at));
       const expected = this.#model.byOrigin(origin, after, after + 6, version);
-      expect(found.toSorted()).toEqual(this.#shownEntries(expected).sort());
+      expectSame(found.toSorted(), this.#shownEntries(expected).sort());
     }
     this.#checkSeqOrder(at);
   }
@@ -348,7 +346,10 @@ export class EngineRun {
     for (let ref = cursor.next(); ref !== NONE; ref = cursor.next()) {
       seqs.push(seqOf(this.#engine.slab(ref), this.#engine.offset(ref)));
     }
-    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+    expectSame(
+      seqs,
+      seqs.toSorted((a, b) => a - b),
+    );
   }
 
   /** What a pinned cursor gave so far can still be read, and is what stood there when it was opened. */
@@ -360,7 +361,7 @@ export class EngineRun {
       .filter((ref) => counts(this.#engine.slab(ref), this.#engine.offset(ref)))
       .map((ref) => shown(this.#engine, ref));
     const wanted = expected.filter(({ bytes }) => counts(bytes, 0)).map(shownEntry);
-    if (!unordered) expect(found).toEqual(wanted.slice(0, found.length));
+    if (!unordered) expectSame(found, wanted.slice(0, found.length));
     else
       expect(new Set(found).size === found.length && found.every((item) => wanted.includes(item))).toBe(true);
   }
@@ -378,15 +379,21 @@ export class EngineRun {
         records.push(shown(engine, ref));
       }
       const due = deadlines.filter(({ deadline }) => deadline <= through);
-      expect(found).toEqual(due.map(({ deadline }) => deadline));
-      expect(records.sort()).toEqual(due.map((item) => shownEntry(item.entry)).sort());
+      expectSame(
+        found,
+        due.map(({ deadline }) => deadline),
+      );
+      expectSame(records.sort(), due.map((item) => shownEntry(item.entry)).sort());
       for (const from of [0, 4, 6, 2 ** 33]) {
         const later = engine.byDeadline(through, from);
         const rest: number[] = [];
         for (let ref = later.next(); ref !== NONE; ref = later.next()) {
           rest.push(deadlineOf(engine.slab(ref), engine.offset(ref)));
         }
-        expect(rest).toEqual(found.filter((deadline) => deadline >= from));
+        expectSame(
+          rest,
+          found.filter((deadline) => deadline >= from),
+        );
       }
     }
   }

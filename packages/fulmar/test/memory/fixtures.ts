@@ -130,6 +130,13 @@ export function drain(engine: MemoryEngine, cursor: Cursor): string[] {
   return records;
 }
 
+/** `expect(found).toEqual(expected)` for lists that are compared a million times: its own work is most of that. */
+export function expectSame<T extends string | number>(found: readonly T[], expected: readonly T[]): void {
+  let isSame = found.length === expected.length;
+  for (let i = 0; isSame && i < found.length; i++) isSame = found[i] === expected[i];
+  if (!isSame) expect(found).toEqual(expected);
+}
+
 /** The same without tombstones. */
 export function drainLiving(engine: MemoryEngine, cursor: Cursor): string[] {
   const records: string[] = [];

@@ -13,7 +13,17 @@ export interface ModelEntry {
 
 type State = Map<string, ModelEntry>;
 
-export const shownEntry = ({ version, bytes }: ModelEntry): string => `${version} ${toHex(bytes)}`;
+/** Entries never change, and each is shown after every step. */
+const shownBefore = new WeakMap<ModelEntry, string>();
+
+export function shownEntry(entry: ModelEntry): string {
+  let text = shownBefore.get(entry);
+  if (text === undefined) {
+    text = `${entry.version} ${toHex(entry.bytes)}`;
+    shownBefore.set(entry, text);
+  }
+  return text;
+}
 
 /** The engine's contract, told in the dumbest way: a whole map for every version. */
 export class EngineModel {
@@ -71,6 +81,11 @@ export class EngineModel {
     return [...this.#at(at).values()]
       .filter(({ key }) => inRange(key, range))
       .sort((a, b) => compareBytes(a.key, b.key));
+  }
+
+  /** The same without tombstones. */
+  living(range: KeyRange, at: number): ModelEntry[] {
+    return this.list(range, at).filter(({ bytes }) => !isTombstone(bytes, 0));
   }
 
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): ModelEntry[] {
