@@ -76,6 +76,10 @@ describe("leaves of deleted keys", () => {
     expect(queue.given(ALL, true).all).toBeLessThan(100);
     expect(queue.given({ from: keyAt(7000), to: keyAt(19_000) })).toMatchObject({ living: [] });
     expect(queue.given({ from: keyAt(7000), to: keyAt(19_000) }).all).toBeLessThan(100);
+    // Digests and checkpoints are of everything.
+    for (const reverse of [false, true]) {
+      expect(given(queue.engine, queue.engine.scan(ALL, LATEST, reverse)).all).toBe(20_000);
+    }
     queue.engine.verify();
   });
 
@@ -172,6 +176,41 @@ describe("leaves of deleted keys", () => {
       const isLive = !isTombstone(fresh.engine.slab(first), fresh.engine.offset(first));
       expect([...(isLive ? [before] : []), ...rest]).toEqual(expected);
     }
+  });
+
+  it("hide no value from a pinned scan that goes on while keys come and go (property)", () => {
+    const change = fc.record({ from: fc.nat(120), length: fc.nat(60), isLive: fc.boolean() });
+    const step = fc.record({ change, steps: fc.nat(12), reverse: fc.boolean(), isOpened: fc.boolean() });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(SMALL, SMALLEST),
+        fc.array(step, { minLength: 2, maxLength: 25 }),
+        (shape, steps) => {
+          const queue = new Queue(shape);
+          const { engine } = queue;
+          const open: { cursor: Cursor; seen: string[]; expected: string[]; release: () => void }[] = [];
+          for (const { change: made, steps: taken, reverse, isOpened } of steps) {
+            queue.fill(made.from, Math.min(121, made.from + made.length), made.isLive);
+            if (isOpened) {
+              const pin = engine.pin(engine.settled);
+              const range = { from: keyAt(5), to: keyAt(110) };
+              const expected = living(engine, range, reverse, pin.version);
+              const cursor = engine.scan(range, pin.version, reverse, LIVING);
+              open.push({ cursor, seen: [], expected, release: () => pin.release() });
+            }
+            for (const { cursor, seen } of open) take(engine, cursor, seen, taken);
+            queue.given(ALL, reverse);
+            engine.verify();
+          }
+          for (const { cursor, seen, expected, release } of open) {
+            take(engine, cursor, seen, Number.POSITIVE_INFINITY);
+            expect(seen).toEqual(expected);
+            release();
+          }
+        },
+      ),
+      { numRuns: 80 },
+    );
   });
 
   it("hide no value from any scan, whatever changes in whatever order (property)", () => {
