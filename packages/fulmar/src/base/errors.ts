@@ -32,7 +32,7 @@ export const ERROR_CATALOGUE = {
   COMPACTED: "The commits behind the version that a watch resumes from are not kept any more: read again.",
   ABORTED: "The caller's AbortSignal ended the wait.",
   TIMEOUT: "What was waited for did not happen within the given time.",
-  MEMORY_FULL: "The write does not fit into `maxMemory`; nothing was changed.",
+  MEMORY_FULL: "The write does not fit into `maxMemory`, or into a store at all; nothing was changed.",
   EVICTION_WITH_PEERS: "A store that evicts cannot replicate: an eviction would be a deletion for everybody.",
   INVARIANT: "A bug in Fulmar: an internal invariant does not hold.",
   // The disk.
@@ -111,8 +111,9 @@ export function codeOf(error: unknown): string | undefined {
 /** What V8 and JavaScriptCore say without memory for a buffer; the end of the stack is a `RangeError`, too. */
 const NO_MEMORY: ReadonlySet<string> = new Set(["Array buffer allocation failed", "Out of memory"]);
 
-/** Whether something was thrown because there is no memory for a buffer. */
+/** Whether something was thrown because there is no memory for a buffer, or a store may have no more of it. */
 export function isNoMemory(error: unknown): boolean {
+  if (error instanceof FulmarError) return error.code === "MEMORY_FULL";
   return error instanceof RangeError && NO_MEMORY.has(error.message);
 }
 

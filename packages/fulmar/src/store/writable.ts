@@ -38,7 +38,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
    * Sets a key. Readers see it at once; the promise resolves when it is durable at its level.
    *
    * Rejects with INVALID_KEY, KEY_TOO_LARGE, INVALID_VALUE, VALUE_TOO_LARGE or INVALID_ARGUMENT when
-   * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory`; with DISK_FULL or IO_ERROR
+   * the call is wrong; with MEMORY_FULL when it does not fit into `maxMemory` or a store; with DISK_FULL or IO_ERROR
    * when the log refused it, and then it is taken back; with DURABILITY_UNKNOWN after a failed sync; with
    * DIRECTORY_LOST when files of the directory are gone; with STORE_FAILED or CLOSED.
    *

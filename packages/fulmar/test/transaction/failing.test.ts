@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
 import { committerFixture, covering, OWN, PEER, setting } from "./fixture.js";
 
 const FAILED = expect.objectContaining({ code: "STORE_FAILED" });
@@ -29,6 +30,24 @@ test("a commit that was shown to others before the log failed stays", async () =
   expect(engine.settled).toBe(0);
   expect(read("a")).toBe("1");
   expect(() => committer.commit([setting("b", "1")], "memory")).toThrow(FAILED);
+});
+
+test("a commit that a store has no place for is refused alone", async () => {
+  const { committer, log, engine, read, failures } = committerFixture();
+  const put = engine.put.bind(engine);
+  let left = 1;
+  engine.put = (...entry) => {
+    if (left-- === 0) throw new FulmarError("MEMORY_FULL", "no piece of memory is left");
+    put(...entry);
+  };
+  const writes = ["a", "b"].map((name) => setting(name, "1"));
+  expect(() => committer.commit(writes, "full")).toThrow(expect.objectContaining({ code: "MEMORY_FULL" }));
+  expect([read("a"), read("b")]).toEqual([undefined, undefined]);
+  const done = committer.commit([setting("b", "2")], "full");
+  log.log();
+  log.sync();
+  await done;
+  expect([failures, committer.failure, read("b")]).toEqual([[], undefined, "2"]);
 });
 
 test("a commit for which there is no memory is refused alone, and its numbers are not given out again", async () => {

@@ -1,4 +1,5 @@
 import { assert } from "../../base/assert.js";
+import { FulmarError } from "../../base/errors.js";
 import type { Ref } from "../engine.js";
 import { type Backing, PRIVATE_BACKING } from "./backing.js";
 import { type EngineShape, exponentOf, powerWithin } from "./shape.js";
@@ -269,12 +270,12 @@ export class Slabs {
   }
 
   #add(byteLength: number, pageCount: number): number {
+    if (this.#freeNumbers.length === 0 && this.bytes.length === this.#slabsMax) throw this.#full();
     // First: there may be no memory for them.
     const pages = new Uint32Array(pageCount * PAGE_WORDS);
     const buffer = this.#backing.allocate(byteLength);
     // Slab 0 is never used, so that no reference is 0.
     const slab = this.#freeNumbers.pop() ?? this.bytes.length;
-    assert(slab < this.#slabsMax, "an engine holds at most 32 GiB");
     this.words[slab] = new Uint32Array(buffer, 0, byteLength / 4);
     this.bytes[slab] = new Uint8Array(buffer, 0, byteLength);
     this.pages[slab] = pages;
@@ -287,6 +288,14 @@ export class Slabs {
     this.#besideBytes += buffer.byteLength + this.pages[slab].byteLength - byteLength;
     this.#backing.added(slab, buffer);
     return slab;
+  }
+
+  #full(): FulmarError {
+    const usedBytes = this.dataBytes;
+    const message = `all ${this.#slabsMax - 1} pieces of memory that a store can have are in use, with ${usedBytes} bytes`;
+    return new FulmarError("MEMORY_FULL", `${message}: delete something, or use several stores`, {
+      usedBytes,
+    });
   }
 
   #drop(slab: number): void {

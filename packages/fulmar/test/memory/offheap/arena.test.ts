@@ -182,6 +182,21 @@ describe("arena", () => {
     expect(arena.take(40)).toBe(refs[0]);
   });
 
+  it("refuses what it has no more slabs for, and takes it once there is one again", () => {
+    const few = { ...shape, slabBytes: 2 ** 31, slabBytesMin: 4096, ownSlabBytesMin: 8192 };
+    const arena = new Arena(few);
+    const refs = Array.from({ length: 15 }, () => arena.take(10_000));
+    const full = expect.objectContaining({ code: "MEMORY_FULL", details: { usedBytes: 150_000 } });
+    for (const bytes of [10_000, 40, 5000]) expect(() => arena.take(bytes)).toThrow(full);
+    expect([arena.verify(), arena.usedBytes]).toEqual([15, 150_000]);
+    arena.give(refs[7]);
+    const small = arena.take(40);
+    expect(() => arena.take(10_000)).toThrow(expect.objectContaining({ code: "MEMORY_FULL" }));
+    arena.give(small);
+    expect(arena.take(40)).toBe(small);
+    expect(arena.verify()).toBe(15);
+  });
+
   it("gives memory made to measure back at once", () => {
     const arena = new Arena(shape);
     const before = arena.slabs.allocatedBytes;
