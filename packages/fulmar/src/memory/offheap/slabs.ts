@@ -292,8 +292,8 @@ export class Slabs {
 
   #full(): FulmarError {
     const usedBytes = this.dataBytes;
-    const message = `all ${this.#slabsMax - 1} pieces of memory that a store can have are in use, with ${usedBytes} bytes`;
-    return new FulmarError("MEMORY_FULL", `${message}: delete something, or use several stores`, {
+    const stated = `a store has ${this.#slabsMax - 1} pieces of memory at most, and all are in use`;
+    return new FulmarError("MEMORY_FULL", `${stated}: delete something, or use several stores`, {
       usedBytes,
     });
   }
