@@ -10,8 +10,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { bundleChanged } from "../scripts/build/bundles.mjs";
+import { argumentsOf } from "../scripts/test/arguments.mjs";
 import { PARTS } from "./parts.mjs";
 import { report } from "./report.mjs";
 
@@ -19,7 +19,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..");
 const REPORT = join(root, ".cache/mutation-report.json");
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = argumentsOf({
   options: {
     workers: { type: "string", default: "2" },
     files: { type: "string" },

@@ -8,8 +8,8 @@
 // Runtimes are installed by npm into .cache/matrix, some 100 MB each.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { installed, RUNTIMES } from "./matrix/runtimes.mjs";
+import { argumentsOf } from "./test/arguments.mjs";
 import { runCommand } from "./test/command.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -18,7 +18,7 @@ const CACHE = join(root, ".cache", "matrix");
 const STEPS = "vitest,simulator,tarball,examples,demo";
 const TIMEOUT_MS = 3 * 60 * 60_000;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = argumentsOf({
   options: {
     list: { type: "boolean" },
     only: { type: "string", default: STEPS },

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { argumentsOf } from "./test/arguments.mjs";
 import { runCommand } from "./test/command.mjs";
 import { installLocked, staleInstallation, unlockedDependency } from "./test/install.mjs";
 import { seconds, summarize } from "./test/summary.mjs";
@@ -74,7 +74,7 @@ const STEPS = [
 /** A step that takes longer hangs, also on a machine that does many other things. */
 const STEP_TIMEOUT_MS = 90 * 60_000;
 
-const { values: options } = parseArgs({
+const { values: options } = argumentsOf({
   options: { only: { type: "string", multiple: true }, list: { type: "boolean" } },
 });
 

@@ -1,7 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, test } from "vitest";
 import { programsOf } from "../../../../scripts/examples/blocks.mjs";
 import { commentsOf } from "../../../../scripts/examples/comments.mjs";
 import { textsOf } from "../../../../scripts/examples/texts.mjs";
@@ -27,6 +28,19 @@ function projectWith(files: Readonly<Record<string, object>>): string {
   }
   return root;
 }
+
+test.each(["scripts/test.mjs", "scripts/matrix.mjs", "mutation/run.mjs"])(
+  "%s says which options there are when it is called with another one",
+  (path) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, path), "--foo"], {
+      encoding: "utf8",
+    });
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr.trimEnd().split("\n")).toEqual([
+      expect.stringMatching(/^Unknown option '--foo'; options: --/),
+    ]);
+  },
+);
 
 describe("the installation", () => {
   const lock = {
