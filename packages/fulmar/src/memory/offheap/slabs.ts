@@ -120,12 +120,20 @@ export class Slabs {
     const isRetired = this.isRetired(slab);
     this.#freeRun[slab] = isRetired ? 0 : this.#longestFree(slab);
     if (this.#usedPages[slab] > 0) return;
-    if (this.#spare === NO_SLAB && !isRetired) this.#spare = slab;
-    else this.#drop(slab);
-    const spareBytes = this.bytes[this.#spare].length;
-    if (spareBytes <= this.#bytesBeside(this.dataBytes - spareBytes)) return;
-    this.#drop(this.#spare);
+    if (isRetired) this.#drop(slab);
+    this.#keepOne(isRetired ? [this.#spare] : [this.#spare, slab]);
+  }
+
+  /** Of empty slabs the largest stays that is not larger than a new one would be, and is the spare one. */
+  #keepOne(empty: readonly number[]): void {
+    const sizeOf = (slab: number): number => this.bytes[slab].length;
+    const most = this.#bytesBeside(empty.reduce((others, slab) => others - sizeOf(slab), this.dataBytes));
     this.#spare = NO_SLAB;
+    for (const slab of empty.toSorted((a, b) => sizeOf(b) - sizeOf(a))) {
+      if (slab === NO_SLAB) continue;
+      if (this.#spare === NO_SLAB && sizeOf(slab) <= most) this.#spare = slab;
+      else this.#drop(slab);
+    }
   }
 
   /** A slab for one record of so many bytes. */
@@ -141,6 +149,7 @@ export class Slabs {
   giveOwn(slab: number): void {
     assert(this.isOwn(slab), "a slab of a record of its own is given back once");
     this.#drop(slab);
+    this.#keepOne([this.#spare]);
   }
 
   /** Whether a slab is shared by runs, and at least one is in use. */

@@ -145,6 +145,33 @@ describe("arena", () => {
     small.verify();
   });
 
+  it("keeps of empty slabs the one that serves most, as long as a new one would be as large", () => {
+    const arena = new Arena(DEFAULT_SHAPE);
+    const { slabs } = arena;
+    const small = Array.from({ length: 4000 }, () => arena.take(80));
+    // The second slab is small, and there is nothing left in it.
+    for (const ref of small.splice(20)) arena.give(ref);
+    const take = (): number => arena.take(1 << 20);
+    const large = [take()];
+    while (slabs.dataBytes < 200 << 20) large.push(take());
+    arena.give(large.pop() ?? 0);
+    const allocated = slabs.allocatedBytes;
+    for (let i = 0; i < 3; i++) {
+      const ref = take();
+      expect(slabs.allocatedBytes).toBe(allocated);
+      arena.give(ref);
+      expect(slabs.allocatedBytes).toBe(allocated);
+    }
+    // What is too large for what is left goes, whatever went last.
+    const own = arena.take(64 << 20);
+    for (const ref of large) arena.give(ref);
+    arena.verify();
+    expect(slabs.dataBytes).toBeGreaterThan(96 << 20);
+    arena.give(own);
+    expect(slabs.dataBytes).toBeLessThanOrEqual(2 * DEFAULT_SHAPE.slabBytesMin);
+    arena.verify();
+  });
+
   it("hands nothing out of a retired slab, which is used again when that is taken back, or goes empty", () => {
     const arena = new Arena({ ...shape, slabBytesMin: shape.slabBytes });
     const slabOf = (ref: number): number => ref >>> arena.slabs.slabShift;
