@@ -129,7 +129,9 @@ export class Compaction {
     const waste = sparse.reduce((sum, slab) => sum + this.#wasteIn(slab), 0);
     // What is waste elsewhere takes some of it; half, because its cells are of other sizes.
     const elsewhere = Math.max(0, this.#waste() - waste) / 2;
-    if (live * ROOM > live + waste - this.#slabs.nextBytes + elsewhere) return false;
+    const needed = Math.max(0, live * ROOM - elsewhere);
+    // Small slabs are not worth a walk through all keys, however much room there is for what they hold.
+    if (live + waste - needed < this.#slabs.nextBytes) return false;
     this.#chosen = sparse;
     this.#waits = 0;
     this.#phase = "retire";

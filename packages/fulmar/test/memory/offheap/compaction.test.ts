@@ -170,6 +170,19 @@ describe.each([
     growing.verify();
   });
 
+  it("is not moved for as long as no slab of the largest would be gained by it", () => {
+    const slabBytes = 65536;
+    const retired = vi.spyOn(Arena.prototype, "retire");
+    engine = createEngine({ hash: quickHash, shape: { ...SMALL, slabBytes, pageBytes: 1024 } });
+    for (let i = 0; i < 3000; i++) write(i, entry(keyOf(i), { value: new Uint8Array(400).fill(i) }));
+    // A fifth of each large slab is free: too little for it to be emptied. Of the first ones, which are small, more is.
+    for (let i = 0; i < 3000; i++) if (i % 5 === 0 || (i < 20 && i % 2 === 0)) write(i, entry(keyOf(i)));
+    expect(allocated() - engine.usedBytes).toBeGreaterThan(2 * slabBytes);
+    while (engine.vacuum(100));
+    expect(retired).not.toHaveBeenCalled();
+    engine.verify();
+  });
+
   it("begins in a small store before a slab and three quarters are free", () => {
     const slabBytes = 65536;
     engine = createEngine({ hash: quickHash, shape: { ...SMALL, slabBytes, pageBytes: 1024 } });
