@@ -60,8 +60,8 @@ export class Compaction {
   #awaited: number | undefined;
   /** Steps for which this phase did nothing but wait for readers. */
   #waits = 0;
-  /** The round goes on at this key. */
-  #from: Uint8Array = FROM_THE_START;
+  /** The walk goes on at this key; undefined at its end. */
+  #from: Uint8Array | undefined = FROM_THE_START;
   /** Waste when a round ended, or could not begin: it makes no sense to try again before that changes. */
   #triedWaste = Number.NEGATIVE_INFINITY;
   #begunWaste = 0;
@@ -155,7 +155,7 @@ export class Compaction {
     if (this.#sharing?.isCrowded() === true && this.#waits++ < WAITS_MAX) return limit;
     const cost = LEAF_COST + this.#compactNext(limit);
     // Records that were deleted meanwhile may have been the last in the slabs.
-    const isOver = this.#from === FROM_THE_START || !this.#indexes.records.arena.slabs.hasRetired;
+    const isOver = this.#from === undefined || !this.#indexes.records.arena.slabs.hasRetired;
     if (isOver) {
       this.#phase = "wait";
       this.#awaited = this.#sharing?.endEpoch();
@@ -215,7 +215,7 @@ export class Compaction {
       return this.#compactLeaf(limit);
     } catch (error) {
       if (!isNoMemory(error)) throw error;
-      this.#from = FROM_THE_START;
+      this.#from = undefined;
       return limit;
     }
   }
@@ -224,7 +224,7 @@ export class Compaction {
   #compactLeaf(limit: number): number {
     const { keys } = this.#indexes;
     const { nodes } = keys;
-    const from = this.#from;
+    const from = this.#from ?? FROM_THE_START;
     let node = keys.root;
     for (let level = keys.height; level > 0; level--) {
       const index = keys.nodes.childIndex(node, from, 0, from.length, 0);
@@ -244,10 +244,10 @@ export class Compaction {
     return cost;
   }
 
-  #firstKeyBehind(leaf: Node): Uint8Array {
+  #firstKeyBehind(leaf: Node): Uint8Array | undefined {
     const { keys, records } = this.#indexes;
     const next = keys.nodes.get(leaf, NEXT);
-    if (next === NO_NODE) return FROM_THE_START;
+    if (next === NO_NODE) return undefined;
     const ref = keys.nodes.ref(next, 0, true);
     const start = records.keyStart(ref);
     return records.slab(ref).slice(start, start + records.keyLength(ref));
