@@ -206,7 +206,8 @@ export class Compaction {
     this.#from = FROM_THE_START;
     // A round that gained something may be followed by another at once.
     const isWorthIt = this.#isFreed || this.#begunWaste - this.#waste() >= this.#slabBytes / 2;
-    this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#waste();
+    // If not, waste is compared with what it was at the beginning: what came meanwhile has not been tried.
+    this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#begunWaste;
   }
 
   /** Goes on with the walk, or to its end where there is no memory for what is to be moved; returns the cost. */

@@ -127,6 +127,19 @@ describe.each([
     engine.verify();
   });
 
+  it("comes back if most is deleted while it is already being looked for", () => {
+    const before = allocated();
+    for (let i = 0; i < KEYS; i++) {
+      if (stays(i)) continue;
+      write(i, entry(keyOf(i)));
+      // It begins as soon as there is enough to gain, and gets no further.
+      engine.vacuum(0);
+    }
+    while (engine.vacuum(64));
+    expect(allocated()).toBeLessThan(before / 2);
+    engine.verify();
+  });
+
   it("comes back in slices of bounded size, whatever is written in between", () => {
     deleteMost();
     let slices = 0;
