@@ -64,7 +64,9 @@ export class Compaction {
   #from: Uint8Array | undefined = FROM_THE_START;
   /** Waste when a round ended, or could not begin: it makes no sense to try again before that changes. */
   #triedWaste = Number.NEGATIVE_INFINITY;
+  /** Waste when this round began, and bytes that records used then. */
   #begunWaste = 0;
+  #begunUsed = 0;
   /** Whether a pin kept a record where it is, since the last pin was released. */
   #wasPinned = false;
   /** Whether such a pin was released in this round. */
@@ -118,6 +120,7 @@ export class Compaction {
     if (!this.#isDue()) return false;
     this.#triedWaste = this.#waste();
     this.#begunWaste = this.#triedWaste;
+    this.#begunUsed = this.#indexes.records.arena.usedBytes;
     this.#isFreed = false;
     const { arena } = this.#indexes.records;
     const shared = [...arena.slabs.bytes.keys()].filter((slab) => arena.slabs.isShared(slab));
@@ -206,8 +209,10 @@ export class Compaction {
     this.#from = FROM_THE_START;
     // A round that gained something may be followed by another at once.
     const isWorthIt = this.#isFreed || this.#begunWaste - this.#waste() >= this.#slabBytes / 2;
-    // If not, waste is compared with what it was at the beginning: what came meanwhile has not been tried.
-    this.#triedWaste = isWorthIt ? Number.NEGATIVE_INFINITY : this.#begunWaste;
+    // Moving changes nothing of what is used: so much was deleted meanwhile, and has not been tried.
+    const deleted = this.#begunUsed - this.#indexes.records.arena.usedBytes;
+    const isOutdated = deleted >= this.#slabBytes * RETRY;
+    this.#triedWaste = isWorthIt || isOutdated ? Number.NEGATIVE_INFINITY : this.#waste();
   }
 
   /** Goes on with the walk, or to its end where there is no memory for what is to be moved; returns the cost. */
