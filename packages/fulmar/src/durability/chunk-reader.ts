@@ -57,6 +57,15 @@ export class ChunkReader {
     return this.index(position, length);
   }
 
+  /** Like {@link load}, but nothing that was read before is used, and no more is read than that. */
+  async again(position: number, length: number): Promise<number> {
+    await this.stop();
+    this.#filled = 0;
+    if (length > this.sizeBytes - position) return -1;
+    await this.#read(position, length, undefined, length);
+    return this.index(position, length);
+  }
+
   /** Like {@link load}, but rejects with CORRUPT if the file ends before. */
   async need(position: number, length: number): Promise<number> {
     const at = await this.load(position, length);
@@ -97,8 +106,13 @@ export class ChunkReader {
     return true;
   }
 
-  async #read(position: number, length: number, kept: Uint8Array | undefined): Promise<void> {
-    const wanted = Math.min(Math.max(CHUNK_BYTES, length), this.sizeBytes - position);
+  async #read(
+    position: number,
+    length: number,
+    kept: Uint8Array | undefined,
+    least = CHUNK_BYTES,
+  ): Promise<void> {
+    const wanted = Math.min(Math.max(least, length), this.sizeBytes - position);
     if (wanted > this.bytes.length || this.bytes.length > 4 * Math.max(CHUNK_BYTES, wanted)) {
       const bytes = new Uint8Array(wanted);
       if (kept !== undefined) bytes.set(kept);

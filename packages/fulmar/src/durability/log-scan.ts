@@ -16,8 +16,8 @@ import {
   type RecordVisitor,
   readRecords,
   type SegmentFile,
-  searchRemainder,
 } from "./segment-reader.js";
+import { searchRemainder } from "./segment-remainder.js";
 
 /** A segment of the live log, as read. */
 export interface LiveSegment {

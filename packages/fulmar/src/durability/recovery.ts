@@ -5,24 +5,15 @@ import type { MemoryEngine } from "../memory/engine.js";
 import { Coverage } from "../record/coverage.js";
 import type { OriginTable } from "../record/origins.js";
 import { readCheckpoint } from "./checkpoint-reader.js";
-import { CHUNK_BYTES, ChunkReader } from "./chunk-reader.js";
 import type { DirectoryOptions, Recovered } from "./directory-types.js";
-import {
-  attempt,
-  corrupt,
-  openFile,
-  removeFile,
-  syncDirectory,
-  syncFile,
-  withFile,
-  writeFully,
-} from "./files.js";
+import { attempt, corrupt, openFile, syncDirectory } from "./files.js";
 import { finishLoad } from "./finish-load.js";
 import { identityOf, newIdentity } from "./first-open.js";
 import { findHistory, type PastSegment } from "./history.js";
 import type { DiskRuntime, ReadRuntime } from "./keyring.js";
 import { checkpointName, type Layout } from "./layout.js";
 import { type LiveSegment, type LogScan, scanLog } from "./log-scan.js";
+import { secureLog } from "./log-securing.js";
 import type { LogSegment } from "./log-segments.js";
 import { type LogEnd, type Manifest, ManifestFile, type ManifestReading, readManifest } from "./manifest.js";
 import { renewManifest } from "./manifest-renewal.js";
@@ -83,7 +74,7 @@ export async function recover(parts: RecoveryParts): Promise<Opened> {
     await Promise.all([layout.log, layout.root].map((path) => syncDirectory(runtime.fileSystem, path)));
     // First: a checkpoint that was interrupted may have left no room for the rest.
     await removeAll(runtime, await listUnnamed(runtime, layout, reading.manifest.checkpoint.number));
-    await secure(runtime, layout, scan, reading.manifest.synced);
+    await secureLog(runtime, layout, scan, reading.manifest.synced);
     const pool = newPool(parts, reading.manifest, incarnation, scan);
     const { segments, end } = await continueLog(runtime, pool, scan, copied);
     log = segments;
@@ -219,56 +210,6 @@ function numbersAfter(
     seq,
     hlc: Math.max(found.hlc, manifest.hlc),
   };
-}
-
-/**
- * Makes what was read durable, and what was cut off gone. What no sync is known to have covered may be
- * in the system's memory only, and the system may believe that it is on disk after a failed sync: so it
- * is written again before it is synced.
- */
-async function secure(runtime: DiskRuntime, layout: Layout, scan: LogScan, synced: LogEnd): Promise<void> {
-  for (const segment of scan.live) {
-    // A segment that holds its opening only says nothing of whether that was synced; the manifest may.
-    const stated = segment.file.number === synced.segment && segment.end <= synced.position;
-    const proven = stated || (segment.lastVersion <= scan.proven && segment.lastVersion > segment.base);
-    if (proven && !(scan.torn && segment === scan.live.at(-1))) continue;
-    await withFile(runtime.fileSystem, segment.file.path, "update", async (handle) => {
-      await rewrite(runtime, handle, segment, scan.proven);
-      // The failed sync may have lost the file's growth as well, which writing within it does not state again.
-      const { sizeBytes } = segment.file;
-      await attempt("truncate", handle.path, handle.truncate(sizeBytes + 1));
-      await attempt("truncate", handle.path, handle.truncate(sizeBytes));
-      await syncFile(handle);
-      if (!scan.torn || segment !== scan.live.at(-1)) return;
-      await attempt("truncate", handle.path, handle.truncate(segment.end));
-      await syncFile(handle);
-    });
-  }
-  // From the newest down, each durably: a chain of segments never has a gap in the middle.
-  for (const file of [...scan.dead].reverse()) {
-    await removeFile(runtime.fileSystem, file.path);
-    await syncDirectory(runtime.fileSystem, layout.log);
-  }
-}
-
-async function rewrite(
-  runtime: DiskRuntime,
-  handle: FileHandle,
-  segment: LiveSegment,
-  proven: number,
-): Promise<void> {
-  // Only a synced commit of this segment proves that its opening, before the first mark, was synced.
-  const inside = segment.marks.filter(({ version }) => version > segment.base && version <= proven);
-  const from = inside.at(-1)?.position ?? 0;
-  const reader = new ChunkReader(handle, segment.end);
-  for (let position = from; position < segment.end; ) {
-    const length = Math.min(CHUNK_BYTES, segment.end - position);
-    const at = await reader.load(position, length);
-    if (at < 0) throw corrupt(segment.file.path, position, "it became shorter while it was read");
-    await writeFully(handle, reader.bytes.subarray(at, at + length), position);
-    position += length;
-    await runtime.timers.turn();
-  }
 }
 
 /**

@@ -16,7 +16,6 @@ import {
   OPENING_PAYLOAD_BYTES,
   openingBytes,
   RECORD_HEAD_BYTES,
-  RECORD_SALT_AT,
   type RecordHead,
   readRecordHead,
   readSegmentHeader,
@@ -27,6 +26,7 @@ import {
   type SegmentHeader,
   unsealPayload,
 } from "./segment-format.js";
+import { isZeros } from "./segment-remainder.js";
 
 /** Where a segment says that the log continues from. */
 export interface Opening {
@@ -97,13 +97,22 @@ async function readHeader(
   reader: ChunkReader,
   path: string,
 ): Promise<SegmentHeader | undefined> {
-  const at = await reader.load(0, SEGMENT_HEADER_BYTES);
-  const bytes = reader.bytes.subarray(0, at < 0 ? 0 : SEGMENT_HEADER_BYTES);
-  const header = readSegmentHeader(runtime.checksum, bytes);
+  const header =
+    headerAt(runtime, reader, await reader.load(0, SEGMENT_HEADER_BYTES)) ??
+    headerAt(runtime, reader, await reader.again(0, SEGMENT_HEADER_BYTES));
   if (typeof header === "number") throw formatNewer(path, header);
   if (header !== undefined) return header;
   if (!(await isZeros(runtime, reader))) throw corrupt(path, 0, "the segment header is not valid");
   return undefined;
+}
+
+function headerAt(
+  runtime: ReadRuntime,
+  reader: ChunkReader,
+  at: number,
+): ReturnType<typeof readSegmentHeader> {
+  const bytes = reader.bytes.subarray(Math.max(0, at), at < 0 ? 0 : at + SEGMENT_HEADER_BYTES);
+  return readSegmentHeader(runtime.checksum, bytes);
 }
 
 async function readSeal(
@@ -132,16 +141,28 @@ export async function readOpening(
   seal: FileSeal | undefined,
 ): Promise<Opening | undefined> {
   const position = headerBytes(seal);
-  const at = await reader.load(position, openingBytes(seal));
+  const length = openingBytes(seal);
+  const found =
+    openingAt(runtime, reader, await reader.load(position, length), salt, seal) ??
+    openingAt(runtime, reader, await reader.again(position, length), salt, seal);
+  if (found === "forged") throw notSealed(path, position, "the opening");
+  return found;
+}
+
+function openingAt(
+  runtime: ReadRuntime,
+  { bytes }: ChunkReader,
+  at: number,
+  salt: Uint8Array,
+  seal: FileSeal | undefined,
+): Opening | "forged" | undefined {
   if (at < 0) return undefined;
-  const { bytes } = reader;
   const head = readRecordHead(runtime.checksum, bytes, at, salt);
   const payloadLength = OPENING_PAYLOAD_BYTES + sealBytes(seal);
   if (head?.kind !== KIND_OPENING || head.payloadLength !== payloadLength) return undefined;
   const crc = checkedPayloadCrc(runtime, bytes, at, head);
   if (crc === undefined) return undefined;
-  if (seal !== undefined && !isOpeningGenuine(bytes, at, seal))
-    throw notSealed(path, position, "the opening");
+  if (seal !== undefined && !isOpeningGenuine(bytes, at, seal)) return "forged";
   return {
     base: head.version,
     syncedThrough: head.syncedThrough,
@@ -222,11 +243,13 @@ class RecordReading {
     for (;;) {
       let at = reader.index(this.#position, RECORD_HEAD_BYTES);
       if (at < 0) at = await reader.load(this.#position, RECORD_HEAD_BYTES);
-      const length = at < 0 ? 0 : this.#recordLength(at);
+      let length = at < 0 ? 0 : this.#recordLength(at);
+      if (length > 0) {
+        at = reader.index(this.#position, length);
+        if (at < 0) at = await reader.load(this.#position, length);
+      }
+      if (length === 0 || at < 0 || !this.#take(at, length, visitor)) length = await this.#readAgain(visitor);
       if (length === 0) break;
-      at = reader.index(this.#position, length);
-      if (at < 0) at = await reader.load(this.#position, length);
-      if (at < 0 || !this.#take(at, length, visitor)) break;
       const last = marks[marks.length - 1];
       if (this.#position - last.position >= MARK_EVERY_BYTES)
         marks.push({ position: this.#position, version: this.#link.version });
@@ -237,6 +260,18 @@ class RecordReading {
     }
     advance(this.#position - told);
     return { end: this.#position, marks };
+  }
+
+  /**
+   * Takes the next record from what the file gives at a second reading, before everything from there on is
+   * cut off: bytes may come wrong from a disk that has them right. Its length; 0 if it is not valid either.
+   */
+  async #readAgain(visitor: RecordVisitor): Promise<number> {
+    const head = await this.#reader.again(this.#position, RECORD_HEAD_BYTES);
+    const length = head < 0 ? 0 : this.#recordLength(head);
+    if (length === 0) return 0;
+    const at = await this.#reader.load(this.#position, length);
+    return at >= 0 && this.#take(at, length, visitor) ? length : 0;
   }
 
   /** Length of the record whose head is at `at`; 0 if that is none, or not the next one. */
@@ -278,95 +313,4 @@ class RecordReading {
 /** Whether a record is the one behind a link. */
 export function follows(head: RecordHead, link: Link): boolean {
   return head.kind === KIND_COMMIT && head.predecessorCrc === link.crc && head.version > link.version;
-}
-
-/** What stands behind the valid records of a segment. */
-export interface Remainder {
-  /** The highest version that any record head there calls synced; 0 without one. */
-  readonly syncedThrough: number;
-  /** Position after the last byte that is not zero; -1 when all are. */
-  readonly lastNonZero: number;
-  /** Position after the last record head of this segment; -1 without one. */
-  readonly lastHead: number;
-}
-
-/** Bytes that are searched at a time. */
-const SEARCH_BYTES = 64 * 1024;
-
-/** Looks at every byte from `from` on for heads of this segment's records. */
-export async function searchRemainder(
-  runtime: ReadRuntime,
-  handle: FileHandle,
-  segment: SegmentFile,
-  from: number,
-): Promise<Remainder> {
-  const reader = new ChunkReader(handle, segment.sizeBytes, true);
-  const pacer = new Pacer(runtime);
-  const salt = segment.header?.salt;
-  const found = { syncedThrough: 0, lastHead: -1, lastNonZero: -1 };
-  try {
-    for (let position = from; position < reader.sizeBytes; ) {
-      const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
-      const start = await reader.load(position, length);
-      if (start < 0) break;
-      const last = lastNonZeroIn(reader.bytes, start, start + length);
-      // Most of what was never used is zeros.
-      if (last >= 0) found.lastNonZero = position + (last - start) + 1;
-      if (last >= 0 && salt !== undefined)
-        searchHeads(runtime, reader.bytes, start, start + length, salt, position - start, found);
-      // Heads may lie across the border of two steps.
-      position = length < SEARCH_BYTES ? reader.sizeBytes : position + length - (RECORD_HEAD_BYTES - 1);
-      if (pacer.worked(length)) await pacer.rest();
-    }
-  } finally {
-    await reader.stop();
-  }
-  return found;
-}
-
-/** Notes the heads in `bytes[start, end)`, whose places in the file are higher by `offset`. */
-function searchHeads(
-  runtime: ReadRuntime,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  salt: Uint8Array,
-  offset: number,
-  found: { syncedThrough: number; lastHead: number },
-): void {
-  let next = bytes.indexOf(salt[0], start + RECORD_SALT_AT);
-  for (
-    ;
-    next >= 0 && next - RECORD_SALT_AT + RECORD_HEAD_BYTES <= end;
-    next = bytes.indexOf(salt[0], next + 1)
-  ) {
-    const head = readRecordHead(runtime.checksum, bytes, next - RECORD_SALT_AT, salt);
-    if (head === undefined) continue;
-    found.syncedThrough = Math.max(found.syncedThrough, head.syncedThrough);
-    found.lastHead = offset + next - RECORD_SALT_AT + RECORD_HEAD_BYTES;
-  }
-}
-
-async function isZeros(runtime: ReadRuntime, reader: ChunkReader): Promise<boolean> {
-  const pacer = new Pacer(runtime);
-  for (let position = 0; position < reader.sizeBytes; ) {
-    const length = Math.min(SEARCH_BYTES, reader.sizeBytes - position);
-    const start = await reader.load(position, length);
-    if (start >= 0 && lastNonZeroIn(reader.bytes, start, start + length) >= 0) return false;
-    position += length;
-    if (pacer.worked(length)) await pacer.rest();
-  }
-  return true;
-}
-
-/** Index of the last byte of `bytes[start, end)` that is not zero, or -1: eight at a time, where they are zeros. */
-function lastNonZeroIn(bytes: Uint8Array, start: number, end: number): number {
-  let i = end;
-  for (; i > start && (bytes.byteOffset + i) % 4 !== 0; i--) if (bytes[i - 1] !== 0) return i - 1;
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + i - ((i - start) & ~3), (i - start) >> 2);
-  let word = words.length;
-  while (word >= 2 && (words[word - 1] | words[word - 2]) === 0) word -= 2;
-  i -= 4 * (words.length - word);
-  for (; i > start; i--) if (bytes[i - 1] !== 0) return i - 1;
-  return -1;
 }

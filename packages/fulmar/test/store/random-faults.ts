@@ -47,11 +47,11 @@ export function breakDisk({ disk, clock }: SimulatedStorage, prng: Prng): boolea
   return false;
 }
 
-/** What is read once comes back wrong, in files that no tail can be cut from. */
+/** What is read once comes back wrong: of the log too, of which nothing may be cut off for that. */
 export function spoilReads({ disk }: SimulatedStorage, prng: Prng): void {
   const spoil = prng.pick(["bit", "zero-sector", "misdirected-sector"] as const);
-  const path = prng.pick(["MANIFEST", "/checkpoint/"]);
-  disk.faults.add({ operations: ["read"], path, spoil, nth: whole(prng, 1, 3) });
+  const path = prng.pick(["MANIFEST", "/checkpoint/", ".log", ".log"]);
+  disk.faults.add({ operations: ["read"], path, spoil, nth: whole(prng, 1, 8) });
 }
 
 export function mendDisk({ disk }: SimulatedStorage): void {

@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
 import { KIND_COMMIT, RECORD_HEAD_BYTES, writeRecordHead } from "../../../src/durability/segment-format.js";
-import { type Remainder, type SegmentFile, searchRemainder } from "../../../src/durability/segment-reader.js";
+import type { SegmentFile } from "../../../src/durability/segment-reader.js";
+import { type Remainder, searchRemainder } from "../../../src/durability/segment-remainder.js";
 import { machine } from "../harness.js";
 import { countedReads, type Steady, steady } from "./steady.js";
 
