@@ -6,13 +6,20 @@ import { type Count, enumerate } from "./enumerate.js";
 import { WORKLOADS } from "./workloads.js";
 
 /**
- * `npm test` looks at a sample. `npm run crash` opens every image of a moment that has at most 128 of them, and
- * 128 of the others. Of three images one is neither of the extremes, so that a write of several sectors is torn.
+ * How much is looked at: of each moment, all images if there are not more, otherwise so many of them. Of three images
+ * one is neither of the extremes, so that a write of several sectors is torn.
  */
-const FULL = process.env.FULMAR_CRASH === "full";
-const DEPTH: Depth = FULL
-  ? { images: 128, innerEvery: 4, innerImages: 3, recordedEvery: 1, resuming: 1 }
-  : { images: 3, innerEvery: 37, innerImages: 3, recordedEvery: 7, resuming: 0.2 };
+const DEPTHS: Readonly<Record<string, Depth>> = {
+  /** `npm test`: seconds. */
+  sample: { images: 3, innerEvery: 37, innerImages: 3, recordedEvery: 7, resuming: 0.2 },
+  /** `npm run crash`: minutes. */
+  full: { images: 128, innerEvery: 4, innerImages: 3, recordedEvery: 1, resuming: 1 },
+  /** `npm run crash:all`, which crashes again at every operation inside each recovery: hours. */
+  all: { images: 4096, innerEvery: 1, innerImages: 3, recordedEvery: 1, resuming: 1 },
+};
+const CHOSEN = process.env.FULMAR_CRASH ?? "sample";
+const DEPTH = DEPTHS[CHOSEN];
+const FULL = CHOSEN !== "sample";
 /** One fixed seed, and one that nobody has seen before. */
 const SEEDS = ["fixed", process.env.FULMAR_SEED ?? `${Date.now()}`];
 /** Which of how many parts this worker runs; all of it by default. */
