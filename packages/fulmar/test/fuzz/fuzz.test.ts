@@ -92,4 +92,27 @@ describe("the fuzzer", () => {
     await expect(fuzz(target, "1", 1000, undefined)).rejects.toThrow(/exceeds 1000 in all/);
     expect(new Uint8Array(2000).length).toBe(2000);
   });
+
+  test("names the input that takes a step for each two of its bytes", async () => {
+    const coverage = new BlockCoverage("/fuzz/fuzz.test.ts");
+    let steps = 0;
+    const target: FuzzTarget = {
+      name: "example",
+      seeds: [new Uint8Array(1000)],
+      bytesMax: 1000,
+      allocatedBytesMax: 10_000,
+      async run(bytes) {
+        if (bytes[3] < 251) return;
+        for (const first of bytes) for (const second of bytes) if (first <= second) steps++;
+      },
+    };
+    try {
+      const named =
+        /^example, seed 1: it takes \d+ steps, above 400000\ninput \(\d+ bytes\): [0-9a-f]{6}f[b-f]/;
+      await expect(fuzz(target, "1", 10_000, coverage)).rejects.toThrow(named);
+      expect(steps).toBeGreaterThan(400_000);
+    } finally {
+      coverage.stop();
+    }
+  });
 });

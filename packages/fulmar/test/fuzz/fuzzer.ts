@@ -28,6 +28,8 @@ export interface FuzzResult {
 
 /** Inputs between two looks at the coverage, which cost more than most runs. */
 const BATCH = 64;
+/** Most blocks of source that a run may go through, about twenty times what one does: see {@link BlockCoverage.steps}. */
+const STEPS_MAX = 400_000;
 
 /**
  * Feeds changed inputs to a target, and keeps those that reached something new as beginnings for more.
@@ -43,7 +45,18 @@ export async function fuzz(
   const corpus: Uint8Array[] = target.seeds.map((bytes) => bytes.slice());
   const all = async (inputs: readonly Uint8Array[]): Promise<Stretch[]> => {
     for (const bytes of inputs) await attempt(target, bytes, seed);
-    return coverage?.fresh() ?? [];
+    const fresh = coverage?.fresh() ?? [];
+    if (coverage !== undefined && coverage.steps > STEPS_MAX * inputs.length) await blame(inputs);
+    return fresh;
+  };
+  /** Runs each input alone, and names the one that goes on for too long. */
+  const blame = async (inputs: readonly Uint8Array[]): Promise<void> => {
+    for (const bytes of inputs) {
+      await attempt(target, bytes, seed);
+      coverage?.fresh();
+      const steps = coverage?.steps ?? 0;
+      if (steps > STEPS_MAX) throw found(target, seed, `it takes ${steps} steps, above ${STEPS_MAX}`, bytes);
+    }
   };
   /** Finds the inputs that reach something new by running ever smaller parts again. */
   const keepNew = async (inputs: readonly Uint8Array[], fresh: readonly Stretch[]): Promise<void> => {
@@ -72,13 +85,16 @@ async function attempt(target: FuzzTarget, bytes: Uint8Array, seed: string): Pro
     await once(target, bytes);
   } catch (error) {
     const smallest = await shortened(target, bytes);
-    const hex = Buffer.from(smallest).toString("hex");
-    const shown = hex.length > 20_000 ? `${hex.slice(0, 20_000)}...` : hex;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${target.name}, seed ${seed}: ${message}\ninput (${smallest.length} bytes): ${shown}`, {
-      cause: error,
-    });
+    throw found(target, seed, error instanceof Error ? error.message : String(error), smallest, error);
   }
+}
+
+function found(target: FuzzTarget, seed: string, what: string, input: Uint8Array, cause?: unknown): Error {
+  const hex = Buffer.from(input).toString("hex");
+  const shown = hex.length > 20_000 ? `${hex.slice(0, 20_000)}...` : hex;
+  return new Error(`${target.name}, seed ${seed}: ${what}\ninput (${input.length} bytes): ${shown}`, {
+    cause,
+  });
 }
 
 async function once(target: FuzzTarget, bytes: Uint8Array): Promise<void> {
