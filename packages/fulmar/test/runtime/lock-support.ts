@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
@@ -24,6 +24,20 @@ export function compileContender(target: string): string {
   return join(target, `${CONTENDER}.js`);
 }
 
+/** How a command is begun with process numbers of its own, and ended with whoever began it. */
+const IN_A_CONTAINER = ["unshare", "--pid", "--fork", "--kill-child"] as const;
+
+/** Why this machine gives nobody process numbers of his own; undefined where it does. */
+export function whyNoContainer(): string | undefined {
+  if (process.platform !== "linux") return "needs Linux, for process numbers of its own";
+  if (process.getuid?.() !== 0) return "needs root, for process numbers of its own";
+  const [command, ...words] = IN_A_CONTAINER;
+  const { error, status, stderr } = spawnSync(command, [...words, "true"], { encoding: "utf8" });
+  return status === 0
+    ? undefined
+    : `has no process numbers of its own here: ${error?.message ?? stderr.trim()}`;
+}
+
 /** A child process that follows {@link ./lock-contender.ts}. */
 export class Contender {
   readonly #process: ChildProcess;
@@ -32,17 +46,23 @@ export class Contender {
   #wake: (() => void) | undefined;
   readonly exited: Promise<void>;
 
-  /** As the user of this number, which takes root, or as the present one. */
-  constructor(script: string, user?: number) {
-    const identity = user === undefined ? {} : { uid: user, gid: user };
-    this.#process = spawn(process.execPath, [script], { stdio: ["pipe", "pipe", "inherit"], ...identity });
+  /**
+   * As the user of this number, or with process numbers of its own, as in a container, where it is number 1: both take
+   * root.
+   */
+  constructor(script: string, as: { readonly user?: number | undefined; readonly container?: boolean } = {}) {
+    const identity = as.user === undefined ? {} : { uid: as.user, gid: as.user };
+    const [command, ...words] =
+      as.container === true ? [...IN_A_CONTAINER, process.execPath] : [process.execPath];
+    this.#process = spawn(command, [...words, script], { stdio: ["pipe", "pipe", "inherit"], ...identity });
     this.#lines = createInterface({ input: this.#process.stdout! });
     this.#lines.on("line", (line) => {
       this.#reports.push(line);
       this.#wake?.();
     });
     this.exited = new Promise((resolve) => {
-      this.#process.on("exit", () => {
+      // Its output ends with it, also where another process began it.
+      this.#process.on("close", () => {
         this.#reports.push("exited");
         this.#wake?.();
         resolve();

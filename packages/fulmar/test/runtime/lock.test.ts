@@ -54,7 +54,7 @@ afterEach(async () => {
 const lockPatiently = (path: string): Promise<DirectoryLock> => lockDirectory(path, PATIENT);
 
 function child(user?: number): Contender {
-  const contender = new Contender(script, user);
+  const contender = new Contender(script, { user });
   children.push(contender);
   return contender;
 }
