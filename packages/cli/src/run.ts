@@ -28,6 +28,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await programOf({ ...io }, printed, answer).parseAsync(argv, { from: "user" });
     return code;
   } catch (error) {
+    // Whoever read the output went away: what the command has answered, with damage that it found, stays its answer.
+    if (error instanceof PipeClosed) return code;
     return await settle(error, argv, printed, io).catch(pipeOrFailure);
   }
 }
@@ -70,14 +72,15 @@ function exitCodesHelp(): string {
 }
 
 async function settle(error: unknown, argv: readonly string[], printed: string[], io: Io): Promise<number> {
-  if (error instanceof PipeClosed) return EXIT.ok;
   if (error instanceof CommanderError && error.exitCode === 0) {
     await io.stdout.write(printed.join(""));
     return EXIT.ok;
   }
   const cause = error instanceof CommanderError ? usageError(error) : error;
   const report = reportOf(cause);
-  await io.stderr.write(wantsJson(argv) ? `${JSON.stringify(report)}\n` : describeReport(report));
+  const text = wantsJson(argv) ? `${JSON.stringify(report)}\n` : describeReport(report);
+  // That nobody reads why does not make a success of it.
+  await io.stderr.write(text).catch(() => {});
   return exitCodeOf(cause);
 }
 

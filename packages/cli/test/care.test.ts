@@ -18,6 +18,15 @@ describe("a damaged store", () => {
     expect((await fulmar(["check", directory])).out).toMatch(/DAMAGED/);
   });
 
+  it("stays one when nobody reads what check, or the error, says", async () => {
+    const directory = await sample();
+    damage(directory);
+    const closed = (): RecordingSink => new RecordingSink({ closesAfter: 0 });
+    expect((await fulmar(["check", directory], { stdout: closed() })).code).toBe(1);
+    expect((await fulmar(["list", directory], { stderr: closed() })).code).toBe(4);
+    expect((await fulmar(["set", directory], { stderr: closed() })).code).toBe(2);
+  });
+
   it("is told to be sound but for what only watches read, if that is all", async () => {
     const directory = await freshPath();
     const db = await open<string>(directory, { segmentBytes: 65_536 });
