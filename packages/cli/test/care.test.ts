@@ -1,8 +1,19 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { open } from "fulmar";
 import { describe, expect, it } from "vitest";
 import { damage, freshPath, fulmar, RecordingSink, sample } from "./support.js";
+
+/** Raises the format number of each part of a file: its beginning, and how many bytes its checksum is of. */
+function makeNewer(path: string, parts: readonly [number, number][]): void {
+  const bytes = readFileSync(path);
+  for (const [at, length] of parts) {
+    bytes.writeUInt32LE(2, at + 8);
+    bytes.writeUInt32LE(crc32(bytes.subarray(at, at + length)), at + length);
+  }
+  writeFileSync(path, bytes);
+}
 
 describe("a damaged store", () => {
   it("is refused with the code for damage", async () => {
@@ -25,6 +36,27 @@ describe("a damaged store", () => {
     expect((await fulmar(["check", directory], { stdout: closed() })).code).toBe(1);
     expect((await fulmar(["list", directory], { stderr: closed() })).code).toBe(4);
     expect((await fulmar(["set", directory], { stderr: closed() })).code).toBe(2);
+  });
+
+  it("is not what a newer version wrote: that is to be read by that version, and not to be repaired", async () => {
+    const directory = await sample();
+    const file = await freshPath("monday.backup");
+    await fulmar(["backup", directory, file]);
+    makeNewer(join(directory, "MANIFEST"), [
+      [0, 4092],
+      [4096, 4092],
+    ]);
+    makeNewer(file, [[0, 104]]);
+    for (const path of [directory, file]) {
+      const { code, out } = await fulmar(["check", path]);
+      expect([code, out]).toEqual([
+        5,
+        expect.stringMatching(/in format 2: update Fulmar\n.*: NOT CHECKED: /),
+      ]);
+      expect(out).not.toMatch(/DAMAGED|repair|restore/);
+      const { findings } = JSON.parse((await fulmar(["check", path, "--json"])).out);
+      expect(findings).toMatchObject([{ severity: "problem", code: "FORMAT_NEWER" }]);
+    }
   });
 
   it("is told to be sound but for what only watches read, if that is all", async () => {

@@ -17,7 +17,8 @@ export function addCheck(program: Command, io: Io, answer: (code: number) => voi
     .addOption(jsonOption())
     .action(async (directory: string, options: { json?: true }) => {
       const report = await verified(directory, io);
-      if (!report.ok || hasDamagedHistory(report)) answer(EXIT.negative);
+      if (isOfOtherVersion(report)) answer(EXIT.unusable);
+      else if (!report.ok || hasDamagedHistory(report)) answer(EXIT.negative);
       const outlook = report.ok || report.kind === "backup" ? undefined : await outlookOf(directory, io);
       const whole = outlook === undefined ? report : { ...report, repair: outlook };
       await io.stdout.write(
@@ -48,6 +49,10 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
     const place = offset === undefined ? file : `${file} at byte ${offset}`;
     return `${severity}: ${oneLine(`${place}: ${message}`)}`;
   });
+  if (isOfOtherVersion(report)) {
+    const verdict = "NOT CHECKED: another version of Fulmar wrote it, which can check it; that is no damage";
+    return [...findings, `${oneLine(directory)}: ${verdict}`].join("\n");
+  }
   const sound = hasDamagedHistory(report)
     ? "the history is damaged: only watches that resume are affected; nothing to repair"
     : "no damage found";
@@ -65,6 +70,11 @@ function describe(directory: string, report: VerifyReport, outlook: RepairReport
       ? []
       : [`a repair would save ${outlook.entries} entries`, ...describeFiles(outlook)];
   return [...findings, ...facts, ...hope, `${oneLine(directory)}: ${verdict}`].join("\n");
+}
+
+/** No damage is seen in what this version cannot read, and a repair would refuse it. */
+function isOfOtherVersion({ findings }: VerifyReport): boolean {
+  return findings.some(({ code }) => code === "FORMAT_NEWER" || code === "FORMAT_OLDER");
 }
 
 function hasDamagedHistory({ findings }: VerifyReport): boolean {

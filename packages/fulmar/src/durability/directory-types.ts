@@ -109,6 +109,8 @@ export interface FinalState {
  */
 export interface Finding {
   readonly severity: "problem" | "history" | "note";
+  /** Of a problem: what an open rejects with. Bytes of another format are not damaged, and nothing is to repair. */
+  readonly code?: "CORRUPT" | "FORMAT_NEWER" | "FORMAT_OLDER";
   readonly file: string;
   readonly offset?: number;
   readonly message: string;

@@ -23,7 +23,7 @@ import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
 
 /** Errors that tell of stored bytes. */
-const ABOUT_BYTES: ReadonlySet<string> = new Set(["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"]);
+const ABOUT_BYTES = ["CORRUPT", "FORMAT_NEWER", "FORMAT_OLDER"] as const;
 
 type Contents = Pick<VerifyReport, "version" | "segments" | "commits" | "entries">;
 
@@ -62,7 +62,7 @@ export async function verifyHeld(
 ): Promise<VerifyReport | undefined> {
   if (await isThere(runtime, layout.repairing)) {
     const { message } = unfinishedRepair(layout);
-    return unreadable([{ severity: "problem", file: layout.repairing, message }]);
+    return unreadable([{ severity: "problem", code: "CORRUPT", file: layout.repairing, message }]);
   }
   return (await isThere(runtime, layout.manifest)) ? verify(runtime, layout, onProgress) : undefined;
 }
@@ -218,10 +218,13 @@ export async function collect<T>(findings: Finding[], work: () => Promise<T>): P
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof FulmarError) || !ABOUT_BYTES.has(error.code)) throw error;
+    if (!(error instanceof FulmarError)) throw error;
+    const code = ABOUT_BYTES.find((known) => known === error.code);
+    if (code === undefined) throw error;
     const { file, offset } = error.details;
     findings.push({
       severity: "problem",
+      code,
       file: String(file),
       ...(typeof offset === "number" ? { offset } : {}),
       message: error.message,

@@ -250,8 +250,8 @@ describe("errors", () => {
       expect(await collect(findings, () => fail({ file: "one", offset: 7 }))).toBeUndefined();
       await collect(findings, () => fail({ file: "two" }));
       expect(findings).toEqual([
-        { severity: "problem", file: "one", offset: 7, message: "told" },
-        { severity: "problem", file: "two", message: "told" },
+        { severity: "problem", code, file: "one", offset: 7, message: "told" },
+        { severity: "problem", code, file: "two", message: "told" },
       ]);
       expect("offset" in findings[1]).toBe(false);
     }
