@@ -24,6 +24,14 @@ export interface RunFlags {
 /** Mirrors a directory until asked to stop; returns the exit code. */
 export async function run(flags: RunFlags): Promise<number> {
   const stop = stopRequest(flags.untilStdinEnds === true);
+  try {
+    return await mirrorUntil(stop.asked, flags);
+  } finally {
+    stop.release();
+  }
+}
+
+async function mirrorUntil(stop: Promise<void>, flags: RunFlags): Promise<number> {
   await mkdir(flags.dir, { recursive: true });
   await mkdir(flags.data, { recursive: true });
   const problem = nestingProblem(await realpath(flags.dir), await realpath(flags.data));
