@@ -38,6 +38,8 @@ program
     process.exitCode = await check(flags.dirs.split(","), flags.json === true);
   });
 
+// Whoever reads the output may go away; the exit code stays the answer.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 try {
   await program.parseAsync();
 } catch (error) {
