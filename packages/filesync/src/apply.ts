@@ -108,6 +108,7 @@ async function applyDirectory(
   known: IndexRecord | undefined,
 ): Promise<Applied> {
   const absolute = context.root.absolute(path);
+  await context.root.assertPresent();
   if (!sameState(await look(absolute), disk)) return "moved";
   if (disk.kind === "file") await unlink(absolute);
   if (disk.kind !== "directory") await mkdir(absolute, { mode: 0o700 });
@@ -151,6 +152,7 @@ export async function applyDeletion(
 /** Makes a directory that is only known from what lies in it. */
 export async function makeImplied(context: MirrorContext, path: string): Promise<void> {
   const absolute = context.root.absolute(path);
+  await context.root.assertPresent();
   try {
     await mkdir(absolute);
   } catch (error) {

@@ -203,13 +203,19 @@ export class Mirror {
 
   async #work(path: string): Promise<Outcome> {
     try {
-      return await this.#reconciler.reconcile(path);
+      return await this.#reconciler.reconcile(path).catch((error: unknown) => this.#afterMissing(error));
     } catch (error) {
-      // A directory went away between two steps: look again.
-      if (isMissing(error)) return "again";
       this.#noteError(error, path);
       return "done";
     }
+  }
+
+  /** A directory went away between two steps, the mirror's own perhaps: look again, unless all of the tree is gone. */
+  async #afterMissing(error: unknown): Promise<Outcome> {
+    if (!isMissing(error)) throw error;
+    await this.#context.root.assertPresent();
+    await this.#context.root.mendStaging();
+    return "again";
   }
 
   #scanOnce(): Promise<void> {

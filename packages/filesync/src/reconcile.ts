@@ -86,7 +86,7 @@ export class Reconciler {
   /** What was known is not there any more: deleted in the store too, unless somebody wrote it since. */
   async #goneFromDisk(path: string, known: IndexRecord, meta: FileMeta | undefined): Promise<Outcome> {
     const { root, store, counters, onAction } = this.#context;
-    if (!(await root.isPresent())) throw new Error(`${root.directory} is gone, or is another directory now`);
+    await root.assertPresent();
     const current = readMeta(store, path);
     if (meta !== undefined && (typeof current !== "object" || current.writeId !== meta.writeId))
       return "again";

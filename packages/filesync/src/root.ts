@@ -36,9 +36,7 @@ export class Root {
     const own = join(directory, RESERVED_NAME);
     await mkdir(own, { recursive: true, mode: 0o700 });
     if (!(await lstat(own)).isDirectory()) throw new Error(`${own} is not a directory`);
-    const staging = join(own, STAGING);
-    await mkdir(staging, { recursive: true, mode: 0o700 });
-    const leftovers = await readdir(staging);
+    const leftovers = await readdir(await makeStaging(directory));
     const identity = await readOrCreateMarker(join(own, MARKER));
     return new Root(directory, identity, await foldsCase(own), leftovers);
   }
@@ -58,6 +56,16 @@ export class Root {
   /** A new name to write to, in the same file system as the tree. */
   stagingFile(): string {
     return join(this.directory, RESERVED_NAME, STAGING, randomBytes(12).toString("hex"));
+  }
+
+  /** Makes the place for staging files again where somebody removed it. */
+  async mendStaging(): Promise<void> {
+    await makeStaging(this.directory);
+  }
+
+  /** Before anything is made or taken for deleted: an empty mount point is not the tree. */
+  async assertPresent(): Promise<void> {
+    if (!(await this.isPresent())) throw new Error(`${this.directory} is gone, or is another directory now`);
   }
 
   /** Whether this is still the tree that was opened, and not an empty mount point or nothing at all. */
@@ -106,6 +114,12 @@ export class Root {
     const siblings = await readdir(this.absolute(parentPath(path)));
     return !siblings.includes(name) && siblings.some((sibling) => fold(sibling) === folded);
   }
+}
+
+async function makeStaging(directory: string): Promise<string> {
+  const staging = join(directory, RESERVED_NAME, STAGING);
+  await mkdir(staging, { recursive: true, mode: 0o700 });
+  return staging;
 }
 
 function fold(name: string): string {
