@@ -1,10 +1,10 @@
 import { chmod, mkdir, rename, rm, rmdir, unlink } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { assemble } from "./assemble.js";
 import type { MirrorContext } from "./context.js";
 import { isOwnWrite, refuse, remember } from "./context.js";
 import type { DiskState } from "./disk.js";
-import { isMissing, look, samePrint, systemCode } from "./disk.js";
+import { isMissing, look, makeDurable, samePrint, systemCode } from "./disk.js";
 import type { IndexRecord } from "./local-index.js";
 import { NO_PRINT, NOTHING_KNOWN } from "./local-index.js";
 import type { FileMeta } from "./model.js";
@@ -94,6 +94,7 @@ async function place(
     if (!sameState(await look(absolute), expected)) return false;
     await rename(staged, absolute);
     placed = true;
+    await makeDurable(dirname(absolute));
     return true;
   } finally {
     if (!placed) await remember(context, path, known, known);
@@ -113,6 +114,8 @@ async function applyDirectory(
   if (disk.kind === "file") await unlink(absolute);
   if (disk.kind !== "directory") await mkdir(absolute, { mode: 0o700 });
   await chmod(absolute, meta.mode);
+  await makeDurable(absolute);
+  await makeDurable(dirname(absolute));
   const print = { ...NO_PRINT, mode: meta.mode };
   const { writeId } = meta;
   await remember(context, path, known, {
@@ -143,6 +146,7 @@ export async function applyDeletion(
     if (!sameState(await look(absolute), disk)) return "moved";
     await unlink(absolute);
   }
+  await makeDurable(dirname(absolute));
   await remember(context, path, known, undefined);
   context.counters.downloaded++;
   context.onAction("deleted-on-disk", path);
@@ -159,6 +163,7 @@ export async function makeImplied(context: MirrorContext, path: string): Promise
     if (systemCode(error) === "EEXIST") return;
     throw error;
   }
+  await makeDurable(dirname(absolute));
   const made = await look(absolute);
   if (made.kind !== "directory") return;
   const { print } = made;

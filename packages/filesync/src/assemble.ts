@@ -1,7 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
 import { open, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { newHash } from "./content.js";
 import type { MirrorContext } from "./context.js";
+import { makeDurable } from "./disk.js";
 import type { FileMeta } from "./model.js";
 import { chunkKey } from "./model.js";
 
@@ -31,6 +33,8 @@ export async function assemble(context: MirrorContext, meta: FileMeta): Promise<
       await handle.chmod(meta.mode);
       const mtimeMs = Math.min(meta.mtimeMs, Date.now() - MTIME_MARGIN_MS);
       await handle.utimes(mtimeMs / 1000, mtimeMs / 1000);
+      await makeDurable(handle);
+      await makeDurable(dirname(staged));
     }
     result = failure ?? { staged };
     return result;

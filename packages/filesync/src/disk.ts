@@ -1,5 +1,6 @@
 import type { BigIntStats } from "node:fs";
-import { lstat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { lstat, open } from "node:fs/promises";
 import type { Kind } from "./model.js";
 
 /** What tells one state of a file from another without reading it. Times in ns, as text. */
@@ -47,6 +48,23 @@ export async function look(absolute: string): Promise<DiskState> {
   } catch (error) {
     if (isMissing(error)) return { kind: "absent" };
     throw error;
+  }
+}
+
+/** What a system or a user may not let sync, or what is gone since. */
+const UNSYNCABLE: ReadonlySet<string | undefined> = new Set(["EACCES", "EPERM", "EINVAL", "ENOTSUP"]);
+
+/**
+ * Makes content that is known, or names in a directory, outlast a power cut: else what it took would look like a change
+ * by the user, newer than everything, and be taken in for everybody.
+ */
+export async function makeDurable(place: string | FileHandle): Promise<void> {
+  try {
+    if (typeof place !== "string") return await place.sync();
+    const handle = await open(place, "r");
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    if (!isMissing(error) && !UNSYNCABLE.has(systemCode(error))) throw error;
   }
 }
 

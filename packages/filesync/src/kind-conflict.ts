@@ -1,8 +1,9 @@
 import { lstat, rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { assemble } from "./assemble.js";
 import type { MirrorContext } from "./context.js";
 import { chunkDeletions, readMeta } from "./context.js";
-import { isMissing, look } from "./disk.js";
+import { isMissing, look, makeDurable } from "./disk.js";
 import { fileKey } from "./model.js";
 import { parentPath, pathFault } from "./paths.js";
 import type { Reconciler } from "./reconcile.js";
@@ -56,6 +57,7 @@ async function placeAside(context: MirrorContext, path: string): Promise<string[
   const assembly = await assemble(context, meta);
   if (aside === undefined || typeof assembly !== "object") return [];
   await rename(assembly.staged, root.absolute(aside));
+  await makeDurable(dirname(root.absolute(aside)));
   const current = readMeta(store, path);
   if (typeof current === "object" && current.writeId === meta.writeId) {
     counters.conflicts++;

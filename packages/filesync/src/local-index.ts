@@ -37,8 +37,10 @@ const TICK_MS = 20;
 const COARSE_TICK_MS = 2_000;
 const OWNER: Key = ["owner"];
 const PATHS: Key = ["path"];
-/** Index writes survive a killed process; a power cut merely costs reading files again. */
+/** Index writes survive a killed process; a power cut merely costs reading files again, */
 const RELAXED = { durability: "relaxed" } as const;
+/** but for what was begun: what peers changed while this node was down would be older than what it no longer knows. */
+const FULL = { durability: "full" } as const;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -107,7 +109,7 @@ export class LocalIndex {
   async set(path: string, record: IndexRecord): Promise<void> {
     this.#count(this.get(path), -1);
     this.#count(record, 1);
-    await this.#store.set(["path", path], encode(record), RELAXED);
+    await this.#store.set(["path", path], encode(record), record.pending === undefined ? RELAXED : FULL);
   }
 
   async delete(path: string): Promise<void> {

@@ -1,9 +1,11 @@
+import { dirname } from "node:path";
 import type { BatchOperation } from "fulmar";
 import type { Opened } from "./content.js";
 import { assertStable, ChangedWhileRead, hashOf, newHash, piecesOf, readStable } from "./content.js";
 import type { MirrorContext } from "./context.js";
 import { chunkDeletions, dropChunks, newWriteId, readMeta, remember } from "./context.js";
 import type { Fingerprint, PresentState } from "./disk.js";
+import { makeDurable } from "./disk.js";
 import type { IndexRecord } from "./local-index.js";
 import { NOTHING_KNOWN } from "./local-index.js";
 import type { FileMeta, Kind } from "./model.js";
@@ -48,6 +50,7 @@ async function takeDirectory(
   const local: Local = { ...disk, kind: "directory", checkedAtMs: Date.now(), sha256: "" };
   const settled = await compare(context, path, local, known);
   if (settled !== undefined) return settled;
+  await makeDurable(dirname(context.root.absolute(path)));
   return commit(context, path, local, known, newWriteId(context), []);
 }
 
@@ -83,6 +86,7 @@ async function takeSmall(
   const local: Local = { ...file, kind: "file", sha256: hash.digest("hex") };
   const settled = await compare(context, path, local, known);
   if (settled !== undefined) return settled;
+  await makeDurable(file.handle);
   const writeId = newWriteId(context);
   return commit(context, path, local, known, writeId, chunkSets(writeId, 0, pieces));
 }
@@ -108,6 +112,7 @@ async function takeLarge(
   try {
     const sha256 = await sendChunks(context, writeId, file);
     await assertStable(absolute, file.print);
+    await makeDurable(file.handle);
     return await commit(context, path, { ...file, kind: "file", sha256 }, known, writeId, []);
   } catch (error) {
     const meta = readMeta(context.store, path);
