@@ -25,6 +25,7 @@ import {
   TEMPORARY,
 } from "./layout.js";
 import { lockForReading } from "./lock-for-reading.js";
+import { readManifest } from "./manifest.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
 import { nextNumber } from "./upgrade.js";
@@ -39,6 +40,9 @@ export interface RepairContext {
 }
 
 const REPORT = "REPORT.json";
+/** Another repair cannot help, and without the mark one would take only what has not been moved yet. */
+const MARK_REMEDY =
+  "nothing was changed, old and new files are in the directory still; restore a backup, or copy from a peer";
 
 /**
  * Saves what can be saved of a damaged directory. Until everything new is durable beside the old files, these are
@@ -229,11 +233,28 @@ async function readMark(runtime: DiskRuntime, layout: Layout): Promise<Mark | un
   const { keptIn, number } = mark ?? {};
   const isMark = typeof keptIn === "string" && isKeptName(keptIn) && typeof number === "number";
   if (!isMark || !Number.isSafeInteger(number)) throw notAMark(path);
+  await assertLeads(runtime, layout, { keptIn, number });
   return { keptIn, number };
 }
 
+/**
+ * A damaged mark can still look like one, and by another number the new files would be moved aside with the old ones:
+ * the new manifest says which they are.
+ */
+async function assertLeads(runtime: DiskRuntime, layout: Layout, { keptIn, number }: Mark): Promise<void> {
+  const { fileSystem, checksum } = runtime;
+  const isThere = async (path: string): Promise<boolean> =>
+    (await attempt("look at", path, fileSystem.status(path))) !== undefined;
+  const pending = layout.manifest + TEMPORARY;
+  const path = (await isThere(pending)) ? pending : layout.manifest;
+  const report = fileSystem.join(fileSystem.join(layout.root, keptIn), REPORT);
+  if (!(await isThere(path)) || !(await isThere(report))) throw notAMark(layout.repairing);
+  const { manifest } = await withFile(fileSystem, path, "read", (handle) => readManifest(checksum, handle));
+  if (manifest.firstSegment !== number) throw notAMark(layout.repairing);
+}
+
 function notAMark(path: string): FulmarError {
-  return corrupt(path, 0, "it is not what an interrupted repair left");
+  return corrupt(path, 0, "it is not what an interrupted repair left", MARK_REMEDY);
 }
 
 /** Reads back what {@link writeText} wrote. */

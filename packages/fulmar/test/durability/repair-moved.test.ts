@@ -5,9 +5,11 @@ import { type SimulatedStorage, simulatedStorage } from "../../src/testing/simul
 import { edit, filesOf } from "./harness.js";
 
 const MARK = "/data/REPAIRING";
+/** Where the first of the old files goes. */
+const FIRST_MOVED = "/data/damaged-1/log/";
 
-/** A store with one damaged commit, whose repair was interrupted when it had moved the first old file. */
-async function interrupted(): Promise<SimulatedStorage> {
+/** A store with one damaged commit, whose repair was interrupted at the first file that goes to `to`. */
+async function interrupted(to = "/data/checkpoint/"): Promise<SimulatedStorage> {
   const storage = simulatedStorage({ cryptography: nodeCryptography, sectorBytes: 512, seed: 12 });
   const db = await open<string>("/data", { runtime: storage.runtime, codec: "text" });
   for (let n = 0; n < 4; n++) await db.set(`a${n}`, `early ${n}`);
@@ -18,10 +20,10 @@ async function interrupted(): Promise<SimulatedStorage> {
     bytes[Buffer.from(bytes).indexOf("late 1")] ^= 1;
     return bytes;
   });
-  const remove = storage.disk.faults.add({ operations: ["rename"], path: "/data/checkpoint/", code: "EIO" });
+  const remove = storage.disk.faults.add({ operations: ["rename"], path: to, code: "EIO" });
   await expect(repair("/data", { runtime: storage.restart() })).rejects.toMatchObject({ code: "IO_ERROR" });
   remove();
-  expect(filesOf(storage, "/data/damaged-1/log/")).toHaveLength(1);
+  expect(filesOf(storage, "/data/damaged-1/log/")).toHaveLength(to === FIRST_MOVED ? 0 : 1);
   await expect(open("/data", { runtime: storage.restart() })).rejects.toMatchObject({
     code: "CORRUPT",
     details: { file: MARK },
@@ -69,6 +71,20 @@ describe("a repair that was interrupted", () => {
     expect(report).toEqual({ ...told, repaired: true });
   });
 
+  test("touches nothing where its mark names the old files as new ones", async () => {
+    const storage = await interrupted(FIRST_MOVED);
+    await edit(storage, MARK, () => new TextEncoder().encode('{"keptIn":"damaged-1","number":1}'));
+    const before = filesOf(storage, "/data/");
+    const refused = repair("/data", { runtime: storage.restart() });
+    await expect(refused).rejects.toMatchObject({ code: "CORRUPT", details: { file: MARK } });
+    expect(filesOf(storage, "/data/").map(([path]) => path)).toEqual(before.map(([path]) => path));
+    await edit(storage, MARK, () => new TextEncoder().encode('{"keptIn":"damaged-1","number":2}'));
+    expect(await repair("/data", { runtime: storage.restart() })).toMatchObject({
+      repaired: true,
+      entries: 7,
+    });
+  });
+
   test.each([
     "",
     "null",
@@ -80,6 +96,8 @@ describe("a repair that was interrupted", () => {
     '{"keptIn":"../data","number":2}',
     '{"keptIn":"/etc","number":2}',
     '{"keptIn":["damaged-1"],"number":2}',
+    '{"keptIn":"damaged-1","number":3}',
+    '{"keptIn":"damaged-3","number":2}',
   ])("touches nothing where its mark is damaged: %s", async (text) => {
     const storage = await interrupted();
     await edit(storage, MARK, () => new TextEncoder().encode(text));
