@@ -28,7 +28,7 @@ export interface FuzzResult {
 
 /** Inputs between two looks at the coverage, which cost more than most runs. */
 const BATCH = 64;
-/** Most blocks of source that a run may go through, about twenty times what one does: see {@link BlockCoverage.steps}. */
+/** Most blocks of source that a run may go through, about twenty times what one does: {@link BlockCoverage.steps}. */
 const STEPS_MAX = 400_000;
 
 /**
