@@ -5,6 +5,7 @@ import {
   bytesCodec,
   type Codec,
   jsonCodec,
+  rangeDecoder,
   resolveCodec,
   textCodec,
 } from "../../src/codec/codec.js";
@@ -50,16 +51,33 @@ describe("jsonCodec", () => {
     expect(() => jsonCodec.encode(1n)).toThrow(/codec "bigint"/);
   });
 
-  it("refuses a cyclic value", () => {
+  it("refuses a cyclic value, and one that throws, with the reason", () => {
     const value: { self?: unknown } = {};
     value.self = value;
     expect(() => jsonCodec.encode(value)).toThrow(invalidValue);
+    expect(() => jsonCodec.encode(value)).toThrow(/JSON cannot hold this value: .*circular/);
+    const toJSON = (): never => {
+      throw "no reason";
+    };
+    expect(() => jsonCodec.encode({ toJSON })).toThrow(/this value: .*no reason/);
+  });
+
+  it("refuses a proxy that was revoked", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(() => jsonCodec.encode(proxy)).toThrow(invalidValue);
+  });
+
+  it("tells a value that has no JSON from one of a type that never has", () => {
+    expect(() => jsonCodec.encode({ toJSON: () => undefined })).toThrow(/a value of type object/);
+    expect(() => jsonCodec.encode(undefined)).toThrow(/a value of type undefined/);
   });
 
   it("refuses bytes that are no JSON", () => {
     for (const bytes of [new Uint8Array(), Buffer.from("{"), Uint8Array.of(0x22, 0xff, 0x22)]) {
       expect(() => jsonCodec.decode(bytes)).toThrow(invalidValue);
     }
+    expect(() => jsonCodec.decode(Buffer.from("{"))).toThrow(/not JSON \(.+\): was another codec used/);
   });
 
   it("keeps a member named __proto__ an ordinary one", () => {
@@ -72,6 +90,12 @@ describe("jsonCodec", () => {
 });
 
 describe("bytesCodec", () => {
+  it("takes bytes as they are", () => {
+    const value = Uint8Array.of(1, 2);
+    expect(bytesCodec.encode(value)).toBe(value);
+    expect(bytesCodec.encode(Buffer.from("x"))).toEqual(Buffer.from("x"));
+  });
+
   it("hands out a copy, even of a Buffer", () => {
     for (const stored of [Uint8Array.of(1, 2, 3), Buffer.from([1, 2, 3])]) {
       const value = bytesCodec.decode(stored);
@@ -167,9 +191,42 @@ describe("resolveCodec", () => {
     ).toEqual(["json", "json", "bytes", "text", "bigint"]);
   });
 
-  it.each(["JSON", "toString", null, 1, {}, { name: "x", encode: () => 1 }])("refuses %s", (option) => {
+  const call = (): number => 1;
+  const parts = [
+    { name: "x", encode: call },
+    { name: "x", decode: call },
+    { encode: call, decode: call },
+  ];
+  const named = Object.assign(() => 1, { encode: call, decode: call });
+  it.each<unknown>(["JSON", "toString", null, 1, {}, ...parts, named])("refuses %s", (option) => {
     expect(() => resolveCodec(option as "json")).toThrow(
       expect.objectContaining({ code: "INVALID_ARGUMENT" }),
     );
+  });
+});
+
+describe("rangeDecoder", () => {
+  const copied = Uint8Array.of(9);
+  const copy = (): Uint8Array => copied;
+  const decoded = <V>(codec: Codec<V>, text: string): unknown =>
+    rangeDecoder(codec, copy)(new TextEncoder().encode(`..${text}..`), 2, 2 + text.length);
+
+  it("decodes a stretch as its codec does", () => {
+    expect(decoded(jsonCodec, "[1]")).toEqual([1]);
+    expect(decoded(textCodec, "[1]")).toBe("[1]");
+    expect(decoded(bigintCodec, "\u0001")).toBe(1n);
+  });
+
+  it("leaves copies of bytes to whoever asks", () => {
+    expect(decoded(bytesCodec, "[1]")).toBe(copied);
+  });
+
+  it("gives any other codec its bytes alone", () => {
+    const own: Codec<number[]> = {
+      name: "json",
+      encode: (value) => Uint8Array.from(value),
+      decode: (bytes) => [...bytes],
+    };
+    expect(decoded(own, "ab")).toEqual([97, 98]);
   });
 });
