@@ -58,6 +58,7 @@ test("whatever is given as a history is taken, or refused by a code", async () =
     ["one operation", (odd) => isLinearizable([odd], 1)],
     ["what it does", (odd) => isLinearizable([{ ...read, do: odd }], 1)],
     ["when", (odd) => isLinearizable([{ ...read, begin: odd }], 1)],
+    ["until when", (odd) => isLinearizable([{ ...read, unknown: true, until: odd }], 1)],
   ];
   expect(await mistakes(calls)).toEqual([]);
 });

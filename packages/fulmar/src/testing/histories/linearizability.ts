@@ -1,16 +1,22 @@
 import { checkHistory } from "../check.js";
 
-/** One operation on one register, as its client saw it. Values are compared with `===`. */
+/** One operation on one register, as its client saw it. Values are compared with `===`; `undefined` is one, too. */
 export interface RegisterOperation {
-  readonly do: "read" | "write" | "swap";
-  /** What a read returned, a write wrote, a swap set. */
+  /**
+   * `expire` is the deadline of a value that comes: a register that holds `value` holds `undefined` from then on, any
+   * other stays as it is. A deletion is a `write` of `undefined`, the creation of what is absent a `swap` for it.
+   */
+  readonly do: "read" | "write" | "swap" | "expire";
+  /** What a read returned, a write wrote, a swap set, or what expired. */
   readonly value: unknown;
   /** What a swap expected. */
   readonly expected?: unknown;
-  /** Whether a swap was done. Reads and writes are, unless they are `unknown`. */
+  /** Whether a swap was done. Everything else is, unless it is `unknown`. */
   readonly done?: boolean;
   /** The client never learnt the outcome: it may have had its effect at any time since, or none at all. */
   readonly unknown?: boolean;
+  /** The last moment at which something `unknown` can have had its effect, such as that of the crash that ended it. */
+  readonly until?: number;
   /** Moments of the call and of the answer, by any clock that all clients share. */
   readonly begin: number;
   readonly end: number;
@@ -20,7 +26,24 @@ export interface RegisterOperation {
  * Whether a history of one register is linearizable: whether its operations can be put in one order that
  * keeps real time and in which each sees what the ones before it left. The search of Wing and Gong (1993),
  * which remembers where it has been as Lowe does (2017). Exponential at worst in the number of operations
- * that overlap; made for histories in which that is small.
+ * that overlap; made for histories in which that is small. What is unknown without an `until` overlaps with
+ * all that follows it.
+ *
+ * @example
+ * ```ts
+ * import { isLinearizable } from "fulmar/testing";
+ *
+ * const set = { do: "write", value: 1, begin: 0, end: 3 } as const;
+ * const expiry = { do: "expire", value: 1, begin: 4, end: 4 } as const;
+ * const read = (value: unknown, begin: number) => ({ do: "read", value, begin, end: begin + 1 }) as const;
+ * console.log(isLinearizable([set, read(1, 1), expiry, read(undefined, 5)], undefined)); // true
+ * console.log(isLinearizable([set, read(1, 1), expiry, read(1, 5)], undefined)); // false
+ *
+ * const lost = { ...set, unknown: true, until: 4 }; // the crash was at 4
+ * console.log(isLinearizable([lost, read(undefined, 5), read(1, 7)], undefined)); // false
+ * ```
+ *
+ * @throws FulmarTypeError `INVALID_ARGUMENT`: no history; an operation of another kind, or without its moments.
  */
 export function isLinearizable(operations: readonly RegisterOperation[], initial: unknown): boolean {
   checkHistory(operations, isOperation, "operations on one register");
@@ -29,44 +52,65 @@ export function isLinearizable(operations: readonly RegisterOperation[], initial
   return new Search(sorted).run(initial);
 }
 
-const KINDS: readonly unknown[] = ["read", "write", "swap"];
+const KINDS: readonly unknown[] = ["read", "write", "swap", "expire"];
 
-function isOperation({ do: kind, begin, end }: Readonly<Record<string, unknown>>): boolean {
-  return KINDS.includes(kind) && typeof begin === "number" && typeof end === "number";
+function isOperation({ do: kind, begin, end, until }: Readonly<Record<string, unknown>>): boolean {
+  const isBounded = until === undefined || typeof until === "number";
+  return KINDS.includes(kind) && typeof begin === "number" && typeof end === "number" && isBounded;
+}
+
+/** How far a search is: which operations are behind it, and what they left. */
+interface Place {
+  /** All operations before this one are behind it: they were, or can be no more. */
+  readonly first: number;
+  /** Those from there on that were, in order. */
+  readonly others: readonly number[];
+  /** When the last one began: what must have been over by then cannot follow any more. */
+  readonly latestBegin: number;
+  readonly state: unknown;
 }
 
 class Search {
   readonly #operations: readonly RegisterOperation[];
+  /** The last moment at which each can be; of an unknown one it may be never. */
   readonly #ends: readonly number[];
   readonly #seen = new Map<unknown, Set<string>>();
 
   constructor(operations: readonly RegisterOperation[]) {
     this.#operations = operations;
-    this.#ends = operations.map(({ end, unknown }) => (unknown === true ? Number.POSITIVE_INFINITY : end));
+    this.#ends = operations.map(({ end, unknown, until }) =>
+      unknown === true ? (until ?? Number.POSITIVE_INFINITY) : end,
+    );
   }
 
   run(initial: unknown): boolean {
-    const stack: { readonly done: ReadonlySet<number>; readonly state: unknown }[] = [
-      { done: new Set(), state: initial },
-    ];
+    const stack: Place[] = [{ first: 0, others: [], latestBegin: Number.NEGATIVE_INFINITY, state: initial }];
     for (let here = stack.pop(); here !== undefined; here = stack.pop()) {
-      if (this.#isComplete(here.done)) return true;
-      if (!this.#isNew(here.done, here.state)) continue;
-      for (const next of this.#candidates(here.done)) {
+      if (this.#isComplete(here)) return true;
+      if (!this.#isNew(here)) continue;
+      for (const next of this.#candidates(here)) {
         const after = apply(this.#operations[next], here.state);
-        if (after !== undefined) stack.push({ done: new Set(here.done).add(next), state: after.state });
+        if (after !== undefined) stack.push(this.#step(here, next, after.state));
       }
     }
     return false;
   }
 
-  /** Operations whose outcome nobody knows need not have had one. */
-  #isComplete(done: ReadonlySet<number>): boolean {
-    return this.#operations.every(({ unknown }, index) => unknown === true || done.has(index));
+  #isOptional(index: number): boolean {
+    return this.#operations[index].unknown === true;
   }
 
-  #isNew(done: ReadonlySet<number>, state: unknown): boolean {
-    const name = [...done].sort((a, b) => a - b).join();
+  /** Operations whose outcome nobody knows need not have had one. */
+  #isComplete({ first, others }: Place): boolean {
+    for (let index = first; index < this.#operations.length; index++) {
+      if (!this.#isOptional(index) && !others.includes(index)) return false;
+    }
+    return true;
+  }
+
+  /** Where operations end in order, the place is told by few numbers, however long the history is. */
+  #isNew({ first, others, state }: Place): boolean {
+    const name = `${first}:${others.join()}`;
     const names = this.#seen.get(state) ?? new Set();
     this.#seen.set(state, names);
     if (names.has(name)) return false;
@@ -75,13 +119,33 @@ class Search {
   }
 
   /** What can come next: whatever began before the first answer that is still missing. */
-  *#candidates(done: ReadonlySet<number>): Generator<number> {
+  #candidates({ first, others, latestBegin }: Place): number[] {
+    const candidates: number[] = [];
     let firstEnd = Number.POSITIVE_INFINITY;
-    for (const [index, end] of this.#ends.entries()) if (!done.has(index)) firstEnd = Math.min(firstEnd, end);
-    for (const [index, { begin }] of this.#operations.entries()) {
-      if (begin > firstEnd) return;
-      if (!done.has(index)) yield index;
+    for (let index = first; index < this.#operations.length; index++) {
+      if (this.#operations[index].begin > firstEnd) break;
+      if (others.includes(index) || this.#isOver(index, latestBegin)) continue;
+      candidates.push(index);
+      if (!this.#isOptional(index)) firstEnd = Math.min(firstEnd, this.#ends[index]);
     }
+    // The first to begin is the last to be pushed, and so the first to be tried: mostly it was the first.
+    return candidates.filter((index) => this.#operations[index].begin <= firstEnd).reverse();
+  }
+
+  /** Whether it was not, and can be no more. */
+  #isOver(index: number, latestBegin: number): boolean {
+    return this.#isOptional(index) && this.#ends[index] < latestBegin;
+  }
+
+  #step(here: Place, next: number, state: unknown): Place {
+    const latestBegin = Math.max(here.latestBegin, this.#operations[next].begin);
+    const others = [...here.others, next].sort((a, b) => a - b);
+    let first = here.first;
+    for (; first < this.#operations.length; first++) {
+      if (others[0] === first) others.shift();
+      else if (!this.#isOver(first, latestBegin)) break;
+    }
+    return { first, others, latestBegin, state };
   }
 }
 
@@ -90,6 +154,7 @@ function apply(operation: RegisterOperation, state: unknown): { readonly state: 
   const { do: kind, value, expected, done, unknown } = operation;
   if (kind === "write") return { state: value };
   if (kind === "read") return value === state ? { state } : undefined;
+  if (kind === "expire") return { state: value === state ? undefined : state };
   const holds = expected === state;
   if (unknown === true) return { state: holds ? value : state };
   if (holds !== (done === true)) return undefined;
