@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   checkListAppend,
+  hermitageScenarios,
   isLinearizable,
   type ListTransaction,
   nodeCryptography,
@@ -81,6 +82,7 @@ test("what would never end, or find nothing wrong, is refused", async () => {
     [() => checkListAppend([transactionOf("")]), "TypeError INVALID_ARGUMENT"],
     [() => checkListAppend([transactionOf("a", 1, 1)]), "TypeError INVALID_ARGUMENT"],
     [() => isLinearizable([{ do: "increment" } as never], 0), "TypeError INVALID_ARGUMENT"],
+    [() => hermitageScenarios()[0].run({} as never, "none" as never), "TypeError INVALID_ARGUMENT"],
   ];
   for (const [call, failure] of refused) expect(await failureOf(call), String(call)).toBe(failure);
 });

@@ -1,222 +1,295 @@
+import { refusal } from "../check.js";
+import {
+  change,
+  type DrivenStore,
+  type Form,
+  type FormName,
+  forms,
+  look,
+  seenAfter,
+  seenBefore,
+  total,
+} from "./hermitage-forms.js";
+import { Outcome, type ScenarioIsolation } from "./hermitage-outcome.js";
+
 /**
  * What transactions may not do to each other, as small scenarios of two or three interleaved transactions,
- * after Kleppmann's Hermitage (2014) and the phenomena of Adya (1999), each in up to four forms: on a key
+ * after Kleppmann's Hermitage (2014) and the phenomena of Adya (1999), each in the forms in which it can be: on a key
  * that is there, on one that is absent, over a range, and over a prefix.
  */
 
-/** A transaction that is driven step by step. */
-export interface DrivenTransaction {
-  get(key: string): number | undefined;
-  set(key: string, value: number): void;
-  delete(key: string): void;
-  /** Keys and values from `from` to `to`, both included. */
-  range(from: string, to: string): readonly (readonly [string, number])[];
-  prefix(prefix: string): readonly (readonly [string, number])[];
-  /** Whether it was committed; false after a conflict, which is not tried again. */
-  commit(): Promise<boolean>;
-  abort(): Promise<void>;
-}
-
-/** A store on which scenarios are run: empty at the beginning of each. */
-export interface DrivenStore {
-  begin(): Promise<DrivenTransaction>;
-}
-
-/** What went wrong in a scenario: nothing, when the list is empty. */
+/** One phenomenon in one form. */
 export interface Scenario {
   /** The phenomenon and its form, such as "G2-item: write skew (absent key)". */
   readonly name: string;
-  readonly run: (store: DrivenStore) => Promise<readonly string[]>;
+  /**
+   * What went wrong, in words: nothing, when the list is empty. Judged as `serializable` unless said otherwise.
+   *
+   * @throws FulmarTypeError `INVALID_ARGUMENT`: another isolation.
+   */
+  readonly run: (store: DrivenStore, isolation?: ScenarioIsolation) => Promise<readonly string[]>;
 }
 
-/** How one transaction looks at what the other one changes. */
-interface Form {
-  readonly name: string;
-  /** What is there before. */
-  readonly before: readonly (readonly [string, number])[];
-  /** Reads what the other may change, as a sum, so that any change of it shows. */
-  readonly look: (tx: DrivenTransaction) => number;
-  /** Changes what others look at. */
-  readonly change: (tx: DrivenTransaction, value: number) => void;
-}
+/** A scenario on two things, `b` of the same form as `a`. */
+type Play = (outcome: Outcome, store: DrivenStore, a: Form, b: Form) => Promise<void>;
 
-const sum = (entries: readonly (readonly [string, number])[]): number =>
-  entries.reduce((total, [, value]) => total + value, 0);
-
-/** The four forms on keys that begin with `name`, so that two of them do not meet. */
-function forms(name: string): Form[] {
-  const key = `${name}5`;
-  const set = (tx: DrivenTransaction, value: number): void => tx.set(key, value);
-  return [
-    { name: "key", before: [[key, 10]], look: (tx) => tx.get(key) ?? 0, change: set },
-    { name: "absent key", before: [], look: (tx) => tx.get(key) ?? 0, change: set },
-    {
-      name: "range",
-      before: [[`${name}3`, 10]],
-      look: (tx) => sum(tx.range(`${name}0`, `${name}9`)),
-      change: set,
-    },
-    { name: "prefix", before: [[`${name}4`, 10]], look: (tx) => sum(tx.prefix(name)), change: set },
-  ];
-}
-
-async function prepare(store: DrivenStore, ...all: readonly Form[]): Promise<void> {
-  const tx = await store.begin();
-  for (const { before } of all) for (const [key, value] of before) tx.set(key, value);
-  if (!(await tx.commit())) throw new Error("the preparation of a scenario met nobody, and was refused");
-}
-
-function expectEqual(wrong: string[], what: string, found: unknown, expected: unknown): void {
-  if (found !== expected) wrong.push(`${what}: ${String(found)} instead of ${String(expected)}`);
-}
-
-/** Two transactions of which each writes, in the other's order, what the other writes too. */
-async function dirtyWrite(store: DrivenStore, a: Form, b: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a, b);
+/** Two transactions that write the same keys, each last at one of them: both keys must be of one. */
+const dirtyWrite: Play = async (outcome, store, a, b) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  a.change(one, 1);
-  a.change(two, 2);
-  b.change(one, 1);
-  await one.commit();
-  b.change(two, 2);
-  await two.commit();
+  change(one, a, 11);
+  change(two, a, 12);
+  change(two, b, 22);
+  change(one, b, 21);
+  outcome.commits("the first to commit", await one.commit());
+  const isSecond = await two.commit();
+  // Who has read nothing can come after anybody.
+  outcome.onlyIn("snapshot", () => outcome.isRefused("who wrote the same later", isSecond));
   const after = await store.begin();
-  expectEqual(
-    wrong,
-    "both keys are of one writer",
-    a.look(after) - sum(a.before),
-    b.look(after) - sum(b.before),
-  );
+  outcome.equal("the first key", look(after, a), seenAfter(a, isSecond ? 12 : 11));
+  outcome.equal("the second key", look(after, b), seenAfter(b, isSecond ? 22 : 21));
   await after.abort();
-  return wrong;
-}
+};
 
-async function abortedRead(store: DrivenStore, a: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a);
+const abortedRead: Play = async (outcome, store, a) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  const before = a.look(two);
-  a.change(one, 101);
-  expectEqual(wrong, "a write that is not committed", a.look(two), before);
+  change(one, a, 101);
+  outcome.equal("a write that is not committed", look(two, a), seenBefore(a));
   await one.abort();
+  outcome.equal("a write that was aborted", look(two, a), seenBefore(a));
+  outcome.commits("who only read", await two.commit());
   const after = await store.begin();
-  expectEqual(wrong, "a write that was aborted", a.look(after), before);
-  await Promise.all([two.abort(), after.abort()]);
-  return wrong;
-}
+  outcome.equal("a write that was aborted, later", look(after, a), seenBefore(a));
+  await after.abort();
+};
 
-async function intermediateRead(store: DrivenStore, a: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a);
+const intermediateRead: Play = async (outcome, store, a) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  const before = a.look(two);
-  a.change(one, 101);
-  expectEqual(wrong, "the first of two writes", a.look(two), before);
-  a.change(one, 11);
-  await one.commit();
-  expectEqual(wrong, "a commit after the snapshot", a.look(two), before);
-  await two.abort();
-  return wrong;
-}
+  change(one, a, 101);
+  outcome.equal("the first of two writes", look(two, a), seenBefore(a));
+  change(one, a, 11);
+  outcome.commits("who met nobody", await one.commit());
+  outcome.equal("a commit since the beginning", look(two, a), seenBefore(a));
+  outcome.commits("who only read", await two.commit());
+  const after = await store.begin();
+  outcome.equal("the second of two writes", look(after, a), seenAfter(a, 11));
+  await after.abort();
+};
 
-async function circularInformation(store: DrivenStore, a: Form, b: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a, b);
+/** Each writes what the other reads. Neither may see it; and as then each was before the other, only one can be. */
+const circularInformation: Play = async (outcome, store, a, b) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  const before = [a.look(two), b.look(one)];
-  a.change(one, 11);
-  b.change(two, 22);
-  expectEqual(wrong, "what the other wrote", b.look(one), before[1]);
-  expectEqual(wrong, "what the other wrote", a.look(two), before[0]);
-  await Promise.all([one.abort(), two.abort()]);
-  return wrong;
-}
+  change(one, a, 11);
+  change(two, b, 22);
+  outcome.equal("what the second wrote", look(one, b), seenBefore(b));
+  outcome.equal("what the first wrote", look(two, a), seenBefore(a));
+  outcome.oneOf("who missed what the other wrote", [await one.commit(), await two.commit()]);
+};
 
-/** A reader that looks twice, around a commit that changes both of what it looks at. */
-async function vanishing(store: DrivenStore, a: Form, b: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a, b);
+/** Two writers, of which the reader has seen the first: it must see all of it, however far the second is. */
+const vanishing: Play = async (outcome, store, a, b) => {
+  const [one, two] = [await store.begin(), await store.begin()];
+  change(one, a, 11);
+  change(one, b, 19);
+  change(two, a, 12);
+  outcome.commits("the first to commit", await one.commit());
   const reader = await store.begin();
-  const before = a.look(reader);
+  outcome.equal("the first key of the first writer", look(reader, a), seenAfter(a, 11));
+  change(two, b, 18);
+  outcome.equal("the second key of the first writer", look(reader, b), seenAfter(b, 19));
+  const isSecond = await two.commit();
+  outcome.onlyIn("snapshot", () => outcome.isRefused("who wrote the same later", isSecond));
+  outcome.equal("the second key, again", look(reader, b), seenAfter(b, 19));
+  outcome.equal("the first key, again", look(reader, a), seenAfter(a, 11));
+  outcome.commits("who only read", await reader.commit());
+};
+
+/** Looks for something, and for something else after a commit that brought what is both. */
+const manyPreceders: Play = async (outcome, store, a) => {
+  const reader = await store.begin();
+  outcome.equal("the first look", look(reader, a), seenBefore(a));
   const writer = await store.begin();
-  const other = b.look(writer);
-  a.change(writer, 12);
-  b.change(writer, 18);
-  await writer.commit();
-  expectEqual(wrong, "the second look", a.look(reader), before);
-  expectEqual(wrong, "the half of a commit", b.look(reader), other);
-  if (!(await reader.commit())) wrong.push("a transaction that only read was refused");
-  return wrong;
-}
+  change(writer, a, 30);
+  outcome.commits("who met nobody", await writer.commit());
+  outcome.equal("another look", total(a.entriesOtherwise(reader)), seenBefore(a));
+  outcome.equal("the first look, again", look(reader, a), seenBefore(a));
+  outcome.commits("who only read", await reader.commit());
+};
+
+/** One raises all that it finds, the other deletes what it finds to be of a value that it is not any more. */
+const manyPrecedersOfWriter: Play = async (outcome, store, a) => {
+  const [one, two] = [await store.begin(), await store.begin()];
+  for (const [key, value] of a.entries(one)) one.set(key, value + 10);
+  for (const [key, value] of a.entriesOtherwise(two)) if (value === 10) two.delete(key);
+  outcome.commits("the first to commit", await one.commit());
+  outcome.isRefused("who deletes what has another value", await two.commit());
+  const after = await store.begin();
+  outcome.equal("what was raised", look(after, a), seenBefore(a) + 10 * a.before.length);
+  await after.abort();
+};
 
 /** Both read the same and write what they made of it. */
-async function lostUpdate(store: DrivenStore, a: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a);
+const lostUpdate: Play = async (outcome, store, a) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  const [first, second] = [a.look(one), a.look(two)];
-  a.change(one, first + 1);
-  a.change(two, second + 1);
-  const done = [await one.commit(), await two.commit()];
-  expectEqual(wrong, "commits that saw the same and changed it", done.filter(Boolean).length, 1);
-  return wrong;
-}
+  const [first, second] = [look(one, a), look(two, a)];
+  change(one, a, first + 1);
+  change(two, a, second + 1);
+  outcome.commits("the first to commit", await one.commit());
+  outcome.isRefused("who did not see what it overwrites", await two.commit());
+};
 
-/** Each reads what the other writes. */
-async function writeSkew(store: DrivenStore, a: Form, b: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a, b);
+/** A reader that looks at one thing before a commit that changes two, and at the other thing after it. */
+const readSkew: Play = async (outcome, store, a, b) => {
+  const reader = await store.begin();
+  outcome.equal("the first look", look(reader, a), seenBefore(a));
+  const writer = await store.begin();
+  look(writer, a);
+  look(writer, b);
+  change(writer, a, 12);
+  change(writer, b, 18);
+  outcome.commits("who met nobody", await writer.commit());
+  outcome.equal("the half of a commit", look(reader, b), seenBefore(b));
+  outcome.commits("who only read", await reader.commit());
+};
+
+/** The same reader, which then writes: it would be before the other by what it read, after it by what it wrote. */
+const readSkewOfWriter: Play = async (outcome, store, a, b) => {
+  const reader = await store.begin();
+  const seen = look(reader, a);
+  const writer = await store.begin();
+  change(writer, a, 12);
+  change(writer, b, 18);
+  outcome.commits("who met nobody", await writer.commit());
+  change(reader, b, seen + 1);
+  outcome.isRefused("who overwrites a commit of which it read the state before", await reader.commit());
+  const after = await store.begin();
+  outcome.equal("what was committed", look(after, b), seenAfter(b, 18));
+  await after.abort();
+};
+
+/** Each reads both, and writes one of them. */
+const writeSkew: Play = async (outcome, store, a, b) => {
   const [one, two] = [await store.begin(), await store.begin()];
-  a.look(one);
-  b.look(one);
-  a.look(two);
-  b.look(two);
-  a.change(one, 11);
-  b.change(two, 21);
-  const done = [await one.commit(), await two.commit()];
-  expectEqual(wrong, "commits of which each missed the other", done.filter(Boolean).length, 1);
-  return wrong;
-}
+  for (const tx of [one, two]) for (const form of [a, b]) look(tx, form);
+  change(one, a, 11);
+  change(two, b, 21);
+  outcome.oneOf("who missed what the other wrote", [await one.commit(), await two.commit()]);
+};
+
+/** Both find nothing of a kind, and each adds something of that kind under a key of its own. */
+const bothAdd: Play = async (outcome, store, a) => {
+  const [one, two] = [await store.begin(), await store.begin()];
+  for (const tx of [one, two]) a.entries(tx);
+  change(one, a, 30);
+  two.set(a.key.replace(/5$/, "6"), 42);
+  outcome.oneOf("who missed what the other added", [await one.commit(), await two.commit()]);
+};
 
 /** A reader between two writers, whose result nobody could have seen. */
-async function readOnlyAnomaly(store: DrivenStore, a: Form, b: Form): Promise<string[]> {
-  const wrong: string[] = [];
-  await prepare(store, a, b);
+const twoEdges: Play = async (outcome, store, a, b) => {
   const slow = await store.begin();
-  const seen = [a.look(slow), b.look(slow)];
+  const seen = [look(slow, a), look(slow, b)];
   const fast = await store.begin();
-  b.look(fast);
-  b.change(fast, 20);
-  if (!(await fast.commit())) wrong.push("the first to commit met nobody, and was refused");
+  look(fast, b);
+  change(fast, b, 25);
+  outcome.commits("the first to commit", await fast.commit());
   const reader = await store.begin();
-  const [x, y] = [a.look(reader), b.look(reader)];
-  if (!(await reader.commit())) wrong.push("a transaction that only read was refused");
-  expectEqual(wrong, "what the first wrote", y === seen[1], false);
-  a.change(slow, x - 11);
-  expectEqual(wrong, "a commit before which the reader should have been", await slow.commit(), false);
-  return wrong;
+  outcome.equal("what the slow one will write", look(reader, a), seen[0]);
+  outcome.equal("what the fast one wrote", look(reader, b), seenAfter(b, 25));
+  outcome.commits("who only read", await reader.commit());
+  change(slow, a, seen[0] + seen[1]);
+  const isSlow = await slow.commit();
+  outcome.onlyIn("serializable", () => outcome.isRefused("who should have been before the reader", isSlow));
+  outcome.onlyIn("snapshot", () => outcome.commits("who wrote what nobody else did", isSlow));
+};
+
+const EVERY: readonly FormName[] = ["key", "absent key", "range", "prefix"];
+const ITEMS: readonly FormName[] = ["key", "absent key"];
+const PREDICATES: readonly FormName[] = ["range", "prefix"];
+
+const PLAYS: readonly (readonly [name: string, forms: readonly FormName[], play: Play])[] = [
+  ["G0: dirty write", EVERY, dirtyWrite],
+  ["G1a: aborted read", EVERY, abortedRead],
+  ["G1b: intermediate read", EVERY, intermediateRead],
+  ["G1c: circular information flow", EVERY, circularInformation],
+  ["OTV: a transaction that was observed vanishes", EVERY, vanishing],
+  // What is looked for by its key is looked for by a condition, too, when it is by a range of that one key.
+  ["PMP: many precede a predicate", EVERY, manyPreceders],
+  ["PMP: many precede the predicate of a writer", ["key", ...PREDICATES], manyPrecedersOfWriter],
+  ["P4: lost update", EVERY, lostUpdate],
+  ["G-single: read skew", EVERY, readSkew],
+  ["G-single: read skew of a writer", EVERY, readSkewOfWriter],
+  ["G2-item: write skew", ITEMS, writeSkew],
+  ["G2-item: two anti-dependencies around a reader", ITEMS, twoEdges],
+  ["G2: write skew", PREDICATES, writeSkew],
+  ["G2: two anti-dependencies around a reader", PREDICATES, twoEdges],
+  ["G2: both add what the other looked for", PREDICATES, bothAdd],
+];
+
+const ISOLATIONS: readonly unknown[] = ["serializable", "snapshot"];
+
+async function run(
+  play: Play,
+  [a, b]: readonly [Form, Form],
+  store: DrivenStore,
+  isolation: ScenarioIsolation,
+): Promise<readonly string[]> {
+  if (!ISOLATIONS.includes(isolation)) throw refusal(`isolation must be one of ${ISOLATIONS.join(", ")}`);
+  const preparation = await store.begin();
+  for (const { before } of [a, b]) for (const [key, value] of before) preparation.set(key, value);
+  const outcome = new Outcome(isolation);
+  outcome.commits("the preparation", await preparation.commit());
+  await play(outcome, store, a, b);
+  return outcome.wrong;
 }
 
-/** Every scenario in every form. */
+/**
+ * Every scenario in every form.
+ *
+ * @example
+ * ```ts
+ * import { open } from "fulmar";
+ * import { type DrivenTransaction, hermitageScenarios } from "fulmar/testing";
+ *
+ * for (const { name, run } of hermitageScenarios()) {
+ *   await using db = await open<number>();
+ *   // A transaction whose function waits until it is told to end.
+ *   const begin = () =>
+ *     new Promise<DrivenTransaction>((begun) => {
+ *       let end = (_isCommit: boolean): void => {};
+ *       const ended = new Promise<boolean>((resolve) => (end = resolve));
+ *       const done = db
+ *         .transact(
+ *           async (tx) => {
+ *             const listed = (options: Parameters<typeof tx.list>[0]) =>
+ *               Array.from(tx.list(options), ({ key, value }) => [String(key), value] as const);
+ *             begun({
+ *               get: (key) => tx.get(key),
+ *               set: (key, value) => tx.set(key, value),
+ *               delete: (key) => tx.delete(key),
+ *               range: (gte, lte) => listed({ gte, lte }),
+ *               prefix: (prefix) => listed({ prefix }),
+ *               commit: () => (end(true), done),
+ *               abort: async () => (end(false), void (await done)),
+ *             });
+ *             if (!(await ended)) throw new Error("aborted");
+ *           },
+ *           { retries: 0 },
+ *         )
+ *         .then(() => true, () => false);
+ *     });
+ *   for (const wrong of await run({ begin })) console.log(name, wrong);
+ * }
+ * ```
+ */
 export function hermitageScenarios(): Scenario[] {
-  const first = forms("a");
-  const second = forms("b");
-  const single = (name: string, run: (store: DrivenStore, a: Form) => Promise<string[]>): Scenario[] =>
-    first.map((a) => ({ name: `${name} (${a.name})`, run: (store) => run(store, a) }));
-  const double = (
-    name: string,
-    run: (store: DrivenStore, a: Form, b: Form) => Promise<string[]>,
-  ): Scenario[] =>
-    first.map((a, index) => ({ name: `${name} (${a.name})`, run: (store) => run(store, a, second[index]) }));
-  return [
-    ...double("G0: dirty write", dirtyWrite),
-    ...single("G1a: aborted read", abortedRead),
-    ...single("G1b: intermediate read", intermediateRead),
-    ...double("G1c: circular information flow", circularInformation),
-    ...double("OTV, PMP: a transaction that vanishes while it is read", vanishing),
-    ...single("P4: lost update", lostUpdate),
-    ...double("G2: write skew", writeSkew),
-    ...double("G2: anomaly of a reader", readOnlyAnomaly),
-  ];
+  const [first, second] = [forms("a"), forms("b")];
+  return PLAYS.flatMap(([name, names, play]) =>
+    first.flatMap((a, index): Scenario[] => {
+      if (!names.includes(a.name)) return [];
+      const pair = [a, second[index]] as const;
+      const judged: Scenario["run"] = (store, isolation = "serializable") =>
+        run(play, pair, store, isolation);
+      return [{ name: `${name} (${a.name})`, run: judged }];
+    }),
+  );
 }
