@@ -1,13 +1,18 @@
 import fc from "fast-check";
-import type { KeyPart } from "../../src/keys/key.js";
+import { toHex } from "../../src/base/bytes.js";
+import { encodeKey, type KeyPart } from "../../src/keys/key.js";
 
 const trickyNumber = fc.constantFrom(
   0,
+  -0,
   1,
   -1,
   Number.MIN_VALUE,
   -Number.MIN_VALUE,
   Number.MAX_VALUE,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  -0.1,
   2 ** 53,
   255,
   256,
@@ -45,6 +50,23 @@ export const anyKey: fc.Arbitrary<KeyPart> = fc.letrec<{ key: KeyPart; tuple: Ke
 
 export const anyTuple: fc.Arbitrary<KeyPart[]> = fc.array(anyKey, { maxLength: 4 });
 export { byteArray, text };
+
+/** A key, those that are tuples around it or its beginnings, and some that only go on. */
+function withRelatives(key: KeyPart): KeyPart[] {
+  if (!Array.isArray(key)) return [key, [key], [key, key]];
+  return [key, ...key.map((_, length) => key.slice(0, length)), [...key, 0], [...key, ""], [key]];
+}
+
+/** A key of any kind as it is stored. */
+export const encodedKey: fc.Arbitrary<Uint8Array> = anyKey.map((key) => encodeKey(key, 4096));
+
+/** Distinct keys of every kind as they are stored, many of them the beginnings of others. */
+export const encodedKeys: fc.Arbitrary<Uint8Array[]> = fc
+  .array(anyKey, { minLength: 4, maxLength: 8, size: "max" })
+  .map((keys) => {
+    const encoded = keys.flatMap(withRelatives).map((key) => encodeKey(key, 4096));
+    return [...new Map(encoded.map((bytes) => [toHex(bytes), bytes])).values()];
+  });
 
 const KINDS = ["string", "bytes", "number", "bigint", "boolean", "tuple"];
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { PIN_OWNERS, type PinOwner } from "../../src/memory/engine.js";
+import { encodedKeys } from "../keys/arbitrary.js";
 import { ascii, bytesOf } from "./fixtures.js";
 
 /** Keys that are hard to keep apart: empty, every single byte, prefixes of each other, long and nearly equal. */
@@ -14,6 +15,17 @@ export const KEYS: readonly Uint8Array[] = [
   ...["", "x", "y", "xx"].flatMap((end) => [300, 3072].map((length) => ascii("p".repeat(length) + end))),
   ...Array.from({ length: 254 }, (_, i) => bytesOf(i + 1)).filter(([byte]) => byte !== 0x61 && byte !== 0x62),
 ];
+
+/** So many of them are hot. */
+export const HOT_KEYS = 18;
+
+/** Those keys, and the same with every second of the hot ones as stores encode theirs, of every kind. */
+export const keyTables: fc.Arbitrary<readonly Uint8Array[]> = fc.oneof(
+  fc.constant(KEYS),
+  encodedKeys.map((encoded) =>
+    KEYS.map((key, i) => (i < HOT_KEYS && i % 2 === 1 ? (encoded[i >> 1] ?? key) : key)),
+  ),
+);
 
 export interface Write {
   readonly key: number;
@@ -44,7 +56,7 @@ export type Command =
   | { readonly type: "order"; readonly steps: number };
 
 const keyIndex = fc.oneof(
-  { arbitrary: fc.nat(17), weight: 6 },
+  { arbitrary: fc.nat(HOT_KEYS - 1), weight: 6 },
   { arbitrary: fc.nat(KEYS.length - 1), weight: 1 },
 );
 const owner = fc.constantFrom(...PIN_OWNERS);

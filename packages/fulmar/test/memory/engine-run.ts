@@ -21,7 +21,7 @@ import {
   TOMBSTONE,
   valueChecksumOf,
 } from "../../src/record/entry.js";
-import { type Command, KEYS, type Write } from "./engine-commands.js";
+import { type Command, HOT_KEYS, KEYS, type Write } from "./engine-commands.js";
 import { bytesOf, drain, drainLiving, entry, expectSame, put, quickHash, shown } from "./fixtures.js";
 import { EngineModel, type ModelEntry, shownEntry, wordsToBigint } from "./model.js";
 
@@ -40,6 +40,7 @@ const ALL = { from: bytesOf(), to: undefined };
 export class EngineRun {
   readonly #engine: MemoryEngine;
   readonly #model = new EngineModel();
+  readonly #keys: readonly Uint8Array[];
   #pins: Pin[] = [];
   /**
    * False while the engine may have tombstones that the model dropped: their vacuum was put off, and what
@@ -59,8 +60,9 @@ export class EngineRun {
   /** Whether nobody asked for what only replication needs: digests of the newest state, and the order by origin. */
   #isAlone: boolean;
 
-  constructor(engine: MemoryEngine, isAlone = false) {
+  constructor(engine: MemoryEngine, isAlone = false, keys = KEYS) {
     this.#engine = engine;
+    this.#keys = keys;
     this.#isAlone = isAlone;
   }
 
@@ -175,7 +177,7 @@ export class EngineRun {
   }
 
   #encode({ key, kind, origin, seq, size, deadline }: Write): Uint8Array {
-    const name = KEYS[key];
+    const name = this.#keys[key];
     const old = this.#model.get(name, this.#model.version)?.bytes;
     if (kind === "sweep" && old !== undefined && !isTombstone(old, 0)) {
       return entry(name, {
@@ -232,7 +234,7 @@ export class EngineRun {
       });
       return;
     }
-    const range = { from: KEYS[command.from], to: KEYS[command.to] };
+    const range = { from: this.#keys[command.from], to: this.#keys[command.to] };
     const expected = this.#model.list(range, pin.version);
     if (command.reverse) expected.reverse();
     const cursor = this.#engine.scan(range, pin.version, command.reverse);
@@ -294,15 +296,14 @@ export class EngineRun {
   }
 
   #shownEntries(entries: readonly ModelEntry[]): string[] {
-    const isExact = this.#isExact;
-    return entries.filter(({ bytes }) => isExact || !isTombstone(bytes, 0)).map(shownEntry);
+    return entries.filter(({ bytes }) => this.#isExact || !isTombstone(bytes, 0)).map(shownEntry);
   }
 
   #checkVersion(at: number, version: number): void {
     const engine = this.#engine;
     const model = this.#model;
-    const a = KEYS[(this.#steps * 7) % 18];
-    const b = KEYS[(this.#steps * 5) % 18];
+    const a = this.#keys[(this.#steps * 7) % HOT_KEYS];
+    const b = this.#keys[(this.#steps * 5) % HOT_KEYS];
     for (const range of [
       ALL,
       { from: a, to: b },
@@ -320,7 +321,7 @@ export class EngineRun {
       const { count, sum } = engine.digest(range, at);
       expect({ count, sum: wordsToBigint(sum) }).toEqual(model.digest(range, version, quickHash));
     }
-    for (const key of KEYS.slice(0, 20)) {
+    for (const key of this.#keys.slice(0, 20)) {
       const ref = engine.find(key, at);
       const found = ref === NONE || !this.#isComparable(ref) ? [] : [shown(engine, ref)];
       const expected = model.get(key, version);
@@ -330,10 +331,9 @@ export class EngineRun {
   }
 
   #checkOrigins(at: number, version: number): void {
-    const engine = this.#engine;
     for (const origin of [1, 2, 3, 4]) {
       const after = this.#steps % 4;
-      const found = this.#drain(engine.byOrigin(origin, after, after + 6, at));
+      const found = this.#drain(this.#engine.byOrigin(origin, after, after + 6, at));
       const expected = this.#model.byOrigin(origin, after, after + 6, version);
       expectSame(found.toSorted(), this.#shownEntries(expected).sort());
     }

@@ -9,13 +9,17 @@ import { verifyKeyTree } from "../../../src/memory/offheap/key-tree-verify.js";
 import { NO_NODE } from "../../../src/memory/offheap/node-pool.js";
 import { Records } from "../../../src/memory/offheap/records.js";
 import { DEFAULT_SHAPE } from "../../../src/memory/offheap/shape.js";
+import { encodedKey } from "../../keys/arbitrary.js";
 import { ascii, bytesOf, entry, quickHash } from "../fixtures.js";
 import { SMALL, SMALLEST } from "./shapes.js";
 
 const byte = fc.constantFrom(0, 1, 2, 0x61, 0x62, 0xfe, 0xff);
-const key = fc
+const raw = fc
   .tuple(fc.constantFrom(0, 0, 1, 4, 30, 3072), byte, fc.array(byte, { maxLength: 4, minLength: 2 }))
   .map(([length, fill, tail]) => bytesOf(...new Array<number>(length).fill(fill), ...tail));
+/** Half of the keys are of every kind, as stores encode them. */
+const key = fc.oneof(raw, encodedKey);
+
 /** A key and some that differ from it in one byte, or end within it; what follows each is not part of it. */
 function nearby(key: Uint8Array): Uint8Array[] {
   const cut = [1, 2, 3].map((less) => key.subarray(0, Math.max(0, key.length - less)));
