@@ -27,6 +27,11 @@ export class Machine {
     return this.#isDead;
   }
 
+  /** The next moment. */
+  get now(): number {
+    return this.#moment;
+  }
+
   /** A moment after all others. */
   moment(): number {
     return this.#moment++;
@@ -66,9 +71,18 @@ export class Machine {
   async live(clients: readonly Promise<void>[], close: () => Promise<void>): Promise<void> {
     await this.orDeath(Promise.all(clients));
     this.storage.disk.onOperation = undefined;
-    if (!this.#isDead) await close();
+    if (this.#isDead) await settled();
+    else await close();
     this.storage.restart();
   }
+}
+
+/**
+ * Whatever was on its way when the machine died has come to where it waits for the machine: what called for the next
+ * turn after the restart would live on, with a store that is dead.
+ */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Where a program goes no further. */
