@@ -21,7 +21,7 @@ function count(world: ListWorld): void {
     transactions: transactions.length,
     committed: ended("committed"),
     aborted: ended("aborted"),
-    "in flight at a crash": ended("unknown"),
+    "open at a crash": ended("unknown"),
     "states seen beside them": world.history.length - transactions.length,
     crashes: world.crashes,
   });
