@@ -3,7 +3,7 @@ import { codeOf } from "../../src/base/errors.js";
 import { type OpenOptions, open, restore, type Store, verify } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
 
-const OPENED = ["open", "create", "list"] as const;
+const OPENED = ["open", "create", "list", "syncDirectory"] as const;
 const POLICY = { durability: "full", checkpoint: { everyCommits: 4 }, segmentBytes: 65_536 } as const;
 
 function openOn(storage: SimulatedStorage, options: OpenOptions<string> = {}): Promise<Store<string>> {
