@@ -139,8 +139,8 @@ describe("a torn tail", () => {
 });
 
 describe("corruption", () => {
-  test("T-WAL-08, T-REC-08: a bit in record 1 of 20 is refused, with file and offset", async () => {
-    const { storage } = await killed(20);
+  test("T-WAL-08, T-REC-08: a bit in record 1 of 100 is refused, with file and offset", async () => {
+    const { storage } = await killed(100);
     storage.disk.rot(LOG, { bits: [(FIRST_RECORD_AT + 50) * 8] });
     const error = await refusal(storage);
     expect(error).toMatchObject({ code: "CORRUPT", details: { file: LOG, offset: FIRST_RECORD_AT } });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { open, type Store } from "../../src/index.js";
-import { temporaryDirectory } from "./fixture.js";
+import { nodeCryptography, simulatedStorage } from "../../src/testing/index.js";
 
 const rejects = (code: string) => expect.objectContaining({ code });
 
@@ -35,20 +35,30 @@ describe("compareAndSwap", () => {
     await expect(timed).rejects.toEqual(rejects("INVALID_ARGUMENT"));
   });
 
-  it("T-CAS-01: leaves no trace when it fails, also after the store is opened again", async () => {
-    const directory = await temporaryDirectory();
-    const db = await open<number>(directory);
-    await db.set("k", 1);
-    const before = db.status();
-    expect((await db.compareAndSwap("k", 5, 6)).ok).toBe(false);
-    expect((await db.create("k", 7)).ok).toBe(false);
-    expect((await db.atomic().check({ key: "k", version: 9 }).set("k", 8).commit()).ok).toBe(false);
-    expect(db.status().version).toEqual(before.version);
-    expect(db.status().nextSeq).toBe(before.nextSeq);
-    await db.close();
-    await using again = await open<number>(directory);
-    expect([again.get("k"), again.version]).toEqual([1, before.version.applied]);
-  });
+  it.each(["kill", "powerCut", "close"] as const)(
+    "T-CAS-01: leaves no trace when it fails, also after a %s and another opening",
+    async (end) => {
+      const storage = simulatedStorage({ seed: 1, cryptography: nodeCryptography });
+      const openOn = () => open<number>("/data", { runtime: storage.runtime, durability: "full" });
+      const db = await openOn();
+      await db.set("k", 1);
+      const before = db.status();
+      expect((await db.compareAndSwap("k", 5, 6)).ok).toBe(false);
+      expect((await db.create("k", 7)).ok).toBe(false);
+      expect((await db.atomic().check({ key: "k", version: 9 }).set("k", 8).commit()).ok).toBe(false);
+      expect(db.status().version).toEqual(before.version);
+      expect(db.status().nextSeq).toBe(before.nextSeq);
+      if (end === "close") await db.close();
+      else storage[end]();
+      storage.restart();
+      await using again = await openOn();
+      expect([[...again.keys()], again.get("k"), again.entry("k")?.version]).toEqual([
+        ["k"],
+        1,
+        before.version.applied,
+      ]);
+    },
+  );
 
   it("T-CAS-02: of several on one key each sees what the one before it did", async () => {
     await using db = await open<number>();
