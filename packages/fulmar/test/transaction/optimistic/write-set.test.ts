@@ -74,4 +74,35 @@ describe("a write set", () => {
     expect(set.get(Uint8Array.of(1))).toBeUndefined();
     expect(set.get(Uint8Array.of(1, 0))?.what).toBe(1);
   });
+
+  it("lists its writes in the order in which their keys came, each as it is now", () => {
+    const set = new WriteSet<number>();
+    const [first, second] = [Uint8Array.of(9), Uint8Array.of(1)];
+    expect([set.values(), set.within({ from: new Uint8Array(0), to: undefined }, false)]).toEqual([
+      [],
+      undefined,
+    ]);
+    set.put(first, 1);
+    set.put(second, 2);
+    set.put(first, 3);
+    expect(set.values().map(({ key, what }) => [key, what])).toEqual([
+      [first, 3],
+      [second, 2],
+    ]);
+  });
+
+  it("counts its writes at a mark, and knows the marks on its way", () => {
+    const set = new WriteSet<number>();
+    set.put(Uint8Array.of(1), 1);
+    const early = set.mark();
+    set.put(Uint8Array.of(1), 2);
+    set.put(Uint8Array.of(2), 3);
+    const late = set.mark();
+    expect([early.writes, late.writes]).toEqual([1, 3]);
+    expect([set.reaches(early), set.reaches(late)]).toEqual([true, true]);
+    set.rollBack(early);
+    expect([set.reaches(early), set.reaches(late), set.mark().writes]).toEqual([true, false, 1]);
+    expect(() => set.rollBack(late)).toThrow("a write set goes back to where it has been");
+    expect(new WriteSet<number>().reaches(early)).toBe(false);
+  });
 });
