@@ -2,16 +2,13 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { writeU32 } from "../../../src/base/bytes.js";
 import type { Runtime } from "../../../src/base/runtime/interface.js";
 import { nodeChecksum } from "../../../src/base/runtime/node/checksum.js";
-import { GroupBuffer } from "../../../src/durability/group-buffer.js";
 import {
   closeRecord,
   KIND_COMMIT,
   KIND_OPENING,
-  OPENING_BYTES,
   RECORD_HEAD_BYTES,
   SEGMENT_HEADER_BYTES,
   writeRecordHead,
-  writeSegmentHeader,
 } from "../../../src/durability/segment-format.js";
 import {
   inspectSegment,
@@ -20,16 +17,9 @@ import {
   readRecords,
   type SegmentFile,
 } from "../../../src/durability/segment-reader.js";
-import { OriginTable } from "../../../src/record/origins.js";
 import { machine } from "../harness.js";
+import { built, FIRST_AT, ID, OPENING, PATH, SALT } from "./built-segment.js";
 import { countedReads, type Steady, steady } from "./steady.js";
-
-const ID = "5".repeat(32);
-const ID_BYTES = new Uint8Array(16).fill(0x55);
-const SALT = Uint8Array.of(77, 2, 3, 4, 5, 6, 7, 8);
-const PATH = "/000000000003.log";
-const FIRST_AT = SEGMENT_HEADER_BYTES + OPENING_BYTES;
-const OPENING = { base: 10, syncedThrough: 9, predecessorCrc: 1, previousSegment: 2, previousEnd: 500 };
 
 let runtime: Runtime;
 let rig: Steady;
@@ -44,31 +34,6 @@ async function inspect(bytes: Uint8Array, storeId: string | undefined = ID): Pro
   await handle.write(bytes, 0);
   await handle.close();
   return inspectSegment(runtime, PATH, 3, storeId);
-}
-
-interface Built {
-  readonly bytes: Uint8Array;
-  /** Where each commit's record begins, and where the last one ends. */
-  readonly starts: readonly number[];
-  readonly crc: number;
-}
-
-/** A segment with these commits, of versions from 11 on. */
-function built(lengths: readonly number[], more: { number?: number; sizeBytes?: number } = {}): Built {
-  const header = { number: more.number ?? 3, flags: 0, salt: SALT };
-  const group = new GroupBuffer(nodeChecksum, new OriginTable(), OPENING.predecessorCrc, OPENING.base);
-  group.open(SALT, OPENING.syncedThrough, OPENING.previousSegment, OPENING.previousEnd);
-  const starts = [FIRST_AT];
-  for (const [i, length] of lengths.entries()) {
-    const { bytes, at } = group.begin(SALT, 11 + i, i === 1 ? 12 : 10, length);
-    bytes.fill(11 + i, at, at + length);
-    group.end();
-    starts.push(SEGMENT_HEADER_BYTES + group.filled);
-  }
-  const bytes = new Uint8Array(more.sizeBytes ?? SEGMENT_HEADER_BYTES + group.filled);
-  bytes.set(writeSegmentHeader(nodeChecksum, header, ID_BYTES, ID_BYTES));
-  bytes.set(group.content, SEGMENT_HEADER_BYTES);
-  return { bytes, starts, crc: group.crc };
 }
 
 const corrupt = (offset: number) => ({ code: "CORRUPT", details: { file: PATH, offset } });
