@@ -106,6 +106,10 @@ export const PARTS = {
     files: ["packages/fulmar/src/transaction/*.ts", "packages/fulmar/src/record/*.ts"],
     tests: [`${TESTS}/transaction`, `${TESTS}/record`],
   },
+  codec: {
+    files: ["packages/fulmar/src/codec/codec.ts"],
+    tests: [`${TESTS}/codec`],
+  },
   watch: {
     files: [`${STORE}/watch/*.ts`],
     tests: [`${TESTS}/store/watch`],
