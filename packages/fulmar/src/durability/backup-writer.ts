@@ -72,7 +72,8 @@ async function refuseStoreName({ fileSystem }: DiskRuntime, parent: string, path
 }
 
 async function refuseExisting(runtime: DiskRuntime, path: string): Promise<void> {
-  if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return;
+  // Not where a symbolic link leads: the link is what would be overwritten.
+  if (!(await attempt("look at", path, runtime.fileSystem.isNamed(path)))) return;
   const message = `${path} exists already: choose another name, or remove it first`;
   throw new FulmarError("ALREADY_EXISTS", message, { path });
 }

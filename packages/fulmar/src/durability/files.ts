@@ -105,9 +105,9 @@ export async function syncDirectory(fileSystem: FileSystem, path: string): Promi
   await attempt("sync", path, fileSystem.syncDirectory(path));
 }
 
-/** Removes a file if it is there. */
+/** Removes a file if it is there, or a symbolic link that has its name. */
 export async function removeFile(fileSystem: FileSystem, path: string): Promise<void> {
-  if ((await attempt("look at", path, fileSystem.status(path))) === undefined) return;
+  if (!(await attempt("look at", path, fileSystem.isNamed(path)))) return;
   await attempt("remove", path, fileSystem.remove(path));
 }
 

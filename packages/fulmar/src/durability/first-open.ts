@@ -24,6 +24,10 @@ export async function makeRoot(runtime: Runtime, path: string): Promise<string> 
       const message = `${at} is not a directory: choose another path for the store`;
       throw new FulmarError("PATH_UNUSABLE", message, { path: at });
     }
+    if (await attempt("look at", at, fileSystem.isNamed(at))) {
+      const message = `${at} is a symbolic link that leads nowhere: make the directory that it names, or remove it`;
+      throw new FulmarError("PATH_UNUSABLE", message, { path: at });
+    }
     missing = true;
     if (fileSystem.parent(at) === at) break;
   }

@@ -100,6 +100,11 @@ test("status tells kind, size and identity, which a rename keeps and a copy or s
   expect(await fileSystem.status(root)).toMatchObject({ kind: "directory" });
   symlinkSync(b, a);
   expect(await fileSystem.status(a)).toEqual({ ...first, sizeBytes: 4 });
+  expect(await fileSystem.isNamed(a)).toBe(true);
+  await fileSystem.remove(b);
+  expect([await fileSystem.status(a), await fileSystem.isNamed(a)]).toEqual([undefined, true]);
+  expect([await fileSystem.isNamed(b), await fileSystem.isNamed(root)]).toEqual([false, true]);
+  await expect(fileSystem.isNamed(join(c, "below"))).rejects.toEqual(code("ENOTDIR"));
   expect(await fileSystem.status("/dev/null")).toMatchObject({ kind: "other" });
 });
 

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
@@ -171,6 +171,24 @@ describe("what is refused", () => {
     expect(path).toMatch(/fulmar-[0-9a-f]{8}-\d{12}\.backup$/);
     await expect(db.backup(join(root, "own"))).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
     expect(readdirSync(root).sort()).toEqual(["data", "own", "there"]);
+  });
+
+  test("links that lead nowhere: they stay, and the error says what to do", async () => {
+    const root = await temporaryDirectory();
+    await using db = await sample(join(root, "data"));
+    const [link, nowhere] = [join(root, "link"), join(root, "nowhere")];
+    await symlink(nowhere, link);
+    const kept = { code: "ALREADY_EXISTS", details: { path: link } };
+    await expect(db.backup(link)).rejects.toMatchObject(kept);
+    const { path } = await db.backup(join(root, "one.backup"));
+    const message = expect.stringMatching(/leads nowhere: .*make .*or remove/);
+    const refused = { code: "PATH_UNUSABLE", message, details: { path: link } };
+    for (const place of [link, join(link, "below")]) {
+      await expect(open(place)).rejects.toMatchObject(refused);
+      await expect(restore(path, place)).rejects.toMatchObject(refused);
+    }
+    expect(await readlink(link)).toBe(nowhere);
+    expect((await readdir(root)).sort()).toEqual(["data", "link", "one.backup"]);
   });
 
   test("a stopped backup leaves nothing", async () => {

@@ -140,6 +140,8 @@ export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<FileHandle>;
   /** Undefined when nothing is there. Follows symbolic links. */
   status(path: string): Promise<FileStatus | undefined>;
+  /** Whether anything has this name, a symbolic link that leads nowhere included. */
+  isNamed(path: string): Promise<boolean>;
   /** Names in a directory, sorted. */
   list(path: string): Promise<string[]>;
   /** Creates one directory, mode 0700, with missing parents; no error when it exists. */

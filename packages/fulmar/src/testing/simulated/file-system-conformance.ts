@@ -243,6 +243,8 @@ const nameCases: readonly FileSystemCase[] = [
       expect(file?.kind === "file" && file.sizeBytes === 2, "a file and its size");
       expect((await fs.status(fs.join(directory, "d")))?.kind === "directory", "a directory");
       expect((await fs.status(fs.join(directory, "none"))) === undefined, "nothing");
+      const named = ["10", "d", "none"].map((name) => fs.isNamed(fs.join(directory, name)));
+      expect((await Promise.all(named)).join() === "true,true,false", "what has a name");
       await expectCode(fs.list(fs.join(directory, "none")), "ENOENT");
       await expectCode(fs.list(fs.join(directory, "a")), "ENOTDIR");
     },

@@ -42,6 +42,10 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
+  isNamed(path: string): Promise<boolean> {
+    return this.#calls.run("status", path, () => find(this.#disk.state, path, "lstat") !== undefined);
+  }
+
   list(path: string): Promise<string[]> {
     return this.#calls.run("list", path, () => {
       this.#disk.assertDescriptor("scandir", path);

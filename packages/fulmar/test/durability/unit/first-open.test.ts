@@ -62,7 +62,9 @@ describe("the directory of a store", () => {
     await put("/file");
     const status: FileSystem["status"] = async (path) =>
       path.startsWith("/file/") ? undefined : fileSystem.status(path);
-    const unaware = { ...runtime, fileSystem: Object.assign(Object.create(fileSystem), { status }) };
+    const isNamed: FileSystem["isNamed"] = async (path) =>
+      !path.startsWith("/file/") && fileSystem.isNamed(path);
+    const unaware = { ...runtime, fileSystem: Object.assign(Object.create(fileSystem), { status, isNamed }) };
     await expect(makeRoot(unaware, "/file/b/c")).rejects.toMatchObject({
       code: "PATH_UNUSABLE",
       details: { path: "/file" },

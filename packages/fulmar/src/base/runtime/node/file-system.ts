@@ -1,6 +1,7 @@
 import {
   chmod,
   chown,
+  lstat,
   mkdir,
   open as openHandle,
   readdir,
@@ -24,6 +25,16 @@ async function status(path: string): Promise<FileStatus | undefined> {
     return statusOf(await stat(path, { bigint: true }));
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function isNamed(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }
@@ -96,6 +107,7 @@ async function copyRights(from: string, to: string): Promise<void> {
 export const nodeFileSystem: FileSystem = Object.freeze({
   open: openFile,
   status,
+  isNamed,
   list,
   makeDirectory,
   rename: (from: string, to: string) => rename(from, to),
