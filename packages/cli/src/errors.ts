@@ -47,13 +47,21 @@ const HINTS: Readonly<Record<string, string>> = {
 /** Errors of the system that need something else than most of their code: what that is stands in the message. */
 const SAID_BY_MESSAGE: ReadonlySet<string> = new Set(["EFBIG", "EROFS", "EMFILE", "ENFILE"]);
 
+/** Of an interrupted repair the message tells whether another one helps. */
+const MARK_OF_REPAIR = /[/\\]REPAIRING$/;
+
 /** Turns anything thrown into what a person and a program need to know. */
 export function reportOf(error: unknown): ErrorReport {
   const code = codeOf(error) ?? "UNEXPECTED";
   const message = error instanceof Error ? error.message : String(error);
   const details = detailsOf(error);
-  const hint = SAID_BY_MESSAGE.has(String(details?.system)) ? undefined : HINTS[code];
+  const hint = saysWhatToDo(details) ? undefined : HINTS[code];
   return { code, message, ...(hint !== undefined && { hint }), ...(details !== undefined && { details }) };
+}
+
+function saysWhatToDo(details: ErrorReport["details"]): boolean {
+  if (SAID_BY_MESSAGE.has(String(details?.system))) return true;
+  return MARK_OF_REPAIR.test(String(details?.file));
 }
 
 function detailsOf(error: unknown): Record<string, unknown> | undefined {

@@ -89,6 +89,17 @@ describe("a damaged store", () => {
     });
   });
 
+  it("names no repair behind the message that none can go on", async () => {
+    const directory = await sample();
+    writeFileSync(join(directory, "REPAIRING"), "{");
+    expect((await fulmar(["list", directory])).err).toMatch(/run "fulmar repair" again .*\[CORRUPT\]\n$/);
+    const { code, err } = await fulmar(["repair", directory]);
+    expect([code, err]).toEqual([
+      4,
+      expect.stringMatching(/restore a backup, or copy from a peer \[CORRUPT\]\n$/),
+    ]);
+  });
+
   it("shows progress to people only", async () => {
     const directory = await sample();
     const stderr = new RecordingSink({ interactive: true });

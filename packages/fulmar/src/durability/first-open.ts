@@ -72,7 +72,7 @@ export async function holdsStore(runtime: Runtime, layout: Layout): Promise<bool
 
 /** The error for a directory whose files a repair has begun to exchange. */
 export function unfinishedRepair(layout: Layout): FulmarError {
-  const message = `a repair of ${layout.root} was interrupted: run it again to complete it`;
+  const message = `a repair of ${layout.root} was interrupted: run "fulmar repair" again to complete it`;
   return new FulmarError("CORRUPT", message, { file: layout.repairing });
 }
 

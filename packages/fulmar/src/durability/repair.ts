@@ -4,29 +4,12 @@ import { Coverage } from "../record/coverage.js";
 import type { CareProgress, RepairReport } from "./care-types.js";
 import { checkPrepared } from "./check-prepared.js";
 import type { VerifyReport } from "./directory-types.js";
-import {
-  attempt,
-  corrupt,
-  createDurably,
-  readFully,
-  removeFile,
-  syncDirectory,
-  withFile,
-  writeFully,
-} from "./files.js";
+import { attempt, createDurably, removeFile, syncDirectory, writeFully } from "./files.js";
 import type { DiskRuntime } from "./keyring.js";
-import {
-  checkpointNumber,
-  isKeptName,
-  keptName,
-  type Layout,
-  layoutOf,
-  segmentNumber,
-  TEMPORARY,
-} from "./layout.js";
+import { checkpointNumber, keptName, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
 import { lockForReading } from "./lock-for-reading.js";
-import { readManifest } from "./manifest.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
+import { type Mark, notAReport, REPORT, readMark, readReport } from "./repair-mark.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
 import { nextNumber } from "./upgrade.js";
 import { verifyHeld } from "./verify.js";
@@ -38,11 +21,6 @@ export interface RepairContext {
   readonly stopped: () => boolean;
   readonly progress: (progress: CareProgress) => void;
 }
-
-const REPORT = "REPORT.json";
-/** Another repair cannot help, and without the mark one would take only what has not been moved yet. */
-const MARK_REMEDY =
-  "nothing was changed, old and new files are in the directory still; restore a backup, or copy from a peer";
 
 /**
  * Saves what can be saved of a damaged directory. Until everything new is durable beside the old files, these are
@@ -119,14 +97,6 @@ function reportOf(layout: Layout, { sink, files }: Salvaged): RepairReport {
   return { repaired: true, damaged: true, directory: layout.root, incarnation, version, entries, files };
 }
 
-/** What has been begun. Names no path: the directory may be elsewhere when it is completed. */
-interface Mark {
-  /** Name of the directory that the old files go to. */
-  readonly keptIn: string;
-  /** Number of the new files. */
-  readonly number: number;
-}
-
 /** Writes everything new, and the mark that leads to it. */
 async function replace(context: RepairContext, layout: Layout, state: Salvaged): Promise<Mark> {
   const { runtime, stopped } = context;
@@ -151,7 +121,8 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
 async function begunReport(context: RepairContext, layout: Layout, mark: Mark): Promise<RepairReport> {
   const { runtime, dryRun } = context;
   const keptIn = runtime.fileSystem.join(layout.root, mark.keptIn);
-  const report = await readJson<RepairReport>(runtime, runtime.fileSystem.join(keptIn, REPORT));
+  const report = await readReport(runtime, layout, mark.keptIn);
+  if (report === undefined) throw notAReport(runtime, layout, mark);
   return { ...report, repaired: !dryRun, directory: layout.root, keptIn };
 }
 
@@ -224,50 +195,6 @@ async function moveAll(
   }
   await syncDirectory(fileSystem, to);
   await syncDirectory(fileSystem, from);
-}
-
-async function readMark(runtime: DiskRuntime, layout: Layout): Promise<Mark | undefined> {
-  const path = layout.repairing;
-  if ((await attempt("look at", path, runtime.fileSystem.status(path))) === undefined) return undefined;
-  const mark = await readJson<Partial<Record<keyof Mark, unknown>> | null>(runtime, path);
-  const { keptIn, number } = mark ?? {};
-  const isMark = typeof keptIn === "string" && isKeptName(keptIn) && typeof number === "number";
-  if (!isMark || !Number.isSafeInteger(number)) throw notAMark(path);
-  await assertLeads(runtime, layout, { keptIn, number });
-  return { keptIn, number };
-}
-
-/**
- * A damaged mark can still look like one, and by another number the new files would be moved aside with the old ones:
- * the new manifest says which they are.
- */
-async function assertLeads(runtime: DiskRuntime, layout: Layout, { keptIn, number }: Mark): Promise<void> {
-  const { fileSystem, checksum } = runtime;
-  const isThere = async (path: string): Promise<boolean> =>
-    (await attempt("look at", path, fileSystem.status(path))) !== undefined;
-  const pending = layout.manifest + TEMPORARY;
-  const path = (await isThere(pending)) ? pending : layout.manifest;
-  const report = fileSystem.join(fileSystem.join(layout.root, keptIn), REPORT);
-  if (!(await isThere(path)) || !(await isThere(report))) throw notAMark(layout.repairing);
-  const { manifest } = await withFile(fileSystem, path, "read", (handle) => readManifest(checksum, handle));
-  if (manifest.firstSegment !== number) throw notAMark(layout.repairing);
-}
-
-function notAMark(path: string): FulmarError {
-  return corrupt(path, 0, "it is not what an interrupted repair left", MARK_REMEDY);
-}
-
-/** Reads back what {@link writeText} wrote. */
-async function readJson<T>(runtime: DiskRuntime, path: string): Promise<T> {
-  return withFile(runtime.fileSystem, path, "read", async (handle) => {
-    const bytes = new Uint8Array(await attempt("look at", path, handle.size()));
-    await readFully(handle, bytes, 0);
-    try {
-      return JSON.parse(new TextDecoder().decode(bytes)) as T;
-    } catch {
-      throw notAMark(path);
-    }
-  });
 }
 
 async function writeText(runtime: DiskRuntime, path: string, text: string): Promise<void> {

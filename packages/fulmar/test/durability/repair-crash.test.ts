@@ -2,11 +2,17 @@ import { describe, expect, test } from "vitest";
 import type { Runtime } from "../../src/base/runtime/interface.js";
 import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
 import { open, repair } from "../../src/index.js";
-import { type DiskProfile, type SimulatedDisk, simulatedStorage } from "../../src/testing/simulated/index.js";
+import {
+  type DiskProfile,
+  type SimulatedDisk,
+  type SimulatedStorage,
+  simulatedStorage,
+} from "../../src/testing/simulated/index.js";
 import { Prng } from "../../src/testing/simulated/prng.js";
 import { edit, filesOf } from "./harness.js";
 
 const cryptography = nodeCryptography;
+const MARK = "/data/REPAIRING";
 const PROFILES: readonly DiskProfile[] = ["posix-strict", "ext4-like"];
 
 /** A store with a checkpoint and more, of which one commit in the middle of the log is damaged. */
@@ -34,6 +40,27 @@ async function keysIn(runtime: Runtime): Promise<unknown[]> {
   return keys;
 }
 
+type Files = readonly (readonly [path: string, bytes: Uint8Array])[];
+
+/** Repairs what a crash left, and looks whether everything is there; how it opened before, and what the repair said. */
+async function ended(after: SimulatedStorage, old: Files, at: string): Promise<string> {
+  const opened = await keysIn(after.runtime).catch((error: { code: string }) => error.code);
+  if (opened !== "CORRUPT") expect(opened, at).toEqual(LEFT);
+  const again = await repair("/data", { runtime: after.restart() });
+  expect(await keysIn(after.restart()), at).toEqual(LEFT);
+  const files = [...after.disk.image()].map(([path, bytes]) => [path, Buffer.from(bytes).toString("hex")]);
+  for (const [path, bytes] of old) {
+    const kept = path.replace("/data/", "/data/damaged-1/");
+    expect(files, `${at}: ${path}`).toContainEqual([kept, Buffer.from(bytes).toString("hex")]);
+  }
+  const names = files.map(([path]) => path).filter((path) => !path.includes("damaged-1"));
+  expect(
+    names.filter((path) => /tmp|REPAIRING/.test(path)),
+    at,
+  ).toEqual([]);
+  return `${typeof opened} ${again.repaired}`;
+}
+
 describe.each(PROFILES)("disk %s", (profile) => {
   test("T-REC-09: a crash at any moment of a repair loses nothing more, and the next repair ends it", async () => {
     const storage = await damaged(profile);
@@ -56,25 +83,13 @@ describe.each(PROFILES)("disk %s", (profile) => {
       for (const image of disk.durableImages(8)) {
         if (seen.has(image.fingerprint())) continue;
         seen.add(image.fingerprint());
-        const after = simulatedStorage({ cryptography, disk: image, seed: 3 });
-        const opened = await keysIn(after.runtime).catch((error: { code: string }) => error.code);
-        if (opened !== "CORRUPT") expect(opened, label).toEqual(LEFT);
-        const again = await repair("/data", { runtime: after.restart() });
-        outcomes.add(`${typeof opened} ${again.repaired}`);
-        expect(await keysIn(after.restart()), label).toEqual(LEFT);
-        const files = [...after.disk.image()].map(([path, bytes]) => [
-          path,
-          Buffer.from(bytes).toString("hex"),
-        ]);
-        for (const [path, bytes] of old) {
-          const kept = path.replace("/data/", "/data/damaged-1/");
-          expect(files, `${label}: ${path}`).toContainEqual([kept, Buffer.from(bytes).toString("hex")]);
+        const isMarked = [...image.image()].some(([path]) => path === MARK);
+        for (const spoilt of isMarked ? [false, true] : [false]) {
+          const after = simulatedStorage({ cryptography, disk: image.fork(), seed: 3 });
+          if (spoilt) await edit(after, MARK, (bytes) => bytes.fill(0));
+          const at = spoilt ? `${label}, its mark damaged` : label;
+          outcomes.add(await ended(after, old, at));
         }
-        const names = files.map(([path]) => path).filter((path) => !path.includes("damaged-1"));
-        expect(
-          names.filter((path) => /tmp|REPAIRING/.test(path)),
-          label,
-        ).toEqual([]);
       }
     }
     expect(outcomes).toContain("string true");

@@ -46,6 +46,41 @@ async function moved(storage: SimulatedStorage, to: string): Promise<void> {
   await fileSystem.makeDirectory(`${to}/damaged-1/checkpoint`);
 }
 
+const REPORT = "/data/damaged-1/REPORT.json";
+
+async function copied(storage: SimulatedStorage, from: string, to: string): Promise<void> {
+  const { fileSystem } = storage.restart();
+  const [[, bytes]] = filesOf(storage, from);
+  await fileSystem.makeDirectory(fileSystem.parent(to));
+  if ((await fileSystem.status(to)) !== undefined) await fileSystem.remove(to);
+  const handle = await fileSystem.open(to, "create");
+  await handle.write(bytes, 0);
+  await handle.close();
+}
+
+/** Everything is done but that the mark is removed, and a file of the damaged store is back. */
+async function ended(storage: SimulatedStorage): Promise<void> {
+  await repair("/data", { runtime: storage.restart() });
+  const segment = "/log/000000000001.log";
+  await copied(storage, `/data/damaged-1${segment}`, `/data${segment}`);
+  await copied(storage, REPORT, MARK);
+}
+
+/** Somebody made a mark beside a store that was repaired, and killed behind the opening that renewed its manifest. */
+async function opened(storage: SimulatedStorage): Promise<void> {
+  await repair("/data", { runtime: storage.restart() });
+  await open<string>("/data", { runtime: storage.restart(), codec: "text" });
+  storage.kill();
+  await copied(storage, "/data/MANIFEST", "/data/MANIFEST.tmp");
+  await copied(storage, REPORT, MARK);
+}
+
+function replaced(bytes: Uint8Array, from: string, to: string): Uint8Array {
+  const text = new TextDecoder().decode(bytes);
+  expect(text).toContain(from);
+  return new TextEncoder().encode(text.replace(from, to));
+}
+
 describe("a repair that was interrupted", () => {
   test("is completed where the directory is now", async () => {
     const storage = await interrupted();
@@ -71,20 +106,6 @@ describe("a repair that was interrupted", () => {
     expect(report).toEqual({ ...told, repaired: true });
   });
 
-  test("touches nothing where its mark names the old files as new ones", async () => {
-    const storage = await interrupted(FIRST_MOVED);
-    await edit(storage, MARK, () => new TextEncoder().encode('{"keptIn":"damaged-1","number":1}'));
-    const before = filesOf(storage, "/data/");
-    const refused = repair("/data", { runtime: storage.restart() });
-    await expect(refused).rejects.toMatchObject({ code: "CORRUPT", details: { file: MARK } });
-    expect(filesOf(storage, "/data/").map(([path]) => path)).toEqual(before.map(([path]) => path));
-    await edit(storage, MARK, () => new TextEncoder().encode('{"keptIn":"damaged-1","number":2}'));
-    expect(await repair("/data", { runtime: storage.restart() })).toMatchObject({
-      repaired: true,
-      entries: 7,
-    });
-  });
-
   test.each([
     "",
     "null",
@@ -98,9 +119,39 @@ describe("a repair that was interrupted", () => {
     '{"keptIn":["damaged-1"],"number":2}',
     '{"keptIn":"damaged-1","number":3}',
     '{"keptIn":"damaged-3","number":2}',
-  ])("touches nothing where its mark is damaged: %s", async (text) => {
+    '{"keptIn":"damaged-1","number":1}',
+  ])("is completed by what it left where its mark is damaged: %s", async (text) => {
+    for (const to of ["/data/checkpoint/", FIRST_MOVED]) {
+      const storage = await interrupted(to);
+      const told = await repair("/data", { runtime: storage.restart(), dryRun: true });
+      await edit(storage, MARK, () => new TextEncoder().encode(text));
+      const report = await repair("/data", { runtime: storage.restart() });
+      expect(report).toEqual({ ...told, repaired: true });
+      const db = await open<string>("/data", { runtime: storage.restart(), codec: "text" });
+      expect([...db.keys()]).toEqual(["a0", "a1", "a2", "a3", "b0", "b2", "b3"]);
+      await db.close();
+    }
+  });
+
+  test.each<[why: string, spoil: (storage: SimulatedStorage) => Promise<void>]>([
+    ["two reports fit", (storage) => copied(storage, REPORT, "/data/damaged-2/REPORT.json")],
+    ["a report is missing", (storage) => storage.restart().fileSystem.makeDirectory("/data/damaged-2")],
+    ["a report is no JSON", (storage) => edit(storage, REPORT, (bytes) => bytes.subarray(1))],
+    [
+      "no report fits",
+      (storage) => edit(storage, REPORT, (bytes) => replaced(bytes, '"version":8', '"version":7')),
+    ],
+    ["the new manifest is gone", (storage) => storage.restart().fileSystem.remove("/data/MANIFEST.tmp")],
+    [
+      "the new manifest is damaged",
+      (storage) => edit(storage, "/data/MANIFEST.tmp", (bytes) => bytes.fill(0)),
+    ],
+    ["the manifest is of a store that was opened", opened],
+    ["an old file is in its place again", ended],
+  ])("touches nothing where its mark is damaged, and %s", async (_, spoil) => {
     const storage = await interrupted();
-    await edit(storage, MARK, () => new TextEncoder().encode(text));
+    await spoil(storage);
+    await edit(storage, MARK, () => new Uint8Array(3));
     const before = filesOf(storage, "/data/");
     const refused = repair("/data", { runtime: storage.restart() });
     await expect(refused).rejects.toMatchObject({ code: "CORRUPT", details: { file: MARK } });
