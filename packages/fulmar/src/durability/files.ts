@@ -26,7 +26,12 @@ export function formatNewer(file: string, version: number): FulmarError {
 }
 
 const OLDER_REMEDY =
-  "open it with this version of Fulmar to bring it to the present format, or dump it with an older one";
+  "open it with this version of Fulmar, which brings it to the present format where it can read it; where not, dump" +
+  " it with the version that wrote it, and load the dump";
+/** For the open that cannot. */
+export const UNREADABLE_REMEDY =
+  "this version of Fulmar cannot read that; nothing was changed; dump it with the version that wrote it" +
+  ' ("fulmar dump"), and load the dump into a new store with this one ("fulmar load")';
 
 export function formatOlder(file: string, version: number, remedy = OLDER_REMEDY): FulmarError {
   return new FulmarError("FORMAT_OLDER", `${file} has format ${version}: ${remedy}`, { file, version });

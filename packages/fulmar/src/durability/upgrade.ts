@@ -1,5 +1,5 @@
 import { Coverage } from "../record/coverage.js";
-import { attempt, formatOlder, withFile } from "./files.js";
+import { attempt, formatOlder, UNREADABLE_REMEDY, withFile } from "./files.js";
 import { identityOf, newIdentity } from "./first-open.js";
 import type { DiskRuntime } from "./keyring.js";
 import { type Layout, numbersIn } from "./layout.js";
@@ -41,7 +41,7 @@ export async function upgrade(
   );
   if (format === undefined || format >= MANIFEST_FORMAT) return;
   const reader = older.get(format);
-  if (reader === undefined) throw formatOlder(layout.manifest, format);
+  if (reader === undefined) throw formatOlder(layout.manifest, format, UNREADABLE_REMEDY);
   const store = await reader.load(runtime, layout);
   const status = await attempt("look at", layout.manifest, fileSystem.status(layout.manifest));
   const copied = identityOf(runtime, status?.identity ?? "") !== store.identity;

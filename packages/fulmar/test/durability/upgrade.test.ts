@@ -139,6 +139,7 @@ describe("a directory of an older format", () => {
     const before = storage.disk.fingerprint();
     await expect(MiniStore.open(runtime)).rejects.toMatchObject({
       code: "FORMAT_OLDER",
+      message: expect.stringMatching(/dump it with the version that wrote it .*and load the dump/),
       details: { version: 0, file: `${ROOT}/MANIFEST` },
     });
     const report = await verifyDirectory(runtime, ROOT);
