@@ -112,7 +112,7 @@ async function applyDirectory(
   await context.root.assertPresent();
   if (!sameState(await look(absolute), disk)) return "moved";
   if (disk.kind === "file") await unlink(absolute);
-  if (disk.kind !== "directory") await mkdir(absolute, { mode: 0o700 });
+  if (disk.kind !== "directory" && !(await makeDirectory(absolute, 0o700))) return "moved";
   await chmod(absolute, meta.mode);
   await makeDurable(absolute);
   await makeDurable(dirname(absolute));
@@ -157,18 +157,24 @@ export async function applyDeletion(
 export async function makeImplied(context: MirrorContext, path: string): Promise<void> {
   const absolute = context.root.absolute(path);
   await context.root.assertPresent();
-  try {
-    await mkdir(absolute);
-  } catch (error) {
-    if (systemCode(error) === "EEXIST") return;
-    throw error;
-  }
+  if (!(await makeDirectory(absolute))) return;
   await makeDurable(dirname(absolute));
   const made = await look(absolute);
   if (made.kind !== "directory") return;
   const { print } = made;
   const record: IndexRecord = { kind: "directory", print, checkedAtMs: Date.now(), sha256: "", writeId: "" };
   await remember(context, path, context.index.get(path), record);
+}
+
+/** False if somebody was quicker to make something there. */
+async function makeDirectory(absolute: string, mode?: number): Promise<boolean> {
+  try {
+    await mkdir(absolute, { mode });
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
 }
 
 /** False if something is in it. */

@@ -81,7 +81,7 @@ export function readReport(
 }
 
 /**
- * The mark, from what was durable before it: the new manifest and the report. Only as long as nothing else can be meant,
+ * The mark, from what was durable before it: the new manifest and the report. Only where nothing else can be meant,
  * because files that are moved to where others are take their place.
  */
 async function madeAgain(
