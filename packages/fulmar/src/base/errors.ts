@@ -130,6 +130,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
     "ERR_ACCESS_DENIED",
     "Node's permission model forbids it, and lets nobody sync a file: run a store with a directory without it",
   ],
+  ["EISDIR", "a directory is where a file belongs: move it elsewhere"],
   ["EMFILE", TOO_MANY_FILES],
   ["ENFILE", TOO_MANY_FILES],
 ]);
@@ -140,6 +141,7 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
   const system = codeOf(cause) ?? "unknown error";
   const details = { path, system, cause };
   const remedy = REMEDIES.get(system);
+  const added = remedy === undefined ? "" : `: ${remedy}`;
   switch (system) {
     case "ENOSPC":
     case "EDQUOT":
@@ -158,16 +160,13 @@ export function fileError(cause: unknown, action: string, path: string): FulmarE
         `not allowed to ${action} ${path} (${system}): ${remedy ?? "check owner and mode"}`,
         details,
       );
+    case "EISDIR":
     case "ENOTDIR":
     case "ENAMETOOLONG":
     // Node's own, for a NUL in a path.
     case "ERR_INVALID_ARG_VALUE":
-      return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})`, details);
+      return new FulmarError("PATH_UNUSABLE", `cannot ${action} ${path} (${system})${added}`, details);
     default:
-      return new FulmarError(
-        "IO_ERROR",
-        `cannot ${action} ${path} (${system})${remedy === undefined ? "" : `: ${remedy}`}`,
-        details,
-      );
+      return new FulmarError("IO_ERROR", `cannot ${action} ${path} (${system})${added}`, details);
   }
 }

@@ -22,7 +22,7 @@ import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
 import type { LogEnd } from "./manifest.js";
-import { listOrphanCheckpoints, removeAll } from "./orphans.js";
+import { listOrphanCheckpoints, refuseDirectories, removeAll } from "./orphans.js";
 import { Presence } from "./presence.js";
 import { type Opened, recover } from "./recovery.js";
 import { OLDER_FORMATS, upgrade } from "./upgrade.js";
@@ -90,6 +90,7 @@ export class DataDirectory {
     const lock = await runtime.fileSystem.lock(layout.root);
     try {
       const created = !(await holdsStore(runtime, layout));
+      await refuseDirectories(runtime, layout);
       if (created) {
         await syncAncestors(runtime, layout.root);
         await createStore(runtime, layout);

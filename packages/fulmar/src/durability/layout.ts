@@ -35,20 +35,17 @@ export function layoutOf(fileSystem: FileSystem, root: string): Layout {
   };
 }
 
+const ROOT_FILES = ["MANIFEST", RESTORING, REPAIRING].flatMap((name) => [name, name + TEMPORARY]);
+
+/** Whether a name in the root directory is that of a file that this program writes, but for its lock. */
+export function isRootFileName(name: string): boolean {
+  return ROOT_FILES.includes(name);
+}
+
 /** Whether a name in the root directory is one that this program writes. */
 export function isRootName(name: string): boolean {
-  return (
-    name === "MANIFEST" ||
-    name === `MANIFEST${TEMPORARY}` ||
-    name === RESTORING ||
-    name === `${RESTORING}${TEMPORARY}` ||
-    name === REPAIRING ||
-    name === `${REPAIRING}${TEMPORARY}` ||
-    isKeptName(name) ||
-    name === "log" ||
-    name === "checkpoint" ||
-    name.startsWith("LOCK")
-  );
+  const isDirectory = isKeptName(name) || name === "log" || name === "checkpoint";
+  return isDirectory || isRootFileName(name) || name.startsWith("LOCK");
 }
 
 /** The name of the directory for the old files of the repair of this number. */

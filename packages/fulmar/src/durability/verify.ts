@@ -17,7 +17,7 @@ import {
 } from "./layout.js";
 import { lockForReading } from "./lock-for-reading.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
-import { listOrphans } from "./orphans.js";
+import { listOrphans, refuseDirectories } from "./orphans.js";
 import { loadStore } from "./recovery.js";
 import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
@@ -64,6 +64,7 @@ export async function verifyHeld(
     const { message } = unfinishedRepair(layout);
     return unreadable([{ severity: "problem", code: "CORRUPT", file: layout.repairing, message }]);
   }
+  await refuseDirectories(runtime, layout);
   return (await isThere(runtime, layout.manifest)) ? verify(runtime, layout, onProgress) : undefined;
 }
 

@@ -92,6 +92,29 @@ describe("a directory", () => {
     await expect(verifyDirectory(storage.runtime, "/none")).rejects.toBeInstanceOf(FulmarError);
   });
 
+  test.each([
+    "MANIFEST.tmp",
+    "RESTORING",
+    "log/000000000009.log.tmp",
+    "log/000000000009.log",
+    "checkpoint/000000000009",
+    "checkpoint/000000000009.tmp",
+  ])("with a directory where a file belongs is refused as by an open, unchanged: %s", async (name) => {
+    await written();
+    const { fileSystem } = storage.restart();
+    const path = `${ROOT}/${name}`;
+    await fileSystem.makeDirectory(path);
+    await create(`${path}/thesis`);
+    const before = filesOf(storage, ROOT);
+    const message = expect.stringContaining("move it elsewhere");
+    const refused = { code: "PATH_UNUSABLE", message, details: { path } };
+    await expect(verifyDirectory(storage.restart(), ROOT)).rejects.toMatchObject(refused);
+    await expect(MiniStore.open(storage.restart())).rejects.toMatchObject(refused);
+    expect(filesOf(storage, ROOT)).toEqual(before);
+    await storage.restart().fileSystem.rename(path, `${ROOT}/elsewhere`);
+    await (await MiniStore.open(storage.restart())).close();
+  });
+
   test("with the mark of a repair needs that to be completed, with a manifest or without", async () => {
     await written();
     const mark = `${ROOT}/REPAIRING`;
@@ -234,7 +257,8 @@ describe("findings", () => {
     await written();
     for (const [path] of filesOf(storage, "/checkpoint/")) await storage.runtime.fileSystem.remove(path);
     storage.restart();
-    storage.disk.faults.add({ operations: ["list"], path: `${ROOT}/checkpoint`, code: "ENOENT" });
+    const times = Number.POSITIVE_INFINITY;
+    storage.disk.faults.add({ operations: ["list"], path: `${ROOT}/checkpoint`, code: "ENOENT", times });
     const { ok, findings } = await verified();
     expect(ok).toBe(false);
     expect(findings.map(({ file }) => file)).toEqual([CHECKPOINT, `${ROOT}/checkpoint`]);
