@@ -7,10 +7,14 @@ export const SEGMENT_BYTES_MAX = 255;
 /** Longest path, in UTF-8 bytes: below the store's limit for keys and PATH_MAX. */
 export const PATH_BYTES_MAX = 3000;
 
+/** Most names in one path: each directory on the way is looked at for every path, so that work grows with its cube. */
+export const DEPTH_MAX = 100;
+
 /** Why a path cannot be mirrored. */
 export type PathFault =
   | "empty"
   | "too-long"
+  | "too-deep"
   | "segment"
   | "separator"
   | "control"
@@ -43,7 +47,9 @@ export function pathFault(path: string, platform: NodeJS.Platform = process.plat
   if (hasControl(path)) return "control";
   if (path.includes("\\")) return "separator";
   if (/^[a-z]:/i.test(path)) return "drive";
-  for (const segment of path.split("/")) {
+  const segments = path.split("/");
+  if (segments.length > DEPTH_MAX) return "too-deep";
+  for (const segment of segments) {
     const fault = segmentFault(segment, platform);
     if (fault !== undefined) return fault;
   }

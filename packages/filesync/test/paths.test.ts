@@ -36,6 +36,7 @@ const HOSTILE: readonly [path: string, fault: PathFault][] = [
   ["x".repeat(256), "too-long"],
   [`${"ü".repeat(128)}`, "too-long"],
   [Array.from({ length: 1501 }, () => "a").join("/"), "too-long"],
+  [`${"a/".repeat(100)}a`, "too-deep"],
 ];
 
 describe("SEC: key -> path", () => {
@@ -67,7 +68,8 @@ describe("SEC: key -> path", () => {
 
   test("the limits themselves are admitted", () => {
     expect(pathFault("x".repeat(255), "linux")).toBe(undefined);
-    const longest = `${Array.from({ length: 1499 }, () => "a").join("/")}/b`;
+    expect(pathFault(`${"a/".repeat(99)}a`, "linux")).toBe(undefined);
+    const longest = `${Array.from({ length: 99 }, () => "a".repeat(29)).join("/")}/${"b".repeat(29)}`;
     expect(longest.length).toBe(3000 - 1);
     expect(pathFault(`${longest}b`, "linux")).toBe(undefined);
     expect(pathFault(`${longest}bb`, "linux")).toBe("too-long");
