@@ -1,6 +1,6 @@
 // Runs every program in examples/, and every complete program in the documentation and in the doc comments,
 // against the built packages. Each runs in a directory of its own, must end by itself, and must exit with 0. What is
-// TypeScript has to compile in strict mode, too.
+// TypeScript has to compile in strict mode, too, and what a line is said to print is compared.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import ts from "typescript";
 import { PUBLISHED, root } from "../package/pack.mjs";
 import { programsOf } from "./blocks.mjs";
 import { commentsOf } from "./comments.mjs";
+import { comparing } from "./shown.mjs";
 import { textsOf } from "./texts.mjs";
 
 const TIMEOUT_MS = 300_000;
@@ -34,7 +35,7 @@ function documentation() {
     programsOf(markdown(page)).map(({ code, language, line }) => {
       count += 1;
       const path = join(compiled, `${count}.mjs`);
-      writeFileSync(path, compile(code));
+      writeFileSync(path, compile(comparing(code)));
       const program = { name: `${page}:${line}`, path };
       if (!["ts", "typescript"].includes(language)) return program;
       const source = join(compiled, `${count}.mts`);

@@ -248,7 +248,8 @@ export class Store<V = unknown> extends Writable<V> {
    * await using db = await open<string>();
    * await db.set("session", "ada", { ttl: 1 });
    * await new Promise((resolve) => setTimeout(resolve, 10));
-   * console.log(db.has("session")); // false, swept or not
+   * // Swept or not:
+   * console.log(db.has("session")); // false
    * while (db.sweep() > 0); // now its memory is free
    * ```
    */

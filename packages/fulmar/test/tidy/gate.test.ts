@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { programsOf } from "../../../../scripts/examples/blocks.mjs";
 import { commentsOf } from "../../../../scripts/examples/comments.mjs";
+import { comparing } from "../../../../scripts/examples/shown.mjs";
 import { textsOf } from "../../../../scripts/examples/texts.mjs";
 import { checkContents } from "../../../../scripts/package/contents.mjs";
 import { PUBLISHED, root } from "../../../../scripts/package/pack.mjs";
@@ -41,6 +42,21 @@ test.each(["scripts/test.mjs", "scripts/matrix.mjs", "mutation/run.mjs"])(
     ]);
   },
 );
+
+describe("what a line of an example is said to print", () => {
+  it.each([
+    ["console.log(1, { a: [2] }); // 1 { a: [ 2 ] }", 0, ""],
+    ["for (const n of [1, 2]) console.log(n); // 1, 2", 0, ""],
+    ["if (false) console.log(1); // 2", 0, ""],
+    ["console.log(1); // never one without the other", 0, ""],
+    ["console.log(1);\nconsole.log(20, 30); // 20 31", 1, "line 2 of the program prints 20 30, not 20 31\n"],
+    ["for (const n of [1, 2]) console.log(n); // 1", 1, "line 1 of the program prints 1, 2, not 1\n"],
+  ])("is compared: %s", (code, exit, told) => {
+    const run = ["--input-type=module", "--eval", comparing(code)];
+    const { status, stderr } = spawnSync(process.execPath, run, { encoding: "utf8" });
+    expect([status, stderr]).toEqual([exit, told]);
+  });
+});
 
 describe("the installation", () => {
   const lock = {
