@@ -7,7 +7,7 @@ export const SEGMENT_BYTES_MAX = 255;
 /** Longest path, in UTF-8 bytes: below the store's limit for keys and PATH_MAX. */
 export const PATH_BYTES_MAX = 3000;
 
-/** Most names in one path: each directory on the way is looked at for every path, so that work grows with its cube. */
+/** Most names in one path: every directory on the way is looked at, and for each of them those above it again. */
 export const DEPTH_MAX = 100;
 
 /** Why a path cannot be mirrored. */
