@@ -5,8 +5,8 @@ import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../..
 
 const SPOILS = ["bit", "zero-sector", "misdirected-sector"] as const;
 /** More reads than an opening of these directories does. */
-const READS = 16;
-const SEEDS = 4;
+const READS = 6;
+const SEEDS = 8;
 const KEY = new Uint8Array(32).fill(7);
 
 interface Written {
