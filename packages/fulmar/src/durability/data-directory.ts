@@ -13,6 +13,7 @@ import type {
   FinalState,
   Recovered,
 } from "./directory-types.js";
+import { refuseDirectories } from "./file-places.js";
 import { attempt, removeFile, syncFile } from "./files.js";
 import { createStore, holdsStore, makeRoot, syncAncestors } from "./first-open.js";
 import { type CommitHistory, type PastSegment, SegmentHistory } from "./history.js";
@@ -22,7 +23,7 @@ import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
 import type { LogEnd } from "./manifest.js";
-import { listOrphanCheckpoints, refuseDirectories, removeAll } from "./orphans.js";
+import { listOrphanCheckpoints, removeAll } from "./orphans.js";
 import { Presence } from "./presence.js";
 import { type Opened, recover } from "./recovery.js";
 import { OLDER_FORMATS, upgrade } from "./upgrade.js";

@@ -1,15 +1,6 @@
-import { FulmarError } from "../base/errors.js";
-import type { FileSystem, Runtime } from "../base/runtime/interface.js";
+import type { Runtime } from "../base/runtime/interface.js";
 import { attempt, listOwn, removeFile } from "./files.js";
-import {
-  checkpointNumber,
-  isFileName,
-  isRootFileName,
-  isTemporary,
-  type Layout,
-  segmentNumber,
-  TEMPORARY,
-} from "./layout.js";
+import { checkpointNumber, isTemporary, type Layout, segmentNumber, TEMPORARY } from "./layout.js";
 import type { Manifest } from "./manifest.js";
 
 /**
@@ -71,29 +62,6 @@ export async function listOrphanCheckpoints(
     if (other || isTemporary(name)) orphans.push(fileSystem.join(layout.checkpoints, name));
   }
   return orphans;
-}
-
-/** Refuses a directory in the place of any file of a store: none could be written or removed there. */
-export async function refuseDirectories(runtime: Runtime, layout: Layout): Promise<void> {
-  const { fileSystem } = runtime;
-  const { root, log, checkpoints } = layout;
-  const places: [string, (name: string) => boolean][] = [
-    [root, isRootFileName],
-    [log, isFileName],
-    [checkpoints, isFileName],
-  ];
-  for (const [directory, isOurs] of places) {
-    // What cannot be listed is told by whoever needs it.
-    const names = await fileSystem.list(directory).catch(() => []);
-    const paths = names.filter(isOurs).map((name) => fileSystem.join(directory, name));
-    await Promise.all(paths.map((path) => refuseDirectory(fileSystem, path)));
-  }
-}
-
-async function refuseDirectory(fileSystem: FileSystem, path: string): Promise<void> {
-  if ((await attempt("look at", path, fileSystem.status(path)))?.kind !== "directory") return;
-  const message = `${path} is a directory, where a file of the store belongs: move it elsewhere`;
-  throw new FulmarError("PATH_UNUSABLE", message, { path });
 }
 
 export async function removeAll(runtime: Runtime, paths: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { FulmarError } from "../base/errors.js";
 import { OriginTable } from "../record/origins.js";
 import type { DirectoryProgress, Finding, VerifyReport } from "./directory-types.js";
+import { refuseDirectories } from "./file-places.js";
 import { attempt, listOwn, withFile } from "./files.js";
 import { identityOf, unfinishedRepair } from "./first-open.js";
 import { findHistory, inspectIfSound } from "./history.js";
@@ -17,7 +18,7 @@ import {
 } from "./layout.js";
 import { lockForReading } from "./lock-for-reading.js";
 import { type Manifest, type ManifestReading, readManifest } from "./manifest.js";
-import { listOrphans, refuseDirectories } from "./orphans.js";
+import { listOrphans } from "./orphans.js";
 import { loadStore } from "./recovery.js";
 import type { SegmentFile } from "./segment-reader.js";
 import { checkHistory } from "./verify-history.js";
