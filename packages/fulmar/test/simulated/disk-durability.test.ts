@@ -120,6 +120,23 @@ describe("what a power cut may leave (posix-strict)", () => {
   });
 });
 
+describe("a file that is moved and moved back (posix-strict)", () => {
+  it("is not moved once more by an earlier rename that becomes durable later", async () => {
+    const machine = simulatedStorage();
+    const fs = machine.runtime.fileSystem;
+    for (const path of ["/from", "/to"]) await fs.makeDirectory(path);
+    await synced(machine, "/to/a", "x");
+    for (const path of ["/", "/from", "/to"]) await fs.syncDirectory(path);
+    await fs.rename("/to/a", "/from/a");
+    await fs.rename("/from/a", "/to/a");
+    // The first is durable with `from`, the second with `to`.
+    await fs.syncDirectory("/to");
+    await fs.syncDirectory("/from");
+    expect([...machine.disk.image("durable").keys()]).toEqual(["/to/a"]);
+    expect(outcomes(machine.disk, "/to/a")).toEqual(["x"]);
+  });
+});
+
 describe("what a power cut may leave (ext4-like)", () => {
   const profile = "ext4-like";
 
@@ -167,6 +184,29 @@ describe("what a power cut may leave (ext4-like)", () => {
     await next.write(text("new"), 0);
     await machine.runtime.fileSystem.rename("/next", "/a");
     expect(outcomes(machine.disk, "/a")).toEqual(["new", "old"]);
+  });
+
+  it("keeps the order of directory operations around one that a failed sync lost", async () => {
+    const machine = simulatedStorage({ profile });
+    const fs = machine.runtime.fileSystem;
+    await fs.makeDirectory("/a");
+    await fs.syncDirectory("/");
+    await fs.makeDirectory("/before");
+    // One is not the last operation when it is lost, the other is.
+    for (const [lost, next] of [
+      ["/a/lost", "/between"],
+      ["/a/too", undefined],
+    ] as const) {
+      await fs.makeDirectory(lost);
+      if (next !== undefined) await fs.makeDirectory(next);
+      machine.disk.faults.add({ operations: ["syncDirectory"], code: "EIO" });
+      await expect(fs.syncDirectory("/a")).rejects.toMatchObject({ code: "EIO" });
+    }
+    await fs.makeDirectory("/after");
+    const images = [...machine.disk.durableImages()];
+    const names = images.map((disk) => simulatedStorage({ disk }).runtime.fileSystem.list("/"));
+    const left = (await Promise.all(names)).map((each) => each.join()).sort();
+    expect(left).toEqual(["a", "a,after,before,between", "a,before", "a,before,between"]);
   });
 
   it("does not write into space that an un-persisted truncation frees", async () => {

@@ -148,7 +148,10 @@ export interface FileSystem {
   makeDirectory(path: string): Promise<void>;
   /** Atomically replaces `to`. Durable after `syncDirectory` of the parent. */
   rename(from: string, to: string): Promise<void>;
+  /** A file, or a symbolic link. */
   remove(path: string): Promise<void>;
+  /** An empty directory; `ENOTEMPTY` or `EEXIST` when it is not. */
+  removeDirectory(path: string): Promise<void>;
   /** Gives `to` the owner, group and mode of `from`, as far as this process may. */
   copyRights(from: string, to: string): Promise<void>;
   /** fsync of a directory: creations, renames and removals in it are on stable storage. */

@@ -16,6 +16,7 @@ export type DiskOperationKind =
   | "makeDirectory"
   | "rename"
   | "remove"
+  | "removeDirectory"
   | "syncDirectory"
   | "realPath"
   | "lock"
@@ -39,6 +40,7 @@ const MUTATING: ReadonlySet<DiskOperationKind> = new Set<DiskOperationKind>([
   "makeDirectory",
   "rename",
   "remove",
+  "removeDirectory",
   "syncDirectory",
 ]);
 

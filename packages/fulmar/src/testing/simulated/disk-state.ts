@@ -14,20 +14,6 @@ export interface DiskShape {
   readonly sectorBytes: number;
 }
 
-/** Applies an entry operation to one of the two views of the directories. */
-function applyEntry(
-  inodes: Map<number, Inode>,
-  changes: readonly EntryChange[],
-  view: "volatile" | "durable",
-): void {
-  for (const change of changes) {
-    const directory = inodes.get(change.directory);
-    if (directory?.kind !== "directory") continue;
-    if (change.target === undefined) directory[view].delete(change.name);
-    else directory[view].set(change.name, change.target);
-  }
-}
-
 /**
  * The state of a disk: inodes with a volatile and a durable side, and the operations between the two in
  * their order of issue. Pure model: faults, quotas, locks and time are built around it.
@@ -148,7 +134,9 @@ export class DiskState {
   /** Puts one operation on the durable side; `length` bytes of a write. */
   persist(operation: PendingOperation, length: number): void {
     if (operation.kind === "entry") {
-      applyEntry(this.inodes, operation.changes, "durable");
+      for (const { directory, name, target } of operation.changes) {
+        this.#directory(directory)?.persist(operation.seq, name, target);
+      }
       return;
     }
     const { durable } = this.file(operation.inode);
@@ -162,7 +150,7 @@ export class DiskState {
 
   /** Forgets the pending operations of a file without making them durable: a failed writeback. */
   lose(inode: number): void {
-    for (const seq of this.pending.of(inode)) this.pending.delete(seq);
+    this.pending.lose(inode);
   }
 
   /** The power is gone: what is durable is all there is. */
@@ -195,7 +183,16 @@ export class DiskState {
 
   #entries(inode: number, changes: readonly EntryChange[], replacesWith?: number): void {
     this.#add({ kind: "entry", inode, changes }, replacesWith);
-    applyEntry(this.inodes, changes, "volatile");
+    for (const { directory, name, target } of changes) {
+      const names = this.#directory(directory)?.volatile;
+      if (target === undefined) names?.delete(name);
+      else names?.set(name, target);
+    }
+  }
+
+  #directory(number: number): DirectoryInode | undefined {
+    const inode = this.inodes.get(number);
+    return inode?.kind === "directory" ? inode : undefined;
   }
 
   #add(operation: Unnumbered<PendingOperation>, replacesWith?: number): void {

@@ -294,6 +294,23 @@ const nameCases: readonly FileSystemCase[] = [
     },
   },
   {
+    name: "removes empty directories, not files",
+    async run(fs, directory) {
+      const path = fs.join(directory, "a");
+      await fs.makeDirectory(path);
+      await makeFile(fs, fs.join(path, "file"), "");
+      await expectCode(fs.removeDirectory(path), "ENOTEMPTY", "EEXIST");
+      await expectCode(fs.removeDirectory(fs.join(path, "file")), "ENOTDIR");
+      await fs.remove(fs.join(path, "file"));
+      await fs.removeDirectory(path);
+      await fs.syncDirectory(directory);
+      expect((await fs.list(directory)).length === 0, "it is gone");
+      await expectCode(fs.removeDirectory(path), "ENOENT");
+      await fs.makeDirectory(path);
+      expect((await fs.list(path)).length === 0, "a new one is empty");
+    },
+  },
+  {
     name: "finds the real path of what exists",
     async run(fs, directory) {
       const real = await fs.realPath(directory);

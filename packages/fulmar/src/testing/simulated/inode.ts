@@ -30,15 +30,32 @@ export class DirectoryInode {
   readonly number: number;
   volatile: Map<string, number>;
   durable: Map<string, number>;
+  /** Which operation changed a durable name last: an earlier one that persists after it changes it no more. */
+  readonly #changedBy: Map<string, number>;
 
-  constructor(number: number, volatile = new Map<string, number>(), durable = new Map<string, number>()) {
+  constructor(
+    number: number,
+    volatile = new Map<string, number>(),
+    durable = new Map<string, number>(),
+    changedBy = new Map<string, number>(),
+  ) {
     this.number = number;
     this.volatile = volatile;
     this.durable = durable;
+    this.#changedBy = changedBy;
+  }
+
+  /** Operation number `seq` makes a name mean another inode, or nothing, for good. */
+  persist(seq: number, name: string, target: number | undefined): void {
+    if (seq < (this.#changedBy.get(name) ?? 0)) return;
+    this.#changedBy.set(name, seq);
+    if (target === undefined) this.durable.delete(name);
+    else this.durable.set(name, target);
   }
 
   fork(): DirectoryInode {
-    return new DirectoryInode(this.number, new Map(this.volatile), new Map(this.durable));
+    const { number, volatile, durable } = this;
+    return new DirectoryInode(number, new Map(volatile), new Map(durable), new Map(this.#changedBy));
   }
 }
 

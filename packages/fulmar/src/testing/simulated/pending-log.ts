@@ -5,7 +5,7 @@ export type Unnumbered<T> = T extends PendingOperation ? Omit<T, "seq" | "needs"
 
 /**
  * The un-synced operations of a disk in order of issue, with the dependencies that the profile puts between
- * them. A dependency that is no longer pending is durable, or was lost by a failed writeback, and binds nothing.
+ * them. A dependency that is no longer pending is durable and binds nothing.
  */
 export class PendingLog {
   readonly #profile: DiskProfile;
@@ -88,6 +88,22 @@ export class PendingLog {
     const left = this.of(operation.inode);
     if (left.length === 0) this.#byInode.delete(operation.inode);
     else this.#byInode.set(operation.inode, left);
+  }
+
+  /** Takes out what will never be durable. The order of the others stays: what needed it needs what it needed. */
+  lose(inode: number): void {
+    const lost = new Map<number, readonly number[]>();
+    const without = (needs: readonly number[]): number[] => needs.flatMap((need) => lost.get(need) ?? [need]);
+    for (const seq of this.of(inode)) {
+      lost.set(seq, without(this.#operations.get(seq)?.needs ?? []));
+      this.delete(seq);
+    }
+    if (lost.has(this.#lastJournal)) this.#lastJournal = 0;
+    for (const operation of this.#operations.values()) {
+      if (operation.kind !== "write") this.#lastJournal = Math.max(this.#lastJournal, operation.seq);
+      if (!operation.needs.some((need) => lost.has(need))) continue;
+      this.#operations.set(operation.seq, { ...operation, needs: without(operation.needs) });
+    }
   }
 
   clear(): void {

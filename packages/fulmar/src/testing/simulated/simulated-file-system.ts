@@ -96,6 +96,16 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return this.#calls.run("removeDirectory", path, () => {
+      const { directory, name } = place(this.#disk.state, path, "rmdir");
+      if (mustFindDirectory(this.#disk.state, path, "rmdir").volatile.size > 0) {
+        throw new SystemError("ENOTEMPTY", "rmdir", path);
+      }
+      this.#disk.state.remove(directory, name);
+    });
+  }
+
   /** All files belong to the one user that there is. */
   copyRights(from: string, to: string): Promise<void> {
     return this.#calls.run("status", to, () => {

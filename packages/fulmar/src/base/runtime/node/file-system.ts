@@ -7,6 +7,7 @@ import {
   readdir,
   realpath,
   rename,
+  rmdir,
   stat,
   unlink,
 } from "node:fs/promises";
@@ -112,6 +113,7 @@ export const nodeFileSystem: FileSystem = Object.freeze({
   makeDirectory,
   rename: (from: string, to: string) => rename(from, to),
   remove: (path: string) => unlink(path),
+  removeDirectory: (path: string) => rmdir(path),
   copyRights,
   syncDirectory,
   realPath: (path: string) => realpath(path),
