@@ -22,6 +22,7 @@ import type { DiskRuntime } from "./keyring.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { LogSegments } from "./log-segments.js";
 import { LogWriter } from "./log-writer.js";
+import { MadeDirectories } from "./made-directories.js";
 import type { LogEnd } from "./manifest.js";
 import { listOrphanCheckpoints, removeAll } from "./orphans.js";
 import { Presence } from "./presence.js";
@@ -85,9 +86,25 @@ export class DataDirectory {
     options: DirectoryOptions,
   ): Promise<DataDirectory> {
     assert(origins.size === 0 && engine.version === 0, "a directory is opened into an empty store");
-    const layout = layoutOf(runtime.fileSystem, await makeRoot(runtime, path));
-    // Before the lock, which leaves a file: a directory of somebody else is not touched at all.
-    await holdsStore(runtime, layout);
+    const made = new MadeDirectories(runtime.fileSystem);
+    try {
+      const layout = layoutOf(runtime.fileSystem, await makeRoot(runtime, path, made));
+      // Before the lock, which leaves a file: a directory of somebody else is not touched at all.
+      await holdsStore(runtime, layout);
+      return await DataDirectory.#openLocked(runtime, layout, engine, origins, options);
+    } catch (error) {
+      await made.unmake();
+      throw error;
+    }
+  }
+
+  static async #openLocked(
+    runtime: DiskRuntime,
+    layout: Layout,
+    engine: MemoryEngine,
+    origins: OriginTable,
+    options: DirectoryOptions,
+  ): Promise<DataDirectory> {
     const lock = await runtime.fileSystem.lock(layout.root);
     try {
       const created = !(await holdsStore(runtime, layout));

@@ -1,6 +1,6 @@
 import { toHex } from "../base/bytes.js";
 import { codeOf, FulmarError } from "../base/errors.js";
-import type { FileHandle, Runtime } from "../base/runtime/interface.js";
+import type { FileHandle, FileSystem, Runtime } from "../base/runtime/interface.js";
 import { ORIGIN_ID_BYTES } from "../record/origins.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { SEAL_BYTES } from "./file-seal.js";
@@ -9,14 +9,15 @@ import { KEY_SECTION_BYTES } from "./key-section.js";
 import type { DiskRuntime } from "./keyring.js";
 import { isRootName, isTemporary, type Layout, segmentName, segmentNumber, TEMPORARY } from "./layout.js";
 import { FIRST_RECORD_AT } from "./log-scan.js";
+import { MadeDirectories } from "./made-directories.js";
 import { encodeSlot, MANIFEST_BYTES, type Manifest, NO_CHECKPOINT, SLOT_BYTES } from "./manifest.js";
 import { readSegmentHeader, SEALED, SEGMENT_HEADER_BYTES } from "./segment-format.js";
 import { SegmentPool } from "./segment-pool.js";
 
 /** Makes sure that the directory exists and returns its path without symbolic links. */
-export async function makeRoot(runtime: Runtime, path: string): Promise<string> {
+export async function makeRoot(runtime: Runtime, path: string, made: MadeDirectories): Promise<string> {
   const { fileSystem } = runtime;
-  let missing = false;
+  const missing: string[] = [];
   for (let at = path; ; at = fileSystem.parent(at)) {
     const status = await attempt("look at", at, fileSystem.status(at));
     if (status?.kind === "directory") break;
@@ -28,10 +29,10 @@ export async function makeRoot(runtime: Runtime, path: string): Promise<string> 
       const message = `${at} is a symbolic link that leads nowhere: make the directory that it names, or remove it`;
       throw new FulmarError("PATH_UNUSABLE", message, { path: at });
     }
-    missing = true;
+    missing.unshift(at);
     if (fileSystem.parent(at) === at) break;
   }
-  if (missing) await attempt("create", path, fileSystem.makeDirectory(path));
+  if (missing.length > 0) await made.makeAll(path, missing);
   return attempt("resolve", path, fileSystem.realPath(path));
 }
 
@@ -123,10 +124,25 @@ export function identityOf(runtime: Runtime, identity: string): string {
  */
 export async function createStore(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const { fileSystem } = runtime;
-  for (const directory of [layout.log, layout.checkpoints]) {
-    await attempt("create", directory, fileSystem.makeDirectory(directory));
+  const made = new MadeDirectories(fileSystem);
+  try {
+    await fillStore(runtime, layout, made);
+  } catch (error) {
+    const isThere = await fileSystem.isNamed(layout.manifest).catch(() => true);
+    if (!isThere) await removeFile(fileSystem, firstSegment(fileSystem, layout)).catch(() => undefined);
+    await made.unmake();
+    throw error;
   }
-  await removeFile(fileSystem, fileSystem.join(layout.log, segmentName(1)));
+}
+
+function firstSegment(fileSystem: FileSystem, layout: Layout): string {
+  return fileSystem.join(layout.log, segmentName(1));
+}
+
+async function fillStore(runtime: DiskRuntime, layout: Layout, made: MadeDirectories): Promise<void> {
+  const { fileSystem } = runtime;
+  for (const directory of [layout.log, layout.checkpoints]) await made.make(directory);
+  await removeFile(fileSystem, firstSegment(fileSystem, layout));
   await syncDirectory(fileSystem, layout.log);
   const storeId = newIdentity(runtime);
   const incarnation = newIdentity(runtime);

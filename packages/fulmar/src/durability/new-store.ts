@@ -9,6 +9,7 @@ import { attempt, removeFile, syncDirectory, syncFile, withFile, writeFully } fr
 import { fillManifest } from "./first-open.js";
 import type { DiskRuntime } from "./keyring.js";
 import { checkpointName, type Layout, segmentName, TEMPORARY } from "./layout.js";
+import { MadeDirectories } from "./made-directories.js";
 import { newSalt, openedSegment } from "./segment-pool.js";
 
 /** The contents of a store that is written in one go. */
@@ -50,22 +51,26 @@ export interface PreparedStore {
  */
 export async function prepareNewStore(context: NewStoreContext, state: WholeState): Promise<PreparedStore> {
   const { runtime, layout, number } = context;
+  const made = new MadeDirectories(runtime.fileSystem);
   try {
-    return await writeNewStore(context, state);
+    return await writeNewStore(context, state, made);
   } catch (error) {
     for (const path of [...pathsOf(runtime.fileSystem, layout, number), layout.manifest]) {
       await removeFile(runtime.fileSystem, path + TEMPORARY).catch(() => undefined);
     }
+    await made.unmake();
     throw error;
   }
 }
 
-async function writeNewStore(context: NewStoreContext, state: WholeState): Promise<PreparedStore> {
+async function writeNewStore(
+  context: NewStoreContext,
+  state: WholeState,
+  made: MadeDirectories,
+): Promise<PreparedStore> {
   const { runtime, layout, number } = context;
   const { fileSystem } = runtime;
-  for (const directory of [layout.log, layout.checkpoints]) {
-    await attempt("create", directory, fileSystem.makeDirectory(directory));
-  }
+  for (const directory of [layout.log, layout.checkpoints]) await made.make(directory);
   const { storeId, incarnation, version, usedVersion, seq, hlc, hadPeers } = state;
   const written = await writeCheckpointFile(context, state);
   const { end, crc } = await writeSegmentFile(context, state);
@@ -87,9 +92,23 @@ export async function commitNewStore(runtime: DiskRuntime, layout: Layout, numbe
   const { fileSystem } = runtime;
   const [checkpoint, segment] = pathsOf(runtime.fileSystem, layout, number);
   for (const path of [checkpoint, segment, layout.manifest]) {
-    if ((await attempt("look at", path, fileSystem.status(path + TEMPORARY))) === undefined) continue;
-    await attempt("rename", path, fileSystem.rename(path + TEMPORARY, path));
+    const isPending = (await attempt("look at", path, fileSystem.status(path + TEMPORARY))) !== undefined;
+    if (isPending) await giveName(fileSystem, path);
+    // An attempt that ended after the rename may not have come to this.
+    else await syncDirectory(fileSystem, fileSystem.parent(path));
+  }
+}
+
+async function giveName(fileSystem: FileSystem, path: string): Promise<void> {
+  const replaces = await attempt("look at", path, fileSystem.isNamed(path));
+  await attempt("rename", path, fileSystem.rename(path + TEMPORARY, path));
+  try {
     await syncDirectory(fileSystem, fileSystem.parent(path));
+  } catch (error) {
+    // The system may forget the name that this sync was for; the next attempt has to give it again. In the place of
+    // an old manifest the new one is all there is: the next open writes it anew.
+    if (!replaces) await fileSystem.rename(path, path + TEMPORARY).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import { attempt, createDurably, removeFile, syncDirectory, writeFully } from ".
 import type { DiskRuntime } from "./keyring.js";
 import { checkpointNumber, keptName, type Layout, layoutOf, segmentNumber, TEMPORARY } from "./layout.js";
 import { lockForReading } from "./lock-for-reading.js";
+import { MadeDirectories } from "./made-directories.js";
 import { commitNewStore, prepareNewStore, type WholeState } from "./new-store.js";
 import { type Mark, notAReport, REPORT, readMark, readReport } from "./repair-mark.js";
 import { listIfThere, type Salvaged, salvage } from "./salvage.js";
@@ -58,7 +59,11 @@ async function repairHeld(context: RepairContext, layout: Layout): Promise<Repai
   const { runtime, dryRun } = context;
   const begun = await readMark(runtime, layout);
   if (begun !== undefined) {
-    if (!dryRun) await complete(runtime, layout, begun);
+    if (!dryRun) {
+      // Whoever wrote the mark may have been killed before it was durable, and without it old files are not moved.
+      await syncDirectory(runtime.fileSystem, layout.root);
+      await complete(runtime, layout, begun);
+    }
     return begunReport(context, layout, begun);
   }
   const sound = await verifyHeld(runtime, layout);
@@ -107,14 +112,37 @@ async function replace(context: RepairContext, layout: Layout, state: Salvaged):
     context.progress({ phase: "write", entries, bytes, bytesTotal: Math.max(bytes, bytesTotal) });
   await prepareNewStore({ runtime, layout, number, stopped, progress }, wholeState(state));
   await checkPrepared(runtime, layout, number);
-  const keptIn = await makeKept(runtime, layout);
-  const kept = runtime.fileSystem.join(layout.root, keptIn);
-  const report: RepairReport = { ...reportOf(layout, state), keptIn: kept };
-  await writeText(runtime, runtime.fileSystem.join(kept, REPORT), JSON.stringify(report));
-  await syncDirectory(runtime.fileSystem, layout.root);
+  const keptIn = await nextKept(runtime, layout);
   const mark: Mark = { keptIn, number };
-  await writeText(runtime, layout.repairing, JSON.stringify(mark));
+  await prepareKept(runtime, layout, mark, reportOf(layout, state));
   return mark;
+}
+
+/** Makes the directory for the old files, with the report, and then the mark. */
+async function prepareKept(
+  runtime: DiskRuntime,
+  layout: Layout,
+  mark: Mark,
+  report: RepairReport,
+): Promise<void> {
+  const { fileSystem } = runtime;
+  const made = new MadeDirectories(fileSystem);
+  const kept = fileSystem.join(layout.root, mark.keptIn);
+  const reported = fileSystem.join(kept, REPORT);
+  try {
+    for (const path of [kept, ...["log", "checkpoint"].map((name) => fileSystem.join(kept, name))]) {
+      await made.make(path);
+    }
+    await syncDirectory(fileSystem, kept);
+    await writeText(runtime, reported, JSON.stringify({ ...report, keptIn: kept }));
+    await syncDirectory(fileSystem, layout.root);
+    await writeText(runtime, layout.repairing, JSON.stringify(mark));
+  } catch (error) {
+    const isMarked = await fileSystem.isNamed(layout.repairing).catch(() => true);
+    if (!isMarked) await removeFile(fileSystem, reported).catch(() => undefined);
+    await made.unmake();
+    throw error;
+  }
 }
 
 /** What the repair with this mark reported: written before the mark was, perhaps where the directory was then. */
@@ -137,7 +165,8 @@ function wholeState({ sink, storeId, hadPeers, compressed, usedVersion }: Salvag
   return { engine, origins, coverage, hadPeers, compressed, storeId, incarnation, ...numbers };
 }
 
-async function makeKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
+/** The name of the directory for the old files. */
+async function nextKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
   const { fileSystem } = runtime;
   for (let count = 1; ; count++) {
     const keptIn = keptName(count);
@@ -145,10 +174,6 @@ async function makeKept(runtime: DiskRuntime, layout: Layout): Promise<string> {
     // One without files is left of a repair that was interrupted before it moved anything.
     if (await hasFiles(runtime, path)) continue;
     await removeFile(fileSystem, fileSystem.join(path, REPORT));
-    for (const name of ["log", "checkpoint"]) {
-      await attempt("create", path, fileSystem.makeDirectory(fileSystem.join(path, name)));
-    }
-    await syncDirectory(fileSystem, path);
     return keptIn;
   }
 }
@@ -177,8 +202,19 @@ async function complete(runtime: DiskRuntime, layout: Layout, { keptIn: name, nu
   const pending = await attempt("look at", layout.manifest, fileSystem.status(layout.manifest + TEMPORARY));
   if (pending !== undefined) await moveAll(runtime, layout.root, keptIn, (name) => name === "MANIFEST");
   await commitNewStore(runtime, layout, number);
+  await unmark(runtime, layout, { keptIn: name, number });
+}
+
+async function unmark(runtime: DiskRuntime, layout: Layout, mark: Mark): Promise<void> {
+  const { fileSystem } = runtime;
   await removeFile(fileSystem, layout.repairing);
-  await syncDirectory(fileSystem, layout.root);
+  try {
+    await syncDirectory(fileSystem, layout.root);
+  } catch (error) {
+    // The system may forget the removal, so that the mark is back one day: the next attempt has to remove it again.
+    await writeText(runtime, layout.repairing, JSON.stringify(mark)).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function moveAll(
@@ -188,13 +224,21 @@ async function moveAll(
   selects: (name: string) => boolean,
 ): Promise<void> {
   const { fileSystem } = runtime;
-  for (const name of await listIfThere(runtime, from)) {
-    if (!selects(name)) continue;
-    const path = fileSystem.join(from, name);
-    await attempt("rename", path, fileSystem.rename(path, fileSystem.join(to, name)));
+  const moved: [from: string, to: string][] = [];
+  try {
+    for (const name of await listIfThere(runtime, from)) {
+      if (!selects(name)) continue;
+      const [path, target] = [fileSystem.join(from, name), fileSystem.join(to, name)];
+      await attempt("rename", path, fileSystem.rename(path, target));
+      moved.push([path, target]);
+    }
+    await syncDirectory(fileSystem, to);
+    await syncDirectory(fileSystem, from);
+  } catch (error) {
+    // The system may forget the names that a failed sync was for: the next attempt has to give them again.
+    for (const [path, target] of moved) await fileSystem.rename(target, path).catch(() => undefined);
+    throw error;
   }
-  await syncDirectory(fileSystem, to);
-  await syncDirectory(fileSystem, from);
 }
 
 async function writeText(runtime: DiskRuntime, path: string, text: string): Promise<void> {

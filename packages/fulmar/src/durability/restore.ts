@@ -17,6 +17,7 @@ import {
   segmentNumber,
   TEMPORARY,
 } from "./layout.js";
+import { MadeDirectories } from "./made-directories.js";
 import { commitNewStore, newEngine, prepareNewStore, type WholeState } from "./new-store.js";
 import { removeAll } from "./orphans.js";
 import type { FoundNumbers } from "./replay.js";
@@ -50,7 +51,22 @@ export async function restoreBackup(
   if (status !== undefined) await leftovers(runtime, layoutOf(fileSystem, directory));
   const state = await load(context, backup);
   checkStopped(context);
-  const layout = layoutOf(fileSystem, await makeRoot(runtime, directory));
+  const made = new MadeDirectories(fileSystem);
+  try {
+    return await restoreInto(context, layoutOf(fileSystem, await makeRoot(runtime, directory, made)), state);
+  } catch (error) {
+    await made.unmake();
+    throw error;
+  }
+}
+
+async function restoreInto(
+  context: RestoreContext,
+  layout: Layout,
+  state: WholeState,
+): Promise<RestoreSummary> {
+  const { runtime } = context;
+  const { fileSystem } = runtime;
   const lock = await fileSystem.lock(layout.root);
   try {
     const old = await leftovers(runtime, layout);
@@ -86,10 +102,12 @@ function checkStopped({ stopped }: RestoreContext): void {
   if (stopped()) throw new FulmarError("CLOSED", "the restore was stopped");
 }
 
-/** From here on the directory is neither empty nor a store, until its manifest stands. */
+/**
+ * From here on the directory is neither empty nor a store, until its manifest stands. A mark that is there is replaced
+ * in one step: without any, what is left of an attempt before would be somebody else's.
+ */
 async function mark(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const path = layout.restoring;
-  await removeFile(runtime.fileSystem, path);
   const handle = await createDurably(runtime.fileSystem, path + TEMPORARY, path, async () => {});
   await attempt("close", path, handle.close());
 }
@@ -98,10 +116,12 @@ async function mark(runtime: DiskRuntime, layout: Layout): Promise<void> {
 async function unmark(runtime: DiskRuntime, layout: Layout): Promise<void> {
   const { fileSystem } = runtime;
   for (const directory of [layout.log, layout.checkpoints]) {
+    if ((await attempt("look at", directory, fileSystem.status(directory))) === undefined) continue;
     const names = await attempt("list", directory, fileSystem.list(directory));
     if (names.length > 0) return;
     await syncDirectory(fileSystem, directory);
   }
+  await syncDirectory(fileSystem, layout.root);
   await removeFile(fileSystem, layout.restoring);
 }
 

@@ -16,13 +16,23 @@ export default defineConfig({
   root: process.cwd(),
   test: {
     maxWorkers: CORES,
-    projects: Array.from({ length: PARTS }, (_, part) => ({
-      resolve: base.resolve ?? {},
-      test: {
-        name: `part ${part + 1} of ${PARTS}`,
-        include: ["packages/fulmar/test/crash/enumeration-*.test.ts"],
-        env: { FULMAR_SEED: SEED, FULMAR_CRASH_PART: `${part}/${PARTS}` },
+    projects: [
+      ...Array.from({ length: PARTS }, (_, part) => ({
+        resolve: base.resolve ?? {},
+        test: {
+          name: `part ${part + 1} of ${PARTS}`,
+          include: ["packages/fulmar/test/crash/enumeration-*.test.ts"],
+          env: { FULMAR_SEED: SEED, FULMAR_CRASH_PART: `${part}/${PARTS}` },
+        },
+      })),
+      {
+        resolve: base.resolve ?? {},
+        test: {
+          name: "killed, then cut",
+          include: ["packages/fulmar/test/crash/killed-and-cut.test.ts"],
+          env: { FULMAR_SEED: SEED },
+        },
       },
-    })),
+    ],
   },
 });

@@ -11,6 +11,7 @@ import {
 } from "../../../src/durability/first-open.js";
 import { withKeyring } from "../../../src/durability/keyring.js";
 import { type Layout, layoutOf } from "../../../src/durability/layout.js";
+import { MadeDirectories } from "../../../src/durability/made-directories.js";
 import { NO_CHECKPOINT, readManifest } from "../../../src/durability/manifest.js";
 import { inspectSegment } from "../../../src/durability/segment-reader.js";
 import { createKeyring, type Encryption } from "../../../src/store/encryption.js";
@@ -22,11 +23,13 @@ let runtime: Runtime;
 let fileSystem: FileSystem;
 let layout: Layout;
 let calls: string[];
+let made: MadeDirectories;
 
 beforeEach(() => {
   storage = machine();
   ({ runtime } = storage);
   ({ fileSystem } = runtime);
+  made = new MadeDirectories(fileSystem);
   layout = layoutOf(fileSystem, "/a/b");
   calls = [];
   const looking = new Set(["status", "list", "read", "size", "open", "realPath"]);
@@ -43,18 +46,21 @@ async function put(path: string, bytes: Uint8Array = new Uint8Array(0)): Promise
 
 describe("the directory of a store", () => {
   test("is made with those above it, if it is missing", async () => {
-    expect(await makeRoot(runtime, "/a/b")).toBe("/a/b");
+    expect(await makeRoot(runtime, "/a/b", made)).toBe("/a/b");
     expect(calls).toEqual(["makeDirectory /a/b"]);
-    expect(await makeRoot(runtime, "/a/b")).toBe("/a/b");
+    expect(await makeRoot(runtime, "/a/b", made)).toBe("/a/b");
     expect(calls).toHaveLength(1);
-    expect(await makeRoot(runtime, "/a/c")).toBe("/a/c");
-    expect(await makeRoot(runtime, "/")).toBe("/");
+    expect(await makeRoot(runtime, "/a/c", made)).toBe("/a/c");
+    expect(await makeRoot(runtime, "/", made)).toBe("/");
     expect(calls).toHaveLength(2);
   });
 
   test.each(["/file", "/file/b", "/file/b/c"])("is not made where a file is: %s", async (path) => {
     await put("/file");
-    await expect(makeRoot(runtime, path)).rejects.toMatchObject({ code: "PATH_UNUSABLE", details: { path } });
+    await expect(makeRoot(runtime, path, made)).rejects.toMatchObject({
+      code: "PATH_UNUSABLE",
+      details: { path },
+    });
     expect(calls.filter((call) => call.startsWith("makeDirectory"))).toEqual([]);
   });
 
@@ -65,7 +71,7 @@ describe("the directory of a store", () => {
     const isNamed: FileSystem["isNamed"] = async (path) =>
       !path.startsWith("/file/") && fileSystem.isNamed(path);
     const unaware = { ...runtime, fileSystem: Object.assign(Object.create(fileSystem), { status, isNamed }) };
-    await expect(makeRoot(unaware, "/file/b/c")).rejects.toMatchObject({
+    await expect(makeRoot(unaware, "/file/b/c", made)).rejects.toMatchObject({
       code: "PATH_UNUSABLE",
       details: { path: "/file" },
     });
@@ -73,7 +79,7 @@ describe("the directory of a store", () => {
   });
 
   test("is durable with every directory above it, up to those that may not be opened", async () => {
-    await makeRoot(runtime, "/a/b/c");
+    await makeRoot(runtime, "/a/b/c", made);
     calls.length = 0;
     await syncAncestors(runtime, "/a/b/c");
     expect(calls).toEqual(["syncDirectory /a/b", "syncDirectory /a", "syncDirectory /"]);
@@ -199,7 +205,7 @@ describe("a first segment that no commit is in, of an encrypted store", () => {
 
 describe("a store that is made", () => {
   test("has its first segment durably before the manifest that names it appears", async () => {
-    await makeRoot(runtime, "/a/b");
+    await makeRoot(runtime, "/a/b", made);
     calls.length = 0;
     await createStore(runtime, layout);
     const segment = "/a/b/log/000000000001.log";
@@ -223,7 +229,7 @@ describe("a store that is made", () => {
   });
 
   test("is empty, and says so in both slots", async () => {
-    await makeRoot(runtime, "/a/b");
+    await makeRoot(runtime, "/a/b", made);
     await createStore(runtime, layout);
     const handle = await fileSystem.open(layout.manifest, "read");
     const { manifest } = await readManifest(nodeChecksum, handle);

@@ -16,8 +16,8 @@ import { createEntryHash } from "../../../src/memory/entry-hash.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
 import { Coverage } from "../../../src/record/coverage.js";
 import { OriginTable } from "../../../src/record/origins.js";
-import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
-import { contents, filesOf, MiniStore, machine, ROOT } from "../harness.js";
+import type { SimulatedDisk, SimulatedStorage } from "../../../src/testing/simulated/index.js";
+import { contents, filesOf, MiniStore, machine, machineOn, ROOT } from "../harness.js";
 import { entryOf, IDS } from "./checkpoint-bytes.js";
 
 const [WRITER, FOREIGN] = IDS;
@@ -154,6 +154,25 @@ describe("a store that is written in one go", () => {
       expect(store.contents().size).toBe(2);
       await store.close();
     }
+  });
+
+  test("has all its names for good once it was committed again after a kill, whenever that was", async () => {
+    await runtime.fileSystem.syncDirectory("/");
+    await prepare();
+    const killed: SimulatedDisk[] = [];
+    storage.disk.onOperation = (_, phase) => {
+      if (phase === "before") killed.push(storage.disk.fork());
+    };
+    await commitNewStore(runtime, layout, 7);
+    for (const disk of killed) {
+      await commitNewStore(machineOn(disk).runtime, layout, 7);
+      expect([...disk.image("durable").keys()].map((path) => path.slice(ROOT.length + 1)).sort()).toEqual([
+        "MANIFEST",
+        "checkpoint/000000000007",
+        "log/000000000007.log",
+      ]);
+    }
+    expect(killed.length).toBeGreaterThanOrEqual(12);
   });
 
   test("takes the place of what an earlier attempt left", async () => {

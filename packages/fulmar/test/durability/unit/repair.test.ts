@@ -138,8 +138,6 @@ describe("a directory that is damaged", () => {
     const made = (path: string): string[] => [`create ${path}.tmp`, `sync ${path}.tmp`];
     expect(calls.filter((call) => call !== "create ")).toEqual([
       // Everything new, under temporary names.
-      "makeDirectory log",
-      "makeDirectory checkpoint",
       ...made(`checkpoint/${number}`),
       ...made(newName),
       ...made("MANIFEST"),
@@ -147,6 +145,7 @@ describe("a directory that is damaged", () => {
       "syncDirectory checkpoint",
       "syncDirectory ",
       // Where the old files go, with the report, before the mark.
+      "makeDirectory damaged-1",
       "makeDirectory damaged-1/log",
       "makeDirectory damaged-1/checkpoint",
       "syncDirectory damaged-1",

@@ -8,7 +8,7 @@ import { verifyDirectory } from "../../../src/durability/verify.js";
 import { ALL_KEYS } from "../../../src/keys/range.js";
 import { LATEST, NONE } from "../../../src/memory/engine.js";
 import { originOf as originNumberOf } from "../../../src/record/entry.js";
-import type { SimulatedStorage } from "../../../src/testing/simulated/index.js";
+import type { SimulatedDisk, SimulatedStorage } from "../../../src/testing/simulated/index.js";
 import { filesOf, MiniStore, machine } from "../harness.js";
 import { BACKUP, backUp, FOREIGN, type Origin, originOf, STORE_ID, WRITER } from "./backups.js";
 
@@ -164,8 +164,7 @@ describe("what is restored", () => {
     const directories = ["syncDirectory log", "syncDirectory checkpoint", "syncDirectory /target"];
     expect(calls).toEqual([
       "syncDirectory /",
-      // Marked before anything of it is changed.
-      "remove RESTORING",
+      // Marked before anything of it is changed, and never without a mark.
       ...made("RESTORING"),
       "rename RESTORING",
       "syncDirectory /target",
@@ -282,6 +281,25 @@ describe("a restore", () => {
     const store = await opened();
     expect(store.contents()).toEqual(CONTENTS);
     await store.close();
+  });
+
+  test("that found the disk full leaves a place for another one when the power fails then", async () => {
+    await backedUp();
+    await storage.runtime.fileSystem.syncDirectory("/");
+    await storage.runtime.fileSystem.syncDirectory("/backups");
+    await storage.runtime.fileSystem.makeDirectory(TARGET);
+    storage.disk.faults.add({ operations: ["create"], path: "MANIFEST.tmp", code: "ENOSPC" });
+    const images: SimulatedDisk[] = [];
+    storage.disk.onOperation = ({ mutates, kind, path }, phase) => {
+      if (phase !== "after" || !mutates) return;
+      if (kind === "remove" && path.endsWith("RESTORING")) images.push(...storage.disk.durableImages());
+    };
+    await expect(restored()).rejects.toMatchObject({ code: "DISK_FULL" });
+    expect(images.length).toBeGreaterThan(1);
+    for (const disk of images) {
+      storage = machine({ disk });
+      expect((await restored()).entries).toBe(2);
+    }
   });
 
   test("that found the disk full leaves a place for another store", async () => {
