@@ -3,6 +3,7 @@ import type { KeyRange } from "../keys/range.js";
 import { NONE, type Ref } from "../memory/engine.js";
 import { deadlineOf, keyOf } from "../record/entry.js";
 import type { LocalWrite } from "../transaction/committer.js";
+import { BareRanges } from "../transaction/optimistic/bare-ranges.js";
 import { type RangeRead, ReadSet } from "../transaction/optimistic/read-set.js";
 import {
   type Conflict,
@@ -13,7 +14,7 @@ import {
 import { type Mark, WriteSet } from "../transaction/optimistic/write-set.js";
 import type { StatePin } from "../transaction/pins.js";
 import type { StoreCore } from "./core.js";
-import { resolveWish, type Wish } from "./wishes.js";
+import { isDeletion, resolveWish, type Wish } from "./wishes.js";
 
 /** How strictly a transaction is kept apart from others. */
 export type Isolation = "serializable" | "snapshot";
@@ -40,6 +41,8 @@ const READS_MAX = 1_000_000;
 export class TransactionState {
   readonly core: StoreCore<unknown>;
   readonly writes = new WriteSet<Wish>();
+  /** What it has emptied, by listings that are noted as read where there is need to. */
+  readonly bare = new BareRanges();
   /** The time at which deadlines are judged, in wall ms. */
   readonly nowMs: number;
   readonly #reads: ReadSet | undefined;
@@ -114,6 +117,7 @@ export class TransactionState {
   put(key: Uint8Array, wish: Wish): void {
     this.core.userCode.assertOutside();
     this.writes.put(key, wish);
+    if (!isDeletion(wish)) this.bare.show(key);
     this.#checkSize(this.writes.size);
   }
 
@@ -159,6 +163,7 @@ export class TransactionState {
       );
     }
     this.writes.rollBack(savepoints[index].mark);
+    this.bare.clear();
     savepoints.length = index + 1;
   }
 

@@ -1,12 +1,14 @@
 import { compareBytes } from "../base/bytes.js";
-import type { KeyRange } from "../keys/range.js";
+import { type KeyRange, successor } from "../keys/range.js";
 import { type Cursor, LIVING, NONE, type Ref } from "../memory/engine.js";
-import { keyOf, TOMBSTONE } from "../record/entry.js";
+import { keyOf } from "../record/entry.js";
+import type { BareRanges, BareView } from "../transaction/optimistic/bare-ranges.js";
+import { rangeAround } from "../transaction/optimistic/joined-ranges.js";
 import type { ItemWalk } from "../transaction/optimistic/ordered-items.js";
 import type { RangeRead } from "../transaction/optimistic/read-set.js";
 import type { Pending } from "../transaction/optimistic/write-set.js";
 import type { TransactionState } from "./transaction-state.js";
-import type { Wish } from "./wishes.js";
+import { isDeletion, type Wish } from "./wishes.js";
 
 /** A key on the way, with what is stored and what the transaction wants instead. */
 export interface Step {
@@ -61,44 +63,130 @@ function* visible(
   own: ItemWalk<Pending<Wish>> | undefined,
   read: RangeRead | undefined,
 ): Generator<Step, void> {
-  for (const step of merged(own, new StoredKeys(state, range, reverse), reverse)) {
+  const keys = new MergedKeys(state, range, own, reverse);
+  const gap = new Gap(state.bare, range, reverse);
+  for (let step = keys.next(); step !== undefined; step = keys.next()) {
+    if (isDeletion(step.wish)) {
+      const bare = gap.hide(step.key);
+      if (bare === undefined) read?.hide(step.key);
+      else {
+        read?.pass(bare);
+        keys.passTo(gap.beyond(bare));
+      }
+      continue;
+    }
     if (step.wish?.kind === "write") read?.hide(step.key);
-    if (isDeletion(step.wish)) continue;
+    gap.show(step.key, tracked);
     read?.through(step.key);
     if (tracked) state.dependOnLife(step.ref, step.wish);
     yield step;
   }
+  gap.show(undefined, tracked);
+}
+
+/** The part of a range, before the next key that a walk shows, in which it has shown nothing. */
+class Gap {
+  readonly #known: BareRanges;
+  readonly #view: BareView;
+  readonly #range: KeyRange;
+  readonly #reverse: boolean;
+  /** What was shown before it. */
+  #last: Uint8Array | undefined;
+  /** Whether there is anything in it. */
+  #hides = false;
+
+  constructor(known: BareRanges, range: KeyRange, reverse: boolean) {
+    this.#known = known;
+    this.#view = known.view();
+    this.#range = range;
+    this.#reverse = reverse;
+  }
+
+  /** The walk comes by a key that is deleted; what nothing can be seen of around it, if that is known. */
+  hide(key: Uint8Array): KeyRange | undefined {
+    this.#hides = true;
+    return rangeAround(key, this.#view.ranges);
+  }
+
+  /** What is left of the range, if anything, behind what may reach beyond it; undefined where no key can be. */
+  beyond({ from, to }: KeyRange): KeyRange | undefined {
+    if (this.#reverse) return { from: this.#range.from, to: from };
+    return to === undefined ? undefined : { from: to, to: this.#range.to };
+  }
+
+  /** The walk comes to a key that it shows, or to the end. What was seen of it may be noted if it is read. */
+  show(key: Uint8Array | undefined, noted: boolean): void {
+    if (this.#hides && noted) this.#known.add(this.#view, this.#until(key));
+    this.#hides = false;
+    this.#last = key;
+  }
+
+  #until(key: Uint8Array | undefined): KeyRange {
+    const { from, to } = this.#range;
+    const last = this.#last;
+    if (this.#reverse) return { from: key === undefined ? from : successor(key), to: last ?? to };
+    return { from: last === undefined ? from : successor(last), to: key ?? to };
+  }
 }
 
 /** What is stored in a range and what is wanted there, deletions too, in one order, in which both come. */
-function* merged(
-  wanted: ItemWalk<Pending<Wish>> | undefined,
-  stored: StoredKeys,
-  reverse: boolean,
-): Generator<Step, void> {
-  const direction = reverse ? -1 : 1;
-  let own = wanted?.next();
-  let next = stored.next();
-  while (own !== undefined || next !== undefined) {
-    const order = orderOf(next?.key, own?.key) * direction;
-    const pending = order >= 0 ? own : undefined;
-    const known = order <= 0 ? next : undefined;
-    if (pending !== undefined) own = wanted?.next();
-    if (known !== undefined) next = stored.next();
-    const key = pending?.key ?? known?.key;
-    if (key !== undefined) yield { key, ref: known?.ref ?? NONE, wish: pending?.what };
+class MergedKeys {
+  readonly #state: TransactionState;
+  readonly #reverse: boolean;
+  #wanted: ItemWalk<Pending<Wish>> | undefined;
+  #stored: StoredKeys;
+  #own: Pending<Wish> | undefined;
+  #next: Stored | undefined;
+
+  constructor(
+    state: TransactionState,
+    range: KeyRange,
+    wanted: ItemWalk<Pending<Wish>> | undefined,
+    reverse: boolean,
+  ) {
+    this.#state = state;
+    this.#reverse = reverse;
+    this.#wanted = wanted;
+    this.#stored = new StoredKeys(state, range, reverse);
+    this.#own = wanted?.next();
+    this.#next = this.#stored.next();
   }
 
-  /** Whichever side has nothing left comes last, in either direction. */
-  function orderOf(a: Uint8Array | undefined, b: Uint8Array | undefined): number {
-    if (a === undefined) return direction;
-    if (b === undefined) return -direction;
-    return compareBytes(a, b);
+  next(): Step | undefined {
+    const order = this.#order();
+    const own = order >= 0 ? this.#own : undefined;
+    const stored = order <= 0 ? this.#next : undefined;
+    if (own !== undefined) this.#own = this.#wanted?.next();
+    if (stored !== undefined) this.#next = this.#stored.next();
+    const key = own?.key ?? stored?.key;
+    return key === undefined ? undefined : { key, ref: stored?.ref ?? NONE, wish: own?.what };
+  }
+
+  /** Goes on in a part of the range, or with nothing. */
+  passTo(range: KeyRange | undefined): void {
+    if (range === undefined) {
+      this.#own = undefined;
+      this.#next = undefined;
+      return;
+    }
+    this.#wanted = this.#wanted?.within(range);
+    this.#stored = new StoredKeys(this.#state, range, this.#reverse);
+    this.#own = this.#wanted?.next();
+    this.#next = this.#stored.next();
+  }
+
+  /** Below zero where what is stored comes first, above it where what is wanted does; zero for the same key. */
+  #order(): number {
+    if (this.#next === undefined) return 1;
+    if (this.#own === undefined) return -1;
+    const order = compareBytes(this.#next.key, this.#own.key);
+    return this.#reverse ? -order : order;
   }
 }
 
-function isDeletion(wish: Wish | undefined): boolean {
-  return wish?.kind === "write" && (wish.write.flags & TOMBSTONE) !== 0;
+interface Stored {
+  readonly key: Uint8Array;
+  readonly ref: Ref;
 }
 
 /** The keys of a range that can be read in the transaction's state. */
@@ -111,7 +199,7 @@ class StoredKeys {
     this.#cursor = state.core.engine.scan(range, state.version, reverse, LIVING);
   }
 
-  next(): { readonly key: Uint8Array; readonly ref: Ref } | undefined {
+  next(): Stored | undefined {
     const { engine } = this.#state.core;
     for (let ref = this.#cursor.next(); ref !== NONE; ref = this.#cursor.next()) {
       if (this.#state.live(ref) === NONE) continue;

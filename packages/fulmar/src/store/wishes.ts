@@ -21,6 +21,10 @@ export type Wish =
   | WriteWish
   | { readonly kind: "increment"; readonly key: Key; readonly by: Step; readonly scope: WishScope };
 
+export function isDeletion(wish: Wish | undefined): boolean {
+  return wish?.kind === "write" && (wish.write.flags & TOMBSTONE) !== 0;
+}
+
 /** Where a counter is. */
 export type WishScope = Pick<Scope<never, unknown>, "reader" | "encoder">;
 

@@ -22,7 +22,8 @@ export async function interleaved<V, T>(
     await gate;
     return value;
   }, options);
-  result.catch(() => {});
+  // One that fails on its way reads no more.
+  result.catch(() => entered());
   await reading;
   await meanwhile();
   release();

@@ -105,6 +105,11 @@ export class ItemWalk<T extends Keyed> {
     this.#index = near === undefined ? items.length : indexIn(items, near);
   }
 
+  /** A way through a part of the range, or another one, at the same time. */
+  within(range: KeyRange): ItemWalk<T> {
+    return new ItemWalk(this.#pieces, range, this.#reverse);
+  }
+
   next(): T | undefined {
     const item = this.#reverse ? this.#before() : this.#behind();
     return item !== undefined && inRange(item.key, this.#range) ? item : undefined;

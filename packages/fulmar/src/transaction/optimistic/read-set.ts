@@ -1,5 +1,6 @@
 import { compareBytes } from "../../base/bytes.js";
 import { inRange, isEmptyRange, type KeyRange, successor } from "../../keys/range.js";
+import { lastFrom, rangeAround, touches, union } from "./joined-ranges.js";
 import { KeyedList } from "./keyed-list.js";
 
 /** A key that was read, and the version that was found: 0 for none. */
@@ -93,6 +94,23 @@ export class RangeRead {
     this.#last = undefined;
   }
 
+  /**
+   * The reader passes a part in which everything is hidden that is stored, all else of which was noted before, by
+   * another one.
+   */
+  pass({ from, to }: KeyRange): void {
+    if (this.#reverse) {
+      if (to !== undefined) this.#seen.add({ from: to, to: this.#to });
+      this.#to = from;
+    } else {
+      this.#seen.add({ from: this.#from, to: from });
+      // Nothing is behind the end of all keys.
+      if (to === undefined) this.#to = this.#from;
+      else this.#from = to;
+    }
+    this.#last = undefined;
+  }
+
   /** The reader was given `key`, and so knows what lies between it and the beginning. */
   through(key: Uint8Array): void {
     this.#seen.entries++;
@@ -175,28 +193,5 @@ export class ReadSet {
 
 /** Whether `key` lies in one of the ranges, which {@link ReadSet.ranges} gave. */
 export function isInRanges(key: Uint8Array, ranges: readonly KeyRange[]): boolean {
-  const index = lastFrom(key, ranges);
-  return index >= 0 && inRange(key, ranges[index]);
-}
-
-/** The index of the last of the ranges that begins at or before `key`; -1 without one. */
-function lastFrom(key: Uint8Array, ranges: readonly KeyRange[]): number {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareBytes(ranges[middle].from, key) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-}
-
-/** Whether a range goes on where another, that begins at or before it, ends. */
-function touches(first: KeyRange, second: KeyRange): boolean {
-  return first.to === undefined || compareBytes(second.from, first.to) <= 0;
-}
-
-function union(first: KeyRange, second: KeyRange): KeyRange {
-  if (first.to === undefined || second.to === undefined) return { from: first.from, to: undefined };
-  return { from: first.from, to: compareBytes(first.to, second.to) >= 0 ? first.to : second.to };
+  return rangeAround(key, ranges) !== undefined;
 }
