@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FileHandle, Runtime } from "../../../src/base/runtime/interface.js";
+import { CHUNK_BYTES } from "../../../src/durability/chunk-reader.js";
 import { RECORD_HEAD_BYTES, SEGMENT_HEADER_BYTES } from "../../../src/durability/segment-format.js";
 import { inspectSegment, readRecords, type SegmentFile } from "../../../src/durability/segment-reader.js";
 import { machine } from "../harness.js";
@@ -76,6 +77,18 @@ describe("records", () => {
     const { end, commits } = await readWrong(NEVER);
     expect([end, commits.map(([version]) => version)]).toEqual([segment.bytes.length, [11, 12, 13]]);
     expect(reads).toEqual([[FIRST_AT, segment.bytes.length - FIRST_AT]]);
+  });
+
+  test("are read once when they are right, also where one lies across two chunks", async () => {
+    const segment = built([300_000, 300_000, 300_000, 300_000, 300_000]);
+    await stored(segment);
+    const { end, commits } = await readWrong(NEVER);
+    expect([end, commits.length]).toEqual([segment.bytes.length, 5]);
+    const border = FIRST_AT + CHUNK_BYTES;
+    expect(reads).toEqual([
+      [FIRST_AT, CHUNK_BYTES],
+      [border, segment.bytes.length - border],
+    ]);
   });
 
   test.each([

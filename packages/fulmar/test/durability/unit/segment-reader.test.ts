@@ -244,4 +244,14 @@ describe("the records of a segment", () => {
     // The first chunk, the one ahead, and a second look at what is no record.
     expect([end, reads.begun, reads.underWay]).toEqual([FIRST_AT, 3, 0]);
   });
+
+  test("leave no read under way when one is refused", async () => {
+    const file = await inspect(built([5], { sizeBytes: 5 * 1024 * 1024 }).bytes);
+    const { handle, reads } = await countedReads(runtime, PATH, (position) => (position > FIRST_AT ? 9 : 1));
+    const link = { crc: file.opening!.crc, version: OPENING.base, syncedThrough: 0 };
+    const visitor = { commit: () => false };
+    const refused = readRecords(runtime, handle, file, link, visitor, () => undefined);
+    await expect(refused).rejects.toMatchObject(corrupt(FIRST_AT));
+    expect([reads.begun, reads.underWay]).toEqual([2, 0]);
+  });
 });
