@@ -129,6 +129,16 @@ describe("the work of validation", () => {
     }
   });
 
+  it("is nothing for what is written, either, when nobody has committed since", () => {
+    const work = new Work();
+    const engine = createPlainEngine({ hash: quickHash });
+    put(engine, 1, 0);
+    engine.settle(1);
+    const validation = { engine: counting(engine, work), trail: new Trail(), since: 1 };
+    expect(writeConflicts(validation, [keyAt(0), keyAt(1)])).toEqual([]);
+    expect(work.total).toBe(0);
+  });
+
   it("is one search for each key that was read, however large the store is, and whatever was committed since", () => {
     for (const stored of STORED) {
       for (const read of [1, 100]) {

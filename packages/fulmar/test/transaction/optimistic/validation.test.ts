@@ -4,7 +4,7 @@ import { compareBytes } from "../../../src/base/bytes.js";
 import { inRange, type KeyRange, successor } from "../../../src/keys/range.js";
 import { LATEST, type MemoryEngine, NONE } from "../../../src/memory/engine.js";
 import { createPlainEngine } from "../../../src/memory/plain/engine.js";
-import { keyOf } from "../../../src/record/entry.js";
+import { type EntryFields, EVICTED, EXPIRED, keyOf, TOMBSTONE } from "../../../src/record/entry.js";
 import { isInRanges, ReadSet } from "../../../src/transaction/optimistic/read-set.js";
 import { Trail } from "../../../src/transaction/optimistic/trail.js";
 import { readConflicts, writeConflicts } from "../../../src/transaction/optimistic/validation.js";
@@ -167,15 +167,82 @@ describe("validation", () => {
     pin.release();
   });
 
-  it("reports a bounded number of conflicts", () => {
+  it("reports a bounded number of conflicts, whatever was read or written", () => {
     const engine = createPlainEngine({ hash: quickHash });
-    const reads = new ReadSet();
-    const pin = engine.pin(0);
-    reads.range({ from: new Uint8Array(0), to: undefined }, false).toEnd();
+    const everything = { from: new Uint8Array(0), to: undefined };
     const writes = Array.from({ length: 40 }, (_, index) => ({ index, deleted: false }));
-    apply(engine, 1, writes, new Trail());
-    expect(readConflicts({ engine, trail: new Trail(), since: 0 }, reads)).toHaveLength(16);
+    const [trail, forgetful] = [new Trail(), new Trail()];
+    apply(engine, 1, writes, trail);
+    const pin = engine.pin(1);
+    trail.follow(1);
+    const [points, range] = [new ReadSet(), new ReadSet()];
+    const read = range.range(everything, false);
+    for (const { index } of writes) {
+      points.point(keyAt(index), 1);
+      read.through(keyAt(index));
+    }
+    read.toEnd();
+    apply(engine, 2, writes, trail);
+    expect(readConflicts({ engine, trail, since: 1 }, points)).toHaveLength(16);
+    expect(readConflicts({ engine, trail, since: 1 }, range)).toHaveLength(16);
+    expect(readConflicts({ engine, trail: forgetful, since: 1 }, range)).toHaveLength(16);
+    const keys = writes.map(({ index }) => keyAt(index));
+    expect(writeConflicts({ engine, trail, since: 1 }, keys)).toHaveLength(16);
     pin.release();
+  });
+});
+
+describe("a key that a transaction saw", () => {
+  const key = keyAt(0);
+  const stamp = { origin: 2, hlc: 30, seq: 4 };
+  const logged = { ...stamp, flags: TOMBSTONE | EXPIRED };
+
+  /** The version that each way of looking at the key finds in conflict with the first one. */
+  function found(before: Partial<EntryFields> | undefined, now: Partial<EntryFields>): number[] {
+    const engine = createPlainEngine({ hash: quickHash });
+    const commit = (version: number, fields: Partial<EntryFields>): void => {
+      const bytes = entry(key, fields);
+      engine.put(version, bytes, 0, bytes.length);
+      engine.settle(version);
+    };
+    if (before === undefined) engine.settle(1);
+    else commit(1, { value: Uint8Array.of(1), ...before });
+    const pin = engine.pin(1);
+    const [point, range] = [new ReadSet(), new ReadSet()];
+    point.point(key, before === undefined ? 0 : 1);
+    const read = range.range({ from: new Uint8Array(0), to: undefined }, false);
+    read.through(key);
+    read.toEnd();
+    const [trail, forgetful] = [new Trail(), new Trail()];
+    trail.follow(1);
+    // A value that somebody else has pinned leaves a trace of its end, whoever saw nothing before.
+    if (before === undefined) commit(2, { value: Uint8Array.of(1), ...stamp });
+    const other = engine.pin(engine.version);
+    commit(3, now);
+    trail.add(3, [{ key }]);
+    const conflicts = [
+      readConflicts({ engine, trail, since: 1 }, point),
+      readConflicts({ engine, trail, since: 1 }, range),
+      readConflicts({ engine, trail: forgetful, since: 1 }, range),
+      writeConflicts({ engine, trail, since: 1 }, [key]),
+    ];
+    other.release();
+    pin.release();
+    return conflicts.flatMap((list) => list.map((conflict) => conflict.found));
+  }
+
+  it("has not changed when its end by its deadline was logged since", () => {
+    expect(found(stamp, logged)).toEqual([]);
+  });
+
+  it.each<[what: string, before: Partial<EntryFields> | undefined, now: Partial<EntryFields>]>([
+    ["the end of what another wrote was logged", stamp, { ...logged, origin: 3 }],
+    ["the end of a later write was logged", stamp, { ...logged, seq: 5 }],
+    ["the end of a write of another time was logged", stamp, { ...logged, hlc: 31 }],
+    ["it was evicted", stamp, { ...stamp, flags: TOMBSTONE | EVICTED }],
+    ["it was not there, and the end of what came since was logged", undefined, logged],
+  ])("has changed when %s", (_, before, now) => {
+    expect(found(before, now)).toEqual([3, 3, 3, 3]);
   });
 });
 
