@@ -167,6 +167,25 @@ describe("validation", () => {
     pin.release();
   });
 
+  it("tells of a key once, in however many ways it was read and however often it changed", () => {
+    const engine = createPlainEngine({ hash: quickHash });
+    const [trail, forgetful] = [new Trail(), new Trail()];
+    const write = { index: 3, deleted: false };
+    apply(engine, 1, [write], trail);
+    const pin = engine.pin(1);
+    trail.follow(1);
+    const reads = new ReadSet();
+    const read = reads.range({ from: keyAt(0), to: undefined }, false);
+    for (let index = 0; index < 4; index++) read.through(keyAt(index));
+    for (const version of [2, 3]) apply(engine, version, [write], trail);
+    const conflict = { key: keyAt(3), expected: 1, found: 3 };
+    expect(readConflicts({ engine, trail, since: 1 }, reads)).toEqual([conflict]);
+    reads.point(keyAt(3), 1);
+    expect(readConflicts({ engine, trail, since: 1 }, reads)).toEqual([conflict]);
+    expect(readConflicts({ engine, trail: forgetful, since: 1 }, reads)).toEqual([conflict]);
+    pin.release();
+  });
+
   it("reports a bounded number of conflicts, whatever was read or written", () => {
     const engine = createPlainEngine({ hash: quickHash });
     const everything = { from: new Uint8Array(0), to: undefined };
