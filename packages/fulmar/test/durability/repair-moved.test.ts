@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { nodeChecksum } from "../../src/base/runtime/node/checksum.js";
 import { nodeCryptography } from "../../src/base/runtime/node/cryptography.js";
+import { encodeSlot, type Manifest, SLOT_BYTES } from "../../src/durability/manifest.js";
 import { open, repair } from "../../src/index.js";
 import { type SimulatedStorage, simulatedStorage } from "../../src/testing/simulated/index.js";
 import { edit, filesOf } from "./harness.js";
+import { manifestIn } from "./unit/manifests.js";
 
 const MARK = "/data/REPAIRING";
 /** Where the first of the old files goes. */
@@ -75,11 +78,35 @@ async function opened(storage: SimulatedStorage): Promise<void> {
   await copied(storage, REPORT, MARK);
 }
 
+/** The manifest that the repair wrote says something else. */
+function restated(
+  storage: SimulatedStorage,
+  change: (manifest: Manifest) => Partial<Manifest>,
+): Promise<void> {
+  return edit(storage, "/data/MANIFEST.tmp", (bytes) => {
+    const { manifest, generation } = manifestIn(bytes);
+    const slot = encodeSlot(nodeChecksum, { ...manifest, ...change(manifest) }, generation + 1);
+    bytes.set(slot);
+    bytes.set(slot, SLOT_BYTES);
+    return bytes;
+  });
+}
+
+/** The store as it was left, without what was damaged, is in the directory. */
+async function expectRepaired(storage: SimulatedStorage): Promise<void> {
+  const db = await open<string>("/data", { runtime: storage.restart(), codec: "text" });
+  expect([...db.keys()]).toEqual(["a0", "a1", "a2", "a3", "b0", "b2", "b3"]);
+  await db.close();
+}
+
 function replaced(bytes: Uint8Array, from: string, to: string): Uint8Array {
   const text = new TextDecoder().decode(bytes);
   expect(text).toContain(from);
   return new TextEncoder().encode(text.replace(from, to));
 }
+
+/** The report as if another repair had written it. */
+const otherRepair = (bytes: Uint8Array): Uint8Array => replaced(bytes, '"incarnation":"', '"incarnation":"0');
 
 describe("a repair that was interrupted", () => {
   test("is completed where the directory is now", async () => {
@@ -127,11 +154,54 @@ describe("a repair that was interrupted", () => {
       await edit(storage, MARK, () => new TextEncoder().encode(text));
       const report = await repair("/data", { runtime: storage.restart() });
       expect(report).toEqual({ ...told, repaired: true });
-      const db = await open<string>("/data", { runtime: storage.restart(), codec: "text" });
-      expect([...db.keys()]).toEqual(["a0", "a1", "a2", "a3", "b0", "b2", "b3"]);
-      await db.close();
+      await expectRepaired(storage);
     }
   });
+
+  test.each<[what: string, keptIn: string, spoil: (storage: SimulatedStorage) => Promise<void>]>([
+    ["out of the directory", "../elsewhere", () => Promise.resolve()],
+    ["to another one in it", "elsewhere", () => Promise.resolve()],
+    [
+      "to the report of another repair",
+      "damaged-2",
+      (storage) => edit(storage, "/data/damaged-2/REPORT.json", otherRepair),
+    ],
+  ])("is completed by what it left where its mark leads %s", async (_, keptIn, spoil) => {
+    const storage = await interrupted();
+    const to = storage.runtime.fileSystem.join("/data", keptIn);
+    await copied(storage, REPORT, `${to}/REPORT.json`);
+    await spoil(storage);
+    await edit(storage, MARK, () => new TextEncoder().encode(JSON.stringify({ keptIn, number: 2 })));
+    const report = await repair("/data", { runtime: storage.restart() });
+    expect(report).toMatchObject({ repaired: true, keptIn: "/data/damaged-1" });
+    expect(filesOf(storage, `${to}/`).map(([path]) => path)).toEqual([`${to}/REPORT.json`]);
+    await expectRepaired(storage);
+  });
+
+  test("is completed where its mark is damaged, and a file of somebody else lies beside the new ones", async () => {
+    const storage = await interrupted();
+    await repair("/data", { runtime: storage.restart() });
+    await copied(storage, REPORT, MARK);
+    await copied(storage, REPORT, "/data/log/notes");
+    const report = await repair("/data", { runtime: storage.restart() });
+    expect(report).toMatchObject({ repaired: true, keptIn: "/data/damaged-1" });
+    await expectRepaired(storage);
+  });
+
+  test.each([MARK, REPORT, "/data/MANIFEST.tmp"])(
+    "is left as it is while %s cannot be read, and completed then",
+    async (path) => {
+      const storage = await interrupted();
+      const remove = storage.disk.faults.add({ operations: ["read"], path, code: "EIO" });
+      const before = filesOf(storage, "/data/").map(([name]) => name);
+      const refused = repair("/data", { runtime: storage.restart() });
+      await expect(refused).rejects.toMatchObject({ code: "IO_ERROR" });
+      expect(filesOf(storage, "/data/").map(([name]) => name)).toEqual(before);
+      remove();
+      await repair("/data", { runtime: storage.restart() });
+      await expectRepaired(storage);
+    },
+  );
 
   test.each<[why: string, spoil: (storage: SimulatedStorage) => Promise<void>]>([
     ["two reports fit", (storage) => copied(storage, REPORT, "/data/damaged-2/REPORT.json")],
@@ -140,6 +210,19 @@ describe("a repair that was interrupted", () => {
     [
       "no report fits",
       (storage) => edit(storage, REPORT, (bytes) => replaced(bytes, '"version":8', '"version":7')),
+    ],
+    ["the report is that of another repair", (storage) => edit(storage, REPORT, otherRepair)],
+    [
+      "the new manifest names another checkpoint",
+      (storage) =>
+        restated(storage, ({ checkpoint }) => ({
+          checkpoint: { ...checkpoint, number: checkpoint.number - 1 },
+        })),
+    ],
+    [
+      "the new manifest says that the log ends elsewhere",
+      (storage) =>
+        restated(storage, ({ synced }) => ({ synced: { ...synced, segment: synced.segment + 1 } })),
     ],
     ["the new manifest is gone", (storage) => storage.restart().fileSystem.remove("/data/MANIFEST.tmp")],
     [
