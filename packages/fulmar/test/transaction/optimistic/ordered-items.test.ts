@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { compareBytes } from "../../../src/base/bytes.js";
-import { inRange, type KeyRange } from "../../../src/keys/range.js";
+import { ALL_KEYS, inRange, type KeyRange } from "../../../src/keys/range.js";
 import { type ItemWalk, OrderedItems } from "../../../src/transaction/optimistic/ordered-items.js";
 
 interface Item {
@@ -18,6 +18,15 @@ function rest(walk: ItemWalk<Item>): Item[] {
   for (let item = walk.next(); item !== undefined; item = walk.next()) items.push(item);
   return items;
 }
+
+it.each([0, 1, 127, 128, 129, 256, 300])("%i ordered items are there once each, and one more", (count) => {
+  const given = Array.from({ length: count }, (_, i) => ({ key: keyAt(i + 1), value: i }));
+  const items = new OrderedItems(given);
+  expect(rest(items.walk(ALL_KEYS, false))).toEqual(given);
+  const last = { key: keyAt(KEYS), value: KEYS };
+  items.put(last);
+  expect(rest(items.walk(ALL_KEYS, true))).toEqual([...given, last].reverse());
+});
 
 it("ordered items are walked as they were when the walk began, whatever is changed on the way", () => {
   const change = fc.record({ from: index, count: fc.integer({ min: 1, max: 700 }), removes: fc.boolean() });

@@ -17,6 +17,31 @@ it("a read set has the keys that were read, and those of ranges as far as they w
   expect(has("a", "b", "c", "d", "e", "f", "p")).toEqual(["b", "d", "e", "p"]);
 });
 
+it("a read set counts each key once, and each range that is read", () => {
+  const reads = new ReadSet();
+  expect([reads.size, reads.rangeEntries]).toEqual([0, 0]);
+  for (const name of ["a", "b", "a", "b"]) reads.point(bytes(name), 0);
+  const ranges = ["c", "d", "c"].map((name) => reads.range({ from: bytes(name), to: undefined }, false));
+  expect([reads.size, reads.points.length]).toEqual([5, 2]);
+  for (const range of ranges) range.through(bytes("e"));
+  expect([reads.size, reads.rangeEntries]).toEqual([5, 3]);
+});
+
+it("a read set forgets a range that is closed but for what was seen, and joins what it has once", () => {
+  const reads = new ReadSet();
+  const empty = reads.range({ from: bytes("a"), to: bytes("a") }, false);
+  empty.toEnd();
+  reads.close(empty);
+  expect(reads.ranges()).toEqual([]);
+  const range = reads.range({ from: bytes("b"), to: bytes("f") }, false);
+  range.through(bytes("c"));
+  reads.close(range);
+  const seen = reads.ranges();
+  expect(seen).toEqual([{ from: bytes("b"), to: bytes("c\0") }]);
+  range.toEnd();
+  expect(reads.ranges()).toBe(seen);
+});
+
 it("a read set has what was seen of ranges that were read again and again, but for what was hidden each time", () => {
   const index = fc.nat(30);
   const read = fc.record({

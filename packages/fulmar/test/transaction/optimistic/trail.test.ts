@@ -79,7 +79,14 @@ describe("a trail", () => {
     trail.add(6, change(...Array.from({ length: (3 * MOST) / 4 - 1 }, (_, k) => k)));
     expect(trail.since(3, MOST)).toHaveLength(MOST);
     trail.add(7, change(2));
-    expect(trail.since(3, MOST)).toBeUndefined();
+    expect(trail.since(3, 2 * MOST)).toBeUndefined();
+    expect(numbersOf(trail.since(6, MOST))).toEqual([2]);
+  });
+
+  it("forgets no more than half of what it remembers at most", () => {
+    const trail = filled(5, MOST / 4);
+    expect(trail.since(2, MOST)).toBeUndefined();
+    expect(trail.since(3, MOST)).toHaveLength(MOST / 2);
   });
 
   it("does not count what was taken back, nor what those had who left", () => {
@@ -91,6 +98,8 @@ describe("a trail", () => {
     trail.follow(5);
     trail.add(6, change(...Array.from({ length: MOST }, (_, k) => k)));
     expect(trail.since(5, MOST)).toHaveLength(MOST);
+    trail.add(7, change(1));
+    expect([trail.since(5, MOST), numbersOf(trail.since(6, MOST))]).toEqual([undefined, [1]]);
   });
 
   it("forgets a commit that is larger than all that it remembers", () => {
