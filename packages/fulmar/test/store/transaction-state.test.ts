@@ -19,10 +19,12 @@ let engine: MemoryEngine;
 let nowMs: number;
 /** How often the time was asked for. */
 let asked: number;
+/** Whether what was pinned is a state of the store still. */
+let alive: boolean;
 
 beforeEach(() => {
   engine = createPlainEngine({ hash: quickHash });
-  [nowMs, asked] = [100, 0];
+  [nowMs, asked, alive] = [100, 0, true];
 });
 
 /** A commit of a key, with a deadline or without. */
@@ -48,7 +50,15 @@ function begun(isolation: Isolation = "serializable"): TransactionState {
     assertOpen: () => undefined,
     pin: () => {
       const pin = engine.pin(engine.version);
-      return { version: engine.version, takenMs: nowMs, alive: true, release: () => pin.release() };
+      const release = (): void => pin.release();
+      return {
+        version: engine.version,
+        takenMs: nowMs,
+        release,
+        get alive() {
+          return alive;
+        },
+      };
     },
   };
   return new TransactionState({ core: core as unknown as StoreCore<unknown>, isolation });
@@ -60,6 +70,13 @@ describe("the state of a transaction", () => {
     expect(state.ended).toBe(false);
     state.end();
     expect(state.ended).toBe(true);
+  });
+
+  test("is of no use once the log refused what it shows", () => {
+    const state = begun();
+    state.assertOpen();
+    alive = false;
+    expect(() => state.assertOpen()).toThrow(expect.objectContaining({ code: "ROLLED_BACK" }));
   });
 
   test("knows which keys were read, if they are validated", () => {
@@ -116,9 +133,9 @@ describe("what a transaction saw alive", () => {
   const DEADLINE = 200;
 
   /** A transaction that saw key 1, which has a deadline. */
-  function seen(wish?: Wish): TransactionState {
+  function seen(wish?: Wish, isolation?: Isolation): TransactionState {
     commit(1, 1, DEADLINE);
-    const state = begun();
+    const state = begun(isolation);
     const ref = state.find(keyAt(1), false);
     expect(state.live(ref)).toBe(ref);
     state.dependOnLife(ref, wish);
@@ -136,6 +153,12 @@ describe("what a transaction saw alive", () => {
   test("is none where the transaction writes it, or saw nothing", () => {
     const state = seen(WRITE);
     state.dependOnLife(state.live(state.find(keyAt(9), false)), undefined);
+    nowMs = DEADLINE;
+    expect([state.conflicts(), asked]).toEqual([[], 0]);
+  });
+
+  test("is none where reads are not validated", () => {
+    const state = seen(undefined, "snapshot");
     nowMs = DEADLINE;
     expect([state.conflicts(), asked]).toEqual([[], 0]);
   });
