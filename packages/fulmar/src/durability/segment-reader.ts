@@ -3,7 +3,7 @@ import type { FileHandle } from "../base/runtime/interface.js";
 import { ChunkReader } from "./chunk-reader.js";
 import { type FileSeal, sealBytes } from "./file-seal.js";
 import { attempt, corrupt, formatNewer, notSealed, Pacer, withFile } from "./files.js";
-import { KEY_SECTION_BYTES, readKeySection } from "./key-section.js";
+import { KEY_SECTION_BYTES, type KeySection, readKeySection } from "./key-section.js";
 import { findSeal, type ReadRuntime } from "./keyring.js";
 import { segmentName } from "./layout.js";
 import {
@@ -125,11 +125,24 @@ async function readSeal(
     runtime.keyring?.acceptPlain(path);
     return undefined;
   }
-  const at = await reader.load(0, SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
-  const bytes = reader.bytes.slice(Math.max(0, at), at + SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
+  const length = SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES;
+  const found =
+    keySectionAt(runtime, reader, await reader.load(0, length)) ??
+    keySectionAt(runtime, reader, await reader.again(0, length));
+  if (found === undefined) throw corrupt(path, SEGMENT_HEADER_BYTES, "its key section is not valid");
+  return findSeal(runtime, path, found.section, "log segment", found.head);
+}
+
+/** The key section of a segment, with the header before it that it is bound to, if both are whole. */
+function keySectionAt(
+  runtime: ReadRuntime,
+  reader: ChunkReader,
+  at: number,
+): { readonly section: KeySection; readonly head: Uint8Array } | undefined {
+  if (typeof headerAt(runtime, reader, at) !== "object") return undefined;
+  const bytes = reader.bytes.slice(at, at + SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
   const section = readKeySection(runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
-  if (section === undefined) throw corrupt(path, SEGMENT_HEADER_BYTES, "its key section is not valid");
-  return findSeal(runtime, path, section, "log segment", bytes.subarray(0, SEGMENT_HEADER_BYTES));
+  return section === undefined ? undefined : { section, head: bytes.subarray(0, SEGMENT_HEADER_BYTES) };
 }
 
 /** The opening of a segment, if it is whole. Rejects with CORRUPT if it was not sealed together with the header. */

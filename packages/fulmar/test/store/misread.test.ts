@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { codeOf } from "../../src/base/errors.js";
+import type { FileHandle, OpenMode, Runtime } from "../../src/base/runtime/interface.js";
 import { type OpenOptions, open, type Store } from "../../src/index.js";
 import { nodeCryptography, type SimulatedStorage, simulatedStorage } from "../../src/testing/index.js";
 
@@ -111,4 +112,39 @@ describe("one read of the log that comes back wrong takes nothing from a store t
     };
     expectMostlyWhole(await everyMisread({ encryption: { key: KEY } }, write));
   });
+
+  test("at whatever byte of an encrypted segment's head", async () => {
+    const encryption = { key: KEY };
+    const write = (db: Store<string>): Promise<unknown> => db.set("k", "v", { durability: "full" });
+    // The header, its key section, and the opening behind that.
+    for (let at = 0; at < 240; at++) {
+      const { storage } = await killed(at, { encryption }, write);
+      const runtime = misreadingAt(storage.restart(), at);
+      const db = await open<string>("/data", { runtime, codec: "text", encryption });
+      expect(db.get("k"), `byte ${at} came wrong once`).toBe("v");
+      await db.close();
+    }
+  });
 });
+
+/** The runtime, for which a byte of the first log file comes wrong once. */
+function misreadingAt(runtime: Runtime, at: number): Runtime {
+  const { fileSystem } = runtime;
+  let isDone = false;
+  const open = fileSystem.open.bind(fileSystem);
+  fileSystem.open = async (path: string, mode: OpenMode): Promise<FileHandle> => {
+    const handle = await open(path, mode);
+    if (!path.endsWith(".log")) return handle;
+    const read = handle.read.bind(handle);
+    handle.read = async (target, position) => {
+      const count = await read(target, position);
+      if (!isDone && at >= position && at < position + count) {
+        isDone = true;
+        target[at - position] ^= 1;
+      }
+      return count;
+    };
+    return handle;
+  };
+  return runtime;
+}
