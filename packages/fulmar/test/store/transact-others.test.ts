@@ -220,3 +220,25 @@ describe("a transaction in a full memory", () => {
     },
   );
 });
+
+it("what a transaction returns is looked into when its commit is done, not while it is made", async () => {
+  await using db = await open<number>();
+  const looks: { readonly value: number | undefined; readonly isDone: boolean }[] = [];
+  // Code of the application, which may do anything.
+  const result = Object.defineProperty({}, "then", {
+    get: () => {
+      const { applied, published } = db.status().version;
+      looks.push({ value: db.get("k"), isDone: published === applied });
+      return undefined;
+    },
+  });
+  const body = (tx: Transaction<number>): typeof result => {
+    tx.set("k", 1);
+    return result;
+  };
+  expect(await db.transact(body, { durability: "full" })).toBe(result);
+  // Before the commit for whether it is a promise, and afterwards when it is handed over.
+  expect(looks[0]).toEqual({ value: undefined, isDone: true });
+  expect(looks.length).toBeGreaterThan(1);
+  for (const look of looks.slice(1)) expect(look).toEqual({ value: 1, isDone: true });
+});
