@@ -225,6 +225,7 @@ it("what a transaction returns is looked into when its commit is done, not while
   await using db = await open<number>();
   const looks: { readonly value: number | undefined; readonly isDone: boolean }[] = [];
   // Code of the application, which may do anything.
+  // biome-ignore lint/suspicious/noThenProperty: the test is about one
   const result = Object.defineProperty({}, "then", {
     get: () => {
       const { applied, published } = db.status().version;
