@@ -60,7 +60,7 @@ export const PARTS = {
     tests: UNIT_FIRST,
   },
   directory: {
-    files: durable("data-directory", "first-open", "new-store", "files"),
+    files: durable("data-directory", "first-open", "made-directories", "new-store", "files"),
     tests: UNIT_FIRST,
   },
   care: {
@@ -91,7 +91,7 @@ export const PARTS = {
   },
   transaction: {
     files: [
-      ...["contender", "ending", "lines", "transact", "transaction-state"].map(
+      ...["contender", "ending", "lines", "transact", "transaction-state", "transaction-walk"].map(
         (name) => `${STORE}/${name}.ts`,
       ),
       "packages/fulmar/src/transaction/optimistic/*.ts",
