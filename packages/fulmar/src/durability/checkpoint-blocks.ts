@@ -86,32 +86,49 @@ export class BlockReader {
 
   /** Loads and checks the next block as the file has it. */
   async #read(): Promise<{ block: Block; packed: boolean }> {
-    const { checksum } = this.#runtime;
     const [index, position] = [this.#index++, this.#position];
-    const at = await this.#reader.need(this.#position, BLOCK_HEAD_BYTES);
+    let found = await this.#load(index, false);
+    // It may have been the reading that was wrong, and the disk right.
+    if (typeof found === "string") found = await this.#load(index, true);
+    if (typeof found === "string") throw this.#damaged(found);
+    const { block, packed } = found;
+    this.#position = block.end;
+    if (this.#seal === undefined) return found;
+    const sealing = { seal: this.#seal, position };
+    const opened = unsealBlock(block.bytes, block.from - BLOCK_HEAD_BYTES, block.to - block.from, sealing);
+    if (opened === undefined) throw notSealed(this.#path, position, `block ${index}`);
+    return { block: ownBytes(block, opened), packed };
+  }
+
+  /** Loads the next block, from the file anew if asked to; what is wrong with it, if anything is. */
+  async #load(index: number, anew: boolean): Promise<{ block: Block; packed: boolean } | string> {
+    const { checksum } = this.#runtime;
+    const position = this.#position;
+    const at = await this.#place(BLOCK_HEAD_BYTES, anew);
     const headCrc = checksum.crc32(this.#reader.bytes, at, at + 12, this.#header.crc);
-    const head = readBlockHead(this.#reader.bytes, at);
-    const allowed = this.#header.compressed || !head.packed;
-    if (head.crc !== headCrc || head.index !== index || !allowed) {
-      throw this.#damaged(`the head of block ${index} is not valid`);
-    }
-    const whole = BLOCK_HEAD_BYTES + head.payloadLength + BLOCK_TAIL_BYTES;
-    const from = (await this.#reader.need(this.#position, whole)) + BLOCK_HEAD_BYTES;
-    const to = from + head.payloadLength;
+    const {
+      crc: claimed,
+      payloadLength,
+      entryCount,
+      packed,
+      ...head
+    } = readBlockHead(this.#reader.bytes, at);
+    const allowed = this.#header.compressed || !packed;
+    if (claimed !== headCrc || head.index !== index || !allowed)
+      return `the head of block ${index} is not valid`;
+    const whole = BLOCK_HEAD_BYTES + payloadLength + BLOCK_TAIL_BYTES;
+    const from = (await this.#place(whole, anew)) + BLOCK_HEAD_BYTES;
+    const to = from + payloadLength;
     const { bytes } = this.#reader;
     const crc = readU32(bytes, to);
-    if (crc !== checksum.crc32(bytes, from, to, headCrc)) {
-      throw this.#damaged(`the checksum of block ${index} is wrong`);
-    }
-    const end = position + whole;
-    this.#position = end;
-    const { entryCount, packed, payloadLength } = head;
-    const place = { entryCount, crc, position, end };
-    if (this.#seal === undefined) return { block: { bytes, from, to, ...place }, packed };
-    const sealing = { seal: this.#seal, position };
-    const opened = unsealBlock(bytes, from - BLOCK_HEAD_BYTES, payloadLength, sealing);
-    if (opened === undefined) throw notSealed(this.#path, position, `block ${index}`);
-    return { block: { bytes: opened, from: 0, to: opened.length, ...place }, packed };
+    if (crc !== checksum.crc32(bytes, from, to, headCrc)) return `the checksum of block ${index} is wrong`;
+    return { block: { bytes, from, to, entryCount, crc, position, end: position + whole }, packed };
+  }
+
+  /** Where the next bytes of the file are. Rejects with CORRUPT if it ends before. */
+  async #place(length: number, anew: boolean): Promise<number> {
+    if (anew) await this.#reader.again(this.#position, length);
+    return this.#reader.need(this.#position, length);
   }
 
   async #unpacked(block: Block, packed: Uint8Array): Promise<Block> {

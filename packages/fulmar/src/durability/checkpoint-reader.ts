@@ -106,9 +106,9 @@ class CheckpointReading {
   }
 
   async #header(name: CheckpointName, storeId: string): Promise<CheckpointHeader> {
-    const at = await this.#reader.need(this.#position, CHECKPOINT_HEADER_BYTES);
-    const bytes = this.#reader.bytes.subarray(at, at + CHECKPOINT_HEADER_BYTES);
-    const header = readCheckpointHeader(this.#runtime.checksum, bytes);
+    const header = await this.#twice(CHECKPOINT_HEADER_BYTES, (bytes) =>
+      readCheckpointHeader(this.#runtime.checksum, bytes),
+    );
     if (typeof header === "number") throw formatNewer(this.#path, header);
     if (header === undefined) throw this.#damaged("its header is not valid");
     if (header.number !== name.number || header.version !== name.version || header.storeId !== storeId) {
@@ -123,13 +123,17 @@ class CheckpointReading {
       this.#runtime.keyring?.acceptPlain(this.#path);
       return undefined;
     }
-    const at = await this.#reader.need(0, dictionaryAt(true));
-    const bytes = this.#reader.bytes.slice(at, at + dictionaryAt(true));
-    const section = readKeySection(this.#runtime.checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
-    if (section === undefined) throw this.#damaged("its key section is not valid");
+    const { checksum } = this.#runtime;
+    this.#position = 0;
+    const found = await this.#twice(dictionaryAt(true), (bytes) => {
+      const section = readKeySection(checksum, bytes.subarray(CHECKPOINT_HEADER_BYTES));
+      // With the header that it is bound to.
+      return section === undefined ? undefined : { section, head: bytes.slice(0, CHECKPOINT_HEADER_BYTES) };
+    });
+    this.#position = CHECKPOINT_HEADER_BYTES;
+    if (found === undefined) throw this.#damaged("its key section is not valid");
     this.#position = dictionaryAt(true);
-    const head = bytes.subarray(0, CHECKPOINT_HEADER_BYTES);
-    return findSeal(this.#runtime, this.#path, section, "checkpoint", head);
+    return findSeal(this.#runtime, this.#path, found.section, "checkpoint", found.head);
   }
 
   async #dictionary(
@@ -138,9 +142,9 @@ class CheckpointReading {
     target: LoadTarget,
   ): Promise<OriginMapping> {
     const length = header.dictionaryBytes + 4;
-    const at = await this.#reader.need(this.#position, length);
-    const bytes = this.#reader.bytes.subarray(at, at + length);
-    const dictionary = readDictionary(this.#runtime.checksum, header, bytes, seal);
+    const dictionary = await this.#twice(length, (bytes) =>
+      readDictionary(this.#runtime.checksum, header, bytes, seal),
+    );
     if (dictionary === undefined) throw this.#damaged("its dictionary is not valid");
     const mapping = new OriginMapping(target.origins);
     for (const [i, id] of dictionary.ids.entries()) mapping.define(i + 1, id);
@@ -151,20 +155,35 @@ class CheckpointReading {
     return mapping;
   }
 
+  /** What is read of the next bytes, from the file anew if it is nothing: the disk may be right all the same. */
+  async #twice<T>(length: number, read: (bytes: Uint8Array) => T | undefined): Promise<T | undefined> {
+    const reader = this.#reader;
+    const at = await reader.need(this.#position, length);
+    const found = read(reader.bytes.subarray(at, at + length));
+    if (found !== undefined) return found;
+    const again = await reader.again(this.#position, length);
+    return again < 0 ? undefined : read(reader.bytes.subarray(again, again + length));
+  }
+
   async #footer(header: CheckpointHeader, seal: FileSeal | undefined, name: CheckpointName): Promise<Footer> {
     const { sizeBytes } = this.#tail;
     const from = sizeBytes - FOOTER_BYTES;
     const position = from - sealBytes(seal);
-    const at = await this.#tail.load(position, sizeBytes - position);
-    const whole = this.#tail.bytes.subarray(at, at + sizeBytes - position);
-    const bytes = whole.subarray(sealBytes(seal));
-    const { checksum } = this.#runtime;
-    const footer = at < 0 ? undefined : readFooter(checksum, bytes, header.crc);
-    const matches = footer?.fileBytes === sizeBytes && checksum.crc32(bytes, 0, FOOTER_BYTES, 0) === name.crc;
-    if (footer === undefined || !matches) throw corrupt(this.#path, from, "its footer is not valid");
-    if (seal !== undefined && !isFooterGenuine(whole, { seal, position })) {
-      throw notSealed(this.#path, from, "the footer");
-    }
+    const length = sizeBytes - position;
+    const read = (at: number): Footer | "forged" | undefined => {
+      if (at < 0) return undefined;
+      const whole = this.#tail.bytes.subarray(at, at + length);
+      const bytes = whole.subarray(sealBytes(seal));
+      const footer = readFooter(this.#runtime.checksum, bytes, header.crc);
+      const isNamed = this.#runtime.checksum.crc32(bytes, 0, FOOTER_BYTES, 0) === name.crc;
+      if (footer?.fileBytes !== sizeBytes || !isNamed) return undefined;
+      return seal === undefined || isFooterGenuine(whole, { seal, position }) ? footer : "forged";
+    };
+    let footer = read(await this.#tail.load(position, length));
+    // Its seal may have come wrong as well: no checksum is over that.
+    if (typeof footer !== "object") footer = read(await this.#tail.again(position, length));
+    if (footer === "forged") throw notSealed(this.#path, from, "the footer");
+    if (footer === undefined) throw corrupt(this.#path, from, "its footer is not valid");
     return footer;
   }
 

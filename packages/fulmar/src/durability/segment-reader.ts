@@ -133,13 +133,13 @@ async function readSeal(
   return findSeal(runtime, path, found.section, "log segment", found.head);
 }
 
-/** The key section of a segment, with the header before it that it is bound to, if both are whole. */
+/** The key section of a segment, if it is whole, with the header before it that it is bound to. */
 function keySectionAt(
   runtime: ReadRuntime,
   reader: ChunkReader,
   at: number,
 ): { readonly section: KeySection; readonly head: Uint8Array } | undefined {
-  if (typeof headerAt(runtime, reader, at) !== "object") return undefined;
+  if (at < 0) return undefined;
   const bytes = reader.bytes.slice(at, at + SEGMENT_HEADER_BYTES + KEY_SECTION_BYTES);
   const section = readKeySection(runtime.checksum, bytes.subarray(SEGMENT_HEADER_BYTES));
   return section === undefined ? undefined : { section, head: bytes.subarray(0, SEGMENT_HEADER_BYTES) };

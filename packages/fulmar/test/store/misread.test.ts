@@ -117,9 +117,10 @@ describe("one read of the log that comes back wrong takes nothing from a store t
     const encryption = { key: KEY };
     const write = (db: Store<string>): Promise<unknown> => db.set("k", "v", { durability: "full" });
     // The header, its key section, and the opening behind that.
-    for (let at = 0; at < 240; at++) {
-      const { storage } = await killed(at, { encryption }, write);
-      const runtime = misreadingAt(storage.restart(), at);
+    const { storage } = await killed(1, { encryption }, write);
+    for (const [at, nth] of placesIn(240)) {
+      const copy = simulatedStorage({ disk: storage.disk.fork(), cryptography: nodeCryptography });
+      const runtime = misreadingAt(copy.runtime, at, nth, ".log");
       const db = await open<string>("/data", { runtime, codec: "text", encryption });
       expect(db.get("k"), `byte ${at} came wrong once`).toBe("v");
       await db.close();
@@ -127,21 +128,52 @@ describe("one read of the log that comes back wrong takes nothing from a store t
   });
 });
 
-/** The runtime, for which a byte of the first log file comes wrong once. */
-function misreadingAt(runtime: Runtime, at: number): Runtime {
+describe("one read of a checkpoint that comes back wrong", () => {
+  test.each<[string, OpenOptions<string>]>([
+    ["plain", {}],
+    ["packed", { compression: "deflate" }],
+    ["encrypted", { encryption: { key: KEY } }],
+  ])("refuses no store whose disk has it right, at whatever byte: %s", async (_, options) => {
+    const write = async (db: Store<string>): Promise<void> => {
+      for (let i = 0; i < 20; i++) await db.set(i, `${i}`.repeat(10), { durability: "memory" });
+      await db.checkpoint();
+    };
+    const { storage, entries } = await killed(1, options, write);
+    const [size] = [...storage.disk.image()]
+      .filter(([path]) => path.includes("checkpoint"))
+      .map(([, bytes]) => bytes.length);
+    for (const [at, nth] of placesIn(size)) {
+      const copy = simulatedStorage({ disk: storage.disk.fork(), cryptography: nodeCryptography });
+      const runtime = misreadingAt(copy.runtime, at, nth, "/checkpoint/");
+      const db = await open<string>("/data", { runtime, codec: "text", segmentBytes: 65_536, ...options });
+      expect(db.count(), `byte ${at} came wrong once`).toBe(entries);
+      await db.close();
+    }
+    expect(size).toBeGreaterThan(400);
+  });
+});
+
+/** Each byte when it is read first, and the last ones when they are read again: a footer is, by itself. */
+function placesIn(size: number): [at: number, nth: number][] {
+  return [
+    ...Array.from({ length: size }, (_, at): [number, number] => [at, 1]),
+    ...Array.from({ length: 100 }, (_, i): [number, number] => [size - 1 - i, 2]),
+  ];
+}
+
+/** The runtime, for which a byte of such a file comes wrong when it is read for the nth time. */
+function misreadingAt(runtime: Runtime, at: number, nth: number, part: string): Runtime {
   const { fileSystem } = runtime;
-  let isDone = false;
+  let reads = 0;
   const open = fileSystem.open.bind(fileSystem);
   fileSystem.open = async (path: string, mode: OpenMode): Promise<FileHandle> => {
     const handle = await open(path, mode);
-    if (!path.endsWith(".log")) return handle;
+    if (!path.includes(part)) return handle;
     const read = handle.read.bind(handle);
     handle.read = async (target, position) => {
       const count = await read(target, position);
-      if (!isDone && at >= position && at < position + count) {
-        isDone = true;
-        target[at - position] ^= 1;
-      }
+      const isRead = at >= position && at < position + count;
+      if (isRead && ++reads === nth) target[at - position] ^= 1;
       return count;
     };
     return handle;
