@@ -128,8 +128,10 @@ export async function createStore(runtime: DiskRuntime, layout: Layout): Promise
   try {
     await fillStore(runtime, layout, made);
   } catch (error) {
+    // One that could not be taken back is a store's, which needs the rest.
     const isThere = await fileSystem.isNamed(layout.manifest).catch(() => true);
-    if (!isThere) await removeFile(fileSystem, firstSegment(fileSystem, layout)).catch(() => undefined);
+    if (isThere) throw error;
+    await removeFile(fileSystem, firstSegment(fileSystem, layout)).catch(() => undefined);
     await made.unmake();
     throw error;
   }

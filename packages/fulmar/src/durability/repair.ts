@@ -138,8 +138,10 @@ async function prepareKept(
     await syncDirectory(fileSystem, layout.root);
     await writeText(runtime, layout.repairing, JSON.stringify(mark));
   } catch (error) {
+    // Where a mark could not be taken back the next repair goes on with what it leads to.
     const isMarked = await fileSystem.isNamed(layout.repairing).catch(() => true);
-    if (!isMarked) await removeFile(fileSystem, reported).catch(() => undefined);
+    if (isMarked) throw error;
+    await removeFile(fileSystem, reported).catch(() => undefined);
     await made.unmake();
     throw error;
   }

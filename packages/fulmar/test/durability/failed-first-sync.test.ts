@@ -7,6 +7,7 @@ import { repairDirectory } from "../../src/durability/repair.js";
 import { restoreBackup } from "../../src/durability/restore.js";
 import type { SimulatedStorage, StorageOptions } from "../../src/testing/simulated/index.js";
 import { SystemError } from "../../src/testing/simulated/system-error.js";
+import { CONTENTS, olderFormats, writeOld } from "./format-zero.js";
 import { edit, filesOf, MiniStore, machine, ROOT } from "./harness.js";
 import { BACKUP, backUp, originOf } from "./unit/backups.js";
 
@@ -54,6 +55,25 @@ async function contentsAfterPowerCut(storage: SimulatedStorage, path: string): P
   return contents;
 }
 
+/** A store with one damaged commit, and the bytes of its log. */
+async function damaged(storage: SimulatedStorage): Promise<Uint8Array> {
+  const store = await MiniStore.open(storage.runtime);
+  await store.save("a", "1");
+  await store.save("b", "damaged");
+  await store.close();
+  const [log] = filesOf(storage, ".log")[0];
+  await edit(storage, log, (bytes) => {
+    bytes[Buffer.from(bytes).indexOf("damaged")] ^= 1;
+    return bytes;
+  });
+  return filesOf(storage, log)[0][1];
+}
+
+function repair(storage: SimulatedStorage): ReturnType<typeof repairDirectory> {
+  const context = { runtime: storage.restart(), stopped: () => false, progress: () => undefined };
+  return repairDirectory({ ...context, dryRun: false }, ROOT);
+}
+
 describe.each(PROFILES)("a sync that failed once and is forgotten (%s)", (profile) => {
   test("of a first open takes nothing of what the next one acknowledges", async () => {
     const failed = await eachSync(profile, async (storage, nth) => {
@@ -86,24 +106,25 @@ describe.each(PROFILES)("a sync that failed once and is forgotten (%s)", (profil
     expect(failed).toBeGreaterThanOrEqual(12);
   });
 
+  test("of an upgrade takes nothing of what the next open acknowledges", async () => {
+    const failed = await eachSync(profile, async (storage, nth) => {
+      await writeOld(storage);
+      const open = (): Promise<MiniStore> => MiniStore.open(storage.restart(), { olderFormats });
+      const isOne = await failing(storage, nth, async () => (await open()).close());
+      const store = await open();
+      await store.save("new", "2");
+      const both = new Map([...CONTENTS, ["new", "2"]]);
+      expect(await contentsAfterPowerCut(storage, ROOT), `sync ${nth}`).toEqual(both);
+      return isOne;
+    });
+    expect(failed).toBeGreaterThanOrEqual(10);
+  });
+
   test("of a repair takes nothing of what the next one repairs and keeps", async () => {
     const failed = await eachSync(profile, async (storage, nth) => {
-      const store = await MiniStore.open(storage.runtime);
-      await store.save("a", "1");
-      await store.save("b", "damaged");
-      await store.close();
-      const [log] = filesOf(storage, ".log")[0];
-      await edit(storage, log, (bytes) => {
-        bytes[Buffer.from(bytes).indexOf("damaged")] ^= 1;
-        return bytes;
-      });
-      const old = filesOf(storage, log)[0][1];
-      const repair = (): ReturnType<typeof repairDirectory> => {
-        const context = { runtime: storage.restart(), stopped: () => false, progress: () => undefined };
-        return repairDirectory({ ...context, dryRun: false }, ROOT);
-      };
-      const isOne = await failing(storage, nth, repair);
-      await repair();
+      const old = await damaged(storage);
+      const isOne = await failing(storage, nth, () => repair(storage));
+      await repair(storage);
       expect(await contentsAfterPowerCut(storage, ROOT), `sync ${nth}`).toEqual(SAVED);
       const kept = filesOf(storage, `${ROOT}/damaged-1/log/`).map(([, bytes]) => Buffer.compare(bytes, old));
       expect(kept, `sync ${nth}`).toEqual([0]);
@@ -161,5 +182,41 @@ describe("an attempt that failed leaves no directory that it made", () => {
     storage.disk.faults.add({ operations: ["syncDirectory"], nth: 5, code: "EIO" });
     await expect(MiniStore.open(storage.restart(), {}, PATH)).rejects.toMatchObject({ code: "IO_ERROR" });
     expect(await storage.restart().fileSystem.list("/srv/app")).toEqual([]);
+    await storage.runtime.fileSystem.makeDirectory(`${PATH}/log`);
+    storage.disk.faults.add({ operations: ["syncDirectory"], nth: 5, code: "EIO" });
+    await expect(MiniStore.open(storage.restart(), {}, PATH)).rejects.toMatchObject({ code: "IO_ERROR" });
+    expect(await storage.restart().fileSystem.list(PATH)).toEqual(["log"]);
+  });
+
+  test("nor the log of a manifest that it cannot take back", async () => {
+    const storage = machine();
+    storage.disk.onOperation = ({ kind }, phase) => {
+      if (kind !== "rename" || phase !== "after") return;
+      storage.disk.faults.add({ operations: ["syncDirectory"], path: /data$/, nth: 2, code: "EIO" });
+    };
+    storage.disk.faults.add({ operations: ["remove"], path: "MANIFEST", code: "EIO", times: 9 });
+    await expect(MiniStore.open(storage.restart(), {}, PATH)).rejects.toMatchObject({ code: "IO_ERROR" });
+    storage.disk.faults.clear();
+    storage.disk.onOperation = undefined;
+    expect(filesOf(storage, `${PATH}/MANIFEST`)).toHaveLength(1);
+    const store = await MiniStore.open(storage.restart(), {}, PATH);
+    await store.save("a", "1");
+    expect(await contentsAfterPowerCut(storage, PATH)).toEqual(SAVED);
+  });
+
+  test("nor what the mark of a repair leads to, which it cannot take back", async () => {
+    const storage = machine();
+    await damaged(storage);
+    storage.disk.onOperation = ({ kind, path }, phase) => {
+      if (kind !== "rename" || phase !== "after" || !path.endsWith("REPAIRING")) return;
+      storage.disk.faults.add({ operations: ["syncDirectory"], code: "EIO" });
+    };
+    storage.disk.faults.add({ operations: ["remove"], path: "REPAIRING", code: "EIO", times: 9 });
+    await expect(repair(storage)).rejects.toMatchObject({ code: "IO_ERROR" });
+    storage.disk.faults.clear();
+    storage.disk.onOperation = undefined;
+    expect(filesOf(storage, `${ROOT}/REPAIRING`)).toHaveLength(1);
+    expect((await repair(storage)).repaired).toBe(true);
+    expect(await contentsAfterPowerCut(storage, ROOT)).toEqual(SAVED);
   });
 });

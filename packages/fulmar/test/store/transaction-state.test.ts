@@ -13,7 +13,7 @@ const ALL = { from: Uint8Array.of(0), to: undefined };
 const keyAt = (index: number): Uint8Array => Uint8Array.of(1, index);
 const INVALID = expect.objectContaining({ code: "INVALID_ARGUMENT" });
 const TOO_LARGE = expect.objectContaining({ code: "TRANSACTION_TOO_LARGE" });
-const WRITE = { kind: "write" } as unknown as Wish;
+const WRITE = { kind: "write", write: { flags: 0 } } as unknown as Wish;
 
 let engine: MemoryEngine;
 let nowMs: number;
