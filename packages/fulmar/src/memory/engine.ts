@@ -116,7 +116,7 @@ export interface BulkLoader {
 }
 
 export interface MemoryEngine {
-  /** Version of the newest commit applied. */
+  /** Version of the newest commit that is shown. */
   readonly version: number;
   /** Commits up to here can no longer be rolled back. */
   readonly settled: number;
@@ -225,9 +225,20 @@ export interface MemoryEngine {
 
   /**
    * Applies one entry of commit `version`, copying its bytes. Versions never decrease; entries of one
-   * commit come one after the other without a reader between; of two for the same key the later stays.
+   * commit come one after the other without a reader between, unless they are hidden; of two for the same key the
+   * later stays.
    */
   put(version: number, bytes: Uint8Array, at: number, length: number): void;
+  /**
+   * From now on what is put is not shown: {@link version} stays what it is, and reads of the newest state are of that
+   * one, until {@link show}, or a rollback, which ends this and takes back what was hidden. So the entries of one
+   * commit can be put a few at a time, with readers between. {@link usage}, deadlines and all counts of bytes are of
+   * what is there, hidden or not. Not with a tracker of keys.
+   */
+  hide(): void;
+  /** Shows what was put since {@link hide}, all at once. */
+  show(): void;
+  readonly isHiding: boolean;
   /**
    * Declares commits up to `version` final, which lets go of what they replaced as far as no pin needs
    * it. A version above the newest, of a commit without entries, becomes the newest.

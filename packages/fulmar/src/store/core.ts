@@ -215,6 +215,8 @@ export class StoreCore<V> {
    * does not take the latter, nothing of what was written is lost, and whoever waits for that is not told.
    */
   async flush(): Promise<void> {
+    // A deadline of what it replaces is not known any more, but shown.
+    this.committer.finishMerge();
     const written = this.committer.flush();
     if (!this.#sweeper.isDue) return written;
     const swept = this.#sweeper.drain().then(() => this.committer.flush());

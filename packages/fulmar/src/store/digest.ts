@@ -28,7 +28,9 @@ type DigestCore = Pick<
 
 /** The fingerprint of a range, of everything without one. */
 export function digest(core: DigestCore, options: RangeOptions | undefined): string {
-  return fingerprint(core.engine.digest(checkedRange(core, options), LATEST));
+  const range = checkedRange(core, options);
+  core.committer.finishMerge();
+  return fingerprint(core.engine.digest(range, LATEST));
 }
 
 /**
@@ -38,6 +40,8 @@ export function digest(core: DigestCore, options: RangeOptions | undefined): str
 export async function digestAsync(core: DigestCore, options: RangeOptions | undefined): Promise<string> {
   const range = checkedRange(core, options);
   for (let pass = 0; pass < PASSES; pass++) {
+    // Digests are remembered of what is there, hidden or not.
+    core.committer.finishMerge();
     if (await prepareInTurns(core, range)) return fingerprint(core.engine.digest(range, LATEST));
   }
   return fingerprint(await digestPinned(core, range));

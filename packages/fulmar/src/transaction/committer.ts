@@ -2,15 +2,11 @@ import { assert } from "../base/assert.js";
 import { FulmarError, FulmarRangeError } from "../base/errors.js";
 import { RECORD_BYTES_MAX } from "../base/limits.js";
 import type { CommitLog, LogObserver } from "../durability/commit-log.js";
-import {
-  COMMIT_HEADER_BYTES,
-  type CoverageChange,
-  coverageBytes,
-  writeCommitHead,
-} from "../record/commit.js";
+import { type CoverageChange, coverageBytes } from "../record/commit.js";
 import type { Coverage } from "../record/coverage.js";
 import { stampOf } from "../record/stamp.js";
 import { Acknowledgements, type Level } from "./acknowledgements.js";
+import { type ApplyParts, applyCommit } from "./apply.js";
 import { bodyOf, type CommitBody, type CommitExtras, inFront, NO_EXTRAS, NOBODY } from "./commit-body.js";
 import type {
   Changed,
@@ -22,11 +18,11 @@ import type {
   OutcomeOf,
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
-import { isUndone, readOnly, takeBack } from "./failing.js";
+import { readOnly, takeBack } from "./failing.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal } from "./memory-limit.js";
 import { type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
-import { MergeQueue } from "./merge-queue.js";
+import { MERGE_AT_ONCE_BYTES, MergeQueue } from "./merge-queue.js";
 import { Trail } from "./optimistic/trail.js";
 import { type PinOwner, Pins, type StatePin } from "./pins.js";
 import { NEEDS_LOGGED, NEEDS_SYNCED, Publication } from "./publication.js";
@@ -55,6 +51,7 @@ export class Committer implements LogObserver {
   readonly pins: Pins;
   readonly #merges: MergeQueue;
   #log: CommitLog | undefined;
+  #applying: ApplyParts | undefined;
   #version: number;
   #seq: number;
   #synced: number;
@@ -71,8 +68,16 @@ export class Committer implements LogObserver {
     this.#parts = parts;
     this.#listener = listener;
     const base = { ...parts, checksum: parts.runtime.checksum, ownOrigin: OWN_ORIGIN };
-    const context = () => ({ ...base, ownSeq: this.#seq });
-    this.#merges = new MergeQueue(parts.runtime, context, () => this.#assertWritable());
+    this.#merges = new MergeQueue({
+      runtime: parts.runtime,
+      // What no local commit may be at once, no merge is either.
+      atOnceBytes: Math.min(MERGE_AT_ONCE_BYTES, parts.limits.commitBytesMax),
+      context: () => ({ ...base, ownSeq: this.#seq }),
+      assertWritable: () => this.#assertWritable(),
+      // What has to be evicted for a merge goes in one step with it.
+      nextVersion: () => (parts.memoryLimit === undefined ? ++this.#version : undefined),
+      broken: (cause) => this.#broken("a merge could not be applied", cause),
+    });
     this.pins = new Pins(parts, () => this.#listener.letGo());
     this.#version = parts.version;
     this.#seq = parts.seq;
@@ -86,6 +91,8 @@ export class Committer implements LogObserver {
   attach(log: CommitLog): void {
     assert(this.#log === undefined, "one log for one committer");
     this.#log = log;
+    const broken = (cause: unknown): Error => this.#broken("a commit could not be applied", cause);
+    this.#applying = { engine: this.#parts.engine, log, broken };
   }
 
   get failure(): Error | undefined {
@@ -142,6 +149,7 @@ export class Committer implements LogObserver {
   commit<T>(writes: readonly LocalWrite[], level: Level, outcomeOf?: OutcomeOf<T>): Promise<T | Committed> {
     const { origins, clock, runtime, limits, memoryLimit } = this.#parts;
     this.#assertWritable();
+    this.#merges.finish();
     const entriesBytes = checkedSize(writes, limits);
     const victims = memoryLimit?.admit(wantedRoom(writes)) ?? NOBODY;
     const stamp = stampOf(clock.next(), origins.id(OWN_ORIGIN), ++this.#seq);
@@ -157,10 +165,15 @@ export class Committer implements LogObserver {
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
   merge(pages: readonly Uint8Array[], adds: Coverage): Promise<Merged> {
     this.#assertWritable();
-    return this.#merges.run(pages, (plan) => this.#commitMerge(plan, adds));
+    return this.#merges.run(pages, (plan, version) => this.#commitMerge(plan, adds, version));
   }
 
-  /** Gives up merges that are still being planned. */
+  /** Has a merge that is being put into memory, and is not seen yet, done now. */
+  finishMerge(): void {
+    this.#merges.finish();
+  }
+
+  /** Gives up merges that are not applied yet. */
   stopMerging(): void {
     this.#merges.stop();
   }
@@ -171,6 +184,7 @@ export class Committer implements LogObserver {
    */
   sweep(limit: number): number {
     if (this.#failure !== undefined) return 0;
+    this.#merges.finish();
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
     // Nobody waits for it: what the log refuses is there again, and expired all the same.
@@ -181,6 +195,7 @@ export class Committer implements LogObserver {
   /** Evicts keys in one commit, for a goal or a part of it. `done` resolves when it survives the process. */
   evict(goal: EvictionGoal): Evicted & { readonly done: Promise<unknown> } {
     this.#assertWritable();
+    this.#merges.finish();
     const victims = this.#parts.memoryLimit?.choose(goal) ?? NOBODY;
     if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     const before = this.#evictedBytes;
@@ -261,7 +276,8 @@ export class Committer implements LogObserver {
     this.#listener.failed(error);
   }
 
-  #commitMerge(plan: MergePlan, adds: Coverage): Promise<Merged> {
+  /** With `hiddenAt` its entries are in memory already, hidden, as this version. */
+  #commitMerge(plan: MergePlan, adds: Coverage, hiddenAt?: number): Promise<Merged> {
     const { engine, origins, clock, memoryLimit } = this.#parts;
     const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
     const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };
@@ -275,9 +291,10 @@ export class Committer implements LogObserver {
     }
     const victims = memoryLimit?.admit(roomForWinners(plan)) ?? NOBODY;
     clock.observe(plan.hlc);
-    const version = ++this.#version;
+    const version = hiddenAt ?? ++this.#version;
     const extras = { victims, changes, covered: coverage, remote: true };
-    return this.#write(version, { version, ...result }, "full", winnersOf(plan), extras);
+    const body = winnersOf(plan, hiddenAt !== undefined);
+    return this.#write(version, { version, ...result }, "full", body, extras);
   }
 
   #assertWritable(): void {
@@ -329,26 +346,9 @@ export class Committer implements LogObserver {
     }
   }
 
-  /** Encodes a commit into the log's buffer and applies each entry from there; all of it, or without memory nothing. */
   #apply(version: number, changes: readonly CoverageChange[], body: CommitBody): void {
-    assert(this.#log !== undefined, "a committer has its log before its first commit");
-    const { engine } = this.#parts;
-    const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
-    const { bytes, at } = this.#log.begin(version, length);
-    const before = engine.version;
-    try {
-      let next = writeCommitHead(bytes, at, body.entryCount, changes);
-      for (let i = 0; i < body.entryCount; i++) {
-        const end = body.write(i, bytes, next);
-        engine.put(version, bytes, next, end - next);
-        next = end;
-      }
-      assert(next === at + length, "a commit fills exactly the space reserved for it");
-    } catch (cause) {
-      if (!isUndone(engine, before, cause)) throw this.#broken("a commit could not be applied", cause);
-      this.#log.abandon();
-      throw cause;
-    }
+    assert(this.#applying !== undefined, "a committer has its log before its first commit");
+    applyCommit(this.#applying, version, changes, body);
   }
 
   #broken(message: string, cause: unknown): Error {

@@ -114,9 +114,13 @@ export function* planMergeInSteps(
   return newPlan([...best.values()], stale, [...refused.values()]);
 }
 
-/** The plan without what was overtaken by local writes since it was begun. */
-export function stillWinning(context: MergeContext, plan: MergePlan): MergePlan {
-  const winners = plan.winners.filter(({ key, bytes, at }) => beatsStored(context, key, bytes, at));
+/** Whether a winner of a plan was not overtaken by local writes since that was begun. */
+export function stillWins(context: MergeContext, { key, bytes, at }: Winner): boolean {
+  return beatsStored(context, key, bytes, at);
+}
+
+/** The plan with some of its winners alone: the others were overtaken. */
+export function narrowed(plan: MergePlan, winners: readonly Winner[]): MergePlan {
   return newPlan(winners, plan.stale + plan.winners.length - winners.length, plan.refused);
 }
 
@@ -130,12 +134,13 @@ function newPlan(winners: readonly Winner[], stale: number, refused: readonly Re
   return { winners, winnersBytes, stale, refused, hlc };
 }
 
-/** The winners as entries of a commit. */
-export function winnersOf({ winners, winnersBytes }: MergePlan): CommitBody {
+/** The winners as entries of a commit, which may be in memory already, hidden. */
+export function winnersOf({ winners, winnersBytes }: MergePlan, isHidden: boolean): CommitBody {
   return {
     entryCount: winners.length,
     entriesBytes: winnersBytes,
     changed: winners,
+    isHidden,
     write(index, bytes, at) {
       const winner = winners[index];
       bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), at);

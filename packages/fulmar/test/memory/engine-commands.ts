@@ -38,6 +38,8 @@ export interface Write {
 
 export type Command =
   | { readonly type: "commit"; readonly gap: number; readonly writes: readonly Write[] }
+  | { readonly type: "hide"; readonly gap: number }
+  | { readonly type: "show" }
   | { readonly type: "settle"; readonly back: number }
   | { readonly type: "rollback"; readonly back: number }
   | { readonly type: "pin"; readonly back: number; readonly owner: PinOwner }
@@ -82,6 +84,11 @@ export const commandSequences: fc.Arbitrary<Command[]> = fc.array(
         writes: fc.array(write, { minLength: 1, maxLength: 5 }),
       }),
     },
+    {
+      weight: 2,
+      arbitrary: fc.record({ type: fc.constant("hide" as const), gap: fc.constantFrom(0, 0, 3) }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant("show" as const) }) },
     { weight: 3, arbitrary: fc.record({ type: fc.constant("settle" as const), back }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant("rollback" as const), back }) },
     { weight: 4, arbitrary: fc.record({ type: fc.constant("pin" as const), back, owner }) },

@@ -62,6 +62,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   #originBuilder: OriginBuilder | undefined;
   readonly #sharing: Sharing | undefined;
   #version = 0;
+  /** The newest version that is shown while later ones are hidden; LATEST when none is. */
+  #shown = LATEST;
 
   constructor(options: OffHeapOptions) {
     const shape = { ...DEFAULT_SHAPE, ...options.shape };
@@ -84,7 +86,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   get version(): number {
-    return this.#version;
+    return Math.min(this.#version, this.#shown);
   }
 
   get settled(): number {
@@ -119,11 +121,13 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   find(key: Uint8Array, at: number, length = key.length): Ref {
     const newest = this.indexes.hash.find(key, 0, length);
-    return newest === NONE || at === LATEST ? newest : visibleFrom(this.indexes, newest, at);
+    const through = Math.min(at, this.#shown);
+    return newest === NONE || through === LATEST ? newest : visibleFrom(this.indexes, newest, through);
   }
 
   scan(range: KeyRange, at: number, reverse: boolean, options: ScanOptions = {}): Cursor {
-    return isEmptyRange(range) ? NOTHING : new ScanCursor(this, range, at, reverse, options);
+    if (isEmptyRange(range)) return NOTHING;
+    return new ScanCursor(this, range, Math.min(at, this.#shown), reverse, options);
   }
 
   get isOrderedByOrigin(): boolean {
@@ -147,7 +151,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
-    return originCursor(this, origin, afterSeq, throughSeq, at);
+    return originCursor(this, origin, afterSeq, throughSeq, Math.min(at, this.#shown));
   }
 
   byDeadline(throughMs: number, fromMs = 0): Cursor {
@@ -159,7 +163,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   digest(range: KeyRange, at: number): Digest {
-    if (at >= this.#version) return this.#digests.digest(range);
+    if (at >= this.#version && !this.isHiding) return this.#digests.digest(range);
     return digestOf(this, this.scan(range, at, false), this.#hash);
   }
 
@@ -218,7 +222,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     assert(length === entryLength(bytes, at), "an entry is as long as it says");
     const start = keyStart(bytes, at);
     const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
-    const isInPlace = newest !== NONE && this.#overwriting.makesWay(newest, bytes, at, length);
+    const isFree = newest !== NONE && !this.isHiding;
+    const isInPlace = isFree && this.#overwriting.makesWay(newest, bytes, at, length);
     // All that may fail for want of memory comes before anything changes.
     this.indexes.makeRoom((flagsOf(bytes, at) & HAS_DEADLINE) !== 0);
     const ref = isInPlace ? newest : this.indexes.put(newest, version, bytes, at, length);
@@ -230,8 +235,24 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#sharing?.reclaim();
   }
 
+  get isHiding(): boolean {
+    return this.#shown !== LATEST;
+  }
+
+  hide(): void {
+    assert(!this.isHiding, "one commit is shown before the next is hidden");
+    assert(this.indexes.tracker === undefined, "a tracker is told what can be read");
+    this.#shown = this.#version;
+  }
+
+  show(): void {
+    assert(this.isHiding, "what is shown was hidden");
+    this.#shown = LATEST;
+  }
+
   settle(version: number): void {
     if (version <= this.settled) return;
+    assert(version <= this.version || !this.isHiding, "what is hidden is not settled");
     this.#sharing?.publish(version);
     // A commit without entries advances nothing but the version.
     this.#version = Math.max(this.#version, version);
@@ -249,6 +270,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   rollback(version: number): void {
     assert(version >= this.settled, "what is settled is not rolled back");
+    assert(version <= this.version || !this.isHiding, "what is hidden is taken back by any rollback");
+    this.#shown = LATEST;
     const dropped = this.#pins.dropAbove(version);
     const records = this.#records;
     const { queue } = this.#garbage;
@@ -283,7 +306,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
   }
 
   pin(version: number, owner: PinOwner = "user"): Pin {
-    assert(version >= this.settled && version <= this.#version, "a pin is between settled and newest");
+    assert(version >= this.settled && version <= this.version, "a pin is between settled and newest");
     return this.#pins.pin(version, owner);
   }
 

@@ -9,6 +9,7 @@ import {
   type Digest,
   type EngineOptions,
   type KeyTracker,
+  LATEST,
   type MemoryEngine,
   type MemoryUsage,
   NONE,
@@ -39,6 +40,8 @@ class PlainEngine implements MemoryEngine {
     for (const record of held) this.#reconsider(record);
   });
   #version = 0;
+  /** The newest version that is shown while later ones are hidden; LATEST when none is. */
+  #shown = LATEST;
   #settled = 0;
   #keepTombstones = false;
 
@@ -47,7 +50,7 @@ class PlainEngine implements MemoryEngine {
   }
 
   get version(): number {
-    return this.#version;
+    return Math.min(this.#version, this.#shown);
   }
 
   get settled(): number {
@@ -93,11 +96,11 @@ class PlainEngine implements MemoryEngine {
 
   find(key: Uint8Array, at: number, length = key.length): Ref {
     const chain = this.#indexes.chainOf(key, 0, length);
-    return chain === undefined ? NONE : (visibleIn(chain, at)?.ref ?? NONE);
+    return chain === undefined ? NONE : (visibleIn(chain, Math.min(at, this.#shown))?.ref ?? NONE);
   }
 
   scan(range: KeyRange, at: number, reverse: boolean): Cursor {
-    return scanCursor(this.#indexes.chains, range, at, reverse);
+    return scanCursor(this.#indexes.chains, range, Math.min(at, this.#shown), reverse);
   }
 
   get isOrderedByOrigin(): boolean {
@@ -116,7 +119,7 @@ class PlainEngine implements MemoryEngine {
   byOrigin(origin: number, afterSeq: number, throughSeq: number, at: number): Cursor {
     const { origins } = this.#indexes;
     assert(origins !== undefined, "the order by origin is asked for before it is read");
-    return originCursor(origins.get(origin), afterSeq, throughSeq, at);
+    return originCursor(origins.get(origin), afterSeq, throughSeq, Math.min(at, this.#shown));
   }
 
   byDeadline(throughMs: number, fromMs = 0): Cursor {
@@ -188,8 +191,24 @@ class PlainEngine implements MemoryEngine {
     this.#unsettled.push(this.#insert(version, bytes, at, length));
   }
 
+  get isHiding(): boolean {
+    return this.#shown !== LATEST;
+  }
+
+  hide(): void {
+    assert(!this.isHiding, "one commit is shown before the next is hidden");
+    assert(this.#indexes.tracker === undefined, "a tracker is told what can be read");
+    this.#shown = this.#version;
+  }
+
+  show(): void {
+    assert(this.isHiding, "what is shown was hidden");
+    this.#shown = LATEST;
+  }
+
   settle(version: number): void {
     if (version <= this.#settled) return;
+    assert(version <= this.version || !this.isHiding, "what is hidden is not settled");
     this.#settled = version;
     // A commit without entries advances nothing but the version.
     this.#version = Math.max(this.#version, version);
@@ -206,6 +225,8 @@ class PlainEngine implements MemoryEngine {
 
   rollback(version: number): void {
     assert(version >= this.#settled, "what is settled is not rolled back");
+    assert(version <= this.version || !this.isHiding, "what is hidden is taken back by any rollback");
+    this.#shown = LATEST;
     const touched: PlainRecord[] = this.#pins.dropAbove(version).flatMap((held) => [...held]);
     for (const record of this.#unsettled.takeAbove(version)) {
       if (record.older !== undefined) touched.push(record.older);
@@ -216,7 +237,7 @@ class PlainEngine implements MemoryEngine {
   }
 
   pin(version: number, owner: PinOwner = "user"): Pin {
-    assert(version >= this.#settled && version <= this.#version, "a pin is between settled and newest");
+    assert(version >= this.#settled && version <= this.version, "a pin is between settled and newest");
     return this.#pins.pin(version, owner);
   }
 

@@ -1,0 +1,45 @@
+import { assert } from "../base/assert.js";
+import type { CommitLog } from "../durability/commit-log.js";
+import type { MemoryEngine } from "../memory/engine.js";
+import {
+  COMMIT_HEADER_BYTES,
+  type CoverageChange,
+  coverageBytes,
+  writeCommitHead,
+} from "../record/commit.js";
+import type { CommitBody } from "./commit-body.js";
+import { isUndone } from "./failing.js";
+
+export interface ApplyParts {
+  readonly engine: MemoryEngine;
+  readonly log: CommitLog;
+  /** The commit could be neither applied nor taken back; returns the error that says so. */
+  readonly broken: (cause: unknown) => Error;
+}
+
+/** Encodes a commit into the log's buffer and applies each entry from there; all of it, or without memory nothing. */
+export function applyCommit(
+  { engine, log, broken }: ApplyParts,
+  version: number,
+  changes: readonly CoverageChange[],
+  body: CommitBody,
+): void {
+  const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
+  const { bytes, at } = log.begin(version, length);
+  const before = engine.version;
+  const isHidden = body.isHidden === true;
+  try {
+    let next = writeCommitHead(bytes, at, body.entryCount, changes);
+    for (let i = 0; i < body.entryCount; i++) {
+      const end = body.write(i, bytes, next);
+      if (!isHidden) engine.put(version, bytes, next, end - next);
+      next = end;
+    }
+    assert(next === at + length, "a commit fills exactly the space reserved for it");
+    if (isHidden) engine.show();
+  } catch (cause) {
+    if (!isUndone(engine, before, cause)) throw broken(cause);
+    log.abandon();
+    throw cause;
+  }
+}
