@@ -5,6 +5,8 @@ import { codeOf, fail, type IssuedWrite, type Oracle, SimulationFailure } from "
 import { checkEvent, checkPairs, leftKey, rightKey } from "./pairs.js";
 import type { Scenario } from "./scenario.js";
 
+/** What an entry has beside its value, at most. */
+const ENTRY_OVERHEAD_BYTES = 150;
 const SECRET = "a secret of the simulated cluster";
 const PORT = 4100;
 
@@ -39,7 +41,7 @@ export class Member {
     this.name = `n${index}`;
     this.#prng = world.prng.fork(`member ${this.name}`);
     this.machine = world.node(this.name, {
-      clock: { offsetMs: clockOffsetMs },
+      clock: { offsetMs: clockOffsetMs, turnMs: scenario.turnMs },
       disk: { profile: scenario.diskProfile, sectorAtomic: scenario.sectorAtomic },
       diskLatencyMs: scenario.diskLatencyMs,
     });
@@ -85,6 +87,7 @@ export class Member {
       name: this.name,
       codec: "text",
       segmentBytes: scenario.segmentBytes,
+      ...(scenario.mergesInParts ? { limits: { commitBytesMax: pairBytesMax(scenario) } } : {}),
       checkpoint: { everyCommits: scenario.checkpointCommits },
     });
     if (life !== this.#life) return;
@@ -233,4 +236,9 @@ export class Member {
       }
     });
   }
+}
+
+/** The largest commit that a member writes itself. */
+function pairBytesMax({ valueBytesMax }: Scenario): number {
+  return 2 * (valueBytesMax + ENTRY_OVERHEAD_BYTES);
 }

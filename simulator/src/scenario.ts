@@ -31,9 +31,19 @@ export interface Scenario {
   readonly singles: number;
   /** Virtual duration of the part with faults, in ms. */
   readonly durationMs: number;
+  /** What is larger than two values is merged in parts, hidden until they are all there, as large pulls are. */
+  readonly mergesInParts: boolean;
+  /** How long a turn of a machine's event loop takes: what comes in parts can be met in the middle. */
+  readonly turnMs: number;
 }
 
 export function scenarioOf(prng: Prng): Scenario {
+  const scenario = faultsOf(prng);
+  const mergesInParts = prng.chance(0.5);
+  return { ...scenario, mergesInParts, turnMs: mergesInParts ? 1 + prng.below(20) : 0.001 };
+}
+
+function faultsOf(prng: Prng): Omit<Scenario, "mergesInParts" | "turnMs"> {
   const nodes = 3;
   return {
     nodes,

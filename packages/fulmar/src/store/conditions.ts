@@ -54,7 +54,7 @@ export class Conditions<In, Out> {
     checkOptions(options, OPTIONS, "create");
     const level = checkDurability(options.durability);
     const write = this.#encoder.setting(key, value, options);
-    const ref = this.#live(write.key);
+    const ref = this.#deciding(write.key);
     return ref === NONE ? this.#commit(write, level) : this.#refused(ref);
   }
 
@@ -70,7 +70,7 @@ export class Conditions<In, Out> {
     const wanted = expected === undefined ? undefined : this.#encoder.stored(key, expected);
     const write =
       next === undefined ? this.#deletion(key, options) : this.#encoder.setting(key, next, options);
-    const ref = this.#live(write.key);
+    const ref = this.#deciding(write.key);
     return this.#holds(ref, wanted) ? this.#commit(write, level) : this.#refused(ref);
   }
 
@@ -82,7 +82,7 @@ export class Conditions<In, Out> {
     this.#core.assertOpen();
     const reader = this.#reader;
     const encoded = this.#encoder.key(key);
-    const ref = this.#live(encoded);
+    const ref = this.#deciding(encoded);
     const value = incremented(ref === NONE ? undefined : reader.value(ref), step, key);
     const isTimed = options.ttl !== undefined || options.expiresAt !== undefined;
     const lifetime = isTimed || ref === NONE ? options : { expiresAt: reader.expiresAt(ref) ?? FOR_EVER };
@@ -114,7 +114,7 @@ export class Conditions<In, Out> {
     // Not undefined, which stands for no deadline of its own, and so would take away the one that is there.
     if (ttl !== FOR_EVER) integerOption(ttl ?? null, "ttl", 0, 1, DEADLINE_MS_MAX);
     const encoded = this.#encoder.key(key);
-    const ref = this.#live(encoded);
+    const ref = this.#deciding(encoded);
     if (ref === NONE) return { ok: false, current: undefined };
     const { engine } = this.#core;
     // The commit copies it before anything moves.
@@ -133,6 +133,7 @@ export class Conditions<In, Out> {
     this.#core.assertOpen();
     const { engine, limits } = this.#core;
     const reader = this.#reader;
+    this.#core.committer.finishMerge();
     const nowMs = reader.nowMs();
     const writes: LocalWrite[] = [];
     for (const { from, to } of reader.space.ranges(range, limits.keyBytesMax)) {
@@ -145,6 +146,12 @@ export class Conditions<In, Out> {
       }
     }
     return { ...(await this.#core.commit(writes, level)), deleted: writes.length };
+  }
+
+  /** The same for what a commit follows. */
+  #deciding(key: Uint8Array): Ref {
+    this.#core.committer.finishMerge();
+    return this.#live(key);
   }
 
   /** The newest record of a key, or NONE if it has no value. */

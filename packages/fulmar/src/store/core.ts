@@ -157,7 +157,7 @@ export class StoreCore<V> {
     if (this.#closing !== undefined) throw new FulmarError("CLOSED", "the store is closed: open it again");
   }
 
-  /** See {@link Committer.commit}. */
+  /** See {@link Committer.commit}. What the writes were decided on comes after a {@link Committer.finishMerge}. */
   commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed>;
   commit<T>(
     writes: readonly LocalWrite[],
@@ -170,6 +170,12 @@ export class StoreCore<V> {
     const done = this.committer.commit(writes, level ?? this.parts.settings.durability, outcomeOf);
     for (const write of writes) if (write.deadline !== 0) this.#sweeper.expect(write.deadline);
     return done;
+  }
+
+  /** The same for writes for which nothing was read. */
+  commitBlind(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed> {
+    this.committer.finishMerge();
+    return this.commit(writes, level);
   }
 
   sweep(limit: number): number {
@@ -304,16 +310,8 @@ export class StoreCore<V> {
     if (sharing === undefined || settings.shared === undefined) return undefined;
     const { limits, codec, shared } = settings;
     const letGo = (): void => this.#vacuum.consider();
-    return new StoreReaders({
-      runtime,
-      origins,
-      clock,
-      sharing,
-      limits,
-      codec: codec.name,
-      ...shared,
-      letGo,
-    });
+    const base = { runtime, origins, clock, sharing, limits };
+    return new StoreReaders({ ...base, codec: codec.name, ...shared, letGo });
   }
 
   #state(): StoreStatus["state"] {

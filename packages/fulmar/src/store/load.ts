@@ -135,7 +135,7 @@ class Loading {
     if (batch.length === 0) return;
     this.#batch = [];
     this.#bytes = 0;
-    await this.#core.commit(batch, this.#level);
+    await this.#core.commitBlind(batch, this.#level);
     this.#entries += batch.length;
     this.#commits++;
     this.#progress({ entries: this.#entries });

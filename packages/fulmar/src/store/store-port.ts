@@ -51,6 +51,7 @@ export function createPort<V>(core: StoreCore<V>): StorePort {
       core.assertOpen();
       assert(key[0] === OWN_PREFIX, "the store's own data has its own prefix");
       const flags = value === undefined ? TOMBSTONE : 0;
+      committer.finishMerge();
       return committer.commit([{ key, value: value ?? NO_VALUE, flags, deadline: 0 }], "full");
     },
   };

@@ -181,6 +181,7 @@ export class TransactionState {
   conflicts(): readonly Conflict[] {
     this.assertOpen();
     const { engine, committer } = this.core;
+    committer.finishMerge();
     const validation: Validation = { engine, trail: committer.trail, since: this.version };
     const conflicts =
       this.#reads === undefined

@@ -109,7 +109,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
       const writes: LocalWrite[] = listOf();
       checkIterable(operations, "batch: operations");
       for (const operation of operations) writes.push(encoder.operation(operation));
-      return core.commit(writes, checkDurability(options.durability));
+      return core.commitBlind(writes, checkDurability(options.durability));
     });
   }
 
@@ -341,8 +341,9 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
   #writeOne(write: LocalWrite, options: WriteOptions): Promise<Written<Out>> {
     const level = checkDurability(options.durability);
     const { core, reader } = this.#scope;
-    if (!booleanOption(options.previous, "previous", false)) return core.commit(listOf(write), level);
+    if (!booleanOption(options.previous, "previous", false)) return core.commitBlind(listOf(write), level);
     core.assertOpen();
+    core.committer.finishMerge();
     const ref = reader.engine.find(write.key, LATEST);
     const isThere = ref !== NONE && reader.isLive(ref, reader.nowMs());
     const previous = isThere ? reader.liveEntry(ref) : undefined;

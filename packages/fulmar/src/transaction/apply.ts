@@ -27,19 +27,31 @@ export function applyCommit(
   const length = COMMIT_HEADER_BYTES + coverageBytes(changes) + body.entriesBytes;
   const { bytes, at } = log.begin(version, length);
   const before = engine.version;
-  const isHidden = body.isHidden === true;
   try {
-    let next = writeCommitHead(bytes, at, body.entryCount, changes);
-    for (let i = 0; i < body.entryCount; i++) {
-      const end = body.write(i, bytes, next);
-      if (!isHidden) engine.put(version, bytes, next, end - next);
-      next = end;
-    }
-    assert(next === at + length, "a commit fills exactly the space reserved for it");
-    if (isHidden) engine.show();
+    const start = writeCommitHead(bytes, at, body.entryCount, changes);
+    const end = body.copyHidden?.(bytes, start) ?? putEach(engine, version, body, bytes, start);
+    assert(end === at + length, "a commit fills exactly the space reserved for it");
+    if (body.copyHidden !== undefined) engine.show();
   } catch (cause) {
     if (!isUndone(engine, before, cause)) throw broken(cause);
     log.abandon();
     throw cause;
   }
+}
+
+/** Returns where the entries end. */
+function putEach(
+  engine: MemoryEngine,
+  version: number,
+  body: CommitBody,
+  bytes: Uint8Array,
+  at: number,
+): number {
+  let next = at;
+  for (let i = 0; i < body.entryCount; i++) {
+    const end = body.write(i, bytes, next);
+    engine.put(version, bytes, next, end - next);
+    next = end;
+  }
+  return next;
 }

@@ -11,10 +11,10 @@ export interface CommitBody {
   readonly entriesBytes: number;
   /** Their keys, in the same order. */
   readonly changed: Changed;
-  /** They are in memory already, where nobody sees them yet. */
-  readonly isHidden?: boolean;
   /** Writes the entry of this index at `at`, one after the other, and returns the position after it. */
   write(index: number, bytes: Uint8Array, at: number): number;
+  /** Only if they are in memory already, where nobody sees them yet: writes all of them, and returns where they end. */
+  copyHidden?(bytes: Uint8Array, at: number): number;
 }
 
 /** What a commit has beside its entries; mostly nothing. */

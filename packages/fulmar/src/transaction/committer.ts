@@ -19,6 +19,7 @@ import type {
 } from "./committer-types.js";
 import { CoverageLedger } from "./coverage-ledger.js";
 import { readOnly, takeBack } from "./failing.js";
+import type { Hidden } from "./gradual-merge.js";
 import { checkedSize, type LocalWrite, OWN_ORIGIN, StampedWrites, wantedRoom } from "./local-write.js";
 import type { EvictionGoal } from "./memory-limit.js";
 import { type MergePlan, planCoverage, roomForWinners, winnersOf } from "./merge.js";
@@ -142,14 +143,14 @@ export class Committer implements LogObserver {
 
   /**
    * Stamps and applies local writes as one commit. Throws, with nothing changed, when the store cannot write.
-   * The promise is of the commit, or of what `outcomeOf` makes of it at once.
+   * {@link finishMerge} comes before it. The promise is of the commit, or of what `outcomeOf` makes of it at once.
    */
   commit(writes: readonly LocalWrite[], level: Level): Promise<Committed>;
   commit<T>(writes: readonly LocalWrite[], level: Level, outcomeOf: OutcomeOf<T> | undefined): Promise<T>;
   commit<T>(writes: readonly LocalWrite[], level: Level, outcomeOf?: OutcomeOf<T>): Promise<T | Committed> {
-    const { origins, clock, runtime, limits, memoryLimit } = this.#parts;
+    const { engine, origins, clock, runtime, limits, memoryLimit } = this.#parts;
     this.#assertWritable();
-    this.#merges.finish();
+    assert(!engine.isHiding, "whoever decides on the newest state has a merge finished before");
     const entriesBytes = checkedSize(writes, limits);
     const victims = memoryLimit?.admit(wantedRoom(writes)) ?? NOBODY;
     const stamp = stampOf(clock.next(), origins.id(OWN_ORIGIN), ++this.#seq);
@@ -165,10 +166,10 @@ export class Committer implements LogObserver {
   /** Merges foreign entries and coverage as one commit; resolves when it is synced. */
   merge(pages: readonly Uint8Array[], adds: Coverage): Promise<Merged> {
     this.#assertWritable();
-    return this.#merges.run(pages, (plan, version) => this.#commitMerge(plan, adds, version));
+    return this.#merges.run(pages, (plan, hidden) => this.#commitMerge(plan, adds, hidden));
   }
 
-  /** Has a merge that is being put into memory, and is not seen yet, done now. */
+  /** Has a merge that is half in memory done now: before anything is decided that a commit follows. */
   finishMerge(): void {
     this.#merges.finish();
   }
@@ -276,8 +277,7 @@ export class Committer implements LogObserver {
     this.#listener.failed(error);
   }
 
-  /** With `hiddenAt` its entries are in memory already, hidden, as this version. */
-  #commitMerge(plan: MergePlan, adds: Coverage, hiddenAt?: number): Promise<Merged> {
+  #commitMerge(plan: MergePlan, adds: Coverage, hidden?: Hidden): Promise<Merged> {
     const { engine, origins, clock, memoryLimit } = this.#parts;
     const coverage = planCoverage(this.#ledger.applied, adds, plan.refused, origins.id(OWN_ORIGIN));
     const result = { applied: plan.winners.length, stale: plan.stale, refused: plan.refused };
@@ -291,9 +291,9 @@ export class Committer implements LogObserver {
     }
     const victims = memoryLimit?.admit(roomForWinners(plan)) ?? NOBODY;
     clock.observe(plan.hlc);
-    const version = hiddenAt ?? ++this.#version;
+    const version = hidden?.version ?? ++this.#version;
     const extras = { victims, changes, covered: coverage, remote: true };
-    const body = winnersOf(plan, hiddenAt !== undefined);
+    const body = winnersOf(plan, hidden?.runs);
     return this.#write(version, { version, ...result }, "full", body, extras);
   }
 

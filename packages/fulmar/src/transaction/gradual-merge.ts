@@ -1,16 +1,17 @@
 import { assert } from "../base/assert.js";
+import { hlcOf } from "../record/entry.js";
+import { EntryRuns } from "./entry-runs.js";
 import { isUndone, takeBack } from "./failing.js";
-import {
-  ENTRIES_PER_STEP,
-  type MergeContext,
-  type MergePlan,
-  narrowed,
-  stillWins,
-  type Winner,
-} from "./merge.js";
+import { ENTRIES_PER_STEP, type MergeContext, type MergePlan, stillWins, type Winner } from "./merge.js";
 
 /** A step ends after so many bytes, too. */
 const BYTES_PER_STEP = 256 * 1024;
+
+/** Entries that are in memory, hidden. */
+export interface Hidden {
+  readonly version: number;
+  readonly runs: EntryRuns;
+}
 
 /** What is to become of a plan. */
 export interface GradualMergeParts<T> {
@@ -20,8 +21,8 @@ export interface GradualMergeParts<T> {
   readonly isOutdated: boolean;
   /** The version of its commit. */
   readonly version: number;
-  /** Commits a plan whose entries are in memory, hidden, as this version, and shows it. */
-  readonly commit: (plan: MergePlan, version: number) => Promise<T>;
+  /** Commits a plan whose entries are in memory, hidden, and shows them. */
+  readonly commit: (plan: MergePlan, hidden: Hidden) => Promise<T>;
   /** The store cannot go on; returns the error that says so. */
   readonly broken: (cause: unknown) => Error;
 }
@@ -36,6 +37,9 @@ export class GradualMerge<T> {
   /** The version to go back to. */
   readonly #before: number;
   readonly #put: Winner[] = [];
+  readonly #runs = new EntryRuns();
+  #putBytes = 0;
+  #hlc = 0;
   #next = 0;
   #isOpen = true;
   #done: Promise<T> | undefined;
@@ -81,7 +85,7 @@ export class GradualMerge<T> {
     this.#isOpen = false;
     const { context, commit, version } = this.#parts;
     try {
-      this.#done = commit(this.#remaining(), version);
+      this.#done = commit(this.#whatWasPut(), { version, runs: this.#runs });
     } catch (cause) {
       this.#error = this.#isTakenBack() ? cause : this.#parts.broken(cause);
       return;
@@ -110,9 +114,19 @@ export class GradualMerge<T> {
     return !engine.isHiding || takeBack(engine, this.#before);
   }
 
-  #remaining(): MergePlan {
-    const { plan } = this.#parts;
-    return this.#put.length === plan.winners.length ? plan : narrowed(plan, this.#put);
+  #whatWasPut(): MergePlan {
+    const { winners, stale, refused } = this.#parts.plan;
+    const overtaken = winners.length - this.#put.length;
+    const sums = { winnersBytes: this.#putBytes, stale: stale + overtaken, hlc: this.#hlc };
+    return { winners: this.#put, refused, ...sums };
+  }
+
+  #count(winner: Winner): void {
+    const { bytes, at, length } = winner;
+    this.#put.push(winner);
+    this.#runs.add(bytes, at, length);
+    this.#putBytes += length;
+    this.#hlc = Math.max(this.#hlc, hlcOf(bytes, at));
   }
 
   #putSome(): void {
@@ -122,7 +136,7 @@ export class GradualMerge<T> {
       const winner = plan.winners[this.#next];
       if (isOutdated && !stillWins(context, winner)) continue;
       context.engine.put(version, winner.bytes, winner.at, winner.length);
-      this.#put.push(winner);
+      this.#count(winner);
       bytes += winner.length;
     }
   }

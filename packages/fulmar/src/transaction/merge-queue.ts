@@ -1,14 +1,7 @@
 import { FulmarError } from "../base/errors.js";
 import type { Runtime } from "../base/runtime/interface.js";
-import { GradualMerge } from "./gradual-merge.js";
-import {
-  type MergeContext,
-  type MergePlan,
-  narrowed,
-  planMerge,
-  planMergeInSteps,
-  stillWins,
-} from "./merge.js";
+import { GradualMerge, type Hidden } from "./gradual-merge.js";
+import { type MergeContext, type MergePlan, planMerge, planMergeInSteps, stillWinning } from "./merge.js";
 
 /** Pages of up to so many bytes are planned and applied in one go: a few milliseconds. */
 export const MERGE_AT_ONCE_BYTES = 256 * 1024;
@@ -30,8 +23,8 @@ export interface MergeQueueParts {
   broken(cause: unknown): Error;
 }
 
-/** Commits a plan; with a version its entries are in memory, hidden, as that one. */
-export type CommitPlan<T> = (plan: MergePlan, version?: number) => Promise<T>;
+/** Commits a plan, whose entries may be in memory already, hidden. */
+export type CommitPlan<T> = (plan: MergePlan, hidden?: Hidden) => Promise<T>;
 
 /**
  * Takes merges one after the other, large ones in slices, between which readers and local writers go on: first what
@@ -133,10 +126,7 @@ export class MergeQueue {
   ): Promise<{ readonly done: Promise<T> } | undefined> {
     const { atOnceBytes, nextVersion, broken } = this.#parts;
     const version = plan.winnersBytes <= atOnceBytes ? undefined : nextVersion();
-    if (version === undefined) {
-      const winners = isOutdated ? plan.winners.filter((winner) => stillWins(context, winner)) : plan.winners;
-      return { done: commit(isOutdated ? narrowed(plan, winners) : plan) };
-    }
+    if (version === undefined) return { done: commit(isOutdated ? stillWinning(context, plan) : plan) };
     const merge = new GradualMerge({ context, plan, isOutdated, version, commit, broken });
     this.#gradual = merge;
     try {

@@ -23,6 +23,7 @@ import {
 import type { HybridClock } from "../record/hybrid-clock.js";
 import type { OriginId, OriginTable } from "../record/origins.js";
 import type { CommitBody } from "./commit-body.js";
+import type { EntryRuns } from "./entry-runs.js";
 import type { WantedChange } from "./memory-limit.js";
 
 /** A commit that was not merged, and why. It stays a hole in the coverage until it is. */
@@ -74,11 +75,7 @@ export const ENTRIES_PER_STEP = 256;
  * commit of which one entry is refused is refused as a whole. Changes nothing itself.
  */
 export function planMerge(context: MergeContext, pages: readonly Uint8Array[]): MergePlan {
-  const steps = planMergeInSteps(context, pages);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
+  return lastOf(planMergeInSteps(context, pages));
 }
 
 /**
@@ -111,7 +108,7 @@ export function* planMergeInSteps(
       best.set(name, { bytes, at, length, key });
     }
   }
-  return newPlan([...best.values()], stale, [...refused.values()]);
+  return yield* newPlan(best.values(), stale, [...refused.values()]);
 }
 
 /** Whether a winner of a plan was not overtaken by local writes since that was begun. */
@@ -119,28 +116,44 @@ export function stillWins(context: MergeContext, { key, bytes, at }: Winner): bo
   return beatsStored(context, key, bytes, at);
 }
 
-/** The plan with some of its winners alone: the others were overtaken. */
-export function narrowed(plan: MergePlan, winners: readonly Winner[]): MergePlan {
-  return newPlan(winners, plan.stale + plan.winners.length - winners.length, plan.refused);
-}
-
-function newPlan(winners: readonly Winner[], stale: number, refused: readonly Refusal[]): MergePlan {
+function* newPlan(
+  best: Iterable<Winner>,
+  stale: number,
+  refused: readonly Refusal[],
+): Generator<void, MergePlan> {
+  const winners: Winner[] = [];
   let winnersBytes = 0;
   let hlc = 0;
-  for (const { bytes, at, length } of winners) {
-    winnersBytes += length;
-    hlc = Math.max(hlc, hlcOf(bytes, at));
+  for (const winner of best) {
+    if (winners.push(winner) % ENTRIES_PER_STEP === 0) yield;
+    winnersBytes += winner.length;
+    hlc = Math.max(hlc, hlcOf(winner.bytes, winner.at));
   }
   return { winners, winnersBytes, stale, refused, hlc };
 }
 
-/** The winners as entries of a commit, which may be in memory already, hidden. */
-export function winnersOf({ winners, winnersBytes }: MergePlan, isHidden: boolean): CommitBody {
+/** The plan without what was overtaken by local writes since it was begun. */
+export function stillWinning(context: MergeContext, plan: MergePlan): MergePlan {
+  const winners = plan.winners.filter((winner) => stillWins(context, winner));
+  const steps = newPlan(winners, plan.stale + plan.winners.length - winners.length, plan.refused);
+  return lastOf(steps);
+}
+
+/** Takes all steps at once. */
+function lastOf<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** The winners as entries of a commit; with `hidden` they are in memory already, and are copied from there. */
+export function winnersOf({ winners, winnersBytes }: MergePlan, hidden?: EntryRuns): CommitBody {
   return {
     entryCount: winners.length,
     entriesBytes: winnersBytes,
     changed: winners,
-    isHidden,
+    ...(hidden === undefined ? {} : { copyHidden: (bytes, at) => hidden.copy(bytes, at) }),
     write(index, bytes, at) {
       const winner = winners[index];
       bytes.set(winner.bytes.subarray(winner.at, winner.at + winner.length), at);

@@ -30,6 +30,9 @@ async function halfPut(options: Parameters<typeof largeMerge>[0] = {}, before?: 
 describe("a merge that is half in memory", () => {
   test("is shown, as one commit, before the next local one", async () => {
     const { committer, log, read, name, done, pass, published, present } = await halfPut();
+    // Whoever decided something without it must not commit that.
+    expect(() => committer.commit([setting("a", "1")], "full")).toThrow("has a merge finished before");
+    committer.finishMerge();
     const local = committer.commit([setting(name(3), "local")], "full");
     expect([present(), read(name(3)), read(name(4))]).toEqual([ENTRIES, "local", VALUE]);
     expect(log.records.map(({ version }) => version)).toEqual([1, 2]);
@@ -126,7 +129,10 @@ describe("a merge that is half in memory", () => {
       vi.spyOn(engine, "put").mockImplementationOnce(() => {
         throw NO_MEMORY;
       });
-      if (by === "a local write") void committer.commit([setting("local", "1")], "memory");
+      if (by === "a local write") {
+        committer.finishMerge();
+        void committer.commit([setting("local", "1")], "memory");
+      }
       const refused = expect(done).rejects.toBe(NO_MEMORY);
       while (await pass());
       await refused;

@@ -5,7 +5,7 @@ import type { Scheduler } from "./scheduler.js";
 
 /** 2026-01-01T00:00:00Z: the wall time at which every world begins. */
 const EPOCH_MS = 1_767_225_600_000;
-/** Virtual time that one turn of the event loop takes, so that a loop of turns cannot stop the clock. */
+/** Turns take some virtual time, so that a loop of them cannot stop the clock. */
 const TURN_MS = 0.001;
 
 /** How far a machine's clock is from the truth. */
@@ -16,6 +16,8 @@ export interface ClockOptions {
   readonly drift?: number;
   /** Wall time shows multiples of this only: a coarse clock. 1 unless given. */
   readonly resolutionMs?: number;
+  /** Virtual time that one turn of the event loop takes: more on a machine with little to spare. 0.001 unless given. */
+  readonly turnMs?: number;
 }
 
 const MS_MAX = Number.MAX_SAFE_INTEGER;
@@ -23,6 +25,7 @@ const NUMBERS = {
   offsetMs: [-MS_MAX, MS_MAX],
   drift: [-0.5, 1],
   resolutionMs: [1, MS_MAX],
+  turnMs: [TURN_MS, MS_MAX],
 } as const satisfies Record<keyof ClockOptions, readonly [number, number]>;
 
 /** The clock of one machine: offset, drift, steps and jumps of wall time. Monotonic time drifts but never jumps. */
@@ -30,6 +33,8 @@ export class SimulatedClock implements Clock {
   readonly #scheduler: Scheduler;
   readonly #rate: number;
   readonly #resolutionMs: number;
+  /** Virtual ms. */
+  readonly turnMs: number;
   #offsetMs: number;
 
   constructor(scheduler: Scheduler, options: ClockOptions = {}) {
@@ -38,6 +43,7 @@ export class SimulatedClock implements Clock {
     this.#rate = 1 + (options.drift ?? 0);
     this.#offsetMs = options.offsetMs ?? 0;
     this.#resolutionMs = options.resolutionMs ?? 1;
+    this.turnMs = options.turnMs ?? TURN_MS;
   }
 
   wallMs(): number {
@@ -90,7 +96,8 @@ export class SimulatedTimers implements Timers {
   turn(): Promise<void> {
     return new Promise((resolve) => {
       if (!this.#process.alive) return;
-      this.#scheduler.at(this.#scheduler.nowMs + TURN_MS, "turn", resolve, { owner: this.#process });
+      const timeMs = this.#scheduler.nowMs + this.#clock.turnMs;
+      this.#scheduler.at(timeMs, "turn", resolve, { owner: this.#process });
     });
   }
 }
