@@ -4,9 +4,6 @@ import { EntryRuns } from "./entry-runs.js";
 import { isUndone, takeBack } from "./failing.js";
 import { ENTRIES_PER_STEP, type MergeContext, type MergePlan, stillWins, type Winner } from "./merge.js";
 
-/** A step ends after so many bytes, too. */
-const BYTES_PER_STEP = 256 * 1024;
-
 /** Entries that are in memory, hidden. */
 export interface Hidden {
   readonly version: number;
@@ -19,6 +16,8 @@ export interface GradualMergeParts<T> {
   readonly plan: MergePlan;
   /** Whether local writes may have overtaken some of it since it was begun. */
   readonly isOutdated: boolean;
+  /** A step ends after so many bytes, too. */
+  readonly stepBytes: number;
   /** The version of its commit. */
   readonly version: number;
   /** Commits a plan whose entries are in memory, hidden, and shows them. */
@@ -130,9 +129,9 @@ export class GradualMerge<T> {
   }
 
   #putSome(): void {
-    const { context, plan, isOutdated, version } = this.#parts;
+    const { context, plan, isOutdated, stepBytes, version } = this.#parts;
     const end = Math.min(plan.winners.length, this.#next + ENTRIES_PER_STEP);
-    for (let bytes = 0; this.#next < end && bytes < BYTES_PER_STEP; this.#next++) {
+    for (let bytes = 0; this.#next < end && bytes < stepBytes; this.#next++) {
       const winner = plan.winners[this.#next];
       if (isOutdated && !stillWins(context, winner)) continue;
       context.engine.put(version, winner.bytes, winner.at, winner.length);

@@ -127,7 +127,9 @@ export class MergeQueue {
     const { atOnceBytes, nextVersion, broken } = this.#parts;
     const version = plan.winnersBytes <= atOnceBytes ? undefined : nextVersion();
     if (version === undefined) return { done: commit(isOutdated ? stillWinning(context, plan) : plan) };
-    const merge = new GradualMerge({ context, plan, isOutdated, version, commit, broken });
+    // So that a slice puts about as much at most as is merged in one go.
+    const stepBytes = Math.ceil(atOnceBytes / STEPS_PER_SLICE);
+    const merge = new GradualMerge({ context, plan, isOutdated, stepBytes, version, commit, broken });
     this.#gradual = merge;
     try {
       await this.#putInSlices(merge);

@@ -232,7 +232,16 @@ describe("a merge that is half in memory", () => {
         Array.from({ length: count }, (_, i) => page(i)),
       );
       const commit = vi.fn(() => Promise.resolve());
-      const parts = { context, plan, isOutdated: false, version: 1, commit, broken: () => new Error() };
+      const stepBytes = 262_144;
+      const parts = {
+        context,
+        plan,
+        isOutdated: false,
+        stepBytes,
+        version: 1,
+        commit,
+        broken: () => new Error(),
+      };
       const merge = new GradualMerge(parts);
       const found: number[] = [];
       for (let goesOn = true; goesOn; ) {
