@@ -222,8 +222,7 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     assert(length === entryLength(bytes, at), "an entry is as long as it says");
     const start = keyStart(bytes, at);
     const newest = this.indexes.hash.locate(bytes, start, start + keyLengthOf(bytes, at));
-    const isFree = newest !== NONE && !this.isHiding;
-    const isInPlace = isFree && this.#overwriting.makesWay(newest, bytes, at, length);
+    const isInPlace = newest !== NONE && this.#overwriting.makesWay(newest, bytes, at, length);
     // All that may fail for want of memory comes before anything changes.
     this.indexes.makeRoom((flagsOf(bytes, at) & HAS_DEADLINE) !== 0);
     const ref = isInPlace ? newest : this.indexes.put(newest, version, bytes, at, length);
