@@ -49,7 +49,7 @@ type Step = typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never;
 /** A store whose turns come when the test says so, with what was written and merged into it in any order. */
 class Run {
   readonly #db: Store<string>;
-  readonly #waiting: (() => void)[];
+  readonly #turn: () => Promise<boolean>;
   readonly #locals: Written[] = [];
   readonly #merges: (readonly Written[])[] = [];
   /** So many merges are shown. */
@@ -61,19 +61,19 @@ class Run {
   readonly #open: { end(): void; readonly result: Promise<unknown> }[] = [];
   readonly #watched = new Map<string, string>();
 
-  private constructor(db: Store<string>, waiting: (() => void)[]) {
+  private constructor(db: Store<string>, turn: () => Promise<boolean>) {
     this.#db = db;
-    this.#waiting = waiting;
+    this.#turn = turn;
     db.watch({}, ({ changes }) => {
       for (const change of changes) this.#follow(change);
     });
   }
 
   static async begin(): Promise<Run> {
-    const { db, waiting } = await openWithTurns("text");
-    const run = new Run(db, waiting);
+    const { db, turn } = await openWithTurns("text");
+    const run = new Run(db, turn);
     const begun = portOf(db).beginReplication();
-    while (!portOf(db).engine.isOrderedByOrigin) await run.#turn();
+    while (!portOf(db).engine.isOrderedByOrigin) await turn();
     await begun;
     return run;
   }
@@ -128,10 +128,6 @@ class Run {
     for (const { snapshot } of this.#snapshots) snapshot.close();
     await this.#db.close();
     return this.#merges.length;
-  }
-
-  #turn(): Promise<void> {
-    return turnOf(this.#waiting);
   }
 
   async #turnUntil(work: Promise<unknown>): Promise<void> {
@@ -226,17 +222,20 @@ class Run {
 async function openWithTurns<C extends "text" | "json">(codec: C) {
   const base = nodeRuntime();
   const waiting: (() => void)[] = [];
-  const turn = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
-  const runtime = { ...base, timers: { ...base.timers, turn } };
+  const wait = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
+  const runtime = { ...base, timers: { ...base.timers, turn: wait } };
   const limits = { commitBytesMax: COMMIT_BYTES_MAX };
   const db = await open<string>(undefined, { runtime, limits, codec });
-  return { db, waiting };
-}
-
-/** Lets the loop turn once. */
-async function turnOf(waiting: (() => void)[]): Promise<void> {
-  for (const resolve of waiting.splice(0)) resolve();
-  await new Promise((resolve) => setImmediate(resolve));
+  let turns = 0;
+  /** Lets the loop turn once; false when nobody waited for it. */
+  const turn = async (): Promise<boolean> => {
+    expect(++turns, "turns without end").toBeLessThan(2000);
+    const due = waiting.splice(0);
+    for (const resolve of due) resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    return due.length > 0;
+  };
+  return { db, turn };
 }
 
 /** Merges one commit of a peer. */
@@ -305,15 +304,15 @@ it.each<[string, (db: Store<unknown>) => unknown]>([
   ["flush", (db) => db.flush()],
   ["data of the store's own", (db) => portOf(db).setReserved(Uint8Array.of(0xf6, 1), Uint8Array.of(1))],
 ])("is whole before %s decides anything", async (_, act) => {
-  const { db, waiting } = await openWithTurns("json");
+  const { db, turn } = await openWithTurns("json");
   const begun = portOf(db).beginReplication();
-  while (!portOf(db).engine.isOrderedByOrigin) await turnOf(waiting);
+  while (!portOf(db).engine.isOrderedByOrigin) await turn();
   await begun;
   const written = Array.from({ length: KEYS }, (__, i): Written => {
     return { name: nameOf(i), stamp: { hlc: 1, origin: PEER, seq: 1 }, value: JSON.stringify(`peer ${i}`) };
   });
   const merged = merge(db, written);
-  while (!portOf(db).engine.isHiding) await turnOf(waiting);
+  while (!portOf(db).engine.isHiding) await turn();
   expect(db.count()).toBe(0);
   const acted = act(db as Store<unknown>);
   expect(portOf(db).engine.isHiding).toBe(false);
@@ -321,7 +320,7 @@ it.each<[string, (db: Store<unknown>) => unknown]>([
   expect(db.count()).toBeGreaterThanOrEqual(KEYS - 1);
   const outcome = await acted;
   if (outcome !== null && typeof outcome === "object" && "ok" in outcome) expect(outcome.ok).toBe(true);
-  while (waiting.length > 0) await turnOf(waiting);
+  while (await turn());
   expect(await merged).toMatchObject({ applied: KEYS });
   await db.close();
 });

@@ -26,7 +26,9 @@ export function largeMerge(options: Parameters<typeof committerFixture>[0] = {})
   const pages = [page(0, 2000), page(2000, 2001), page(2001, ENTRIES)];
   expect(pages.reduce((sum, { length }) => sum + length, 0)).toBeGreaterThan(MERGE_AT_ONCE_BYTES);
   /** Lets the loop turn once; false when nobody waits for it. */
+  let passes = 0;
   const pass = async (): Promise<boolean> => {
+    expect(++passes, "turns without end").toBeLessThan(500);
     const due = waiting.splice(0);
     for (const resolve of due) resolve();
     await new Promise((resolve) => setImmediate(resolve));
