@@ -29,7 +29,7 @@ async function halfPut(options: Parameters<typeof largeMerge>[0] = {}, before?: 
 
 describe("a merge that is half in memory", () => {
   test("is shown, as one commit, before the next local one", async () => {
-    const { committer, log, read, name, done, pass, published, present } = await halfPut();
+    const { committer, log, read, name, done, pass, published, present, hlc } = await halfPut();
     // Whoever decided something without it must not commit that.
     expect(() => committer.commit([setting("a", "1")], "full")).toThrow("has a merge finished before");
     committer.finishMerge();
@@ -42,7 +42,10 @@ describe("a merge that is half in memory", () => {
       [true, ENTRIES],
       [false, 1],
     ]);
-    expect((await local).version).toBe(2);
+    const { version, stamp } = await local;
+    expect(version).toBe(2);
+    // The clock has seen what was merged.
+    expect(stamp.hlc).toBeGreaterThan(hlc + 10);
     // It has its outcome although nobody came for it yet.
     while (await pass());
     expect(await done).toMatchObject({ version: 1, applied: ENTRIES, stale: 0 });
@@ -98,6 +101,19 @@ describe("a merge that is half in memory", () => {
     // The number that it had is not given out again.
     expect(await done).toMatchObject({ version: 4, applied: ENTRIES });
     expect(committer.lastVersion).toBe(4);
+  });
+
+  test("may be refused by the log before anybody came for its outcome", async () => {
+    const { committer, log, done, pass, present } = await halfPut();
+    committer.finishMerge();
+    log.refuse(0, DISK_FULL);
+    committer.refusalDurable();
+    // Whoever waits for the merge is told; a rejection that nobody handles would end the process.
+    const refused = expect(done).rejects.toBe(DISK_FULL);
+    await new Promise((resolve) => setImmediate(resolve));
+    while (await pass());
+    await refused;
+    expect(present()).toBe(0);
   });
 
   test("leaves nothing when the store closes or fails, nor keeps it", async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/base/bytes.js";
 import { Coverage } from "../../src/record/coverage.js";
 import { ENTRIES_PER_STEP } from "../../src/transaction/merge.js";
-import { STEPS_PER_SLICE } from "../../src/transaction/merge-queue.js";
+import { MERGE_AT_ONCE_BYTES, STEPS_PER_SLICE } from "../../src/transaction/merge-queue.js";
 import { covering, PEER, setting, stateOf } from "./fixture.js";
 import { ENTRIES, largeMerge, SLICES_OF_ALL, VALUE } from "./large-merge.js";
 
@@ -40,6 +41,27 @@ describe("a large merge", () => {
     log.sync();
     expect(await done).toMatchObject({ applied: ENTRIES, stale: 0, refused: [] });
     expect(committer.syncedCoverage.of(PEER).upTo).toBe(ENTRIES);
+  });
+
+  test("puts about as much in one slice as is merged in one go", async () => {
+    const { committer, engine, foreign, hlc, pass } = largeMerge();
+    const value = "v".repeat(30_000);
+    const page = concatBytes(
+      ...Array.from({ length: 60 }, (_, i) => foreign(PEER, i + 1, hlc, `big ${i}`, value)),
+    );
+    const done = committer.merge([page], covering(PEER, 60));
+    let before = 0;
+    let most = 0;
+    while (engine.version === 0) {
+      await pass();
+      const { recordBytes } = engine.usage();
+      most = Math.max(most, recordBytes - before);
+      before = recordBytes;
+    }
+    expect(before).toBe(page.length);
+    expect(most).toBeLessThanOrEqual(MERGE_AT_ONCE_BYTES + (STEPS_PER_SLICE * page.length) / 60);
+    expect(most).toBeGreaterThanOrEqual(MERGE_AT_ONCE_BYTES);
+    expect(await stateOf(done)).toBe("pending");
   });
 
   test("lets local writes through, which win over it when they are newer", async () => {
