@@ -230,8 +230,9 @@ export interface MemoryEngine {
    */
   put(version: number, bytes: Uint8Array, at: number, length: number): void;
   /**
-   * From now on what is put is not shown: {@link version} stays what it is, and reads of the newest state are of that
-   * one, until {@link show}, or a rollback, which ends this and takes back what was hidden. So the entries of one
+   * From now on what is put is not shown: {@link version} stays what it is, unless commits without entries from before
+   * are settled, and reads of the newest state are of that one, until {@link show}, or a rollback, which ends this and
+   * takes back what was hidden. So the entries of one
    * commit can be put a few at a time, with readers between. {@link usage}, deadlines and all counts of bytes are of
    * what is there, hidden or not. Not with a tracker of keys.
    */

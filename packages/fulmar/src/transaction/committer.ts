@@ -184,8 +184,8 @@ export class Committer implements LogObserver {
    * expiry is no new write, so replicas that sweep at different moments still agree. Returns how many.
    */
   sweep(limit: number): number {
-    if (this.#failure !== undefined) return 0;
     this.#merges.finish();
+    if (this.#failure !== undefined) return 0;
     const expired = expiryCommit(this.#parts.engine, this.#parts.clock.nowMs(), limit);
     if (expired.length === 0) return 0;
     // Nobody waits for it: what the log refuses is there again, and expired all the same.
@@ -195,8 +195,8 @@ export class Committer implements LogObserver {
 
   /** Evicts keys in one commit, for a goal or a part of it. `done` resolves when it survives the process. */
   evict(goal: EvictionGoal): Evicted & { readonly done: Promise<unknown> } {
-    this.#assertWritable();
     this.#merges.finish();
+    this.#assertWritable();
     const victims = this.#parts.memoryLimit?.choose(goal) ?? NOBODY;
     if (victims.length === 0) return { entries: 0, bytes: 0, done: Promise.resolve() };
     const before = this.#evictedBytes;

@@ -20,8 +20,8 @@ export interface GradualMergeParts<T> {
   readonly stepBytes: number;
   /** The version of its commit. */
   readonly version: number;
-  /** Commits a plan whose entries are in memory, hidden, and shows them. */
-  readonly commit: (plan: MergePlan, hidden: Hidden) => Promise<T>;
+  /** Commits a plan whose entries, if there are any, are in memory, hidden, and shows them. */
+  readonly commit: (plan: MergePlan, hidden?: Hidden) => Promise<T>;
   /** The store cannot go on; returns the error that says so. */
   readonly broken: (cause: unknown) => Error;
 }
@@ -33,8 +33,6 @@ export interface GradualMergeParts<T> {
  */
 export class GradualMerge<T> {
   readonly #parts: GradualMergeParts<T>;
-  /** The version to go back to. */
-  readonly #before: number;
   readonly #put: Winner[] = [];
   readonly #runs = new EntryRuns();
   #putBytes = 0;
@@ -45,10 +43,8 @@ export class GradualMerge<T> {
   #error: unknown;
 
   constructor(parts: GradualMergeParts<T>) {
-    const { engine } = parts.context;
     this.#parts = parts;
-    this.#before = engine.version;
-    engine.hide();
+    parts.context.engine.hide();
   }
 
   /** False once it is committed, has failed, or was taken back. */
@@ -71,7 +67,7 @@ export class GradualMerge<T> {
       this.#putSome();
     } catch (cause) {
       this.#isOpen = false;
-      this.#error = isUndone(engine, this.#before, cause) ? cause : this.#parts.broken(cause);
+      this.#error = isUndone(engine, engine.version, cause) ? cause : this.#parts.broken(cause);
     }
     return this.#isOpen && this.#next < this.#parts.plan.winners.length;
   }
@@ -83,16 +79,17 @@ export class GradualMerge<T> {
     // Those who are told of the commit may write, and want it ended before.
     this.#isOpen = false;
     const { context, commit, version } = this.#parts;
+    // Where nothing is left to commit there is nothing to show.
+    const hidden = this.#put.length === 0 ? undefined : { version, runs: this.#runs };
+    if (hidden === undefined) context.engine.show();
     try {
-      this.#done = commit(this.#whatWasPut(), { version, runs: this.#runs });
+      this.#done = commit(this.#whatWasPut(), hidden);
     } catch (cause) {
       this.#error = this.#isTakenBack() ? cause : this.#parts.broken(cause);
       return;
     }
     // Whoever began it comes for the promise a turn later.
     this.#done.catch(() => undefined);
-    // Where nothing was left to commit there is nothing to show.
-    if (context.engine.isHiding) context.engine.show();
   }
 
   /** The engine went back to before it: nothing of it is left. */
@@ -110,7 +107,7 @@ export class GradualMerge<T> {
   /** The commit takes back itself what it had begun. */
   #isTakenBack(): boolean {
     const { engine } = this.#parts.context;
-    return !engine.isHiding || takeBack(engine, this.#before);
+    return !engine.isHiding || takeBack(engine, engine.version);
   }
 
   #whatWasPut(): MergePlan {

@@ -61,7 +61,10 @@ export class MergeQueue {
 
   /** Has a merge that is being put into memory done, for whoever is about to change the store or look at all of it. */
   finish(): void {
-    if (this.#gradual?.isOpen === true) this.#gradual.end();
+    if (this.#gradual?.isOpen !== true) return;
+    // A store that failed stays as it is.
+    if (this.#goesOn()) this.#gradual.end();
+    else this.#gradual.giveUp();
   }
 
   /** Commits were taken back: what lost against them may win now. */
@@ -163,6 +166,15 @@ export class MergeQueue {
     const untilMs = clock.monotonicMs() + SLICE_MS;
     for (let i = 0; i < STEPS_PER_SLICE && clock.monotonicMs() <= untilMs; i++) if (!step()) return false;
     return true;
+  }
+
+  #goesOn(): boolean {
+    try {
+      this.#assertGoesOn();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #assertGoesOn(): void {

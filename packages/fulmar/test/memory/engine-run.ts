@@ -104,8 +104,9 @@ export class EngineRun {
   }
 
   #apply(command: Command): void {
-    const engine = this.#engine;
-    const model = this.#model;
+    const [engine, model] = [this.#engine, this.#model];
+    // Before one that is hidden there may be commits without entries.
+    const newest = this.#hidden === undefined ? model.version : this.#hidden.version - 1;
     switch (command.type) {
       case "commit": {
         const version = this.#hidden?.version ?? model.version + 1 + command.gap;
@@ -128,13 +129,13 @@ export class EngineRun {
         this.#show();
         return;
       case "settle": {
-        const version = Math.max(model.settled, model.version - command.back);
+        const version = Math.max(model.settled, newest - command.back);
         engine.settle(version);
         model.settle(version);
         return;
       }
       case "rollback":
-        this.#rollback(Math.max(model.settled, model.version - command.back));
+        this.#rollback(Math.max(model.settled, newest - command.back));
         return;
       case "pin": {
         const version = Math.max(model.settled, model.version - command.back);
@@ -332,8 +333,7 @@ export class EngineRun {
   }
 
   #checkVersion(at: number, version: number): void {
-    const engine = this.#engine;
-    const model = this.#model;
+    const [engine, model] = [this.#engine, this.#model];
     const a = this.#keys[(this.#steps * 7) % HOT_KEYS];
     const b = this.#keys[(this.#steps * 5) % HOT_KEYS];
     for (const range of [

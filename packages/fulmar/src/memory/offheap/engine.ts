@@ -249,12 +249,18 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
     this.#shown = LATEST;
   }
 
+  /** Commits without entries may have come before what is hidden: then they are newer than what is shown. */
+  #isBelowHidden(version: number): boolean {
+    return this.#version <= this.#shown || version < this.#version;
+  }
+
   settle(version: number): void {
     if (version <= this.settled) return;
-    assert(version <= this.version || !this.isHiding, "what is hidden is not settled");
+    assert(this.#isBelowHidden(version), "what is hidden is not settled");
     this.#sharing?.publish(version);
-    // A commit without entries advances nothing but the version.
+    // A commit without entries advances nothing but the version, also of what is shown.
     this.#version = Math.max(this.#version, version);
+    if (this.isHiding) this.#shown = Math.max(this.#shown, version);
     this.#garbage.settle(version);
     this.#sharing?.reclaim();
   }
@@ -269,7 +275,8 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
 
   rollback(version: number): void {
     assert(version >= this.settled, "what is settled is not rolled back");
-    assert(version <= this.version || !this.isHiding, "what is hidden is taken back by any rollback");
+    assert(this.#isBelowHidden(version), "what is hidden is taken back by any rollback");
+    this.#version = Math.min(this.version, version);
     this.#shown = LATEST;
     const dropped = this.#pins.dropAbove(version);
     const records = this.#records;
@@ -287,7 +294,6 @@ class OffHeapEngine implements MemoryEngine, CursorSource {
       const older = this.indexes.removeNewest(ref);
       if (older !== NONE) this.#garbage.reconsiderNewest(older);
     }
-    this.#version = Math.min(this.#version, version);
     if (dropped.length > 0) this.#compaction.reconsider();
     for (const held of dropped) this.#garbage.letGo(held);
     this.#sharing?.reclaim();

@@ -206,12 +206,18 @@ class PlainEngine implements MemoryEngine {
     this.#shown = LATEST;
   }
 
+  /** Commits without entries may have come before what is hidden: then they are newer than what is shown. */
+  #isBelowHidden(version: number): boolean {
+    return this.#version <= this.#shown || version < this.#version;
+  }
+
   settle(version: number): void {
     if (version <= this.#settled) return;
-    assert(version <= this.version || !this.isHiding, "what is hidden is not settled");
+    assert(this.#isBelowHidden(version), "what is hidden is not settled");
     this.#settled = version;
-    // A commit without entries advances nothing but the version.
+    // A commit without entries advances nothing but the version, also of what is shown.
     this.#version = Math.max(this.#version, version);
+    if (this.isHiding) this.#shown = Math.max(this.#shown, version);
     for (const record of this.#unsettled.takeThrough(version)) {
       if (record.older !== undefined) this.#reconsider(record.older);
       this.#reconsider(record);
@@ -225,14 +231,14 @@ class PlainEngine implements MemoryEngine {
 
   rollback(version: number): void {
     assert(version >= this.#settled, "what is settled is not rolled back");
-    assert(version <= this.version || !this.isHiding, "what is hidden is taken back by any rollback");
+    assert(this.#isBelowHidden(version), "what is hidden is taken back by any rollback");
+    this.#version = Math.min(this.version, version);
     this.#shown = LATEST;
     const touched: PlainRecord[] = this.#pins.dropAbove(version).flatMap((held) => [...held]);
     for (const record of this.#unsettled.takeAbove(version)) {
       if (record.older !== undefined) touched.push(record.older);
       this.#indexes.removeNewest(record);
     }
-    this.#version = Math.min(this.#version, version);
     for (const record of touched) this.#reconsider(record);
   }
 
