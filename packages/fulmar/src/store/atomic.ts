@@ -192,7 +192,7 @@ export class Atomic<In = unknown, Out = In> {
     this.#assertUnused();
     this.#scope.core.assertOpen();
     this.#plan.done = true;
-    this.#scope.core.committer.finishMerge();
+    this.#scope.core.finishMerge();
     // One moment for all: of two keys that expire together none is gone before the other.
     const nowMs = this.#scope.reader.nowMs();
     const failed = this.#failedChecks(nowMs);

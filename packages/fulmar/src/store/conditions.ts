@@ -133,7 +133,7 @@ export class Conditions<In, Out> {
     this.#core.assertOpen();
     const { engine, limits } = this.#core;
     const reader = this.#reader;
-    this.#core.committer.finishMerge();
+    this.#core.finishMerge();
     const nowMs = reader.nowMs();
     const writes: LocalWrite[] = [];
     for (const { from, to } of reader.space.ranges(range, limits.keyBytesMax)) {
@@ -150,7 +150,7 @@ export class Conditions<In, Out> {
 
   /** The same for what a commit follows. */
   #deciding(key: Uint8Array): Ref {
-    this.#core.committer.finishMerge();
+    this.#core.finishMerge();
     return this.#live(key);
   }
 

@@ -106,10 +106,8 @@ export class StoreCore<V> {
     committer.attach(
       directory?.data.startLog(committer) ?? new MemoryLog(committer, engine.version, memoryHistory),
     );
-    const { diagnostics } = runtime;
-    const { keyBytesMax } = settings.limits;
-    const { history } = this;
-    this.watchers = new Watchers({ engine, diagnostics, committer, history, keyBytesMax });
+    const watched = { engine, committer, history: this.history, diagnostics: runtime.diagnostics };
+    this.watchers = new Watchers({ ...watched, keyBytesMax: settings.limits.keyBytesMax });
     this.backups = new Backups(parts, this.committer, () => this.#sweeper.drain());
     this.#readers = this.#createReaders();
     this.#sweeper = new Sweeper({
@@ -125,7 +123,6 @@ export class StoreCore<V> {
       evict: (count) => this.#evictStep(count),
     });
     if (directory !== undefined) {
-      const { committer } = this;
       const { checkpoint: policy, segmentBytes, compressed } = settings;
       const base = { runtime, directory: directory.data, committer, engine, clock };
       this.#checkpointer = new Checkpointer({ ...base, policy, segmentBytes, compressed });
@@ -157,7 +154,12 @@ export class StoreCore<V> {
     if (this.#closing !== undefined) throw new FulmarError("CLOSED", "the store is closed: open it again");
   }
 
-  /** See {@link Committer.commit}. What the writes were decided on comes after a {@link Committer.finishMerge}. */
+  /** See {@link Committer.finishMerge}. Code that the store calls changes nothing, and has nothing moved meanwhile. */
+  finishMerge(): void {
+    if (!this.userCode.isRunning) this.committer.finishMerge();
+  }
+
+  /** See {@link Committer.commit}. What the writes were decided on comes after a {@link finishMerge}. */
   commit(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed>;
   commit<T>(
     writes: readonly LocalWrite[],
@@ -174,7 +176,7 @@ export class StoreCore<V> {
 
   /** The same for writes for which nothing was read. */
   commitBlind(writes: readonly LocalWrite[], level: Durability | undefined): Promise<Committed> {
-    this.committer.finishMerge();
+    this.finishMerge();
     return this.commit(writes, level);
   }
 
@@ -222,7 +224,7 @@ export class StoreCore<V> {
    */
   async flush(): Promise<void> {
     // A deadline of what it replaces is not known any more, but shown.
-    this.committer.finishMerge();
+    this.finishMerge();
     const written = this.committer.flush();
     if (!this.#sweeper.isDue) return written;
     const swept = this.#sweeper.drain().then(() => this.committer.flush());

@@ -23,13 +23,13 @@ const PASSES = 3;
 
 type DigestCore = Pick<
   StoreCore<never>,
-  "engine" | "clock" | "timers" | "limits" | "committer" | "assertOpen"
+  "engine" | "clock" | "timers" | "limits" | "committer" | "assertOpen" | "finishMerge"
 >;
 
 /** The fingerprint of a range, of everything without one. */
 export function digest(core: DigestCore, options: RangeOptions | undefined): string {
   const range = checkedRange(core, options);
-  core.committer.finishMerge();
+  core.finishMerge();
   return fingerprint(core.engine.digest(range, LATEST));
 }
 
@@ -41,7 +41,7 @@ export async function digestAsync(core: DigestCore, options: RangeOptions | unde
   const range = checkedRange(core, options);
   for (let pass = 0; pass < PASSES; pass++) {
     // Digests are remembered of what is there, hidden or not.
-    core.committer.finishMerge();
+    core.finishMerge();
     if (await prepareInTurns(core, range)) return fingerprint(core.engine.digest(range, LATEST));
   }
   return fingerprint(await digestPinned(core, range));

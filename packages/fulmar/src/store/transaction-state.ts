@@ -179,9 +179,10 @@ export class TransactionState {
 
   /** What changed of what it read. Whoever finds nothing commits at once, without an `await` in between. */
   conflicts(): readonly Conflict[] {
+    // First: its commit may have the log refuse what this transaction reads.
+    this.core.finishMerge();
     this.assertOpen();
     const { engine, committer } = this.core;
-    committer.finishMerge();
     const validation: Validation = { engine, trail: committer.trail, since: this.version };
     const conflicts =
       this.#reads === undefined

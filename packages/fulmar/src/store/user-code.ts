@@ -18,6 +18,11 @@ export class UserCode {
     this.#depth--;
   }
 
+  /** Whether it runs right now. */
+  get isRunning(): boolean {
+    return this.#depth > 0;
+  }
+
   /** Before anything is changed. @throws FulmarError `REENTRANT` */
   assertOutside(): void {
     if (this.#depth === 0) return;

@@ -343,7 +343,7 @@ export abstract class Writable<In = unknown, Out = In> extends Readable<Out> {
     const { core, reader } = this.#scope;
     if (!booleanOption(options.previous, "previous", false)) return core.commitBlind(listOf(write), level);
     core.assertOpen();
-    core.committer.finishMerge();
+    core.finishMerge();
     const ref = reader.engine.find(write.key, LATEST);
     const isThere = ref !== NONE && reader.isLive(ref, reader.nowMs());
     const previous = isThere ? reader.liveEntry(ref) : undefined;

@@ -52,6 +52,7 @@ function busyCore() {
         };
       },
     } as unknown as DigestCore["committer"],
+    finishMerge: () => undefined,
     assertOpen: () => {
       if (!state.open) throw Object.assign(new Error("closed"), { code: "CLOSED" });
     },

@@ -1,12 +1,15 @@
 import fc from "fast-check";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { FulmarError } from "../../src/base/errors.js";
 import { nodeRuntime } from "../../src/base/runtime/node/node-runtime.js";
-import { type Change, open, type Snapshot, type Stamp, type Store } from "../../src/index.js";
+import { type Change, type Codec, open, type Snapshot, type Stamp, type Store } from "../../src/index.js";
 import { encodeKey } from "../../src/keys/key.js";
 import { Coverage } from "../../src/record/coverage.js";
 import { entryBytes, TOMBSTONE, writeEntry } from "../../src/record/entry.js";
 import { compareStamps } from "../../src/record/stamp.js";
+import { coreOf } from "../../src/store/cores.js";
 import { type MergeResult, portOf } from "../../src/store/port.js";
+import { temporaryDirectory } from "./fixture.js";
 
 const PEER = "00".repeat(15).concat("bb");
 const KEYS = 24;
@@ -219,7 +222,7 @@ class Run {
 }
 
 /** A store that merges what is larger than its low limit in parts, and turns of the event loop that wait. */
-async function openWithTurns<C extends "text" | "json">(codec: C) {
+async function openWithTurns(codec: "text" | "json" | Codec<string>) {
   const base = nodeRuntime();
   const waiting: (() => void)[] = [];
   const wait = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
@@ -254,6 +257,19 @@ function merge(db: Store<string>, written: readonly Written[]): Promise<MergeRes
   const covered = new Coverage();
   covered.set(PEER, { upTo: written[0].stamp.seq, holes: [] });
   return mergeInto(pages, covered);
+}
+
+/** A merge of all keys that is being put into memory. */
+async function hiddenMerge(db: Store<string>, turn: () => Promise<boolean>, hlc: number) {
+  const begun = portOf(db).beginReplication();
+  while (!portOf(db).engine.isOrderedByOrigin) await turn();
+  await begun;
+  const written = Array.from({ length: KEYS }, (_, i): Written => {
+    return { name: nameOf(i), stamp: { hlc, origin: PEER, seq: 1 }, value: JSON.stringify(`peer ${i}`) };
+  });
+  const merged = merge(db, written);
+  while (!portOf(db).engine.isHiding) await turn();
+  return { merged };
 }
 
 function nameOf(index: number): string {
@@ -305,14 +321,7 @@ it.each<[string, (db: Store<unknown>) => unknown]>([
   ["data of the store's own", (db) => portOf(db).setReserved(Uint8Array.of(0xf6, 1), Uint8Array.of(1))],
 ])("is whole before %s decides anything", async (_, act) => {
   const { db, turn } = await openWithTurns("json");
-  const begun = portOf(db).beginReplication();
-  while (!portOf(db).engine.isOrderedByOrigin) await turn();
-  await begun;
-  const written = Array.from({ length: KEYS }, (__, i): Written => {
-    return { name: nameOf(i), stamp: { hlc: 1, origin: PEER, seq: 1 }, value: JSON.stringify(`peer ${i}`) };
-  });
-  const merged = merge(db, written);
-  while (!portOf(db).engine.isHiding) await turn();
+  const { merged } = await hiddenMerge(db, turn, 1);
   expect(db.count()).toBe(0);
   const acted = act(db as Store<unknown>);
   expect(portOf(db).engine.isHiding).toBe(false);
@@ -322,5 +331,61 @@ it.each<[string, (db: Store<unknown>) => unknown]>([
   if (outcome !== null && typeof outcome === "object" && "ok" in outcome) expect(outcome.ok).toBe(true);
   while (await turn());
   expect(await merged).toMatchObject({ applied: KEYS });
+  await db.close();
+});
+
+it("is left as it is by code that the store calls in the middle of a read", async () => {
+  let nosy: (() => unknown) | undefined;
+  const codec: Codec<string> = {
+    name: "nosy",
+    encode: (text) => new TextEncoder().encode(text),
+    decode(bytes) {
+      const look = nosy;
+      nosy = undefined;
+      look?.();
+      return new TextDecoder().decode(bytes);
+    },
+  };
+  const { db, turn } = await openWithTurns(codec);
+  await db.set("key 1", "local");
+  const hlc = (db.entry("key 1")?.stamp.hlc ?? 0) + 10;
+  const { merged } = await hiddenMerge(db, turn, hlc);
+  const told: Promise<unknown>[] = [];
+  db.watch("key 1", () => told.push(db.set("heard", "of it")));
+  const calls: Promise<unknown>[] = [];
+  const looks: (() => unknown)[] = [
+    () => db.digest(),
+    () => calls.push(db.digestAsync()),
+    () => calls.push(db.flush()),
+    () => expect(db.set("a", "b")).rejects.toMatchObject({ code: "REENTRANT" }),
+    () => expect(db.create("a", "b")).rejects.toMatchObject({ code: "REENTRANT" }),
+    () => expect(db.clear({ gte: "a", lte: "b" })).rejects.toMatchObject({ code: "REENTRANT" }),
+    () => expect(db.transact((tx) => tx.set("a", "b"))).rejects.toMatchObject({ code: "REENTRANT" }),
+  ];
+  for (const look of looks) {
+    nosy = (): void => void calls.push(Promise.resolve(look()));
+    expect([db.get("key 1"), portOf(db).engine.isHiding]).toEqual(["local", true]);
+  }
+  while (await turn());
+  await Promise.all(calls);
+  expect(await merged).toMatchObject({ applied: KEYS });
+  await Promise.all(told);
+  expect(db.get("heard")).toBe("of it");
+  await db.close();
+});
+
+it("may take away at its end what a transaction read, which begins anew then", async () => {
+  const db = await open<string>(await temporaryDirectory(), { codec: "text" });
+  const { committer } = coreOf(db);
+  await db.set("a", "kept");
+  void db.set("a", "refused", { durability: "memory" });
+  // The log may find the disk full when it gets much.
+  vi.spyOn(committer, "finishMerge").mockImplementationOnce(() =>
+    committer.refused(committer.loggedVersion, new FulmarError("DISK_FULL", "no space")),
+  );
+  const done = db.transact((tx) => tx.set("b", `of ${tx.get("a")}`));
+  expect(db.get("a")).toBe("kept");
+  await done;
+  expect(db.get("b")).toBe("of kept");
   await db.close();
 });
