@@ -48,6 +48,7 @@ function begun(isolation: Isolation = "serializable"): TransactionState {
     },
     userCode: { assertOutside: () => undefined },
     assertOpen: () => undefined,
+    finishMerge: () => undefined,
     pin: () => {
       const pin = engine.pin(engine.version);
       const release = (): void => pin.release();
