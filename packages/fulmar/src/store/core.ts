@@ -114,6 +114,7 @@ export class StoreCore<V> {
       runtime,
       nowMs: () => clock.nowMs(),
       nextDeadline: () => engine.nextDeadline(),
+      finishMerge: () => this.finishMerge(),
       sweep: (limit) => this.committer.sweep(limit),
     });
     this.#sweeper.expect(engine.nextDeadline());

@@ -15,7 +15,10 @@ const RETRY_MS = 1000;
 export interface SweeperSource {
   readonly runtime: Pick<Runtime, "clock" | "timers">;
   nowMs(): number;
+  /** Of what is there: a merge that is half done may have taken the place of what is shown, and has expired. */
   nextDeadline(): number;
+  /** Has such a merge finished. */
+  finishMerge(): void;
   /** Sweeps at most `limit` expired entries and returns how many; throws when the store cannot write. */
   sweep(limit: number): number;
 }
@@ -62,6 +65,7 @@ export class Sweeper {
    */
   async drain(): Promise<void> {
     const { runtime } = this.#source;
+    this.#source.finishMerge();
     const untilMs = this.#source.nowMs();
     const refusals = this.#refusals;
     while (this.#source.nextDeadline() <= untilMs && this.#refusals === refusals) {

@@ -25,6 +25,8 @@ function world(stepMs: number) {
   return { runtime: { clock, timers }, work, fire, due };
 }
 
+const source = { nowMs: () => 0, finishMerge: () => undefined };
+
 /** What is left after each turn of a sweeper or evictor that begins with `entries`. */
 function turns(kind: "sweeper" | "evictor", entries: number, stepMs: number): number[] {
   const { runtime, work, fire, due } = world(stepMs);
@@ -37,7 +39,7 @@ function turns(kind: "sweeper" | "evictor", entries: number, stepMs: number): nu
   };
   if (kind === "sweeper") {
     const nextDeadline = (): number => (left > 0 ? 0 : Number.POSITIVE_INFINITY);
-    new Sweeper({ runtime, nowMs: () => 0, nextDeadline, sweep: take }).expect(0);
+    new Sweeper({ ...source, runtime, nextDeadline, sweep: take }).expect(0);
   } else new Evictor({ runtime, isTight: () => left > 0, evict: take }).expect();
   const after: number[] = [];
   while (due.length > 0) {
@@ -60,7 +62,7 @@ describe.each(["sweeper", "evictor"] as const)("%s", (kind) => {
     };
     if (kind === "sweeper") {
       const nextDeadline = (): number => Number.POSITIVE_INFINITY;
-      new Sweeper({ runtime, nowMs: () => 0, nextDeadline, sweep: fail }).expect(0);
+      new Sweeper({ ...source, runtime, nextDeadline, sweep: fail }).expect(0);
     } else new Evictor({ runtime, isTight: () => true, evict: fail }).expect();
     expect(fire).not.toThrow();
     expect(due).toEqual([]);
@@ -78,8 +80,8 @@ describe("sweeper", () => {
     const { runtime, work, fire, due } = world(0);
     let sweeps = 0;
     const sweeper = new Sweeper({
+      ...source,
       runtime,
-      nowMs: () => 0,
       nextDeadline: () => 0,
       sweep(limit) {
         sweeps++;
@@ -92,5 +94,27 @@ describe("sweeper", () => {
     fire();
     expect(sweeps).toBe(1);
     expect(due.map(({ delayMs }) => delayMs)).toEqual([1000]);
+  });
+
+  it("drains what comes to light when a half-done merge is finished", async () => {
+    const { runtime } = world(0);
+    let left = 0;
+    const sweeper = new Sweeper({
+      ...source,
+      runtime,
+      finishMerge() {
+        left = 3;
+      },
+      nextDeadline: () => (left > 0 ? 0 : Number.POSITIVE_INFINITY),
+      sweep(limit) {
+        const swept = Math.min(left, limit);
+        left -= swept;
+        return swept;
+      },
+    });
+    const drained = sweeper.drain();
+    expect(left).toBe(3);
+    await drained;
+    expect(left).toBe(0);
   });
 });
