@@ -232,9 +232,8 @@ export interface MemoryEngine {
   /**
    * From now on what is put is not shown: {@link version} stays what it is, unless commits without entries from before
    * are settled, and reads of the newest state are of that one, until {@link show}, or a rollback, which ends this and
-   * takes back what was hidden. So the entries of one
-   * commit can be put a few at a time, with readers between. {@link usage}, deadlines and all counts of bytes are of
-   * what is there, hidden or not. Not with a tracker of keys.
+   * takes back what was hidden. So the entries of one commit can be put a few at a time, with readers between.
+   * {@link usage}, deadlines and all counts of bytes are of what is there, hidden or not. Not with a tracker of keys.
    */
   hide(): void;
   /** Shows what was put since {@link hide}, all at once. */
