@@ -118,7 +118,7 @@ export class Inbox {
 
   /** Merges one whole cut at once. False when the store could not; nothing is then merged. */
   async merge(page: Uint8Array, adds: Coverage, from: object): Promise<boolean> {
-    return this.#merge(page.length === 0 ? [] : [page], adds, from);
+    return (await this.#merge(page.length === 0 ? [] : [page], adds, from)) !== undefined;
   }
 
   /** To be called now and then while peers are connected. */
@@ -150,31 +150,37 @@ export class Inbox {
     if (this.#closed || this.stalled || stage.publishing || !stage.holdsNews()) return;
     const isComplete = stage.isComplete(this.#own());
     const overflows = stage.bytes > this.#options.stagedBytesMax;
-    if (!isComplete && !(stage.isWhole && (overflows || this.#options.progressive))) return;
+    const isPart = stage.pages > 0 && stage.isWhole && (overflows || this.#options.progressive);
+    if (!isComplete && !isPart) return;
     if (!isComplete && !this.#options.progressive) this.counts.overflows++;
-    const taken = stage.take();
+    const taken = stage.take(isComplete);
     void this.#publishTaken(taken);
   }
 
   async #publishTaken(taken: StagedPages): Promise<void> {
-    const success = await this.#merge(taken.pages, taken.claims, undefined);
-    this.#stage.published(taken, success, this.#own());
+    const merged = await this.#merge(taken.pages, taken.claims, undefined);
+    this.#stage.published(taken, merged?.refused, this.#own());
     if (this.#closed) return;
     this.#options.changed();
     this.#publish();
   }
 
-  async #merge(pages: readonly Uint8Array[], adds: Coverage, from: object | undefined): Promise<boolean> {
-    if (this.#closed) return false;
+  /** Undefined when the store could not: nothing is merged then. */
+  async #merge(
+    pages: readonly Uint8Array[],
+    adds: Coverage,
+    from: object | undefined,
+  ): Promise<MergeResult | undefined> {
+    if (this.#closed) return undefined;
     try {
       const result = await this.#options.port.merge(pages, adds);
       this.#failuresInRow = 0;
       this.counts.merges++;
       if (!this.#closed) this.#options.merged(result, from);
-      return true;
+      return result;
     } catch (cause) {
       this.#stall(cause);
-      return false;
+      return undefined;
     }
   }
 

@@ -1,6 +1,10 @@
 import { Coverage } from "../record/coverage.js";
+import type { Refusal } from "../store/port.js";
 import { beyond } from "./intervals.js";
 import { CUT_LEASE_MS, STAGE_PATIENCE_MS } from "./protocol/limits.js";
+
+/** A commit, by its number. */
+type Dot = Pick<Refusal, "origin" | "seq">;
 
 /** Entries of pulled pages, numbered by the store's origins, and what the store covers once they are merged. */
 export interface StagedPages {
@@ -116,28 +120,39 @@ export class Stage {
     return this.#isWhole;
   }
 
-  /** Hands everything out for publishing. The claims stay stated meanwhile. */
-  take(): StagedPages {
-    const taken = { pages: this.#pages, claims: this.#claims };
+  /**
+   * Hands everything out for publishing; the claims, which stay stated meanwhile, only with the last part: what
+   * replaced a claimed commit may be in a part that never comes, if its sender is lost.
+   */
+  take(isComplete: boolean): StagedPages {
+    const taken = { pages: this.#pages, claims: isComplete ? this.#claims : new Coverage() };
     this.#pages = [];
     this.#bytes = 0;
-    this.#publishedClaims = this.#claims;
-    this.#claims = new Coverage();
+    if (isComplete) {
+      this.#publishedClaims = this.#claims;
+      this.#claims = new Coverage();
+    }
     this.#publishing = true;
     return taken;
   }
 
-  /** The pages taken are merged, or have to stay. */
-  published(taken: StagedPages, success: boolean, own: Coverage): void {
+  /** The pages taken are merged, but for some refused commits; or, without these, they have to stay. */
+  published(taken: StagedPages, refusals: readonly Dot[] | undefined, own: Coverage): void {
     this.#publishing = false;
     this.#publishedClaims = new Coverage();
-    if (!success) {
+    if (refusals === undefined) {
       this.#pages = [...taken.pages, ...this.#pages];
       this.#bytes = this.#pages.reduce((sum, page) => sum + page.length, 0);
       this.#claims.join(taken.claims);
       return;
     }
     const refused = beyond(own, taken.claims);
+    for (const { origin, seq } of taken.claims.size === 0 ? refusals : []) {
+      this.#claims.punch(origin, { from: seq, to: seq });
+      const hole = new Coverage();
+      hole.set(origin, { upTo: seq, holes: seq === 1 ? [] : [{ from: 1, to: seq - 1 }] });
+      refused.join(hole);
+    }
     if (refused.size > 0) {
       // They were stated as staged and are holes now: nobody may build on them, and nothing waits for them.
       this.#epoch++;
